@@ -1,0 +1,28 @@
+//! The core: what an event says, what a delivery is, what it adds to the counts.
+//!
+//! Pure: no clock, no IO, no SQL, no JSON. The laws it keeps:
+//!
+//! 1. The same set of events gives the same deliveries, whatever the order, the repeats, the format.
+//! 2. A status is a join: the greatest key seen ([`delivery`]).
+//! 3. Counts are the sum of what each delivery contributes ([`rollup`]).
+//!
+//! [`Delivery::of`] is the definition: a delivery read off all of its events. [`Delivery::apply`] is the short
+//! cut for one more event; where the short cut does not hold it says so, and the caller reads the events again.
+
+pub mod attributes;
+pub mod delivery;
+pub mod event;
+pub mod names;
+pub mod rollup;
+
+pub use attributes::{Attribute, Attributes, Source, SourceKind};
+pub use delivery::{Delivery, Reached, Standing};
+pub use event::{Device, Event, EventTime, Flags, MetricName};
+pub use names::{Channel, Counted, Metric, Phase};
+pub use rollup::{Counts, Delta};
+
+/// Text that is made once and not changed.
+pub type Text = Box<str>;
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+pub type Millis = i64;

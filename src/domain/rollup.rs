@@ -1,0 +1,337 @@
+//! What a delivery adds to the counts, and how a change of it moves them.
+//!
+//! A contribution is taken away before a change and added after it; the sum of all is what a recount would find.
+//! Contributions of a [`Delivery`] are of two halves: what follows from the delivery itself (it counts once per
+//! metric) and what follows from its events (each counts once). [`Delta::add`] takes both, so one more event is
+//! `add(after, [event])` and `take(before, [])`, and a delivery read again is `add(after, all)` and
+//! `take(before, all)`.
+
+use std::collections::HashMap;
+
+use super::{Attribute, Channel, Counted, Delivery, Event, Metric, Millis, Source, Text};
+
+/// A quarter of an hour: every time zone in use is a multiple of it.
+pub const QUARTER_MS: Millis = 15 * 60 * 1000;
+
+/// The number of the UTC quarter hour that a time lies in, counted from 1970.
+pub fn quarter_of(ms: Millis) -> i64 {
+    ms.div_euclid(QUARTER_MS)
+}
+
+/// How many deliveries and how many events, for each counted thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub deliveries: [i64; Counted::COUNT],
+    pub events: [i64; Counted::COUNT],
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Counts { deliveries: [0; Counted::COUNT], events: [0; Counted::COUNT] }
+    }
+}
+
+impl Counts {
+    pub fn is_zero(&self) -> bool {
+        self.deliveries.iter().chain(&self.events).all(|n| *n == 0)
+    }
+
+    pub fn deliveries(&self, counted: Counted) -> i64 {
+        self.deliveries[counted.index()]
+    }
+
+    pub fn events(&self, counted: Counted) -> i64 {
+        self.events[counted.index()]
+    }
+
+    pub fn add(&mut self, other: &Counts, sign: i64) {
+        for (n, other) in self.deliveries.iter_mut().zip(other.deliveries) {
+            *n += sign * other;
+        }
+        for (n, other) in self.events.iter_mut().zip(other.events) {
+            *n += sign * other;
+        }
+    }
+
+    fn of(delivery: &Delivery, events: &[Event]) -> Counts {
+        let mut counts = Counts::default();
+        for counted in Counted::ALL {
+            counts.deliveries[counted.index()] = i64::from(delivery.reached.has(counted));
+        }
+        for event in events {
+            for counted in kinds_of(event) {
+                counts.events[counted.index()] += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// What one event counts as. An implied open is no event; an unknown metric has no rollup.
+fn kinds_of(event: &Event) -> impl Iterator<Item = Counted> {
+    let halves = [
+        (event.is_human_open(), Counted::HumanOpened),
+        (event.is_machine_open(), Counted::MachineOpened),
+        (event.is_human_click(), Counted::HumanClicked),
+        (event.is_machine_click(), Counted::MachineClicked),
+    ];
+    let halves = halves.into_iter().filter(|(is, _)| *is).map(|(_, counted)| counted);
+    event.metric.known().map(Counted::Metric).into_iter().chain(halves)
+}
+
+/// Where a delivery's counts belong: its source and channel, as far as they are known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Feed {
+    pub source: Option<Source>,
+    pub channel: Option<Text>,
+}
+
+/// The message within the source: its action or content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Message {
+    pub feed: Feed,
+    pub action_id: Option<Text>,
+    pub content_id: Option<Text>,
+}
+
+impl Message {
+    pub fn of(delivery: &Delivery) -> Message {
+        let attribute = |attribute| delivery.attributes.get(attribute).map(Text::from);
+        Message {
+            feed: Feed { source: delivery.attributes.source(), channel: attribute(Attribute::Channel) },
+            action_id: attribute(Attribute::ActionId),
+            content_id: attribute(Attribute::ContentId),
+        }
+    }
+}
+
+/// Which of a delivery's three statuses is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum StatusKind {
+    Status = 1,
+    Outcome = 2,
+    Engagement = 3,
+}
+
+/// A link within a source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Link {
+    pub source: Option<Source>,
+    pub action_id: Option<Text>,
+    /// The link id, else the address.
+    pub link: Text,
+}
+
+/// How often a link was followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    pub events: i64,
+    pub deliveries: i64,
+    pub human_deliveries: i64,
+    pub machine_deliveries: i64,
+}
+
+/// One click, under the link it followed: the rows behind a link's figures.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Click {
+    pub link: Link,
+    pub at_ms: Millis,
+    pub delivery_id: Text,
+    pub event_id: Text,
+}
+
+/// How the counts move.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Delta {
+    /// By the quarter hour of creation.
+    pub cohorts: HashMap<(i64, Message), Counts>,
+    /// Of the whole life.
+    pub totals: HashMap<Feed, Counts>,
+    /// Of each send of a broadcast.
+    pub triggers: HashMap<(Feed, Text), Counts>,
+    /// By the quarter hour of the events themselves.
+    pub activity: HashMap<(i64, Feed), [i64; Counted::COUNT]>,
+    /// How many deliveries stand so now; the metric is `None` where the status is unknown.
+    pub statuses: HashMap<(Feed, StatusKind, Option<Metric>), i64>,
+    pub links: HashMap<Link, LinkCounts>,
+    /// Clicks that came (1) or went to another link (-1).
+    pub clicks: HashMap<Click, i64>,
+}
+
+impl Delta {
+    /// Adds what a delivery and these of its events contribute.
+    pub fn add(&mut self, delivery: &Delivery, events: &[Event]) {
+        self.shift(delivery, events, 1);
+    }
+
+    /// Takes away what a delivery and these of its events contribute.
+    pub fn take(&mut self, delivery: &Delivery, events: &[Event]) {
+        self.shift(delivery, events, -1);
+    }
+
+    fn shift(&mut self, delivery: &Delivery, events: &[Event], sign: i64) {
+        let message = Message::of(delivery);
+        let feed = message.feed.clone();
+        let counts = Counts::of(delivery, events);
+        self.totals.entry(feed.clone()).or_default().add(&counts, sign);
+        if let (Some(trigger), Some(_)) = (delivery.attributes.get(Attribute::TriggerId), &feed.source) {
+            self.triggers.entry((feed.clone(), trigger.into())).or_default().add(&counts, sign);
+        }
+        self.shift_links(delivery, &message, events, sign);
+        self.cohorts.entry((quarter_of(delivery.created_at_ms), message)).or_default().add(&counts, sign);
+
+        for event in events {
+            let mut kinds = kinds_of(event).peekable();
+            if kinds.peek().is_some() {
+                let row = self.activity.entry((quarter_of(event.time.ms), feed.clone())).or_default();
+                kinds.for_each(|counted| row[counted.index()] += sign);
+            }
+        }
+
+        let statuses = [
+            (StatusKind::Status, Some(delivery.status().map(|standing| standing.metric))),
+            (StatusKind::Outcome, delivery.outcome.map(|standing| Some(standing.metric))),
+            (StatusKind::Engagement, delivery.engagement.map(|standing| Some(standing.metric))),
+        ];
+        for (kind, metric) in statuses {
+            if let Some(metric) = metric {
+                *self.statuses.entry((feed.clone(), kind, metric)).or_default() += sign;
+            }
+        }
+    }
+
+    fn shift_links(&mut self, delivery: &Delivery, message: &Message, events: &[Event], sign: i64) {
+        let mut links: HashMap<&str, (i64, bool, bool)> = HashMap::new();
+        for event in events {
+            let Some(link) = event.link() else { continue };
+            let (clicks, human, machine) = links.entry(link).or_default();
+            *clicks += 1;
+            *human |= event.is_human_click();
+            *machine |= event.is_machine_click();
+            let click = Click {
+                link: link_of(message, link),
+                at_ms: event.time.ms,
+                delivery_id: event.delivery_id.clone(),
+                event_id: event.id.clone(),
+            };
+            *self.clicks.entry(click).or_default() += sign;
+        }
+        debug_assert!(links.is_empty() || delivery.reached.has(Counted::Metric(Metric::Clicked)));
+        for (link, (clicks, human, machine)) in links {
+            let counts = self.links.entry(link_of(message, link)).or_default();
+            counts.events += sign * clicks;
+            counts.deliveries += sign;
+            counts.human_deliveries += sign * i64::from(human);
+            counts.machine_deliveries += sign * i64::from(machine);
+        }
+    }
+
+    /// Drops what came to nothing, so that two deltas of one meaning are equal.
+    pub fn settle(&mut self) {
+        self.cohorts.retain(|_, counts| !counts.is_zero());
+        self.totals.retain(|_, counts| !counts.is_zero());
+        self.triggers.retain(|_, counts| !counts.is_zero());
+        self.activity.retain(|_, events| events.iter().any(|n| *n != 0));
+        self.statuses.retain(|_, n| *n != 0);
+        self.links.retain(|_, counts| *counts != LinkCounts::default());
+        self.clicks.retain(|_, n| *n != 0);
+    }
+}
+
+fn link_of(message: &Message, link: &str) -> Link {
+    Link { source: message.feed.source.clone(), action_id: message.action_id.clone(), link: link.into() }
+}
+
+/// The denominator of a rate, named where the rate is shown (law 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub numerator: i64,
+    pub denominator: i64,
+    pub of: Denominator,
+}
+
+/// What a rate divides by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Denominator {
+    /// On channels that ever reported it there.
+    Delivered,
+    /// On the others.
+    Sent,
+    /// Some channels by the one, some by the other.
+    DeliveredOrSent,
+    Created,
+    Opened,
+}
+
+impl Denominator {
+    pub fn name(self) -> &'static str {
+        match self {
+            Denominator::Delivered => "delivered",
+            Denominator::Sent => "sent",
+            Denominator::DeliveredOrSent => "delivered or sent",
+            Denominator::Created => "created",
+            Denominator::Opened => "opened",
+        }
+    }
+}
+
+impl Rate {
+    /// A share between 0 and 1, or more where counts allow it: it is never capped. `None` without a denominator.
+    pub fn share(self) -> Option<f64> {
+        (self.denominator > 0).then(|| self.numerator as f64 / self.denominator as f64)
+    }
+}
+
+/// One channel's counts within a source: those shown, and those of its whole life, which choose the denominator.
+#[derive(Clone, Debug)]
+pub struct ChannelCounts {
+    pub channel: Option<Channel>,
+    pub shown: Counts,
+    pub whole_life: Counts,
+}
+
+/// The rate of a counted thing over some channels: numerators and denominators are summed over the channels that
+/// can report it. `None` where no channel can.
+pub fn rate(counted: Counted, channels: &[ChannelCounts]) -> Option<Rate> {
+    let base = match counted {
+        Counted::Created => return None,
+        Counted::HumanOpened | Counted::MachineOpened => Metric::Opened,
+        Counted::HumanClicked | Counted::MachineClicked => Metric::Clicked,
+        Counted::Metric(metric) => metric,
+    };
+    let mut sum: Option<Rate> = None;
+    for counts in channels {
+        let can = counts.channel.is_none_or(|channel| channel.reports(base));
+        let did = counts.whole_life.deliveries(Counted::Metric(base)) > 0;
+        if !can && !did {
+            continue;
+        }
+        let of = denominator(base, &counts.whole_life);
+        let by = match of {
+            Denominator::Created => Counted::Created,
+            Denominator::Delivered => Counted::Metric(Metric::Delivered),
+            _ => Counted::Metric(Metric::Sent),
+        };
+        let (numerator, denominator) = (counts.shown.deliveries(counted), counts.shown.deliveries(by));
+        sum = Some(match sum {
+            None => Rate { numerator, denominator, of },
+            Some(sum) => Rate {
+                numerator: sum.numerator + numerator,
+                denominator: sum.denominator + denominator,
+                of: if sum.of == of { of } else { Denominator::DeliveredOrSent },
+            },
+        });
+    }
+    sum
+}
+
+fn denominator(metric: Metric, whole_life: &Counts) -> Denominator {
+    use Metric::*;
+    match metric {
+        Suppressed | Failed | Undeliverable | Queued | Drafted | Attempted | Deferred | Sent => Denominator::Created,
+        Delivered | Bounced => Denominator::Sent,
+        _ if whole_life.deliveries(Counted::Metric(Delivered)) > 0 => Denominator::Delivered,
+        _ => Denominator::Sent,
+    }
+}
