@@ -17,8 +17,7 @@ fn the_domain_counts_what_the_traffic_expects() {
         delta.add(&delivery, &events);
         let counts = delta.totals.into_values().next().unwrap();
         for what in Counted::ALL.into_iter().filter(|what| counts.deliveries(*what) > 0) {
-            let key =
-                Key { kind: message.source.kind, id: message.source.id, channel: message.channel, counted: what };
+            let key = Key { kind: message.source.kind, id: message.source.id, channel: message.channel, counted: what };
             let count = counted.entry(key).or_default();
             count.deliveries += counts.deliveries(what) as u64;
             count.events += counts.events(what) as u64;
