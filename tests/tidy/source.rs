@@ -1,6 +1,7 @@
 //! A Rust file as the rules see it.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 pub struct Source {
@@ -78,8 +79,8 @@ fn blank_text(text: &str) -> String {
         } else if rest[0] == b'"' {
             let end = string(rest);
             (end, 1..end - 1)
-        } else if let Some((open, end)) = raw_string(rest).filter(|_| !word_before) {
-            (end, open..end - 1)
+        } else if let Some((inside, end)) = raw_string(rest).filter(|_| !word_before) {
+            (end, inside)
         } else if let Some(end) = character(text, at) {
             (end, 1..end - 1)
         } else {
@@ -122,8 +123,8 @@ fn string(bytes: &[u8]) -> usize {
     (at + 1).min(bytes.len())
 }
 
-/// Where the inside of `r#"..."#` (or `br`, `cr`) begins, and where the literal ends.
-fn raw_string(bytes: &[u8]) -> Option<(usize, usize)> {
+/// The inside of `r#"..."#` (or `br`, `cr`), and where the literal ends.
+fn raw_string(bytes: &[u8]) -> Option<(Range<usize>, usize)> {
     let prefix = [&b"br"[..], b"cr", b"r"].into_iter().find(|prefix| bytes.starts_with(prefix))?.len();
     let hashes = bytes[prefix..].iter().take_while(|byte| **byte == b'#').count();
     let open = prefix + hashes + 1;
@@ -132,7 +133,7 @@ fn raw_string(bytes: &[u8]) -> Option<(usize, usize)> {
     }
     let close = [b"\"".as_slice(), &b"#".repeat(hashes)].concat();
     let inside = bytes[open..].windows(close.len()).position(|window| window == close)?;
-    Some((open, open + inside + close.len()))
+    Some((open..open + inside, open + inside + close.len()))
 }
 
 /// The length of a character literal; a lifetime is none.
@@ -173,8 +174,8 @@ fn text_is_blanked_and_code_is_not() {
     for (text, code) in [
         ("a // b.unwrap()\nc", "a              \nc"),
         ("a /* b /* c */ d */ e", "a                   e"),
-        (r#"f("say \"hi\"") + 1"#, r#"f("            ") + 1"#),
-        (r##"r#"a "b" c"# + d"##, r##"r#"         " + d"##),
+        (r#"f("say \"hi\"") + 1"#, r#"f("          ") + 1"#),
+        (r##"r#"a "b" c"# + d"##, r##"r#"       "# + d"##),
         (r"x('\'') + y('{')", r"x('  ') + y(' ')"),
         ("fn f<'a>(x: &'a str) {}", "fn f<'a>(x: &'a str) {}"),
         (r"'\u{1F4C9}' + 'é'", r"'         ' + '  '"),
