@@ -43,7 +43,7 @@ impl Message {
         let delivery_id = delivery_id(created_at_ms, channel.code() - 1, &mut random);
         let is_campaign = source.kind == SourceKind::Campaign;
         let journey_id = is_campaign.then(|| ulid(created_at_ms - random.between(0, 6 * DAY_MS), &mut random));
-        let trigger_event_id = (is_campaign && source.id % 2 == 0).then(|| ulid(created_at_ms, &mut random));
+        let trigger_event_id = (is_campaign && source.id.is_multiple_of(2)).then(|| ulid(created_at_ms, &mut random));
         let subject = subject(step, &person, &mut random);
         let recipient = recipient(channel, &person, &mut random);
         let mut events = Life {

@@ -58,8 +58,8 @@ fn said(source: &Source, code: &str, marks: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn bad_words_are_found_in_code_only() {
-    let count = |path: &str, text: &str, rule: fn(&Source) -> Vec<String>| rule(&Source::new(path, text)).len();
-    let cases: [(&str, &str, fn(&Source) -> Vec<String>, usize); 11] = [
+    type Rule = fn(&Source) -> Vec<String>;
+    let cases: [(&str, &str, Rule, usize); 11] = [
         ("src/a.rs", "fn f() { todo!() } // dbg!", unfinished, 1),
         ("tests/a.rs", "#[test]\n#[ignore = \"slow\"]\nfn f() {}", unfinished, 1),
         ("src/a.rs", "f(\"todo!\")", unfinished, 0),
@@ -73,6 +73,6 @@ fn bad_words_are_found_in_code_only() {
         ("src/web/ops.rs", "let t = SystemTime::now();", clock, 0),
     ];
     for (path, text, rule, found) in cases {
-        assert_eq!(count(path, text, rule), found, "{path}: {text}");
+        assert_eq!(rule(&Source::new(path, text)).len(), found, "{path}: {text}");
     }
 }

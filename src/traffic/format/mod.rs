@@ -82,7 +82,7 @@ fn source_key(kind: SourceKind) -> &'static str {
 fn facts(object: &mut Object, message: &Message, event: &Event) {
     object.text("delivery_id", &message.delivery_id);
     object.number(source_key(message.source.kind), i64::from(message.source.id));
-    if message.source.kind == SourceKind::Newsletter && message.number % 8 == 0 {
+    if message.source.kind == SourceKind::Newsletter && message.number.is_multiple_of(8) {
         object.null("campaign_id");
     }
     object.number_if("action_id", message.action_id).number_if("parent_action_id", message.parent_action_id);
