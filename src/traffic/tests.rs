@@ -158,6 +158,16 @@ fn every_source_and_metric_comes_up() {
 }
 
 #[test]
+fn noise_is_not_about_messages() {
+    for line in traffic(3_000).lines(&Format::ALL).filter(|line| line.says == Says::Noise) {
+        let value: serde_json::Value = serde_json::from_str(&line.body).unwrap();
+        let event = value["event"].as_str().unwrap_or_default();
+        assert_eq!(crate::domain::names::message_event(event), None, "{event}");
+        assert!(value["object_type"].is_null() || value["object_type"] == "customer");
+    }
+}
+
+#[test]
 fn as_many_deliveries_as_events_are_asked_for() {
     let events = traffic(0).with_events(5_000).expected().events;
     assert!((5_000..5_050).contains(&events), "{events}");

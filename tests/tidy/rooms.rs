@@ -137,12 +137,17 @@ fn paths(code: &str) -> Vec<(usize, String)> {
             end += matching_brace(&code[end..]);
             word = code[start..end].split_whitespace().collect();
         }
-        let continues = code[..start].ends_with("::") || code[..start].ends_with('.');
+        let continues = code[..start].ends_with('.') || goes_on(&code[..start]);
         if !continues && (word.contains("::") || is_used) {
             found.push((start, word));
         }
     }
     found
+}
+
+/// Whether what stands before a word is a path that the word goes on with; a `::` after a space begins one.
+fn goes_on(before: &str) -> bool {
+    before.strip_suffix("::").is_some_and(|path| path.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '>'))
 }
 
 fn matching_brace(code: &str) -> usize {
@@ -203,6 +208,9 @@ fn trespass_is_found() {
         ("src/wire/webhook.rs", "use crate::{\n    domain::Event,\n};", 0),
         ("src/wire/webhook.rs", "fn f(c: &rusqlite::Connection) {}", 1),
         ("src/wire/webhook.rs", "use rusqlite as sql;", 1),
+        ("src/wire/webhook.rs", "use ::rusqlite::Connection;", 1),
+        ("src/wire/webhook.rs", "use {crate::store::log, crate::domain::Event};", 1),
+        ("src/wire/webhook.rs", "fn f() { x::<u8>::rusqlite::y() }", 0),
         ("src/wire/webhook.rs", "// rusqlite::Connection\nlet s = \"crate::store::x\";", 0),
         ("src/wire/webhook.rs", "#[cfg(test)]\nmod tests { use crate::store::Store; }", 0),
         ("src/web/mod.rs", "use crate::cli::serve;", 1),

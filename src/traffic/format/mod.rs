@@ -116,3 +116,31 @@ fn devices(object: &mut Object, message: &Message, event: &Event, reason_key: &s
         object.text_if(reason_key, named.reason);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::names::message_event;
+
+    #[test]
+    fn every_dialect_names_the_metric_it_means() {
+        for channel in Channel::ALL {
+            for metric in Metric::ALL.into_iter().filter(|metric| channel.reports(*metric)) {
+                let names =
+                    [track::old_name(channel, metric), track::new_name(channel, metric), rudder::name(channel, metric)];
+                for name in names {
+                    assert_eq!(message_event(&name), Some((channel, metric)), "{name}");
+                }
+            }
+        }
+        for (name, documented) in [
+            (track::old_name(Channel::Email, Metric::Suppressed), "Email Dropped"),
+            (track::old_name(Channel::Push, Metric::Clicked), "Push Clicked"),
+            (track::new_name(Channel::Email, Metric::Spammed), "Email Marked as Spam"),
+            (track::new_name(Channel::InApp, Metric::Clicked), "In-App Clicked"),
+            (rudder::name(Channel::Slack, Metric::Clicked), "Slack Message Link Clicked"),
+        ] {
+            assert_eq!(name, documented);
+        }
+    }
+}

@@ -59,7 +59,7 @@ fn source_key(kind: SourceKind) -> &'static str {
 }
 
 /// Slack and webhooks say "Message"; e-mail and push keep the old word for suppressed.
-fn name(channel: Channel, metric: Metric) -> String {
+pub fn name(channel: Channel, metric: Metric) -> String {
     let message = if matches!(channel, Channel::Slack | Channel::Webhook) { "Message " } else { "" };
     let word = match (channel, metric) {
         (Channel::InApp, Metric::Clicked) => "Clicked",
