@@ -57,9 +57,24 @@ pub fn rust_files(folder: &str) -> Vec<PathBuf> {
     files_under(folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
 }
 
-/// `mod tests;` behind `#[cfg(test)]` puts a module's tests into a file, or a folder, of that name.
-pub fn is_test_file(path: &Path) -> bool {
-    path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")))
+/// Files, and folders, that are there for tests only: `#[cfg(test)] mod NAME;` says so where they are declared.
+pub fn test_modules() -> Vec<PathBuf> {
+    rust_files("src").into_iter().map(Source::read).flat_map(|source| modules_for_tests(&source)).collect()
+}
+
+fn modules_for_tests(source: &Source) -> Vec<PathBuf> {
+    let path = Path::new(&source.path);
+    let owns_folder = path.file_stem().is_some_and(|stem| ["mod", "lib", "main"].iter().any(|name| stem == *name));
+    let folder = if owns_folder { path.with_file_name("") } else { path.with_extension("") };
+    let items = source.code.split("#[cfg(test)]").skip(1);
+    let declared = items.filter_map(|item| Some(item.split_once(';')?.0.trim()));
+    let names = declared.filter_map(|item| item.trim_start_matches("pub ").strip_prefix("mod "));
+    names.filter(|name| !name.contains('{')).map(|name| folder.join(name.trim())).collect()
+}
+
+/// Whether a file is a module of tests, or within one.
+pub fn is_of(path: &Path, modules: &[PathBuf]) -> bool {
+    modules.iter().any(|module| path.with_extension("") == *module || path.starts_with(module))
 }
 
 /// Blanks comments and the insides of literals.
@@ -189,4 +204,14 @@ fn tests_are_blanked_and_what_follows_is_not() {
     let code = "fn a() {}\n#[cfg(test)]\nmod tests { fn b() { {} } }\nfn c() {}\n#[cfg(test)]\nmod tests;\nfn d() {}";
     let left: Vec<String> = blank_tests(code).split_whitespace().map(String::from).collect();
     assert_eq!(left.join(" "), "fn a() {} fn c() {} fn d() {}");
+}
+
+#[test]
+fn modules_for_tests_are_known_by_their_declaration() {
+    let text = "#[cfg(test)]\nmod testing;\nmod real;\n#[cfg(test)]\nmod tests { fn f() {} }\n";
+    assert_eq!(modules_for_tests(&Source::new("src/wire/mod.rs", text)), [PathBuf::from("src/wire/testing")]);
+    assert_eq!(modules_for_tests(&Source::new("src/wire.rs", text)), [PathBuf::from("src/wire/testing")]);
+    let modules = [PathBuf::from("src/wire/testing")];
+    assert!(is_of(Path::new("src/wire/testing.rs"), &modules) && is_of(Path::new("src/wire/testing/a.rs"), &modules));
+    assert!(!is_of(Path::new("src/wire/real.rs"), &modules));
 }
