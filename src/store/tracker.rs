@@ -1,0 +1,86 @@
+//! A file that events are recorded in: what the writer, `import` and embedding programs hold.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::apply::{Entry, Outcome, apply};
+use super::names::Names;
+use super::{Error, sqlite};
+use crate::domain::Millis;
+
+/// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
+pub struct Tracker {
+    connection: Connection,
+    /// Only true if the transaction that wrote it committed: dropped after a rollback.
+    names: Names,
+    file: File,
+}
+
+impl Tracker {
+    /// Opens the file, creating and migrating it as needed.
+    pub fn open(path: &Path) -> Result<Tracker, Error> {
+        let connection = sqlite::open(path)?;
+        Ok(Tracker { connection, names: Names::default(), file: File::of(path)? })
+    }
+
+    /// Takes entries in, in one transaction, which is on disk when this returns. The outcomes are in their order.
+    ///
+    /// # Errors
+    /// Nothing is stored then. [`Error::is_transient`] says whether the same may succeed later.
+    pub fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        let result = self.try_record(entries, received_at_ms);
+        if result.is_err() {
+            self.names.forget();
+        }
+        result
+    }
+
+    fn try_record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        if !self.file.is_in_place() {
+            return Err(Error::Moved);
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcomes = apply(&transaction, &mut self.names, entries, received_at_ms)?;
+        transaction.commit()?;
+        Ok(outcomes)
+    }
+
+    /// Moves the write-ahead log into the file and empties it.
+    pub fn checkpoint(&self) -> Result<(), Error> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// The connection, for questions and upkeep.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+/// The file that was opened, to notice when another lies in its place: a commit into a deleted file is lost.
+struct File {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl File {
+    fn of(path: &Path) -> Result<File, Error> {
+        Ok(File { path: path.into(), identity: identity(path).ok_or(Error::Moved)? })
+    }
+
+    fn is_in_place(&self) -> bool {
+        identity(&self.path) == Some(self.identity)
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|_| (0, 0))
+}
