@@ -22,5 +22,5 @@ pub use apply::{Entry, Outcome};
 pub use error::Error;
 pub use intake::{BODY_BYTES_KEPT, Quarantined};
 pub use sqlite::{Reader, Readers};
-pub use tracker::Tracker;
+pub use tracker::{Recording, Tracker};
 pub use writer::{Refused, Writer};

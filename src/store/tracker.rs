@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::apply::{Entry, Outcome, apply};
 use super::names::Names;
@@ -12,7 +12,7 @@ use crate::domain::Millis;
 /// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
 pub struct Tracker {
     connection: Connection,
-    /// Only true if the transaction that wrote it committed: dropped after a rollback.
+    /// True only as far as the transactions that wrote it have committed: emptied after a rollback.
     names: Names,
     file: File,
 }
@@ -29,21 +29,23 @@ impl Tracker {
     /// # Errors
     /// Nothing is stored then. [`Error::is_transient`] says whether the same may succeed later.
     pub fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
-        let result = self.try_record(entries, received_at_ms);
-        if result.is_err() {
-            self.names.forget();
-        }
-        result
+        let mut recording = self.begin()?;
+        let outcomes = recording.record(entries, received_at_ms)?;
+        recording.commit()?;
+        Ok(outcomes)
     }
 
-    fn try_record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+    /// Begins a transaction that takes several batches: what `import` does, whose transactions are larger than what
+    /// it holds in memory.
+    ///
+    /// # Errors
+    /// Also where the file is not in its place any more: a commit into a deleted file is lost.
+    pub fn begin(&mut self) -> Result<Recording<'_>, Error> {
         if !self.file.is_in_place() {
             return Err(Error::Moved);
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let outcomes = apply(&transaction, &mut self.names, entries, received_at_ms)?;
-        transaction.commit()?;
-        Ok(outcomes)
+        Ok(Recording { transaction: Some(transaction), names: &mut self.names })
     }
 
     /// Moves the write-ahead log into the file and empties it.
@@ -55,6 +57,36 @@ impl Tracker {
     /// The connection, for questions and upkeep.
     pub fn connection(&mut self) -> &mut Connection {
         &mut self.connection
+    }
+}
+
+/// A transaction that is under way. Dropped without [`Recording::commit`], nothing of it is stored.
+pub struct Recording<'t> {
+    /// Taken by the commit.
+    transaction: Option<Transaction<'t>>,
+    names: &'t mut Names,
+}
+
+impl Recording<'_> {
+    pub fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        let transaction = self.transaction.as_ref().ok_or_else(|| Error::Row("no transaction".into()))?;
+        apply(transaction, self.names, entries, received_at_ms)
+    }
+
+    pub fn commit(mut self) -> Result<(), Error> {
+        let committed = self.transaction.take().map_or(Ok(()), Transaction::commit);
+        if committed.is_err() {
+            self.names.forget();
+        }
+        Ok(committed?)
+    }
+}
+
+impl Drop for Recording<'_> {
+    fn drop(&mut self) {
+        if self.transaction.is_some() {
+            self.names.forget();
+        }
     }
 }
 

@@ -40,40 +40,51 @@ pub enum Refused {
     Stopping,
 }
 
-type Reply = oneshot::Sender<Result<Vec<Outcome>, Refused>>;
-
 struct Request {
     entries: Vec<Entry>,
     received_at_ms: Millis,
-    reply: Reply,
+    reply: oneshot::Sender<Result<Vec<Outcome>, Refused>>,
 }
 
-/// The way to the writer. Clones share it; the writer stops when the last is dropped.
+enum Message {
+    Write(Request),
+    /// Finish what waits, and end.
+    Stop,
+}
+
+/// The way to the writer. Clones share it.
 #[derive(Clone)]
 pub struct Writer {
-    requests: SyncSender<Request>,
+    messages: SyncSender<Message>,
 }
 
 impl Writer {
     /// Starts the thread on a file, which it opens. The handle gives back why it ended.
     pub fn start(path: &Path) -> Result<(Writer, JoinHandle<()>), Error> {
         let mut work = Work { tracker: Tracker::open(path)? };
-        let (requests, waiting) = sync_channel(WAITING_MAX);
+        let (messages, waiting) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || work.run(&waiting))
             .map_err(|error| Error::Open { path: path.into(), reason: error.to_string() })?;
-        Ok((Writer { requests }, thread))
+        Ok((Writer { messages }, thread))
     }
 
     /// Hands entries over, and waits until they are on disk.
     pub async fn write(&self, entries: Vec<Entry>, received_at_ms: Millis) -> Result<Vec<Outcome>, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.requests.try_send(Request { entries, received_at_ms, reply }).map_err(|error| match error {
+        let request = Message::Write(Request { entries, received_at_ms, reply });
+        self.messages.try_send(request).map_err(|error| match error {
             TrySendError::Full(_) => Refused::Busy,
             TrySendError::Disconnected(_) => Refused::Stopping,
         })?;
         answer.await.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// Lets the writer finish what waits. It has ended when its handle joins.
+    pub fn stop(&self) {
+        // an error means that it has ended already
+        let _ = self.messages.send(Message::Stop);
     }
 }
 
@@ -82,16 +93,25 @@ struct Work {
 }
 
 impl Work {
-    fn run(&mut self, waiting: &Receiver<Request>) {
-        while let Ok(first) = waiting.recv() {
+    fn run(&mut self, waiting: &Receiver<Message>) {
+        while let Ok(Message::Write(first)) = waiting.recv() {
+            let mut entries = first.entries.len();
             let mut group = vec![first];
-            let mut entries = group[0].entries.len();
-            while entries < GROUP_ENTRIES_MAX {
-                let Ok(request) = waiting.try_recv() else { break };
-                entries += request.entries.len();
-                group.push(request);
+            let mut stop = false;
+            while entries < GROUP_ENTRIES_MAX && !stop {
+                match waiting.try_recv() {
+                    Ok(Message::Write(request)) => {
+                        entries += request.entries.len();
+                        group.push(request);
+                    }
+                    Ok(Message::Stop) => stop = true,
+                    Err(_) => break,
+                }
             }
             self.settle(group);
+            if stop {
+                break;
+            }
         }
         // the last writer out leaves no WAL behind
         if let Err(error) = self.tracker.checkpoint() {
