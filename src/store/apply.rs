@@ -13,7 +13,8 @@ use super::names::Names;
 use super::raw::Packed;
 use super::rollups::{self, Rows};
 use super::rows::{self, EventRow, Stored};
-use super::{Error, intake, people};
+use super::receipts::{Quarantined, Receipts};
+use super::{Error, people};
 use crate::domain::delivery::Applied;
 use crate::domain::{Delivery, Delta, Event, Text};
 
@@ -26,7 +27,7 @@ pub enum Entry {
     /// Not about messages: counted under its name.
     Ignored { name: Text },
     /// Not understood: kept aside.
-    Quarantined(intake::Quarantined),
+    Quarantined(Quarantined),
 }
 
 /// What became of it.
@@ -49,7 +50,7 @@ pub fn apply(
     let mut outcomes = vec![Outcome::Accepted; entries.len()];
     let mut groups: Vec<(Text, Vec<Arrival<'_>>)> = Vec::new();
     let mut place_of: HashMap<Text, usize> = HashMap::new();
-    let mut intake = intake::Intake::default();
+    let mut receipts = Receipts::default();
     for (place, entry) in entries.iter().enumerate() {
         match entry {
             Entry::Event { event, raw } => {
@@ -61,11 +62,11 @@ pub fn apply(
             }
             Entry::Ignored { name } => {
                 outcomes[place] = Outcome::Ignored;
-                intake.ignore(name.clone());
+                receipts.ignore(name.clone());
             }
             Entry::Quarantined(quarantined) => {
                 outcomes[place] = Outcome::Quarantined;
-                intake.quarantine(connection, quarantined, received_at_ms)?;
+                receipts.quarantine(connection, quarantined, received_at_ms)?;
             }
         }
     }
@@ -74,7 +75,7 @@ pub fn apply(
     batch.take_in(groups)?;
     let Batch { delta, rows, outcomes, .. } = batch;
     rollups::write(connection, names, delta, &rows)?;
-    intake.write(connection, &outcomes, received_at_ms)?;
+    receipts.write(connection, &outcomes, received_at_ms)?;
     Ok(outcomes)
 }
 

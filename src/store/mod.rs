@@ -7,10 +7,10 @@
 mod apply;
 mod eid;
 pub mod error;
-mod intake;
 mod names;
 mod people;
 pub mod raw;
+mod receipts;
 mod rollups;
 mod rows;
 pub mod sqlite;
@@ -20,7 +20,7 @@ pub mod writer;
 
 pub use apply::{Entry, Outcome};
 pub use error::Error;
-pub use intake::{BODY_BYTES_KEPT, Quarantined};
+pub use receipts::{BODY_BYTES_KEPT, Quarantined};
 pub use sqlite::{Reader, Readers};
 pub use tracker::{Recording, Tracker};
 pub use writer::{Refused, Writer};

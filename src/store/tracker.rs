@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::apply::{Entry, Outcome, apply};
 use super::names::Names;
 use super::{Error, sqlite};
-use crate::domain::Millis;
+use crate::domain::{Millis, Source};
 
 /// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
 pub struct Tracker {
@@ -51,6 +51,29 @@ impl Tracker {
     /// Moves the write-ahead log into the file and empties it.
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// The secret that makes the ids of events that come without one.
+    pub fn id_key(&self) -> Result<Vec<u8>, Error> {
+        sqlite::id_key(&self.connection)
+    }
+
+    /// Sets that secret.
+    ///
+    /// # Errors
+    /// Where the file has events that were made with another.
+    pub fn set_id_key(&mut self, key: &[u8]) -> Result<(), Error> {
+        sqlite::set_id_key(&mut self.connection, key)
+    }
+
+    /// Gives a source its name, or takes it away.
+    pub fn name_source(&mut self, source: &Source, name: Option<&str>) -> Result<(), Error> {
+        self.connection.execute(
+            "INSERT INTO sources (source_kind, source_id, name) VALUES (?1, ?2, ?3)
+             ON CONFLICT (source_kind, source_id) DO UPDATE SET name = excluded.name",
+            params![source.kind.name(), source.id, name],
+        )?;
         Ok(())
     }
 

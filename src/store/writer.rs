@@ -12,15 +12,14 @@
 //!   for a reason of its own, each request is tried alone, then each entry, and the one that cannot be stored is
 //!   kept aside: a poisoned event never holds up its neighbours.
 
-use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
 use super::apply::{Entry, Outcome};
-use super::intake::Quarantined;
-use super::{Error, Tracker};
+use super::receipts::Quarantined;
+use super::Tracker;
 use crate::domain::Millis;
 
 /// How many requests may wait. Beyond it the sender is told to come again.
@@ -59,14 +58,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on a file, which it opens. The handle gives back why it ended.
-    pub fn start(path: &Path) -> Result<(Writer, JoinHandle<()>), Error> {
-        let mut work = Work { tracker: Tracker::open(path)? };
+    /// Starts the thread.
+    pub fn start(tracker: Tracker) -> std::io::Result<(Writer, JoinHandle<()>)> {
+        let mut work = Work { tracker };
         let (messages, waiting) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || work.run(&waiting))
-            .map_err(|error| Error::Open { path: path.into(), reason: error.to_string() })?;
+            .spawn(move || work.run(&waiting))?;
         Ok((Writer { messages }, thread))
     }
 

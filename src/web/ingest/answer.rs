@@ -17,6 +17,8 @@ pub enum Refusal {
     Body(Unread),
     /// Not JSON, or JSON of no use: what the parser says.
     NotJson(String),
+    /// More items than one request may bring.
+    TooMany { max: usize },
     /// The request asked to be told instead of having it kept aside.
     Strict(Vec<Value>),
     WrongSignature,
@@ -52,6 +54,11 @@ impl Refusal {
                 (StatusCode::BAD_REQUEST, "not_gzip", "the body is said to be gzip, and is not".into())
             }
             Refusal::NotJson(message) => (StatusCode::BAD_REQUEST, "not_json", message.clone()),
+            Refusal::TooMany { max } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_many",
+                format!("more than {max} items in one request; send them in parts"),
+            ),
             Refusal::Strict(_) => (
                 StatusCode::BAD_REQUEST,
                 "invalid",

@@ -35,11 +35,11 @@ pub struct Quarantined {
 
 /// Gathers the small counts of a batch.
 #[derive(Default)]
-pub struct Intake {
+pub struct Receipts {
     ignored: HashMap<Text, i64>,
 }
 
-impl Intake {
+impl Receipts {
     pub fn ignore(&mut self, name: Text) {
         *self.ignored.entry(name).or_default() += 1;
     }
