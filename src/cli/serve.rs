@@ -17,11 +17,27 @@ pub struct Serve {
     listen: SocketAddr,
 
     /// Webhook signing keys, separated by commas; webhooks must then be signed with one of them
-    #[arg(long, env = "WAYBILL_SIGNING_KEYS", hide_env_values = true, default_value = "", global = true, hide_default_value = true, value_name = "KEYS")]
+    #[arg(
+        long,
+        env = "WAYBILL_SIGNING_KEYS",
+        hide_env_values = true,
+        default_value = "",
+        global = true,
+        hide_default_value = true,
+        value_name = "KEYS"
+    )]
     signing_keys: String,
 
     /// Keys that may send events to /v1, separated by commas; none: everyone may
-    #[arg(long, env = "WAYBILL_INGEST_KEYS", hide_env_values = true, default_value = "", global = true, hide_default_value = true, value_name = "KEYS")]
+    #[arg(
+        long,
+        env = "WAYBILL_INGEST_KEYS",
+        hide_env_values = true,
+        default_value = "",
+        global = true,
+        hide_default_value = true,
+        value_name = "KEYS"
+    )]
     ingest_keys: String,
 
     /// Secret for the ids of events that come without one; only a file without events takes a new one
@@ -29,7 +45,14 @@ pub struct Serve {
     id_key: Option<String>,
 
     /// The path that a proxy serves Waybill under, such as /waybill
-    #[arg(long, env = "WAYBILL_BASE", default_value = "", global = true, hide_default_value = true, value_name = "PATH")]
+    #[arg(
+        long,
+        env = "WAYBILL_BASE",
+        default_value = "",
+        global = true,
+        hide_default_value = true,
+        value_name = "PATH"
+    )]
     base: String,
 
     /// Listen on an address that others can reach, though whoever asks is shown the pages

@@ -11,9 +11,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::names::Names;
 use super::raw::Packed;
+use super::receipts::{Quarantined, Receipts};
 use super::rollups::{self, Rows};
 use super::rows::{self, EventRow, Stored};
-use super::receipts::{Quarantined, Receipts};
 use super::{Error, people};
 use crate::domain::delivery::Applied;
 use crate::domain::{Delivery, Delta, Event, Text};

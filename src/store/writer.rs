@@ -17,9 +17,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use super::Tracker;
 use super::apply::{Entry, Outcome};
 use super::receipts::Quarantined;
-use super::Tracker;
 use crate::domain::Millis;
 
 /// How many requests may wait. Beyond it the sender is told to come again.
@@ -62,9 +62,7 @@ impl Writer {
     pub fn start(tracker: Tracker) -> std::io::Result<(Writer, JoinHandle<()>)> {
         let mut work = Work { tracker };
         let (messages, waiting) = sync_channel(WAITING_MAX);
-        let thread = std::thread::Builder::new()
-            .name("writer".into())
-            .spawn(move || work.run(&waiting))?;
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&waiting))?;
         Ok((Writer { messages }, thread))
     }
 

@@ -27,5 +27,6 @@ async fn healthz(readers: Data<Readers>) -> HttpResponse {
 
 fn unwell(reason: &str) -> HttpResponse {
     tracing::error!(reason, "not healthy");
-    HttpResponse::ServiceUnavailable().json(json!({ "status": "unavailable", "code": "unavailable", "message": reason }))
+    HttpResponse::ServiceUnavailable()
+        .json(json!({ "status": "unavailable", "code": "unavailable", "message": reason }))
 }

@@ -18,7 +18,9 @@ pub enum Refusal {
     /// Not JSON, or JSON of no use: what the parser says.
     NotJson(String),
     /// More items than one request may bring.
-    TooMany { max: usize },
+    TooMany {
+        max: usize,
+    },
     /// The request asked to be told instead of having it kept aside.
     Strict(Vec<Value>),
     WrongSignature,

@@ -33,7 +33,9 @@ impl Default for Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
     /// More than `max` bytes, as sent or inflated.
-    TooLarge { max: usize },
+    TooLarge {
+        max: usize,
+    },
     /// The budget is spent.
     Busy,
     TooSlow,

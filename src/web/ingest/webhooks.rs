@@ -70,7 +70,8 @@ fn read(
         due_at_ms: None,
     };
     if !body.is_whole() {
-        let detail = format!("the body has {} bytes; those after the first {BODY_BYTES_KEPT} were not kept", body.length);
+        let detail =
+            format!("the body has {} bytes; those after the first {BODY_BYTES_KEPT} were not kept", body.length);
         return Err(aside(Reason::TooLarge, detail, &body.bytes));
     }
     let encoding = request.headers().get("Content-Encoding").and_then(|value| value.to_str().ok());
