@@ -1,0 +1,789 @@
+-- The file. Times are milliseconds since 1970 (UTC); a quarter is a quarter of an hour, counted from 1970.
+--
+-- What decides its shape:
+--   * Events are clustered by delivery: one tree is the log, the dedupe index and the timeline.
+--   * An index whose new entries would land at random in a big tree is led by a block of row ids, so that inserts
+--     touch the newest block only; a reader asks block by block, from the newest.
+--   * Counts are kept, one wide row for each key, never scanned for.
+--   * What people query are the views (…_v1); tables may change with a migration.
+
+-- Secrets and marks of this file: id_key (keys the hash of events that come without an id).
+CREATE TABLE settings (
+    key    TEXT PRIMARY KEY,
+    value  ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Names ------------------------------------------------------------------------------------------------------------
+
+-- Codes below 100 are those of src/domain/names.rs; a channel that it does not list is given the next from 100.
+CREATE TABLE channels (
+    id       INTEGER PRIMARY KEY,
+    channel  TEXT UNIQUE                -- null in row 0: not known
+) STRICT;
+INSERT INTO channels VALUES (0, NULL), (1, 'email'), (2, 'push'), (3, 'sms'), (4, 'in_app'), (5, 'webhook'), (6, 'slack'), (7, 'whatsapp');
+
+-- The same for metrics.
+CREATE TABLE metrics (
+    id      INTEGER PRIMARY KEY,
+    metric  TEXT NOT NULL UNIQUE
+) STRICT;
+INSERT INTO metrics VALUES (1, 'queued'), (2, 'drafted'), (3, 'attempted'), (4, 'deferred'), (5, 'sent'), (6, 'delivered'), (7, 'opened'), (8, 'clicked'), (9, 'replied'), (10, 'converted'), (11, 'unsubscribed'), (12, 'bounced'), (13, 'suppressed'), (14, 'spammed'), (15, 'failed'), (16, 'undeliverable');
+
+-- What a status may be: a metric, or unknown.
+CREATE TABLE statuses (
+    id      INTEGER PRIMARY KEY,
+    status  TEXT NOT NULL UNIQUE
+) STRICT;
+INSERT INTO statuses VALUES (0, 'unknown'), (1, 'queued'), (2, 'drafted'), (3, 'attempted'), (4, 'deferred'), (5, 'sent'), (6, 'delivered'), (7, 'opened'), (8, 'clicked'), (9, 'replied'), (10, 'converted'), (11, 'unsubscribed'), (12, 'bounced'), (13, 'suppressed'), (14, 'spammed'), (15, 'failed'), (16, 'undeliverable');
+
+-- What is counted for a source.
+CREATE TABLE counted (
+    id      INTEGER PRIMARY KEY,
+    metric  TEXT NOT NULL UNIQUE
+) STRICT;
+INSERT INTO counted VALUES (0, 'created'), (1, 'queued'), (2, 'drafted'), (3, 'attempted'), (4, 'deferred'), (5, 'sent'), (6, 'delivered'), (7, 'opened'), (8, 'clicked'), (9, 'replied'), (10, 'converted'), (11, 'unsubscribed'), (12, 'bounced'), (13, 'suppressed'), (14, 'spammed'), (15, 'failed'), (16, 'undeliverable'), (17, 'human_opened'), (18, 'machine_opened'), (19, 'human_clicked'), (20, 'machine_clicked');
+
+-- Where deliveries come from. Events carry ids only; people give the names.
+CREATE TABLE sources (
+    id           INTEGER PRIMARY KEY,
+    source_kind  TEXT NOT NULL,         -- campaign, broadcast, newsletter, transactional, unknown
+    source_id    TEXT,                  -- null where unknown
+    name         TEXT,
+    tags         TEXT,
+    UNIQUE (source_kind, source_id)
+) STRICT;
+INSERT INTO sources VALUES (1, 'unknown', NULL, NULL, NULL);
+
+-- One message of a source: its action or content, on a channel.
+CREATE TABLE messages (
+    id          INTEGER PRIMARY KEY,
+    source      INTEGER NOT NULL REFERENCES sources,
+    channel     INTEGER NOT NULL REFERENCES channels,
+    action_id   TEXT,
+    content_id  TEXT
+) STRICT;
+CREATE UNIQUE INDEX messages_by_parts ON messages (source, channel, coalesce(action_id, ''), coalesce(content_id, ''));
+
+-- Subjects that many deliveries share. One of its own stays in the delivery's row.
+CREATE TABLE subjects (
+    id       INTEGER PRIMARY KEY,
+    message  INTEGER NOT NULL REFERENCES messages,
+    subject  TEXT NOT NULL,
+    UNIQUE (message, subject)
+) STRICT;
+
+-- Recipients.
+CREATE TABLE addresses (
+    id       INTEGER PRIMARY KEY,
+    address  TEXT NOT NULL,
+    block    INTEGER AS (id >> 17) VIRTUAL
+) STRICT;
+CREATE UNIQUE INDEX addresses_by_address ON addresses (block, address);
+
+-- The identifiers of a person that deliveries carry together.
+CREATE TABLE people (
+    id         INTEGER PRIMARY KEY,
+    person_id  TEXT,
+    email      TEXT,
+    cio_id     TEXT,
+    block      INTEGER AS (id >> 17) VIRTUAL,
+    name       TEXT AS (coalesce(person_id, email, cio_id)) VIRTUAL
+) STRICT;
+CREATE INDEX people_by_name ON people (block, name);
+
+-- Deliveries and their events ---------------------------------------------------------------------------------------
+
+CREATE TABLE deliveries (
+    id                   INTEGER PRIMARY KEY,   -- in order of arrival
+    delivery_id          TEXT NOT NULL,
+    created_at_ms        INTEGER NOT NULL,      -- the time of its earliest event
+    updated_after_ms     INTEGER NOT NULL,      -- these three from created_at_ms on: fewer bytes
+    outcome_after_ms     INTEGER,
+    engagement_after_ms  INTEGER,
+    message              INTEGER NOT NULL REFERENCES messages,
+    source               INTEGER NOT NULL REFERENCES sources,     -- that of the message, for its index
+    facet                INTEGER NOT NULL,      -- channel * 32 + status: one index serves either and both
+    person               INTEGER REFERENCES people,
+    recipient            INTEGER REFERENCES addresses,
+    subject              INTEGER REFERENCES subjects,
+    own_subject          TEXT,
+    parent_action_id     TEXT,
+    journey_id           TEXT,
+    trigger_id           TEXT,
+    trigger_event_id     TEXT,
+    outcome              INTEGER,               -- a metric
+    engagement           INTEGER,
+    failure_reason       TEXT,
+    reached              INTEGER NOT NULL,      -- bit n: counted n
+    events               INTEGER NOT NULL,
+    devices              INTEGER NOT NULL DEFAULT 0,
+    devices_bounced      INTEGER NOT NULL DEFAULT 0,
+    forgotten            INTEGER NOT NULL DEFAULT 0,
+    block                INTEGER AS (id >> 17) VIRTUAL,
+    status               INTEGER AS (coalesce(engagement, outcome, 0)) VIRTUAL,
+    created_at           TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms) % 1000)) VIRTUAL,
+    updated_at_ms        INTEGER AS (created_at_ms + updated_after_ms) VIRTUAL,
+    updated_at           TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + updated_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + updated_after_ms) % 1000)) VIRTUAL,
+    outcome_at           TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + outcome_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + outcome_after_ms) % 1000)) VIRTUAL,
+    engagement_at        TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + engagement_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + engagement_after_ms) % 1000)) VIRTUAL,
+    status_at            TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + coalesce(engagement_after_ms, outcome_after_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + coalesce(engagement_after_ms, outcome_after_ms)) % 1000)) VIRTUAL
+) STRICT;
+CREATE UNIQUE INDEX deliveries_by_delivery_id ON deliveries (block, delivery_id);
+CREATE INDEX deliveries_by_created ON deliveries (created_at_ms);
+CREATE INDEX deliveries_by_facet ON deliveries (facet, created_at_ms);
+CREATE INDEX deliveries_by_source ON deliveries (source, created_at_ms);
+CREATE INDEX deliveries_by_recipient ON deliveries (block, recipient) WHERE recipient IS NOT NULL;
+CREATE INDEX deliveries_by_person ON deliveries (block, person) WHERE person IS NOT NULL;
+
+-- Told, not measured: a block holds 131072 rows, so `WHERE delivery_id = ?` skips through the blocks of the index
+-- instead of scanning the table, in any tool that opens the file.
+ANALYZE sqlite_schema;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('deliveries', 'deliveries_by_delivery_id', '10000000 131072 1'),
+    ('deliveries', 'deliveries_by_created', '10000000 2'),
+    ('deliveries', 'deliveries_by_facet', '10000000 200000 2'),
+    ('deliveries', 'deliveries_by_source', '10000000 100000 2'),
+    ('deliveries', 'deliveries_by_recipient', '10000000 131072 4'),
+    ('deliveries', 'deliveries_by_person', '10000000 131072 4'),
+    ('addresses', 'addresses_by_address', '2000000 131072 1'),
+    ('people', 'people_by_name', '2000000 131072 1');
+
+CREATE TABLE events (
+    delivery           INTEGER NOT NULL REFERENCES deliveries,
+    metric             INTEGER NOT NULL REFERENCES metrics,
+    eid                ANY NOT NULL,            -- the event id: a ULID as 16 bytes, a UUID as 1 + 16, a derived one as 2 + 16, else text
+    number             INTEGER NOT NULL,        -- counts the delivery's events in order of arrival, from 1
+    at_ms              INTEGER NOT NULL,
+    received_after_ms  INTEGER NOT NULL,        -- from at_ms on
+    carried            INTEGER NOT NULL,        -- bit n: it says the same as the delivery of attribute n
+    flags              INTEGER NOT NULL,        -- two bits each (0 not said, 1 no, 2 yes): machine, proxied, synthetic; then one: time taken from receipt
+    own                TEXT,                    -- JSON: what it says otherwise or alone
+    event_id  TEXT AS (CASE
+        WHEN typeof(eid) = 'text' THEN eid
+        WHEN length(eid) = 16 THEN
+                substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) >> 1), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 2, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 3, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 7, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 8, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 12, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 13, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 17, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 18, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 22, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 23, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 27, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 28, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 32, 1)) - 1) & 31), 1)
+        WHEN hex(substr(eid, 1, 1)) = '01' THEN
+            lower(substr(hex(eid), 3, 8)) || '-' || lower(substr(hex(eid), 11, 4)) || '-' || lower(substr(hex(eid), 15, 4))
+                || '-' || lower(substr(hex(eid), 19, 4)) || '-' || lower(substr(hex(eid), 23, 12))
+        ELSE 'derived-' || lower(substr(hex(eid), 3, 32))
+    END) VIRTUAL,
+    occurred_at        TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms) % 1000)) VIRTUAL,
+    received_at        TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (at_ms + received_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms + received_after_ms) % 1000)) VIRTUAL,
+    machine            INTEGER AS (CASE flags & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END) VIRTUAL,
+    proxied            INTEGER AS (CASE flags >> 2 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END) VIRTUAL,
+    synthetic          INTEGER AS (CASE flags >> 4 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END) VIRTUAL,
+    implied            INTEGER AS (metric = 7 AND flags >> 4 & 3 = 2) VIRTUAL,
+    href               TEXT AS (own ->> '$.href') VIRTUAL,
+    link_id            TEXT AS (own ->> '$.link_id') VIRTUAL,
+    action_value       TEXT AS (own ->> '$.action_value') VIRTUAL,
+    reason             TEXT AS (coalesce(own ->> '$.reason', own ->> '$.recipients[0].reason', own ->> '$.recipients[1].reason', own ->> '$.recipients[2].reason')) VIRTUAL,
+    PRIMARY KEY (delivery, metric, eid)
+) STRICT, WITHOUT ROWID;
+
+-- The JSON of each event as it came, by the delivery's row and the event's number.
+CREATE TABLE raw (
+    delivery  INTEGER NOT NULL,
+    number    INTEGER NOT NULL,
+    encoding  INTEGER NOT NULL,                 -- 0: json; n: zstd with dictionary n
+    body      BLOB NOT NULL,
+    PRIMARY KEY (delivery, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE raw_dictionaries (
+    id          INTEGER PRIMARY KEY,
+    dictionary  BLOB NOT NULL
+) STRICT;
+
+-- How often an event came again.
+CREATE TABLE repeats (
+    delivery  INTEGER NOT NULL,
+    number    INTEGER NOT NULL,
+    repeats   INTEGER NOT NULL,
+    PRIMARY KEY (delivery, number)
+) STRICT, WITHOUT ROWID;
+
+-- Counts: each follows from deliveries and events; `waybill verify` recounts them ------------------------------------
+
+-- By quarter hour of creation.
+CREATE TABLE cohorts (
+    quarter  INTEGER NOT NULL,
+    message  INTEGER NOT NULL REFERENCES messages,
+    created                INTEGER NOT NULL DEFAULT 0,
+    queued                 INTEGER NOT NULL DEFAULT 0,
+    drafted                INTEGER NOT NULL DEFAULT 0,
+    attempted              INTEGER NOT NULL DEFAULT 0,
+    deferred               INTEGER NOT NULL DEFAULT 0,
+    sent                   INTEGER NOT NULL DEFAULT 0,
+    delivered              INTEGER NOT NULL DEFAULT 0,
+    opened                 INTEGER NOT NULL DEFAULT 0,
+    clicked                INTEGER NOT NULL DEFAULT 0,
+    replied                INTEGER NOT NULL DEFAULT 0,
+    converted              INTEGER NOT NULL DEFAULT 0,
+    unsubscribed           INTEGER NOT NULL DEFAULT 0,
+    bounced                INTEGER NOT NULL DEFAULT 0,
+    suppressed             INTEGER NOT NULL DEFAULT 0,
+    spammed                INTEGER NOT NULL DEFAULT 0,
+    failed                 INTEGER NOT NULL DEFAULT 0,
+    undeliverable          INTEGER NOT NULL DEFAULT 0,
+    human_opened           INTEGER NOT NULL DEFAULT 0,
+    machine_opened         INTEGER NOT NULL DEFAULT 0,
+    human_clicked          INTEGER NOT NULL DEFAULT 0,
+    machine_clicked        INTEGER NOT NULL DEFAULT 0,
+    queued_events          INTEGER NOT NULL DEFAULT 0,
+    drafted_events         INTEGER NOT NULL DEFAULT 0,
+    attempted_events       INTEGER NOT NULL DEFAULT 0,
+    deferred_events        INTEGER NOT NULL DEFAULT 0,
+    sent_events            INTEGER NOT NULL DEFAULT 0,
+    delivered_events       INTEGER NOT NULL DEFAULT 0,
+    opened_events          INTEGER NOT NULL DEFAULT 0,
+    clicked_events         INTEGER NOT NULL DEFAULT 0,
+    replied_events         INTEGER NOT NULL DEFAULT 0,
+    converted_events       INTEGER NOT NULL DEFAULT 0,
+    unsubscribed_events    INTEGER NOT NULL DEFAULT 0,
+    bounced_events         INTEGER NOT NULL DEFAULT 0,
+    suppressed_events      INTEGER NOT NULL DEFAULT 0,
+    spammed_events         INTEGER NOT NULL DEFAULT 0,
+    failed_events          INTEGER NOT NULL DEFAULT 0,
+    undeliverable_events   INTEGER NOT NULL DEFAULT 0,
+    human_opened_events    INTEGER NOT NULL DEFAULT 0,
+    machine_opened_events  INTEGER NOT NULL DEFAULT 0,
+    human_clicked_events   INTEGER NOT NULL DEFAULT 0,
+    machine_clicked_events INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (quarter, message)
+) STRICT, WITHOUT ROWID;
+
+-- Of the whole life.
+CREATE TABLE totals (
+    source   INTEGER NOT NULL REFERENCES sources,
+    channel  INTEGER NOT NULL REFERENCES channels,
+    created                INTEGER NOT NULL DEFAULT 0,
+    queued                 INTEGER NOT NULL DEFAULT 0,
+    drafted                INTEGER NOT NULL DEFAULT 0,
+    attempted              INTEGER NOT NULL DEFAULT 0,
+    deferred               INTEGER NOT NULL DEFAULT 0,
+    sent                   INTEGER NOT NULL DEFAULT 0,
+    delivered              INTEGER NOT NULL DEFAULT 0,
+    opened                 INTEGER NOT NULL DEFAULT 0,
+    clicked                INTEGER NOT NULL DEFAULT 0,
+    replied                INTEGER NOT NULL DEFAULT 0,
+    converted              INTEGER NOT NULL DEFAULT 0,
+    unsubscribed           INTEGER NOT NULL DEFAULT 0,
+    bounced                INTEGER NOT NULL DEFAULT 0,
+    suppressed             INTEGER NOT NULL DEFAULT 0,
+    spammed                INTEGER NOT NULL DEFAULT 0,
+    failed                 INTEGER NOT NULL DEFAULT 0,
+    undeliverable          INTEGER NOT NULL DEFAULT 0,
+    human_opened           INTEGER NOT NULL DEFAULT 0,
+    machine_opened         INTEGER NOT NULL DEFAULT 0,
+    human_clicked          INTEGER NOT NULL DEFAULT 0,
+    machine_clicked        INTEGER NOT NULL DEFAULT 0,
+    queued_events          INTEGER NOT NULL DEFAULT 0,
+    drafted_events         INTEGER NOT NULL DEFAULT 0,
+    attempted_events       INTEGER NOT NULL DEFAULT 0,
+    deferred_events        INTEGER NOT NULL DEFAULT 0,
+    sent_events            INTEGER NOT NULL DEFAULT 0,
+    delivered_events       INTEGER NOT NULL DEFAULT 0,
+    opened_events          INTEGER NOT NULL DEFAULT 0,
+    clicked_events         INTEGER NOT NULL DEFAULT 0,
+    replied_events         INTEGER NOT NULL DEFAULT 0,
+    converted_events       INTEGER NOT NULL DEFAULT 0,
+    unsubscribed_events    INTEGER NOT NULL DEFAULT 0,
+    bounced_events         INTEGER NOT NULL DEFAULT 0,
+    suppressed_events      INTEGER NOT NULL DEFAULT 0,
+    spammed_events         INTEGER NOT NULL DEFAULT 0,
+    failed_events          INTEGER NOT NULL DEFAULT 0,
+    undeliverable_events   INTEGER NOT NULL DEFAULT 0,
+    human_opened_events    INTEGER NOT NULL DEFAULT 0,
+    machine_opened_events  INTEGER NOT NULL DEFAULT 0,
+    human_clicked_events   INTEGER NOT NULL DEFAULT 0,
+    machine_clicked_events INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (source, channel)
+) STRICT, WITHOUT ROWID;
+
+-- Of each send of a broadcast, whole life.
+CREATE TABLE triggers (
+    source      INTEGER NOT NULL REFERENCES sources,
+    trigger_id  TEXT NOT NULL,
+    channel     INTEGER NOT NULL REFERENCES channels,
+    created                INTEGER NOT NULL DEFAULT 0,
+    queued                 INTEGER NOT NULL DEFAULT 0,
+    drafted                INTEGER NOT NULL DEFAULT 0,
+    attempted              INTEGER NOT NULL DEFAULT 0,
+    deferred               INTEGER NOT NULL DEFAULT 0,
+    sent                   INTEGER NOT NULL DEFAULT 0,
+    delivered              INTEGER NOT NULL DEFAULT 0,
+    opened                 INTEGER NOT NULL DEFAULT 0,
+    clicked                INTEGER NOT NULL DEFAULT 0,
+    replied                INTEGER NOT NULL DEFAULT 0,
+    converted              INTEGER NOT NULL DEFAULT 0,
+    unsubscribed           INTEGER NOT NULL DEFAULT 0,
+    bounced                INTEGER NOT NULL DEFAULT 0,
+    suppressed             INTEGER NOT NULL DEFAULT 0,
+    spammed                INTEGER NOT NULL DEFAULT 0,
+    failed                 INTEGER NOT NULL DEFAULT 0,
+    undeliverable          INTEGER NOT NULL DEFAULT 0,
+    human_opened           INTEGER NOT NULL DEFAULT 0,
+    machine_opened         INTEGER NOT NULL DEFAULT 0,
+    human_clicked          INTEGER NOT NULL DEFAULT 0,
+    machine_clicked        INTEGER NOT NULL DEFAULT 0,
+    queued_events          INTEGER NOT NULL DEFAULT 0,
+    drafted_events         INTEGER NOT NULL DEFAULT 0,
+    attempted_events       INTEGER NOT NULL DEFAULT 0,
+    deferred_events        INTEGER NOT NULL DEFAULT 0,
+    sent_events            INTEGER NOT NULL DEFAULT 0,
+    delivered_events       INTEGER NOT NULL DEFAULT 0,
+    opened_events          INTEGER NOT NULL DEFAULT 0,
+    clicked_events         INTEGER NOT NULL DEFAULT 0,
+    replied_events         INTEGER NOT NULL DEFAULT 0,
+    converted_events       INTEGER NOT NULL DEFAULT 0,
+    unsubscribed_events    INTEGER NOT NULL DEFAULT 0,
+    bounced_events         INTEGER NOT NULL DEFAULT 0,
+    suppressed_events      INTEGER NOT NULL DEFAULT 0,
+    spammed_events         INTEGER NOT NULL DEFAULT 0,
+    failed_events          INTEGER NOT NULL DEFAULT 0,
+    undeliverable_events   INTEGER NOT NULL DEFAULT 0,
+    human_opened_events    INTEGER NOT NULL DEFAULT 0,
+    machine_opened_events  INTEGER NOT NULL DEFAULT 0,
+    human_clicked_events   INTEGER NOT NULL DEFAULT 0,
+    machine_clicked_events INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (source, trigger_id, channel)
+) STRICT, WITHOUT ROWID;
+
+-- Events by the quarter hour in which they happened.
+CREATE TABLE activity (
+    quarter  INTEGER NOT NULL,
+    source   INTEGER NOT NULL REFERENCES sources,
+    channel  INTEGER NOT NULL REFERENCES channels,
+    queued                 INTEGER NOT NULL DEFAULT 0,
+    drafted                INTEGER NOT NULL DEFAULT 0,
+    attempted              INTEGER NOT NULL DEFAULT 0,
+    deferred               INTEGER NOT NULL DEFAULT 0,
+    sent                   INTEGER NOT NULL DEFAULT 0,
+    delivered              INTEGER NOT NULL DEFAULT 0,
+    opened                 INTEGER NOT NULL DEFAULT 0,
+    clicked                INTEGER NOT NULL DEFAULT 0,
+    replied                INTEGER NOT NULL DEFAULT 0,
+    converted              INTEGER NOT NULL DEFAULT 0,
+    unsubscribed           INTEGER NOT NULL DEFAULT 0,
+    bounced                INTEGER NOT NULL DEFAULT 0,
+    suppressed             INTEGER NOT NULL DEFAULT 0,
+    spammed                INTEGER NOT NULL DEFAULT 0,
+    failed                 INTEGER NOT NULL DEFAULT 0,
+    undeliverable          INTEGER NOT NULL DEFAULT 0,
+    human_opened           INTEGER NOT NULL DEFAULT 0,
+    machine_opened         INTEGER NOT NULL DEFAULT 0,
+    human_clicked          INTEGER NOT NULL DEFAULT 0,
+    machine_clicked        INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (quarter, source, channel)
+) STRICT, WITHOUT ROWID;
+
+-- How many deliveries stand so now.
+CREATE TABLE status_counts (
+    source      INTEGER NOT NULL REFERENCES sources,
+    channel     INTEGER NOT NULL REFERENCES channels,
+    kind        INTEGER NOT NULL,               -- 1 status, 2 outcome, 3 engagement
+    status      INTEGER NOT NULL REFERENCES statuses,
+    deliveries  INTEGER NOT NULL,
+    PRIMARY KEY (source, channel, kind, status)
+) STRICT, WITHOUT ROWID;
+
+-- Clicks by link.
+CREATE TABLE links (
+    id                  INTEGER PRIMARY KEY,
+    source              INTEGER NOT NULL REFERENCES sources,
+    action_id           TEXT,
+    link                TEXT NOT NULL,          -- the link id, else the address
+    events              INTEGER NOT NULL DEFAULT 0,
+    deliveries          INTEGER NOT NULL DEFAULT 0,
+    human_deliveries    INTEGER NOT NULL DEFAULT 0,
+    machine_deliveries  INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX links_by_parts ON links (source, coalesce(action_id, ''), link);
+
+-- The rows behind a link's figures, and its latest address.
+CREATE TABLE link_clicks (
+    link      INTEGER NOT NULL REFERENCES links,
+    at_ms     INTEGER NOT NULL,
+    delivery  INTEGER NOT NULL REFERENCES deliveries,
+    eid       ANY NOT NULL,
+    PRIMARY KEY (link, at_ms, delivery, eid)
+) STRICT, WITHOUT ROWID;
+
+-- What was not taken in ---------------------------------------------------------------------------------------------
+
+CREATE TABLE quarantine (
+    id              INTEGER PRIMARY KEY,
+    received_at_ms  INTEGER NOT NULL,
+    format          TEXT NOT NULL,              -- how to read the body again
+    reason          TEXT NOT NULL,
+    detail          TEXT NOT NULL,
+    delivery_id     TEXT,
+    due_at_ms       INTEGER,                    -- an event from the future: when it may be applied
+    body            BLOB NOT NULL,
+    body_bytes      INTEGER NOT NULL,           -- of the whole; only the first 64 KiB of a larger one are kept
+    fingerprint     BLOB NOT NULL,              -- the same body again is the same row
+    repeats         INTEGER NOT NULL DEFAULT 0,
+    received_at     TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000)) VIRTUAL,
+    due_at          TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (due_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (due_at_ms) % 1000)) VIRTUAL
+) STRICT;
+CREATE UNIQUE INDEX quarantine_by_fingerprint ON quarantine (fingerprint);
+CREATE INDEX quarantine_by_reason ON quarantine (reason, id);
+CREATE INDEX quarantine_by_due ON quarantine (due_at_ms) WHERE due_at_ms IS NOT NULL;
+CREATE INDEX quarantine_by_delivery ON quarantine (delivery_id) WHERE delivery_id IS NOT NULL;
+
+CREATE TABLE quarantine_counts (
+    reason  TEXT PRIMARY KEY,
+    rows    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Events that are not about messages, by name.
+CREATE TABLE ignored (
+    name        TEXT PRIMARY KEY,
+    events      INTEGER NOT NULL,
+    last_at_ms  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What came in, by the quarter hour of receipt.
+CREATE TABLE receipts (
+    quarter      INTEGER PRIMARY KEY,
+    accepted     INTEGER NOT NULL DEFAULT 0,
+    duplicate    INTEGER NOT NULL DEFAULT 0,
+    ignored      INTEGER NOT NULL DEFAULT 0,
+    quarantined  INTEGER NOT NULL DEFAULT 0,
+    last_at_ms   INTEGER NOT NULL
+) STRICT;
+
+-- The views: a promise; columns are only added ----------------------------------------------------------------------
+
+CREATE VIEW deliveries_v1 AS
+SELECT
+    d.delivery_id,
+    c.channel,
+    s.source_kind,
+    s.source_id,
+    s.name AS source_name,
+    g.action_id,
+    d.parent_action_id,
+    g.content_id,
+    d.journey_id,
+    d.trigger_id,
+    d.trigger_event_id,
+    p.person_id,
+    p.email,
+    p.cio_id,
+    a.address AS recipient,
+    CAST(coalesce(d.own_subject, j.subject) AS TEXT) AS subject,
+    st.status,
+    d.status_at,
+    CAST(ou.status AS TEXT) AS outcome,
+    d.outcome_at,
+    CAST(en.status AS TEXT) AS engagement,
+    d.engagement_at,
+    d.created_at,
+    d.created_at_ms,
+    d.updated_at,
+    d.updated_at_ms,
+    d.failure_reason,
+    d.devices,
+    d.devices_bounced,
+    d.forgotten,
+    d.events,
+    CAST(CASE WHEN d.reached >> 1 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 1) END AS TEXT) AS queued_at,
+    CAST(CASE WHEN d.reached >> 2 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 2) END AS TEXT) AS drafted_at,
+    CAST(CASE WHEN d.reached >> 3 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 3) END AS TEXT) AS attempted_at,
+    CAST(CASE WHEN d.reached >> 4 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 4) END AS TEXT) AS deferred_at,
+    CAST(CASE WHEN d.reached >> 5 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 5) END AS TEXT) AS sent_at,
+    CAST(CASE WHEN d.reached >> 6 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 6) END AS TEXT) AS delivered_at,
+    CAST(CASE WHEN d.reached >> 7 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS opened_at,
+    CAST(CASE WHEN d.reached >> 8 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 8) END AS TEXT) AS clicked_at,
+    CAST(CASE WHEN d.reached >> 9 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 9) END AS TEXT) AS replied_at,
+    CAST(CASE WHEN d.reached >> 10 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 10) END AS TEXT) AS converted_at,
+    CAST(CASE WHEN d.reached >> 11 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 11) END AS TEXT) AS unsubscribed_at,
+    CAST(CASE WHEN d.reached >> 12 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 12) END AS TEXT) AS bounced_at,
+    CAST(CASE WHEN d.reached >> 13 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 13) END AS TEXT) AS suppressed_at,
+    CAST(CASE WHEN d.reached >> 14 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 14) END AS TEXT) AS spammed_at,
+    CAST(CASE WHEN d.reached >> 15 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 15) END AS TEXT) AS failed_at,
+    CAST(CASE WHEN d.reached >> 16 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 16) END AS TEXT) AS undeliverable_at,
+    CAST(CASE WHEN d.reached >> 17 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 <> 2 AND (CASE e.metric WHEN 7 THEN e.flags >> 4 & 3 <> 2 ELSE g.channel IN (1, 2) END)) END AS TEXT) AS human_opened_at,
+    CAST(CASE WHEN d.reached >> 18 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 = 2 AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS machine_opened_at,
+    CAST(CASE WHEN d.reached >> 19 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 <> 2) END AS TEXT) AS human_clicked_at,
+    CAST(CASE WHEN d.reached >> 20 & 1 THEN
+        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
+         FROM events e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 = 2) END AS TEXT) AS machine_clicked_at
+FROM deliveries d
+JOIN messages g ON g.id = d.message
+JOIN channels c ON c.id = g.channel
+JOIN sources s ON s.id = d.source
+JOIN statuses st ON st.id = d.status
+LEFT JOIN statuses ou ON ou.id = d.outcome
+LEFT JOIN statuses en ON en.id = d.engagement
+LEFT JOIN people p ON p.id = d.person
+LEFT JOIN addresses a ON a.id = d.recipient
+LEFT JOIN subjects j ON j.id = d.subject;
+
+CREATE VIEW events_v1 AS
+SELECT
+    e.event_id,
+    d.delivery_id,
+    c.channel,
+    m.metric,
+    e.occurred_at,
+    e.at_ms AS occurred_at_ms,
+    e.received_at,
+    CAST(CASE WHEN e.carried >> 10 & 1 THEN a.address ELSE e.own ->> '$.recipient' END AS TEXT) AS recipient,
+    e.href,
+    e.link_id,
+    e.action_value,
+    e.reason,
+    e.machine,
+    e.proxied,
+    e.synthetic,
+    e.implied
+FROM events e
+JOIN deliveries d ON d.id = e.delivery
+JOIN messages g ON g.id = d.message
+JOIN channels c ON c.id = g.channel
+JOIN metrics m ON m.id = e.metric
+LEFT JOIN addresses a ON a.id = d.recipient;
+
+CREATE VIEW events_raw_v1 AS
+SELECT
+    e.event_id,
+    d.delivery_id,
+    m.metric,
+    CAST(CASE r.encoding WHEN 0 THEN 'json' ELSE 'zstd' END AS TEXT) AS encoding,
+    r.body,
+    r.encoding AS dictionary_id
+FROM events e
+JOIN deliveries d ON d.id = e.delivery
+JOIN metrics m ON m.id = e.metric
+JOIN raw r ON r.delivery = e.delivery AND r.number = e.number;
+
+CREATE VIEW raw_dictionaries_v1 AS SELECT id AS dictionary_id, dictionary FROM raw_dictionaries;
+
+CREATE VIEW event_devices_v1 AS
+SELECT
+    e.event_id,
+    d.delivery_id,
+    m.metric,
+    CAST(r.value ->> '$.device_id' AS TEXT) AS device_id,
+    CAST(r.value ->> '$.device_platform' AS TEXT) AS device_platform,
+    CAST(r.value ->> '$.reason' AS TEXT) AS reason
+FROM events e
+JOIN deliveries d ON d.id = e.delivery
+JOIN metrics m ON m.id = e.metric
+JOIN json_each(e.own, '$.recipients') r
+WHERE e.own IS NOT NULL;
+
+CREATE VIEW sources_v1 AS
+SELECT
+    s.source_kind,
+    s.source_id,
+    s.name,
+    s.tags,
+    CAST((SELECT d.created_at FROM deliveries d WHERE d.source = s.id ORDER BY d.created_at_ms LIMIT 1) AS TEXT) AS first_seen,
+    CAST((SELECT d.created_at FROM deliveries d WHERE d.source = s.id ORDER BY d.created_at_ms DESC LIMIT 1) AS TEXT) AS last_seen
+FROM sources s
+WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.source = s.id) OR s.name IS NOT NULL OR s.tags IS NOT NULL;
+
+CREATE VIEW campaign_metrics_v1 AS
+SELECT source_kind, source_id, source_name, channel, metric, deliveries, events FROM (
+    SELECT s.source_kind, s.source_id, s.name AS source_name, c.channel, m.metric,
+        CAST(CASE m.id
+            WHEN 0 THEN t.created WHEN 1 THEN t.queued WHEN 2 THEN t.drafted WHEN 3 THEN t.attempted
+            WHEN 4 THEN t.deferred WHEN 5 THEN t.sent WHEN 6 THEN t.delivered WHEN 7 THEN t.opened
+            WHEN 8 THEN t.clicked WHEN 9 THEN t.replied WHEN 10 THEN t.converted WHEN 11 THEN t.unsubscribed
+            WHEN 12 THEN t.bounced WHEN 13 THEN t.suppressed WHEN 14 THEN t.spammed WHEN 15 THEN t.failed
+            WHEN 16 THEN t.undeliverable WHEN 17 THEN t.human_opened WHEN 18 THEN t.machine_opened WHEN 19 THEN t.human_clicked
+            WHEN 20 THEN t.machine_clicked
+            ELSE 0 END AS INTEGER) AS deliveries,
+        CAST(CASE m.id
+            WHEN 1 THEN t.queued_events WHEN 2 THEN t.drafted_events WHEN 3 THEN t.attempted_events WHEN 4 THEN t.deferred_events
+            WHEN 5 THEN t.sent_events WHEN 6 THEN t.delivered_events WHEN 7 THEN t.opened_events WHEN 8 THEN t.clicked_events
+            WHEN 9 THEN t.replied_events WHEN 10 THEN t.converted_events WHEN 11 THEN t.unsubscribed_events WHEN 12 THEN t.bounced_events
+            WHEN 13 THEN t.suppressed_events WHEN 14 THEN t.spammed_events WHEN 15 THEN t.failed_events WHEN 16 THEN t.undeliverable_events
+            WHEN 17 THEN t.human_opened_events WHEN 18 THEN t.machine_opened_events WHEN 19 THEN t.human_clicked_events WHEN 20 THEN t.machine_clicked_events
+            ELSE 0 END AS INTEGER) AS events
+    FROM totals t
+    JOIN sources s ON s.id = t.source
+    JOIN channels c ON c.id = t.channel
+    JOIN counted m
+)
+WHERE deliveries > 0 OR events > 0;
+
+CREATE VIEW trigger_metrics_v1 AS
+SELECT source_kind, source_id, trigger_id, channel, metric, deliveries, events FROM (
+    SELECT s.source_kind, s.source_id, t.trigger_id, c.channel, m.metric,
+        CAST(CASE m.id
+            WHEN 0 THEN t.created WHEN 1 THEN t.queued WHEN 2 THEN t.drafted WHEN 3 THEN t.attempted
+            WHEN 4 THEN t.deferred WHEN 5 THEN t.sent WHEN 6 THEN t.delivered WHEN 7 THEN t.opened
+            WHEN 8 THEN t.clicked WHEN 9 THEN t.replied WHEN 10 THEN t.converted WHEN 11 THEN t.unsubscribed
+            WHEN 12 THEN t.bounced WHEN 13 THEN t.suppressed WHEN 14 THEN t.spammed WHEN 15 THEN t.failed
+            WHEN 16 THEN t.undeliverable WHEN 17 THEN t.human_opened WHEN 18 THEN t.machine_opened WHEN 19 THEN t.human_clicked
+            WHEN 20 THEN t.machine_clicked
+            ELSE 0 END AS INTEGER) AS deliveries,
+        CAST(CASE m.id
+            WHEN 1 THEN t.queued_events WHEN 2 THEN t.drafted_events WHEN 3 THEN t.attempted_events WHEN 4 THEN t.deferred_events
+            WHEN 5 THEN t.sent_events WHEN 6 THEN t.delivered_events WHEN 7 THEN t.opened_events WHEN 8 THEN t.clicked_events
+            WHEN 9 THEN t.replied_events WHEN 10 THEN t.converted_events WHEN 11 THEN t.unsubscribed_events WHEN 12 THEN t.bounced_events
+            WHEN 13 THEN t.suppressed_events WHEN 14 THEN t.spammed_events WHEN 15 THEN t.failed_events WHEN 16 THEN t.undeliverable_events
+            WHEN 17 THEN t.human_opened_events WHEN 18 THEN t.machine_opened_events WHEN 19 THEN t.human_clicked_events WHEN 20 THEN t.machine_clicked_events
+            ELSE 0 END AS INTEGER) AS events
+    FROM triggers t
+    JOIN sources s ON s.id = t.source
+    JOIN channels c ON c.id = t.channel
+    JOIN counted m
+)
+WHERE deliveries > 0 OR events > 0;
+
+CREATE VIEW campaign_metrics_hourly_v1 AS
+SELECT hour, source_kind, source_id, source_name, action_id, content_id, channel, metric,
+    CAST(sum(deliveries) AS INTEGER) AS deliveries, CAST(sum(events) AS INTEGER) AS events
+FROM (
+    SELECT CAST(strftime('%Y-%m-%dT%H:%M:%S', (t.quarter / 4 * 3600000) / 1000, 'unixepoch') || printf('.%03dZ', (t.quarter / 4 * 3600000) % 1000) AS TEXT) AS hour,
+        s.source_kind, s.source_id, s.name AS source_name, g.action_id, g.content_id, c.channel, m.metric,
+        CASE m.id
+            WHEN 0 THEN t.created WHEN 1 THEN t.queued WHEN 2 THEN t.drafted WHEN 3 THEN t.attempted
+            WHEN 4 THEN t.deferred WHEN 5 THEN t.sent WHEN 6 THEN t.delivered WHEN 7 THEN t.opened
+            WHEN 8 THEN t.clicked WHEN 9 THEN t.replied WHEN 10 THEN t.converted WHEN 11 THEN t.unsubscribed
+            WHEN 12 THEN t.bounced WHEN 13 THEN t.suppressed WHEN 14 THEN t.spammed WHEN 15 THEN t.failed
+            WHEN 16 THEN t.undeliverable WHEN 17 THEN t.human_opened WHEN 18 THEN t.machine_opened WHEN 19 THEN t.human_clicked
+            WHEN 20 THEN t.machine_clicked
+            ELSE 0 END AS deliveries,
+        CASE m.id
+            WHEN 1 THEN t.queued_events WHEN 2 THEN t.drafted_events WHEN 3 THEN t.attempted_events WHEN 4 THEN t.deferred_events
+            WHEN 5 THEN t.sent_events WHEN 6 THEN t.delivered_events WHEN 7 THEN t.opened_events WHEN 8 THEN t.clicked_events
+            WHEN 9 THEN t.replied_events WHEN 10 THEN t.converted_events WHEN 11 THEN t.unsubscribed_events WHEN 12 THEN t.bounced_events
+            WHEN 13 THEN t.suppressed_events WHEN 14 THEN t.spammed_events WHEN 15 THEN t.failed_events WHEN 16 THEN t.undeliverable_events
+            WHEN 17 THEN t.human_opened_events WHEN 18 THEN t.machine_opened_events WHEN 19 THEN t.human_clicked_events WHEN 20 THEN t.machine_clicked_events
+            ELSE 0 END AS events
+    FROM cohorts t
+    JOIN messages g ON g.id = t.message
+    JOIN sources s ON s.id = g.source
+    JOIN channels c ON c.id = g.channel
+    JOIN counted m
+)
+WHERE deliveries > 0 OR events > 0
+GROUP BY hour, source_kind, source_id, source_name, action_id, content_id, channel, metric;
+
+CREATE VIEW activity_hourly_v1 AS
+SELECT hour, source_kind, source_id, channel, metric, CAST(sum(events) AS INTEGER) AS events
+FROM (
+    SELECT CAST(strftime('%Y-%m-%dT%H:%M:%S', (t.quarter / 4 * 3600000) / 1000, 'unixepoch') || printf('.%03dZ', (t.quarter / 4 * 3600000) % 1000) AS TEXT) AS hour, s.source_kind, s.source_id, c.channel, m.metric,
+        CASE m.id
+            WHEN 1 THEN t.queued WHEN 2 THEN t.drafted WHEN 3 THEN t.attempted
+            WHEN 4 THEN t.deferred WHEN 5 THEN t.sent WHEN 6 THEN t.delivered WHEN 7 THEN t.opened
+            WHEN 8 THEN t.clicked WHEN 9 THEN t.replied WHEN 10 THEN t.converted WHEN 11 THEN t.unsubscribed
+            WHEN 12 THEN t.bounced WHEN 13 THEN t.suppressed WHEN 14 THEN t.spammed WHEN 15 THEN t.failed
+            WHEN 16 THEN t.undeliverable WHEN 17 THEN t.human_opened WHEN 18 THEN t.machine_opened WHEN 19 THEN t.human_clicked
+            WHEN 20 THEN t.machine_clicked
+            ELSE 0 END AS events
+    FROM activity t
+    JOIN sources s ON s.id = t.source
+    JOIN channels c ON c.id = t.channel
+    JOIN counted m
+)
+WHERE events > 0
+GROUP BY hour, source_kind, source_id, channel, metric;
+
+CREATE VIEW status_counts_v1 AS
+SELECT s.source_kind, s.source_id, c.channel, st.status AS status, n.deliveries
+FROM status_counts n
+JOIN sources s ON s.id = n.source
+JOIN channels c ON c.id = n.channel
+JOIN statuses st ON st.id = n.status
+WHERE n.kind = 1;
+
+CREATE VIEW outcome_counts_v1 AS
+SELECT s.source_kind, s.source_id, c.channel, st.status AS outcome, n.deliveries
+FROM status_counts n
+JOIN sources s ON s.id = n.source
+JOIN channels c ON c.id = n.channel
+JOIN statuses st ON st.id = n.status
+WHERE n.kind = 2;
+
+CREATE VIEW engagement_counts_v1 AS
+SELECT s.source_kind, s.source_id, c.channel, st.status AS engagement, n.deliveries
+FROM status_counts n
+JOIN sources s ON s.id = n.source
+JOIN channels c ON c.id = n.channel
+JOIN statuses st ON st.id = n.status
+WHERE n.kind = 3;
+
+CREATE VIEW link_metrics_v1 AS
+SELECT s.source_kind, s.source_id, l.action_id, l.link,
+    CAST((SELECT substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1)
+        FROM link_clicks k JOIN events e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid
+        WHERE k.link = l.id AND substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1) <> ''
+        ORDER BY k.at_ms DESC, e.event_id DESC, 1 LIMIT 1) AS TEXT) AS address,
+    l.deliveries, l.events, l.human_deliveries, l.machine_deliveries
+FROM links l
+JOIN sources s ON s.id = l.source;
+
+CREATE VIEW quarantine_v1 AS
+SELECT id AS quarantine_id, received_at, received_at_ms, format, reason, detail, delivery_id, due_at, due_at_ms,
+    body, body_bytes, repeats
+FROM quarantine;

@@ -1,0 +1,233 @@
+//! Opens the file: checks that it is ours, migrates it, sets the pragmas.
+//!
+//! Two rules for migrations: append, never edit one that was released; and a file with a newer `user_version` is
+//! refused untouched.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite_migration::{M, Migrations};
+
+use super::Error;
+
+/// "WAYB": marks the file as ours.
+const APPLICATION_ID: i64 = 0x5741_5942;
+
+const MIGRATIONS_SQL: &[&str] = &[include_str!("../../migrations/0001_core.sql")];
+
+static MIGRATIONS: LazyLock<Migrations<'static>> =
+    LazyLock::new(|| Migrations::new(MIGRATIONS_SQL.iter().map(|sql| M::up(sql)).collect()));
+
+/// How long a statement waits for a lock that another process holds. Well within the four seconds in which a
+/// webhook must be answered.
+const BUSY: Duration = Duration::from_millis(2500);
+
+/// The number of prepared statements a connection keeps.
+const STATEMENTS: usize = 128;
+
+/// Opens the file for writing, creating and migrating it as needed.
+pub fn open(path: &Path) -> Result<Connection, Error> {
+    let opened = |error: rusqlite::Error| Error::Open { path: path.into(), reason: error.to_string() };
+    let is_new = fs::metadata(path).map(|meta| meta.len() == 0).unwrap_or(true);
+    if is_new {
+        create(path)?;
+    }
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
+    )
+    .map_err(opened)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    if is_new {
+        // both must be set before the first table; a page of 4 KiB is what a commit writes least of
+        connection.pragma_update(None, "page_size", 4096).map_err(opened)?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(opened)?;
+    }
+    check(&connection, path)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(opened)?;
+    migrate(&mut connection, path)?;
+    write_pragmas(&connection)?;
+    Ok(connection)
+}
+
+/// The file holds addresses: its owner alone may read it.
+fn create(path: &Path) -> Result<(), Error> {
+    let mut options = fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(|error| Error::Open { path: path.into(), reason: error.to_string() })
+}
+
+/// Refuses what is not a Waybill file, or one from a newer version, before anything is written.
+fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let not_ours = |reason: String| Error::NotOurs { path: path.into(), reason };
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let application_id = number("application_id").map_err(|error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => not_ours("it is no SQLite database".into()),
+        _ => Error::Open { path: path.into(), reason: error.to_string() },
+    })?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application_id != APPLICATION_ID && (application_id != 0 || tables > 0) {
+        return Err(not_ours("it is a database of another program".into()));
+    }
+    let (found, known) = (number("user_version")?, MIGRATIONS_SQL.len() as i64);
+    if found > known {
+        return Err(Error::Newer { path: path.into(), found, known });
+    }
+    if application_id == 0 {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version < MIGRATIONS_SQL.len() as i64 {
+        tracing::info!(path = %path.display(), from = version, to = MIGRATIONS_SQL.len(), "migrating the file");
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        MIGRATIONS.to_latest(connection)?;
+    }
+    let mut key = [0u8; 32];
+    getrandom::fill(&mut key).map_err(|error| Error::Random(error.to_string()))?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute("INSERT OR IGNORE INTO settings (key, value) VALUES ('id_key', ?1)", [&key[..]])?;
+    super::raw::register(&transaction)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn write_pragmas(connection: &Connection) -> Result<(), Error> {
+    // an acknowledged event must survive a power cut: NORMAL lost some in every one that was tried
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // 80 MB of WAL: rarer checkpoints write a hot page once instead of twenty times
+    connection.pragma_update(None, "wal_autocheckpoint", 20_000)?;
+    connection.pragma_update(None, "journal_size_limit", 128 << 20)?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // freed cells hold addresses
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    // references are right by construction, and `verify` proves more than this would check at every insert
+    connection.pragma_update(None, "foreign_keys", "OFF")?;
+    Ok(())
+}
+
+/// The secret that keys the hash of events without an id. Law 1 compares files of one key.
+pub fn id_key(connection: &Connection) -> Result<Vec<u8>, Error> {
+    Ok(connection.query_row("SELECT value FROM settings WHERE key = 'id_key'", [], |row| row.get(0))?)
+}
+
+/// Sets that secret, from configuration. Only a file without events may change it: their ids depend on it.
+pub fn set_id_key(connection: &mut Connection, key: &[u8]) -> Result<(), Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let same: bool =
+        transaction.query_row("SELECT value = ?1 FROM settings WHERE key = 'id_key'", [key], |row| row.get(0))?;
+    let has_events: bool = transaction.query_row("SELECT EXISTS (SELECT 1 FROM deliveries)", [], |row| row.get(0))?;
+    if !same && has_events {
+        return Err(Error::Row("the file has events already, made with another WAYBILL_ID_KEY".into()));
+    }
+    transaction.execute("UPDATE settings SET value = ?1 WHERE key = 'id_key'", [key])?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// A pool of connections that can only read.
+#[derive(Clone)]
+pub struct Readers {
+    pool: r2d2::Pool<SqliteConnectionManager>,
+    path: PathBuf,
+}
+
+/// One of them; it goes back when dropped.
+pub type Reader = r2d2::PooledConnection<SqliteConnectionManager>;
+
+impl Readers {
+    /// Opens `size` connections on a file that [`open`] has opened before.
+    pub fn open(path: &Path, size: u32) -> Result<Readers, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
+            connection.busy_timeout(BUSY)?;
+            connection.set_prepared_statement_cache_capacity(STATEMENTS);
+            connection.pragma_update(None, "query_only", true)?;
+            connection.pragma_update(None, "cache_size", -8_192)?;
+            connection.pragma_update(None, "temp_store", "MEMORY")?;
+            connection.pragma_update(None, "trusted_schema", "OFF")
+        });
+        let pool = r2d2::Pool::builder()
+            .max_size(size)
+            .min_idle(Some(0))
+            .connection_timeout(Duration::from_secs(2))
+            // a read-only connection on a file that is there does not go bad
+            .test_on_check_out(false)
+            .build(manager)?;
+        Ok(Readers { pool, path: path.into() })
+    }
+
+    /// A connection, once one is free.
+    pub fn get(&self) -> Result<Reader, Error> {
+        Ok(self.pool.get()?)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_sound() {
+        MIGRATIONS.validate().unwrap();
+    }
+
+    #[test]
+    fn a_new_file_has_typed_views() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open(&dir.path().join("new.db")).unwrap();
+        let mut views = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'").unwrap();
+        let names: Vec<String> = views.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        assert!(names.len() >= 15);
+        for name in names {
+            let mut columns =
+                connection.prepare(&format!("SELECT name, type FROM pragma_table_info('{name}')")).unwrap();
+            let columns =
+                columns.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+            for column in columns {
+                let (column, declared) = column.unwrap();
+                assert!(
+                    ["TEXT", "INTEGER", "INT", "BLOB"].contains(&&*declared),
+                    "{name}.{column} has type {declared:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused_untouched() {
+        let dir = tempfile::tempdir().unwrap();
+        let garbage = dir.path().join("garbage.db");
+        fs::write(&garbage, vec![7u8; 10_000]).unwrap();
+        assert!(matches!(open(&garbage), Err(Error::NotOurs { .. })));
+        assert_eq!(fs::read(&garbage).unwrap(), vec![7u8; 10_000]);
+
+        let other = dir.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        let before = fs::read(&other).unwrap();
+        assert!(matches!(open(&other), Err(Error::NotOurs { .. })));
+        assert_eq!(fs::read(&other).unwrap(), before);
+
+        let newer = dir.path().join("newer.db");
+        open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        let before = fs::read(&newer).unwrap();
+        assert!(matches!(open(&newer), Err(Error::Newer { found: 99, .. })));
+        assert_eq!(fs::read(&newer).unwrap(), before);
+    }
+}
