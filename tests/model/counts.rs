@@ -29,7 +29,8 @@ pub fn tables(deliveries: &[Delivery]) -> Tables {
             ("content_id", delivery.source.content_id.clone()),
         ];
         add(&mut hours, delivery, &join([hour, source(delivery), message, channel(delivery)]));
-        if let Some(trigger) = delivery.trigger_id() {
+        // a send of a source that is known
+        if let (Some(trigger), Some(_)) = (delivery.trigger_id(), delivery.source.kind) {
             let trigger = vec![("trigger_id", Some(trigger.to_owned()))];
             add(&mut triggers, delivery, &join([source(delivery), trigger, channel(delivery)]));
         }
