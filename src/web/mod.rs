@@ -52,10 +52,43 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     .client_request_timeout(Duration::from_secs(5))
     .bind(config.listen)
     .with_context(|| format!("cannot listen on {}", config.listen))?;
-    for address in server.addrs() {
+    let addresses = server.addrs();
+    let server = server.disable_signals().run();
+    // before the line that says it listens: whoever reads it may stop the server at once
+    let stop = stop_signals()?;
+    for address in addresses {
         println!("listening on http://{address}");
     }
-    server.run().await?;
+    let handle = server.handle();
+    actix_web::rt::spawn(async move {
+        stop.await;
+        handle.stop(true).await;
+    });
+    server.await?;
     writer.stop();
     writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
+}
+
+/// Waits for SIGTERM or SIGINT; they are caught from the call on.
+#[cfg(unix)]
+fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // without a handler the process ends at once; what was acknowledged is on disk
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }

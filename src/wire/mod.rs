@@ -43,6 +43,7 @@ pub struct Context<'a> {
 
 /// What an item of a body became.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
 pub enum Item {
     /// An event and its JSON as it came. A `writeKey` in it is taken out, since it is no part of the event, and the
     /// `context` of the batch put in, since it is one; then, and only then, white space and key order differ.
@@ -60,6 +61,7 @@ pub enum Item {
 }
 
 /// What a format's parser makes of one object.
+#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
 enum Outcome {
     Event { event: Event, report: bool },
     Ignored(Text),

@@ -305,7 +305,11 @@ impl Said {
 /// How a copy comes to be.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
-    New { delivery: &'static str, id: &'static str, metric: Result<&'static str, Index> },
+    New {
+        delivery: &'static str,
+        id: &'static str,
+        metric: Result<&'static str, Index>,
+    },
     /// As an earlier one said, word for word.
     Repeat(Index),
     /// The same event, said otherwise; `true`: with a time of its own.

@@ -40,7 +40,9 @@ const ROOMS: [Room; 10] = [
             "thiserror",
             "getrandom",
             "chrono",
-            "flate2",
+            // caches of what rows name, and the fingerprint of a body that is kept aside
+            "lru",
+            "sha2",
         ]),
     },
     Room { name: "traffic", rooms: Only(&["domain"]), crates: Only(&["serde_json"]) },
