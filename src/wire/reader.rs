@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::body::{self, Body};
 use super::reason::{Reason, Refusal, Unreadable};
-use super::{CallType, Context, Format, Item, Outcome, fields, json, line, pipelines, waybill, webhook};
+use super::{CallType, Context, Format, ITEMS_MAX, Item, Outcome, fields, json, line, pipelines, waybill, webhook};
 
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
@@ -20,39 +20,40 @@ impl Reader<'_> {
         match Body::read(body) {
             Ok(Body::One(raw)) => self.one(raw),
             Ok(Body::Many(raws)) => {
+                let raws = not_too_many(raws)?;
                 // an array sent as a batch is one already
                 let call = self.call.filter(|call| *call != CallType::Batch);
                 let reader = Reader { call, ..self };
                 Ok(raws.into_iter().flat_map(|raw| reader.one_of_many(raw)).collect())
             }
-            Err(error) => match body::lines(body) {
-                Some(lines) if self.format == Format::Waybill => {
-                    Ok(lines.into_iter().flat_map(|(number, line)| self.line(number, line)).collect())
-                }
-                _ => Err(error),
-            },
+            Err(error) if self.format == Format::Waybill => {
+                let lines = not_too_many(body::lines(body).ok_or(error)?)?;
+                Ok(lines.into_iter().map(|(number, line)| self.line(number, line)).collect())
+            }
+            Err(error) => Err(error),
         }
     }
 
-    fn line(self, number: usize, line: &[u8]) -> Vec<Item> {
-        let items = match Body::read(line) {
-            Ok(Body::One(raw)) => self.one(raw),
+    fn line(self, number: usize, line: &[u8]) -> Item {
+        let item = match Body::read(line) {
+            Ok(Body::One(raw)) => self.item(raw, None),
             Ok(Body::Many(_)) => Err(Unreadable::NoUse { found: "an array" }),
             Err(error) => Err(error),
         };
-        items.unwrap_or_else(|error| {
+        item.unwrap_or_else(|error| {
             let refusal = Refusal::new(error.reason(), format!("line {number} of the body: {error}"));
-            vec![Item::Quarantined(refusal.quarantine(self.format, line))]
+            Item::Quarantined(refusal.quarantine(self.format, line))
         })
     }
 
+    /// An item of an array. Arrays and batches within are not opened: they could be as deep and as many as the body
+    /// is long.
     fn one_of_many(self, raw: &RawValue) -> Vec<Item> {
-        if !raw.get().starts_with('{') {
-            let refusal = Refusal::new(Reason::NotAnObject, "an item of the array is not an object");
-            return vec![Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()))];
+        if self.format == Format::Line && raw.get().starts_with('{') {
+            let aside = |error: Unreadable| Item::Quarantined(error.quarantine(self.format, raw.get().as_bytes()));
+            return self.by_keys(raw).unwrap_or_else(|error| vec![aside(error)]);
         }
-        let items = self.one(raw);
-        items.unwrap_or_else(|error| vec![Item::Quarantined(error.quarantine(self.format, raw.get().as_bytes()))])
+        vec![self.item_or_aside(raw, None)]
     }
 
     /// An object, which may be a batch or an import line around others.
@@ -66,8 +67,8 @@ impl Reader<'_> {
 
     fn call_or_batch(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
         let keys = body::keys(raw).unwrap_or_default();
-        let names_a_type = keys.contains_key("type") || keys.contains_key("action");
-        if self.call != Some(CallType::Batch) && (names_a_type || !keys.contains_key("batch")) {
+        let is_call = ["type", "action", "event"].into_iter().any(|key| keys.contains_key(key));
+        if self.call != Some(CallType::Batch) && (is_call || !keys.contains_key("batch")) {
             return Ok(vec![self.item(raw, None)?]);
         }
         let items = keys.get("batch").and_then(|batch| serde_json::from_str::<Vec<&RawValue>>(batch.get()).ok());
@@ -81,7 +82,7 @@ impl Reader<'_> {
             None => None,
         };
         let reader = Reader { call: None, ..self };
-        Ok(batch.into_iter().map(|raw| reader.item_or_aside(raw, outer.as_ref())).collect())
+        Ok(not_too_many(batch)?.into_iter().map(|raw| reader.item_or_aside(raw, outer.as_ref())).collect())
     }
 
     fn by_keys(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
@@ -110,6 +111,10 @@ impl Reader<'_> {
     }
 
     fn item_or_aside(self, raw: &RawValue, outer: Option<&Value>) -> Item {
+        if !raw.get().starts_with('{') {
+            let refusal = Refusal::new(Reason::NotAnObject, "an item of the array is not an object");
+            return Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()));
+        }
         self.item(raw, outer)
             .unwrap_or_else(|error| Item::Quarantined(error.quarantine(self.format, raw.get().as_bytes())))
     }
@@ -147,4 +152,8 @@ impl Reader<'_> {
         let raw = if had_key || outer.is_some() { to_raw_value(&object)? } else { raw.to_owned() };
         Ok((object, raw))
     }
+}
+
+fn not_too_many<T>(items: Vec<T>) -> Result<Vec<T>, Unreadable> {
+    if items.len() > ITEMS_MAX { Err(Unreadable::TooMany { items: items.len() }) } else { Ok(items) }
 }

@@ -131,7 +131,8 @@ mod tests {
             hex(&mac.finalize().into_bytes())
         };
         let own: &[&str] = &["s\u{e9}cret"];
-        let cases: &[(&str, &[&str], &str, &str, &[u8], bool)] = &[
+        type Case<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, &'a [u8], bool);
+        let cases: &[Case] = &[
             ("good", own, TIMESTAMP, &good, BODY, true),
             ("second key of two", &["old", "s\u{e9}cret"], TIMESTAMP, &good, BODY, true),
             ("first key of two", &["s\u{e9}cret", "new"], TIMESTAMP, &good, BODY, true),
