@@ -238,6 +238,13 @@ fn a_body_has_not_more_items_than_can_be_held() {
         let error = read_as(Format::Pipelines, body.as_bytes()).unwrap_err();
         assert_eq!(error, Unreadable::TooMany { items: ITEMS_MAX + 1 });
     }
+    // nor may a few megabytes of context be copied for each of them
+    let large = "c".repeat(1 << 20);
+    let batch = format!(
+        "{{\"batch\":[{}{{}}],\"context\":{{\"a\":\"{large}\",\"traits\":{{\"email\":\"{large}\"}}}}}}",
+        "{},".repeat(50_000)
+    );
+    assert_eq!(read_as(Format::Pipelines, batch.as_bytes()).unwrap().len(), 50_001);
     // what is not opened cannot be deep
     let deep = "[".repeat(50_000) + &"]".repeat(50_000);
     for format in Format::ALL {

@@ -1,9 +1,12 @@
 //! From a body to its items: whole bodies, arrays, batches, lines. What one object says is its format's to read.
 
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use crate::domain::Text;
 
 use super::body::{self, Body};
+use super::fields::{Fields, ID_BYTES_MAX};
 use super::reason::{Reason, Refusal, Unreadable};
 use super::{CallType, Context, Format, ITEMS_MAX, Item, Outcome, fields, json, line, pipelines, waybill, webhook};
 
@@ -77,12 +80,12 @@ impl Reader<'_> {
             let (_, raw) = self.open(raw, None)?;
             return Ok(vec![Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()))]);
         };
-        let outer = match keys.get("context") {
-            Some(outer) => Some(json::parse(outer.get())?).filter(|outer| !outer.is_null()),
+        let lent = match keys.get("context") {
+            Some(context) => address_of(&json::parse(context.get())?),
             None => None,
         };
         let reader = Reader { call: None, ..self };
-        Ok(not_too_many(batch)?.into_iter().map(|raw| reader.item_or_aside(raw, outer.as_ref())).collect())
+        Ok(not_too_many(batch)?.into_iter().map(|raw| reader.item_or_aside(raw, lent.as_deref())).collect())
     }
 
     fn by_keys(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
@@ -110,18 +113,18 @@ impl Reader<'_> {
         Item::Quarantined(Refusal::new(Reason::UnknownKind, detail).quarantine(self.format, raw.get().as_bytes()))
     }
 
-    fn item_or_aside(self, raw: &RawValue, outer: Option<&Value>) -> Item {
+    fn item_or_aside(self, raw: &RawValue, lent: Option<&str>) -> Item {
         if !raw.get().starts_with('{') {
             let refusal = Refusal::new(Reason::NotAnObject, "an item of the array is not an object");
             return Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()));
         }
-        self.item(raw, outer)
+        self.item(raw, lent)
             .unwrap_or_else(|error| Item::Quarantined(error.quarantine(self.format, raw.get().as_bytes())))
     }
 
-    /// One event's object; `outer` is the context of the batch it is in.
-    fn item(self, raw: &RawValue, outer: Option<&Value>) -> Result<Item, Unreadable> {
-        let (object, raw) = self.open(raw, outer)?;
+    /// One event's object; `lent` is the address in the context of its batch.
+    fn item(self, raw: &RawValue, lent: Option<&str>) -> Result<Item, Unreadable> {
+        let (object, raw) = self.open(raw, lent)?;
         let outcome = match self.format {
             Format::Webhook => webhook::read(&object, self.context),
             Format::Waybill => waybill::read(&object, self.context),
@@ -134,9 +137,9 @@ impl Reader<'_> {
         })
     }
 
-    /// The object, and its JSON as it is to be kept. A call is kept as it would be by itself: with the context of
-    /// its batch, and without the key of its sender, which is kept nowhere in plain text.
-    fn open(self, raw: &RawValue, outer: Option<&Value>) -> Result<(Map<String, Value>, Box<RawValue>), Unreadable> {
+    /// The object, and its JSON as it is to be kept. A call is kept as it would be by itself: with what the context
+    /// of its batch says of the person, and without the key of its sender, which is kept nowhere in plain text.
+    fn open(self, raw: &RawValue, lent: Option<&str>) -> Result<(Map<String, Value>, Box<RawValue>), Unreadable> {
         let mut object = match json::parse(raw.get())? {
             Value::Object(object) => object,
             other => return Err(Unreadable::NoUse { found: json::kind(&other) }),
@@ -145,13 +148,20 @@ impl Reader<'_> {
             return Ok((object, raw.to_owned()));
         }
         let had_key = object.remove("writeKey").is_some();
-        let outer = outer.filter(|_| object.get("context").is_none_or(Value::is_null));
-        if let Some(outer) = outer {
-            object.insert("context".to_owned(), outer.clone());
+        let lent = lent.filter(|_| object.get("context").is_none_or(Value::is_null));
+        if let Some(email) = lent {
+            object.insert("context".to_owned(), json!({"traits": {"email": email}}));
         }
-        let raw = if had_key || outer.is_some() { to_raw_value(&object)? } else { raw.to_owned() };
+        let raw = if had_key || lent.is_some() { to_raw_value(&object)? } else { raw.to_owned() };
         Ok((object, raw))
     }
+}
+
+/// All of a batch's context that its calls are read for. No more is lent: a copy of megabytes for each of a hundred
+/// thousand calls would fill the memory.
+fn address_of(context: &Value) -> Option<Text> {
+    let email = Fields::of(Some(context)).inside("traits").text(&["email"]);
+    email.filter(|email| email.len() <= ID_BYTES_MAX)
 }
 
 fn not_too_many<T>(items: Vec<T>) -> Result<Vec<T>, Unreadable> {
