@@ -17,7 +17,11 @@ const NUMBER: &str = "$serde_json::private::Number";
 
 /// Reads one JSON value. Of a key that comes twice the last value stands. A surrogate without its other half, which
 /// senders make by cutting text within an emoji, becomes U+FFFD.
-pub(super) fn parse(text: &str) -> Result<Value, Unreadable> {
+///
+/// # Errors
+///
+/// Text that is not JSON, or nested more than 127 deep.
+pub fn parse(text: &str) -> Result<Value, Unreadable> {
     match serde_json::from_str::<Tree>(text) {
         Ok(tree) => Ok(tree.0),
         Err(error) => match mend_surrogates(text) {

@@ -30,8 +30,13 @@ use reader::Reader;
 
 pub use fields::{ID_BYTES_MAX, VALUE_BYTES_MAX};
 pub use identity::IdKey;
+pub use json::parse as parse_json;
 pub use reason::{Quarantined, Reason, Unreadable};
 pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
+
+/// The most items of one body. Senders stop at 4,000; a few megabytes of `[0,0,0,...]` would become a gigabyte of
+/// items kept aside.
+pub const ITEMS_MAX: usize = 100_000;
 
 /// What a parser needs besides the bytes.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +48,11 @@ pub struct Context<'a> {
 
 /// What an item of a body became.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each is what they would cost")]
 pub enum Item {
-    /// An event and its JSON as it came. A `writeKey` in it is taken out, since it is no part of the event, and the
-    /// `context` of the batch put in, since it is one; then, and only then, white space and key order differ.
+    /// An event and its JSON as it came. Only in a Data Pipelines call a `writeKey` is taken out, which is no part of
+    /// the event, and the address in the `context` of its batch put in, which is one; white space and key order may
+    /// differ then.
     Event {
         event: Event,
         raw: Box<RawValue>,
@@ -61,7 +67,7 @@ pub enum Item {
 }
 
 /// What a format's parser makes of one object.
-#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
+#[expect(clippy::large_enum_variant, reason = "as for items")]
 enum Outcome {
     Event { event: Event, report: bool },
     Ignored(Text),
@@ -148,7 +154,8 @@ impl CallType {
 ///
 /// # Errors
 ///
-/// Only where the body as a whole is not JSON, or JSON of no use, such as a number.
+/// Only where the body as a whole is not JSON, or JSON of no use, such as a number, or has more than [`ITEMS_MAX`]
+/// items.
 pub fn read(format: Format, body: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable> {
     Reader { format, call: None, context }.read(body)
 }

@@ -157,6 +157,8 @@ pub enum Unreadable {
     NotJson { message: String, line: usize, column: usize },
     /// JSON, but neither an object nor an array.
     NoUse { found: &'static str },
+    /// More items than are taken at once ([`super::ITEMS_MAX`]).
+    TooMany { items: usize },
 }
 
 impl Unreadable {
@@ -164,6 +166,7 @@ impl Unreadable {
         match self {
             Unreadable::NotJson { .. } => Reason::NotJson,
             Unreadable::NoUse { .. } => Reason::NotAnObject,
+            Unreadable::TooMany { .. } => Reason::TooLarge,
         }
     }
 
@@ -180,6 +183,7 @@ impl fmt::Display for Unreadable {
                 write!(f, "not JSON: {message} at line {line} column {column}")
             }
             Unreadable::NoUse { found } => write!(f, "expected an object or an array, found {found}"),
+            Unreadable::TooMany { items } => write!(f, "{items} items, more than {}", super::ITEMS_MAX),
         }
     }
 }
