@@ -8,8 +8,12 @@ mod model;
 mod describe;
 #[path = "laws/history.rs"]
 mod history;
+#[path = "laws/scenarios.rs"]
+mod scenarios;
 #[path = "laws/tables.rs"]
 mod tables;
+#[path = "laws/tampering.rs"]
+mod tampering;
 
 use std::path::Path;
 use std::sync::LazyLock;
