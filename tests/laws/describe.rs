@@ -22,11 +22,8 @@ pub fn event_as_text(event: &Event) -> String {
             out.push_str(&format!(" {name}={value:?}"));
         }
     }
-    let flags = [
-        ("machine", event.flags.machine),
-        ("proxied", event.flags.proxied),
-        ("synthetic", event.flags.synthetic),
-    ];
+    let flags =
+        [("machine", event.flags.machine), ("proxied", event.flags.proxied), ("synthetic", event.flags.synthetic)];
     for (name, value) in flags {
         if let Some(value) = value {
             out.push_str(&format!(" {name}={value}"));

@@ -62,7 +62,8 @@ fn shows(tracker: &mut waybill::store::Tracker, wanted: &str) -> bool {
 fn event_of(line: &str, id: &str) -> Event {
     let mut words = line.split_whitespace();
     let (hour, minute) = words.next().and_then(|time| time.split_once(':')).expect("a time");
-    let at = MIDNIGHT + (hour.parse::<i64>().expect("an hour") * 60 + minute.parse::<i64>().expect("a minute")) * MINUTE;
+    let at =
+        MIDNIGHT + (hour.parse::<i64>().expect("an hour") * 60 + minute.parse::<i64>().expect("a minute")) * MINUTE;
     let metric = MetricName::parse(words.next().expect("a metric"));
     let mut event = Event::new("d", metric, id, EventTime::given(at), at);
     for word in words {

@@ -24,10 +24,8 @@ pub fn tables(deliveries: &[Delivery]) -> Tables {
     for delivery in deliveries {
         add(&mut campaigns, delivery, &join([source(delivery), channel(delivery)]));
         let hour = vec![("hour", Some(hour_of(delivery.created_at)))];
-        let message = vec![
-            ("action_id", delivery.source.action_id.clone()),
-            ("content_id", delivery.source.content_id.clone()),
-        ];
+        let message =
+            vec![("action_id", delivery.source.action_id.clone()), ("content_id", delivery.source.content_id.clone())];
         add(&mut hours, delivery, &join([hour, source(delivery), message, channel(delivery)]));
         // a send of a source that is known
         if let (Some(trigger), Some(_)) = (delivery.trigger_id(), delivery.source.kind) {
@@ -40,15 +38,22 @@ pub fn tables(deliveries: &[Delivery]) -> Tables {
         ("campaign_metrics_hourly_v1", count_lines(hours)),
         ("trigger_metrics_v1", count_lines(triggers)),
         ("activity_hourly_v1", activity(deliveries)),
-        ("status_counts_v1", standings(deliveries, "status", |delivery| {
-            Some(delivery.status().map_or("unknown", |standing| &standing.metric))
-        })),
-        ("outcome_counts_v1", standings(deliveries, "outcome", |delivery| {
-            delivery.outcome.as_ref().map(|standing| &*standing.metric)
-        })),
-        ("engagement_counts_v1", standings(deliveries, "engagement", |delivery| {
-            delivery.engagement.as_ref().map(|standing| &*standing.metric)
-        })),
+        (
+            "status_counts_v1",
+            standings(deliveries, "status", |delivery| {
+                Some(delivery.status().map_or("unknown", |standing| &standing.metric))
+            }),
+        ),
+        (
+            "outcome_counts_v1",
+            standings(deliveries, "outcome", |delivery| delivery.outcome.as_ref().map(|standing| &*standing.metric)),
+        ),
+        (
+            "engagement_counts_v1",
+            standings(deliveries, "engagement", |delivery| {
+                delivery.engagement.as_ref().map(|standing| &*standing.metric)
+            }),
+        ),
         ("link_metrics_v1", links(deliveries)),
         ("sources_v1", sources(deliveries)),
     ])
