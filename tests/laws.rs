@@ -8,8 +8,14 @@ mod model;
 mod describe;
 #[path = "laws/history.rs"]
 mod history;
+#[path = "laws/scenarios.rs"]
+mod scenarios;
 #[path = "laws/tables.rs"]
 mod tables;
+#[path = "laws/tampering.rs"]
+mod tampering;
+#[path = "laws/values.rs"]
+mod values;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -26,7 +32,7 @@ use tables::differences;
 const RECORDED_AT: i64 = 1_710_100_000_000;
 
 fn config() -> Config {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
     Config { cases, max_shrink_iters: 4000, failure_persistence: None, ..Config::default() }
 }
 

@@ -9,6 +9,7 @@ use proptest::sample::{Index, select};
 use waybill::domain::{Attribute, Device, Event, EventTime, MetricName};
 
 use super::describe::event_as_text;
+use super::values::{DELIVERIES, HREFS, IDS, METRICS, RECEIVED, SOURCES, THEMES, TIMES, Theme, usual, values};
 
 /// Copies of events in order of arrival, and how they were posted.
 #[derive(Clone)]
@@ -77,101 +78,6 @@ impl fmt::Debug for History {
     }
 }
 
-const NOON: i64 = 1_710_072_000_000;
-const MINUTE: i64 = 60_000;
-
-/// Around the borders of an hour and of its quarters. The first are drawn most.
-const TIMES: [i64; 16] = [
-    NOON,
-    NOON + 1,
-    NOON - 1,
-    NOON + 15 * MINUTE,
-    NOON + 15 * MINUTE - 1,
-    NOON + 15 * MINUTE + 1,
-    NOON + 1000,
-    NOON + 30 * MINUTE,
-    NOON + 60 * MINUTE - 1,
-    NOON + 60 * MINUTE,
-    NOON + 120 * MINUTE,
-    NOON - 15 * MINUTE,
-    NOON - 15 * MINUTE - 1,
-    NOON - 60 * MINUTE,
-    NOON + 24 * 60 * MINUTE,
-    946_684_800_000,
-];
-const RECEIVED: [i64; 4] = [NOON + 15 * MINUTE, NOON + 60 * MINUTE, NOON, NOON - 1];
-
-const DELIVERIES: [&str; 4] = ["d1", "d2", "D1", "RKK4AwUAAYoeIC5PHMYd6"];
-
-/// Texts whose order as bytes is not that of their kinds; the last ones only look like a ULID, a UUID, a hash.
-const IDS: [&str; 12] = [
-    "a",
-    "b",
-    "B",
-    "01H8F21G9KK14JKX233RDFJCNM",
-    "01H8F21G9KK14JKX233RDFJCNN",
-    "0f8fad5b-d9cb-469f-a165-70867728950e",
-    "derived-00112233445566778899aabbccddeeff",
-    "é",
-    "01h8f21g9kk14jkx233rdfjcnm",
-    "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
-    "0F8FAD5B-d9cb-469f-a165-70867728950e",
-    "derived-00112233445566778899AABBCCDDEEFF",
-];
-
-const METRICS: [&str; 19] = [
-    "sent",
-    "delivered",
-    "opened",
-    "clicked",
-    "bounced",
-    "failed",
-    "attempted",
-    "queued",
-    "drafted",
-    "deferred",
-    "replied",
-    "converted",
-    "unsubscribed",
-    "suppressed",
-    "spammed",
-    "undeliverable",
-    "viewed",
-    "Sent twice",
-    "clicked ",
-];
-
-/// What most of a history is about.
-#[derive(Clone, Copy, Debug)]
-struct Theme {
-    channel: Option<&'static str>,
-    metrics: &'static [&'static str],
-}
-
-const THEMES: [Theme; 6] = [
-    Theme { channel: Some("email"), metrics: &["sent", "delivered", "opened", "clicked", "bounced", "failed"] },
-    Theme { channel: Some("push"), metrics: &["sent", "delivered", "bounced", "failed", "attempted", "opened"] },
-    Theme { channel: Some("email"), metrics: &["clicked", "opened"] },
-    Theme { channel: None, metrics: &["clicked", "sent", "opened"] },
-    Theme { channel: Some("sms"), metrics: &["sent", "clicked", "failed"] },
-    Theme { channel: Some("push"), metrics: &["bounced", "delivered", "queued"] },
-];
-
-/// The values that an attribute has.
-fn values(attribute: Attribute) -> &'static [&'static str] {
-    match attribute {
-        Attribute::Channel => &["email", "push", "sms", "carrier_pigeon"],
-        Attribute::CampaignId
-        | Attribute::BroadcastId
-        | Attribute::NewsletterId
-        | Attribute::TransactionalMessageId => &["8", "10", "9", "0"],
-        Attribute::ActionId | Attribute::ContentId | Attribute::ParentActionId => &["42", "7", " "],
-        Attribute::Recipient | Attribute::Email => &["a@x.test", "b@x.test", "null"],
-        Attribute::Subject => &["Hello", "Hallo \"du\"", "{}"],
-        _ => &["t1", "t2", "0"],
-    }
-}
-
 fn attribute() -> impl Strategy<Value = (Attribute, &'static str)> {
     (select(&Attribute::ALL[..]), any::<Index>())
         .prop_map(|(attribute, value)| (attribute, *value.get(values(attribute))))
@@ -180,17 +86,26 @@ fn attribute() -> impl Strategy<Value = (Attribute, &'static str)> {
 #[derive(Clone, Debug)]
 enum Carried {
     Nothing,
-    Usual,
+    /// Some of what is the same in most events of the history, so that it is learned bit by bit and not contradicted.
+    Usual {
+        source: usize,
+        others: [bool; 4],
+    },
     These(Vec<(Attribute, &'static str)>),
 }
 
 fn carried() -> impl Strategy<Value = Carried> {
     prop_oneof![
         5 => Just(Carried::Nothing),
-        4 => Just(Carried::Usual),
-        4 => vec(attribute(), 1..3).prop_map(Carried::These),
+        5 => usual_carried(),
+        3 => vec(attribute(), 1..3).prop_map(Carried::These),
         1 => vec(attribute(), 3..9).prop_map(Carried::These),
     ]
+}
+
+fn usual_carried() -> impl Strategy<Value = Carried> {
+    let source = prop_oneof![4 => Just(0), 4 => Just(1), 3 => 2..SOURCES.len()];
+    (source, any::<[bool; 4]>()).prop_map(|(source, others)| Carried::Usual { source, others })
 }
 
 fn device() -> impl Strategy<Value = Device> {
@@ -207,7 +122,8 @@ fn device() -> impl Strategy<Value = Device> {
 /// What a copy says, before the theme of its history is known.
 #[derive(Clone, Debug)]
 struct Said {
-    time: Option<i64>,
+    /// One of the theme's times, or any; where there is none, that of receipt.
+    time: Option<Result<Index, i64>>,
     received: i64,
     carried: Carried,
     href: Option<&'static str>,
@@ -220,22 +136,10 @@ struct Said {
     synthetic: Option<bool>,
 }
 
-const HREFS: [&str; 9] = [
-    "https://x.test/a",
-    "https://x.test/a?t=1",
-    "https://x.test/b#f?t",
-    "https://x.test/b?t#f",
-    "https://x.test/b",
-    "https://x.test/B",
-    "?t=2",
-    "#f",
-    " ",
-];
-
 fn said() -> impl Strategy<Value = Said> {
-    let time = prop_oneof![6 => select(&TIMES[..4]), 6 => select(&TIMES[..])];
+    let time = prop_oneof![6 => any::<Index>().prop_map(Ok), 3 => select(&TIMES[..]).prop_map(Err)];
     let texts = (
-        weighted(0.4, select(&HREFS[..])),
+        weighted(0.5, prop_oneof![select(&HREFS[..2]), select(&HREFS[..])]),
         weighted(0.25, select(&["1", "2", "https://x.test/a", " "][..])),
         weighted(0.1, select(&["yes", "no"][..])),
         weighted(0.3, select(&["late", "full", "550 5.1.1 <a@x.test>"][..])),
@@ -265,20 +169,13 @@ fn said() -> impl Strategy<Value = Said> {
 impl Said {
     /// Says it in an event, over what that says already.
     fn put_into(&self, event: &mut Event, theme: Theme) {
-        let usual = [
-            (Attribute::Channel, theme.channel.unwrap_or("")),
-            (Attribute::CampaignId, "8"),
-            (Attribute::ActionId, "42"),
-            (Attribute::Recipient, "a@x.test"),
-            (Attribute::TriggerId, "t1"),
-        ];
         let attributes = match &self.carried {
-            Carried::Nothing => &[][..],
-            Carried::Usual => &usual[..],
-            Carried::These(these) => these,
+            Carried::Nothing => Vec::new(),
+            Carried::Usual { source, others } => usual(theme, *source, others),
+            Carried::These(these) => these.clone(),
         };
         for (attribute, value) in attributes {
-            event.attributes.set(*attribute, Some((*value).into()));
+            event.attributes.set(attribute, Some(value.into()));
         }
         for (slot, value) in [
             (&mut event.href, self.href),
@@ -297,8 +194,12 @@ impl Said {
         event.received_at_ms = self.received;
     }
 
-    fn time(&self) -> EventTime {
-        self.time.map_or(EventTime::from_receipt(self.received), EventTime::given)
+    fn time(&self, theme: Theme) -> EventTime {
+        match self.time {
+            Some(Ok(index)) => EventTime::given(*index.get(theme.times)),
+            Some(Err(ms)) => EventTime::given(ms),
+            None => EventTime::from_receipt(self.received),
+        }
     }
 }
 
@@ -340,13 +241,14 @@ pub fn history() -> impl Strategy<Value = History> {
                     let mut event = of.get(&posted).event.clone();
                     said.put_into(&mut event, theme);
                     if timed || event.time.from_receipt {
-                        event.time = said.time();
+                        event.time = said.time(theme);
                     }
                     event
                 }
                 Origin::New { delivery, id, metric } => {
                     let metric = metric.unwrap_or_else(|index| *index.get(theme.metrics));
-                    let mut event = Event::new(delivery, MetricName::parse(metric), id, said.time(), said.received);
+                    let mut event =
+                        Event::new(delivery, MetricName::parse(metric), id, said.time(theme), said.received);
                     said.put_into(&mut event, theme);
                     event
                 }
