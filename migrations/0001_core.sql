@@ -119,14 +119,7 @@ CREATE TABLE deliveries (
     devices              INTEGER NOT NULL DEFAULT 0,
     devices_bounced      INTEGER NOT NULL DEFAULT 0,
     forgotten            INTEGER NOT NULL DEFAULT 0,
-    block                INTEGER AS (id >> 17) VIRTUAL,
-    status               INTEGER AS (coalesce(engagement, outcome, 0)) VIRTUAL,
-    created_at           TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms) % 1000)) VIRTUAL,
-    updated_at_ms        INTEGER AS (created_at_ms + updated_after_ms) VIRTUAL,
-    updated_at           TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + updated_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + updated_after_ms) % 1000)) VIRTUAL,
-    outcome_at           TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + outcome_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + outcome_after_ms) % 1000)) VIRTUAL,
-    engagement_at        TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + engagement_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + engagement_after_ms) % 1000)) VIRTUAL,
-    status_at            TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + coalesce(engagement_after_ms, outcome_after_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + coalesce(engagement_after_ms, outcome_after_ms)) % 1000)) VIRTUAL
+    block                INTEGER AS (id >> 17) VIRTUAL
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_by_delivery_id ON deliveries (block, delivery_id);
 CREATE INDEX deliveries_by_created ON deliveries (created_at_ms);
@@ -158,50 +151,6 @@ CREATE TABLE events (
     carried            INTEGER NOT NULL,        -- bit n: it says the same as the delivery of attribute n
     flags              INTEGER NOT NULL,        -- two bits each (0 not said, 1 no, 2 yes): machine, proxied, synthetic; then one: time taken from receipt
     own                TEXT,                    -- JSON: what it says otherwise or alone
-    event_id  TEXT AS (CASE
-        WHEN typeof(eid) = 'text' THEN eid
-        WHEN length(eid) = 16 THEN
-                substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) >> 1), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 2, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 3, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 7, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 8, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 12, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 13, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 17, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 18, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 22, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 23, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 27, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 28, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 32, 1)) - 1) & 31), 1)
-        WHEN hex(substr(eid, 1, 1)) = '01' THEN
-            lower(substr(hex(eid), 3, 8)) || '-' || lower(substr(hex(eid), 11, 4)) || '-' || lower(substr(hex(eid), 15, 4))
-                || '-' || lower(substr(hex(eid), 19, 4)) || '-' || lower(substr(hex(eid), 23, 12))
-        ELSE 'derived-' || lower(substr(hex(eid), 3, 32))
-    END) VIRTUAL,
-    occurred_at        TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms) % 1000)) VIRTUAL,
-    received_at        TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (at_ms + received_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms + received_after_ms) % 1000)) VIRTUAL,
-    machine            INTEGER AS (CASE flags & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END) VIRTUAL,
-    proxied            INTEGER AS (CASE flags >> 2 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END) VIRTUAL,
-    synthetic          INTEGER AS (CASE flags >> 4 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END) VIRTUAL,
-    implied            INTEGER AS (metric = 7 AND flags >> 4 & 3 = 2) VIRTUAL,
-    href               TEXT AS (own ->> '$.href') VIRTUAL,
-    link_id            TEXT AS (own ->> '$.link_id') VIRTUAL,
-    action_value       TEXT AS (own ->> '$.action_value') VIRTUAL,
-    reason             TEXT AS (own ->> '$.reason') VIRTUAL,
     PRIMARY KEY (delivery, metric, eid)
 ) STRICT, WITHOUT ROWID;
 
@@ -447,9 +396,7 @@ CREATE TABLE quarantine (
     body            BLOB NOT NULL,
     body_bytes      INTEGER NOT NULL,           -- of the whole; only the first 64 KiB of a larger one are kept
     fingerprint     BLOB NOT NULL,              -- the same body again is the same row
-    repeats         INTEGER NOT NULL DEFAULT 0,
-    received_at     TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000)) VIRTUAL,
-    due_at          TEXT AS (strftime('%Y-%m-%dT%H:%M:%S', (due_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (due_at_ms) % 1000)) VIRTUAL
+    repeats         INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX quarantine_by_fingerprint ON quarantine (fingerprint);
 CREATE INDEX quarantine_by_reason ON quarantine (reason, id);
@@ -477,6 +424,68 @@ CREATE TABLE receipts (
     quarantined  INTEGER NOT NULL DEFAULT 0,
     last_at_ms   INTEGER NOT NULL
 ) STRICT;
+
+-- Rows with what they pack unpacked: what the views below and the pages read. (Generated columns of the tables would
+-- do the same, and be computed at every insert, to check their types.)
+
+CREATE VIEW deliveries_read AS
+SELECT *,
+    coalesce(engagement, outcome, 0) AS status,
+    created_at_ms + updated_after_ms AS updated_at_ms,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms) % 1000) AS TEXT) AS created_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + updated_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + updated_after_ms) % 1000) AS TEXT) AS updated_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + outcome_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + outcome_after_ms) % 1000) AS TEXT) AS outcome_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + engagement_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + engagement_after_ms) % 1000) AS TEXT) AS engagement_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + coalesce(engagement_after_ms, outcome_after_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + coalesce(engagement_after_ms, outcome_after_ms)) % 1000) AS TEXT) AS status_at
+FROM deliveries;
+
+CREATE VIEW events_read AS
+SELECT *,
+    CAST(CASE
+        WHEN typeof(eid) = 'text' THEN eid
+        WHEN length(eid) = 16 THEN
+                substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) >> 1), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 2, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 3, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 7, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 8, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 12, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 13, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 17, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 18, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 22, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 23, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 27, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 28, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 32, 1)) - 1) & 31), 1)
+        WHEN hex(substr(eid, 1, 1)) = '01' THEN
+            lower(substr(hex(eid), 3, 8)) || '-' || lower(substr(hex(eid), 11, 4)) || '-' || lower(substr(hex(eid), 15, 4))
+                || '-' || lower(substr(hex(eid), 19, 4)) || '-' || lower(substr(hex(eid), 23, 12))
+        ELSE 'derived-' || lower(substr(hex(eid), 3, 32))
+    END AS TEXT) AS event_id,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms) % 1000) AS TEXT) AS occurred_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (at_ms + received_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms + received_after_ms) % 1000) AS TEXT) AS received_at,
+    CAST(CASE flags & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS machine,
+    CAST(CASE flags >> 2 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS proxied,
+    CAST(CASE flags >> 4 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS synthetic,
+    CAST(metric = 7 AND flags >> 4 & 3 = 2 AS INTEGER) AS implied,
+    CAST(own ->> '$.href' AS TEXT) AS href,
+    CAST(own ->> '$.link_id' AS TEXT) AS link_id,
+    CAST(own ->> '$.action_value' AS TEXT) AS action_value,
+    CAST(own ->> '$.reason' AS TEXT) AS reason
+FROM events;
 
 -- The views: a promise; columns are only added ----------------------------------------------------------------------
 
@@ -507,7 +516,7 @@ SELECT
     d.created_at,
     d.created_at_ms,
     d.updated_at,
-    d.updated_at_ms,
+    CAST(d.updated_at_ms AS INTEGER) AS updated_at_ms,
     d.failure_reason,
     d.devices,
     d.devices_bounced,
@@ -573,7 +582,7 @@ SELECT
     CAST(CASE WHEN d.reached >> 20 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
          FROM events e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 = 2) END AS TEXT) AS machine_clicked_at
-FROM deliveries d
+FROM deliveries_read d
 JOIN messages g ON g.id = d.message
 JOIN channels c ON c.id = g.channel
 JOIN sources s ON s.id = d.source
@@ -604,7 +613,7 @@ SELECT
     e.proxied,
     e.synthetic,
     e.implied
-FROM events e
+FROM events_read e
 JOIN deliveries d ON d.id = e.delivery
 JOIN messages g ON g.id = d.message
 JOIN channels c ON c.id = g.channel
@@ -619,7 +628,7 @@ SELECT
     CAST(CASE r.encoding WHEN 0 THEN 'json' ELSE 'zstd' END AS TEXT) AS encoding,
     r.body,
     r.encoding AS dictionary_id
-FROM events e
+FROM events_read e
 JOIN deliveries d ON d.id = e.delivery
 JOIN metrics m ON m.id = e.metric
 JOIN raw r ON r.delivery = e.delivery AND r.number = e.number;
@@ -634,7 +643,7 @@ SELECT
     CAST(r.value ->> '$.device_id' AS TEXT) AS device_id,
     CAST(r.value ->> '$.device_platform' AS TEXT) AS device_platform,
     CAST(r.value ->> '$.reason' AS TEXT) AS reason
-FROM events e
+FROM events_read e
 JOIN deliveries d ON d.id = e.delivery
 JOIN metrics m ON m.id = e.metric
 JOIN json_each(e.own, '$.recipients') r
@@ -646,8 +655,8 @@ SELECT
     s.source_id,
     s.name,
     s.tags,
-    CAST((SELECT d.created_at FROM deliveries d WHERE d.source = s.id ORDER BY d.created_at_ms LIMIT 1) AS TEXT) AS first_seen,
-    CAST((SELECT d.created_at FROM deliveries d WHERE d.source = s.id ORDER BY d.created_at_ms DESC LIMIT 1) AS TEXT) AS last_seen
+    CAST((SELECT d.created_at FROM deliveries_read d WHERE d.source = s.id ORDER BY d.created_at_ms LIMIT 1) AS TEXT) AS first_seen,
+    CAST((SELECT d.created_at FROM deliveries_read d WHERE d.source = s.id ORDER BY d.created_at_ms DESC LIMIT 1) AS TEXT) AS last_seen
 FROM sources s
 WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.source = s.id) OR s.name IS NOT NULL OR s.tags IS NOT NULL;
 
@@ -778,7 +787,7 @@ WHERE n.kind = 3;
 CREATE VIEW link_metrics_v1 AS
 SELECT s.source_kind, s.source_id, l.action_id, l.link,
     CAST((SELECT substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1)
-        FROM link_clicks k JOIN events e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid
+        FROM link_clicks k JOIN events_read e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid
         WHERE k.link = l.id AND substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1) <> ''
         ORDER BY k.at_ms DESC, e.event_id DESC, 1 LIMIT 1) AS TEXT) AS address,
     l.deliveries, l.events, l.human_deliveries, l.machine_deliveries
@@ -786,6 +795,9 @@ FROM links l
 JOIN sources s ON s.id = l.source;
 
 CREATE VIEW quarantine_v1 AS
-SELECT id AS quarantine_id, received_at, received_at_ms, format, reason, detail, delivery_id, due_at, due_at_ms,
-    body, body_bytes, repeats
+SELECT id AS quarantine_id,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000) AS TEXT) AS received_at,
+    received_at_ms, format, reason, detail, delivery_id,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (due_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (due_at_ms) % 1000) AS TEXT) AS due_at,
+    due_at_ms, body, body_bytes, repeats
 FROM quarantine;

@@ -152,7 +152,7 @@ mod tests {
                 "INSERT INTO events (delivery, metric, eid, number, at_ms, received_after_ms, carried, flags) VALUES (1, 1, ?1, 1, 0, 0, 0, 0)",
                 [Eid::pack(&id)],
             ).unwrap();
-            let seen: String = connection.query_row("SELECT event_id FROM events", [], |row| row.get(0)).unwrap();
+            let seen: String = connection.query_row("SELECT event_id FROM events_read", [], |row| row.get(0)).unwrap();
             prop_assert_eq!(seen, id);
         }
     }

@@ -268,7 +268,7 @@ fn compare_clicks(
     }
     let sql = "SELECT l.source, coalesce(l.action_id, ''), l.link, k.at_ms, k.delivery, e.event_id
         FROM link_clicks k JOIN links l ON l.id = k.link
-        JOIN events e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid";
+        JOIN events_read e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid";
     compare_rows(connection, "link_clicks", sql, 6, clicks, report)?;
     let all: i64 = connection.query_row("SELECT count(*) FROM link_clicks", [], |row| row.get(0))?;
     if all as usize != delta.clicks.len() {
