@@ -141,7 +141,8 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
     Ok(Some(delivery))
 }
 
-pub(super) const EVENTS: &str = "SELECT e.number, e.event_id, m.metric, e.at_ms, e.at_ms + e.received_after_ms, e.flags >> 6 & 1,
+pub(super) const EVENTS: &str =
+    "SELECT e.number, e.event_id, m.metric, e.at_ms, e.at_ms + e.received_after_ms, e.flags >> 6 & 1,
         e.machine, e.proxied, e.synthetic, e.href, e.link_id, e.action_value, e.reason,
         (SELECT repeats FROM repeats r WHERE r.delivery = e.delivery AND r.number = e.number)
     FROM events e JOIN metrics m ON m.id = e.metric
@@ -200,9 +201,8 @@ fn raw(connection: &Connection, delivery: i64, number: i64) -> Result<Option<Str
         "SELECT r.encoding, r.body, z.dictionary FROM raw r LEFT JOIN raw_dictionaries z ON z.id = r.encoding
         WHERE r.delivery = ?1 AND r.number = ?2",
     )?;
-    let stored: Option<(i64, Vec<u8>, Option<Vec<u8>>)> = statement
-        .query_row([delivery, number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
+    let stored: Option<(i64, Vec<u8>, Option<Vec<u8>>)> =
+        statement.query_row([delivery, number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
     Ok(stored.map(|(encoding, body, dictionary)| match (encoding, dictionary) {
         (0, _) => text(body),
         (_, Some(dictionary)) => {

@@ -57,8 +57,6 @@ pub struct Feed {
     /// Ever, and the most frequent names of them.
     pub ignored: i64,
     pub ignored_names: Vec<(String, i64)>,
-    /// Whether the file holds any delivery at all.
-    pub has_deliveries: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -86,10 +84,8 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
         })
     };
     let (hour, day) = (since(now_ms - HOUR_MS)?, since(now_ms - 24 * HOUR_MS)?);
-    let number =
-        |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
-    let mut names =
-        connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 5")?;
+    let number = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
+    let mut names = connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 5")?;
     Ok(Feed {
         last_at_ms: number("SELECT last_at_ms FROM receipts ORDER BY quarter DESC LIMIT 1")
             .or_else(|error| if error == rusqlite::Error::QueryReturnedNoRows { Ok(None) } else { Err(error) })?,
@@ -98,6 +94,11 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
         quarantined: number("SELECT sum(rows) FROM quarantine_counts")?.unwrap_or(0),
         ignored: number("SELECT sum(events) FROM ignored")?.unwrap_or(0),
         ignored_names: names.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?,
-        has_deliveries: number("SELECT EXISTS (SELECT 1 FROM deliveries)")? == Some(1),
     })
+}
+
+/// Whether the file holds any delivery at all.
+pub fn has_deliveries(connection: &Connection) -> Result<bool, Error> {
+    let mut statement = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries)")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }

@@ -65,7 +65,8 @@ fn source_named_by_id(words: &str) -> Option<SourceRef> {
 
 /// Sources are few; a scan of their names is quick.
 fn source_named(connection: &Connection, how: &'static str, name: &str) -> Result<Option<SourceRef>, Error> {
-    let sql = format!("SELECT source_kind, source_id FROM sources WHERE name IS NOT NULL AND {how} ORDER BY id LIMIT 1");
+    let sql =
+        format!("SELECT source_kind, source_id FROM sources WHERE name IS NOT NULL AND {how} ORDER BY id LIMIT 1");
     let mut statement = connection.prepare_cached(&sql)?;
     Ok(statement
         .query_row([name], |row| {

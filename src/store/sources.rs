@@ -33,6 +33,12 @@ pub struct Range {
 }
 
 impl Range {
+    /// The part of it that lies within another; empty where none does.
+    pub fn within(self, other: Range) -> Range {
+        let since_ms = self.since_ms.max(other.since_ms);
+        Range { since_ms, until_ms: self.until_ms.min(other.until_ms).max(since_ms) }
+    }
+
     pub(super) fn quarters(self) -> (i64, i64) {
         (quarter_of(self.since_ms), quarter_of(self.until_ms.saturating_add(crate::domain::rollup::QUARTER_MS - 1)))
     }
@@ -84,8 +90,7 @@ pub(super) fn shown_sql() -> String {
 fn shown(connection: &Connection, range: Range) -> Result<HashMap<(i64, i64), Counts>, Error> {
     let (from, to) = range.quarters();
     let mut statement = connection.prepare_cached(&shown_sql())?;
-    let rows =
-        statement.query_map(params![from, to], |row| Ok(((row.get(0)?, row.get(1)?), counts::read(row, 2)?)))?;
+    let rows = statement.query_map(params![from, to], |row| Ok(((row.get(0)?, row.get(1)?), counts::read(row, 2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

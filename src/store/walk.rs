@@ -252,8 +252,7 @@ fn rows(connection: &Connection, ids: &[i64], direction: Direction, from: Cursor
     Ok(Range { key: None, from, piece: 0, ended: true, ahead: found.into() })
 }
 
-const ONE: &str =
-    "SELECT id, created_at_ms, facet, source, reached, recipient, person FROM deliveries WHERE id = ?1";
+const ONE: &str = "SELECT id, created_at_ms, facet, source, reached, recipient, person FROM deliveries WHERE id = ?1";
 
 /// Which of the two indexes that are led by a block.
 #[derive(Clone, Copy, Debug)]
@@ -299,9 +298,8 @@ pub fn recipients(connection: &Connection, recipient: &Recipient) -> Result<Opti
     let mut statement = connection.prepare_cached(ADDRESSES)?;
     let mut ids = HashSet::new();
     for block in blocks(connection, "SELECT max(id) >> 17 FROM addresses")? {
-        let mut rows = statement.query(
-            named_params! {":block": block, ":from": from, ":to": to, ":limit": ADDRESSES_MAX as i64 + 1},
-        )?;
+        let mut rows = statement
+            .query(named_params! {":block": block, ":from": from, ":to": to, ":limit": ADDRESSES_MAX as i64 + 1})?;
         while let Some(row) = rows.next()? {
             ids.insert(row.get(0)?);
         }
