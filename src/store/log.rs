@@ -302,3 +302,6 @@ impl Candidate {
         Cursor { created_at_ms: self.created_at_ms, id: self.id }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,7 @@ struct Kind {
 }
 
 /// What a column shows: its key in the address, its head, and what it says.
-const COLUMNS: [(&str, &str, &str); 9] = [
+const COLUMNS: [(&str, &str, &str); 8] = [
     ("name", "Name", "The source of the deliveries"),
     ("sent", "Sent", "Deliveries accepted by the provider"),
     ("delivered", "Delivered", "Of sent"),
@@ -68,7 +68,6 @@ const COLUMNS: [(&str, &str, &str); 9] = [
     ("human_clicked", "Click rate", "Deliveries clicked by a person, of delivered, or of sent"),
     ("converted", "Converted", "Deliveries that led to the goal, of delivered, or of sent"),
     ("bounced", "Bounced", "Of sent"),
-    ("unsubscribed", "Unsubscribed", "Of delivered, or of sent"),
     ("problems", "Problems", "Bounced, suppressed, failed, undeliverable and spammed, summed"),
 ];
 
@@ -140,7 +139,6 @@ fn figures(counts: &[ChannelCounts], log: Option<&Address>) -> Vec<Figure> {
         rate(Counted::HumanClicked).share_first(),
         rate(metric(Metric::Converted)),
         rate(metric(Metric::Bounced)),
-        rate(metric(Metric::Unsubscribed)),
         Figure::plain(problems(counts), None),
     ]
 }
