@@ -201,7 +201,7 @@ CREATE TABLE events (
     href               TEXT AS (own ->> '$.href') VIRTUAL,
     link_id            TEXT AS (own ->> '$.link_id') VIRTUAL,
     action_value       TEXT AS (own ->> '$.action_value') VIRTUAL,
-    reason             TEXT AS (coalesce(own ->> '$.reason', own ->> '$.recipients[0].reason', own ->> '$.recipients[1].reason', own ->> '$.recipients[2].reason')) VIRTUAL,
+    reason             TEXT AS (own ->> '$.reason') VIRTUAL,
     PRIMARY KEY (delivery, metric, eid)
 ) STRICT, WITHOUT ROWID;
 
@@ -597,7 +597,9 @@ SELECT
     e.href,
     e.link_id,
     e.action_value,
-    e.reason,
+    CAST(coalesce(e.reason, CASE g.channel WHEN 2 THEN     -- push: else the first of its recipients'
+        (SELECT r.value ->> '$.reason' FROM json_each(e.own, '$.recipients') r
+         WHERE r.value ->> '$.reason' IS NOT NULL ORDER BY r.key LIMIT 1) END) AS TEXT) AS reason,
     e.machine,
     e.proxied,
     e.synthetic,

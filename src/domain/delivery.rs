@@ -77,8 +77,8 @@ pub enum Applied {
 impl Delivery {
     /// The delivery that these events make. They are of one delivery, each identity once, in any order.
     /// `None` where there are none.
-    pub fn of(events: &[Event]) -> Option<Delivery> {
-        let mut ordered: Vec<&Event> = events.iter().collect();
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Delivery> {
+        let mut ordered: Vec<&Event> = events.into_iter().collect();
         ordered.sort_by(|a, b| a.order(b));
         let (first, last) = (ordered.first()?, ordered.last()?);
 
@@ -95,7 +95,7 @@ impl Delivery {
             failure_reason: None,
             engagement: None,
             reached: Reached::default(),
-            events: events.len() as u32,
+            events: ordered.len() as u32,
             devices: 0,
             devices_bounced: 0,
         };

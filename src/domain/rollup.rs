@@ -53,7 +53,7 @@ impl Counts {
         }
     }
 
-    fn of(delivery: &Delivery, events: &[Event]) -> Counts {
+    fn of<'a>(delivery: &Delivery, events: impl IntoIterator<Item = &'a Event>) -> Counts {
         let mut counts = Counts::default();
         for counted in Counted::ALL {
             counts.deliveries[counted.index()] = i64::from(delivery.reached.has(counted));
@@ -161,24 +161,24 @@ pub struct Delta {
 
 impl Delta {
     /// Adds what a delivery and these of its events contribute.
-    pub fn add(&mut self, delivery: &Delivery, events: &[Event]) {
+    pub fn add<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone) {
         self.shift(delivery, events, 1);
     }
 
     /// Takes away what a delivery and these of its events contribute.
-    pub fn take(&mut self, delivery: &Delivery, events: &[Event]) {
+    pub fn take<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone) {
         self.shift(delivery, events, -1);
     }
 
-    fn shift(&mut self, delivery: &Delivery, events: &[Event], sign: i64) {
+    fn shift<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone, sign: i64) {
         let message = Message::of(delivery);
         let feed = message.feed.clone();
-        let counts = Counts::of(delivery, events);
+        let counts = Counts::of(delivery, events.clone());
         self.totals.entry(feed.clone()).or_default().add(&counts, sign);
         if let (Some(trigger), Some(_)) = (delivery.attributes.get(Attribute::TriggerId), &feed.source) {
             self.triggers.entry((feed.clone(), trigger.into())).or_default().add(&counts, sign);
         }
-        self.shift_links(delivery, &message, events, sign);
+        self.shift_links(&message, events.clone(), sign);
         self.cohorts.entry((quarter_of(delivery.created_at_ms), message)).or_default().add(&counts, sign);
 
         for event in events {
@@ -201,7 +201,7 @@ impl Delta {
         }
     }
 
-    fn shift_links(&mut self, delivery: &Delivery, message: &Message, events: &[Event], sign: i64) {
+    fn shift_links<'a>(&mut self, message: &Message, events: impl IntoIterator<Item = &'a Event>, sign: i64) {
         let mut links: HashMap<&str, (i64, bool, bool)> = HashMap::new();
         for event in events {
             let Some(link) = event.link() else { continue };
@@ -217,7 +217,6 @@ impl Delta {
             };
             *self.clicks.entry(click).or_default() += sign;
         }
-        debug_assert!(links.is_empty() || delivery.reached.has(Counted::Metric(Metric::Clicked)));
         for (link, (clicks, human, machine)) in links {
             let counts = self.links.entry(link_of(message, link)).or_default();
             counts.events += sign * clicks;

@@ -1,11 +1,10 @@
 //! One delivery with everything that is known of it: its head, its events, its devices, the JSON as it came.
 
 use std::collections::HashMap;
-use std::io::Read;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Error, walk};
+use super::{Error, raw, walk};
 use crate::domain::{Metric, Millis, Reached};
 
 #[derive(Clone, Debug)]
@@ -71,9 +70,6 @@ pub struct Device {
 
 /// A page shows no more events than this of one delivery.
 pub const EVENTS_MAX: usize = 500;
-
-/// A longer JSON text is cut.
-const RAW_BYTES_MAX: u64 = 256 << 10;
 
 /// The row of a delivery, looked for block by block from the newest.
 pub fn find(connection: &Connection, delivery_id: &str) -> Result<Option<i64>, Error> {
@@ -174,7 +170,7 @@ fn events(connection: &Connection, delivery: i64) -> Result<Vec<Event>, Error> {
     let mut devices = devices(connection, delivery)?;
     for event in &mut events {
         event.devices = devices.remove(&event.number).unwrap_or_default();
-        event.raw = raw(connection, delivery, event.number)?;
+        event.raw = unpacked(connection, delivery, event.number)?;
     }
     Ok(events)
 }
@@ -196,28 +192,12 @@ fn devices(connection: &Connection, delivery: i64) -> Result<HashMap<i64, Vec<De
 }
 
 /// The JSON of an event as it came. What cannot be read back is said in its place: the page is of more than this.
-fn raw(connection: &Connection, delivery: i64, number: i64) -> Result<Option<String>, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT r.encoding, r.body, z.dictionary FROM raw r LEFT JOIN raw_dictionaries z ON z.id = r.encoding
-        WHERE r.delivery = ?1 AND r.number = ?2",
-    )?;
-    let stored: Option<(i64, Vec<u8>, Option<Vec<u8>>)> =
-        statement.query_row([delivery, number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    Ok(stored.map(|(encoding, body, dictionary)| match (encoding, dictionary) {
-        (0, _) => text(body),
-        (_, Some(dictionary)) => {
-            unpack(&body, &dictionary).map(text).unwrap_or_else(|error| format!("cannot be unpacked: {error}"))
-        }
-        (_, None) => format!("cannot be unpacked: dictionary {encoding} is missing"),
+fn unpacked(connection: &Connection, delivery: i64, number: i64) -> Result<Option<String>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT encoding, body FROM raw WHERE delivery = ?1 AND number = ?2")?;
+    let stored: Option<(i64, Vec<u8>)> =
+        statement.query_row([delivery, number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(stored.map(|(encoding, body)| {
+        raw::unpack(connection, encoding, &body).unwrap_or_else(|error| format!("cannot be unpacked: {error}"))
     }))
-}
-
-fn unpack(body: &[u8], dictionary: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    zstd::stream::read::Decoder::with_dictionary(body, dictionary)?.take(RAW_BYTES_MAX).read_to_end(&mut out)?;
-    Ok(out)
-}
-
-fn text(body: Vec<u8>) -> String {
-    String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

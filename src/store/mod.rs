@@ -1,22 +1,36 @@
 //! One SQLite file: the events, the deliveries they make, and the counts.
 //!
-//! [`sqlite`] opens it, [`writer`] is the one thread that writes while serving, [`apply`] takes a batch in. The
-//! other files are questions asked of it, one each, and [`upkeep`] holds the recount.
+//! [`sqlite`] opens it, [`Tracker`] records events in it ([`apply`] is where a batch becomes rows), [`writer`] is the
+//! one thread that does so while serving. The other files are questions asked of it, one each, and [`upkeep`] holds
+//! the recount.
 
+mod apply;
 pub mod counts;
 pub mod delivery;
+mod eid;
 pub mod error;
 pub mod log;
+mod names;
 pub mod overview;
+mod people;
 pub mod quarantine;
+pub mod raw;
+mod receipts;
+mod rollups;
+mod rows;
 pub mod search;
-#[cfg(test)]
-pub(crate) mod seed;
 pub mod source;
 pub mod sources;
 pub mod sqlite;
 pub mod status_counts;
+mod tracker;
+pub mod upkeep;
 pub mod walk;
+pub mod writer;
 
+pub use apply::{Entry, Outcome};
 pub use error::Error;
+pub use receipts::{BODY_BYTES_KEPT, Quarantined};
 pub use sqlite::{Reader, Readers};
+pub use tracker::{Recording, Tracker};
+pub use writer::{Refused, Writer};

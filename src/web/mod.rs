@@ -1,7 +1,103 @@
-//! What the world sees: the pages.
+//! The server: pages for people, paths for senders.
 
 pub mod address;
 pub mod assets;
 pub mod error;
 pub mod format;
+pub mod ingest;
+mod ops;
 pub mod pages;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use anyhow::Context as _;
+
+use crate::config::Config;
+use crate::store::{Readers, Tracker, Writer};
+use crate::wire::{IdKey, signature};
+use ingest::Ingest;
+use pages::Pages;
+
+/// One worker takes and parses; the other core is the writer's. Two were measured to be slower on two cores.
+const WORKERS: usize = 1;
+
+/// Readers at a time; each keeps 8 MB of pages.
+const READERS: u32 = 4;
+
+/// How long what is under way may take once the server stops.
+const STOP_WITHIN_S: u64 = 5;
+
+/// Serves until it is told to stop (SIGTERM, SIGINT): takes no more, finishes, commits, checkpoints.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut tracker = Tracker::open(&config.db)?;
+    if let Some(key) = &config.id_key {
+        tracker.set_id_key(key.as_bytes())?;
+    }
+    let id_key = IdKey::new(&tracker.id_key()?);
+    let readers = Readers::open(&config.db, READERS)?;
+    let (writer, writing) = Writer::start(tracker)?;
+    let ingest = Ingest {
+        writer: writer.clone(),
+        id_key: Arc::new(id_key),
+        signing_keys: config.signing_keys.iter().map(|key| signature::Key::new(key.as_bytes())).collect(),
+        ingest_keys: config.ingest_keys.into(),
+        budget: ingest::body::Budget::default(),
+    };
+    let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(Data::new(ingest.clone()))
+            .app_data(Data::new(readers.clone()))
+            .app_data(pages.clone())
+            .configure(ingest::routes)
+            .configure(ops::routes)
+            .configure(pages::routes)
+    })
+    .workers(WORKERS)
+    .shutdown_timeout(STOP_WITHIN_S)
+    .client_request_timeout(Duration::from_secs(5))
+    .bind(config.listen)
+    .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let addresses = server.addrs();
+    let server = server.disable_signals().run();
+    // before the line that says it listens: whoever reads it may stop the server at once
+    let stop = stop_signals()?;
+    for address in addresses {
+        println!("listening on http://{address}");
+    }
+    let handle = server.handle();
+    actix_web::rt::spawn(async move {
+        stop.await;
+        handle.stop(true).await;
+    });
+    server.await?;
+    writer.stop();
+    writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
+}
+
+/// Waits for SIGTERM or SIGINT; they are caught from the call on.
+#[cfg(unix)]
+fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // without a handler the process ends at once; what was acknowledged is on disk
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

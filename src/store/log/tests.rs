@@ -2,7 +2,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::domain::{Attribute, Event, EventTime, MetricName};
-use crate::store::{seed, sqlite};
+use crate::store::{Entry, Tracker, raw};
 
 /// Numbers that look like chance and are the same each time.
 struct Dice(u64);
@@ -42,9 +42,10 @@ fn file() -> (tempfile::TempDir, Connection) {
         }
     }
     let dir = tempfile::tempdir().unwrap();
-    let mut connection = sqlite::open(&dir.path().join("log.db")).unwrap();
-    seed::fill(&mut connection, &events, &[]);
-    (dir, connection)
+    let path = dir.path().join("log.db");
+    let entries: Vec<Entry> = events.into_iter().map(|event| Entry::Event { event, raw: raw::pack("{}") }).collect();
+    Tracker::open(&path).unwrap().record(&entries.iter().collect::<Vec<_>>(), 1_795_100_000_000).unwrap();
+    (dir, Connection::open(path).unwrap())
 }
 
 /// What a filter finds by reading everything.

@@ -6,7 +6,7 @@ use askama::Template;
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Moment, channel_icon, channel_title, source_address, source_title};
 use super::story;
-use crate::domain::{Metric, Millis};
+use crate::domain::{Channel, Metric, Millis};
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
 use crate::store::log::SourceRef;
 use crate::web::address::{Address, followable};
@@ -240,7 +240,7 @@ fn days(delivery: &Delivery) -> Vec<Day> {
             clock: Clock(event.at_ms).to_string(),
             gap: before.map(|before| format!("+{}", Gap(event.at_ms - before))),
             marks,
-            reason: event.reason.clone(),
+            reason: event.reason.clone().or_else(|| push_reason(delivery, event)),
             is_link: event.href.as_deref().is_some_and(followable),
             href: event.href.clone().or_else(|| event.link_id.as_ref().map(|id| format!("link {id}"))),
             action_value: event.action_value.clone(),
@@ -264,6 +264,12 @@ fn days(delivery: &Delivery) -> Vec<Day> {
         }
     }
     days
+}
+
+/// A push event without a reason of its own has the first of its devices'.
+fn push_reason(delivery: &Delivery, event: &delivery::Event) -> Option<String> {
+    let is_push = delivery.channel.as_deref() == Some(Channel::Push.name());
+    event.devices.iter().filter(|_| is_push).find_map(|device| device.reason.clone())
 }
 
 fn raw(delivery: &Delivery) -> Vec<Raw> {

@@ -9,6 +9,7 @@ use crate::store::{self, quarantine};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count};
+use crate::wire;
 
 const ROWS: usize = 25;
 
@@ -117,25 +118,13 @@ impl Line {
 
 /// `no_delivery_id` as "No delivery id".
 fn title(reason: &str) -> String {
-    let words = reason.replace('_', " ");
+    let words = reason.replace('_', " ").replace("json", "JSON");
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// In plain words: what it means, and what becomes of it.
 fn meaning(reason: &str) -> &'static str {
-    match reason {
-        "not_json" => "The body is not JSON. Something else than Customer.io may post to this address.",
-        "unknown_delivery" => {
-            "A report about a delivery of which nothing is known yet. It is applied when the delivery's first event comes."
-        }
-        "no_delivery_id" => "An event that does not say which delivery it is about.",
-        "future_time" | "future" => {
-            "Its time is more than a day after it was received. It is applied when that time has come."
-        }
-        "too_large" => "A body over the limit: its first 64 KiB are kept.",
-        _ if reason.contains("time") => "The time of the event cannot be read, or lies before the year 2000.",
-        _ if reason.contains("metric") => "An event whose metric cannot be read.",
-        _ => "Kept as it came; a later version that understands it takes it in.",
-    }
+    wire::Reason::parse(reason)
+        .map_or("Kept as it came; a later version that understands it takes it in.", wire::Reason::explanation)
 }

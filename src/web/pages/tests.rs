@@ -8,7 +8,7 @@ use scraper::{Html, Selector};
 
 use super::{Pages, routes};
 use crate::domain::{Attribute, Device, Event, EventTime, MetricName, SourceKind};
-use crate::store::{Readers, seed, sqlite};
+use crate::store::{Entry, Readers, Tracker, raw};
 
 const BASE: &str = "/below";
 const ODD_ID: &str = "a/b=c-d_e?f#g%2F";
@@ -60,9 +60,10 @@ impl Site {
     fn new(events: &[Event]) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pages.db");
-        let mut connection = sqlite::open(&path).unwrap();
-        let raw: Vec<String> = events.iter().map(|event| format!("{{\"id\": \"{}\"}}", event.id)).collect();
-        seed::fill(&mut connection, events, &raw);
+        let entry = |event: &Event| Entry::Event { event: event.clone(), raw: raw::pack("{\"kept\": true}") };
+        let entries: Vec<Entry> = events.iter().map(entry).collect();
+        let mut tracker = Tracker::open(&path).unwrap();
+        tracker.record(&entries.iter().collect::<Vec<_>>(), super::layout::now_ms()).unwrap();
         Site { _dir: dir, readers: Readers::open(&path, 2).unwrap() }
     }
 

@@ -1,0 +1,219 @@
+//! `waybill import`
+//!
+//! Three at work: one reads and cuts the input into lines, one parses, one writes, in transactions larger than what
+//! is held in memory. Stopped at any moment, what was committed stays; run again, it is known by its ids and counts
+//! once.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::intake;
+use crate::store::{BODY_BYTES_KEPT, Entry, Outcome, Quarantined, Tracker};
+use crate::wire::{self, IdKey};
+
+#[derive(Args)]
+#[command(after_help = "Lines may be reporting webhooks, Data Pipelines calls, Waybill's own events, or
+{\"path\": ..., \"body\": ...} with the path they would be posted to.
+
+Examples:
+  waybill import events.ndjson
+  waybill import 2025-*.ndjson.gz --db brand.db
+  zcat dump.gz | waybill import -")]
+pub struct Import {
+    /// NDJSON files, plain, .gz or .zst; - reads the standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// How much is parsed at a time.
+const CHUNK_BYTES: usize = 512 << 10;
+/// A longer line is kept aside as too large.
+const LINE_BYTES_MAX: usize = 8 << 20;
+/// Larger transactions write each page less often.
+const TRANSACTION_ENTRIES: usize = 100_000;
+
+/// Lines, and how far into the input they reach.
+struct Chunk {
+    bytes: Vec<u8>,
+    read_bytes: u64,
+}
+
+struct Parsed {
+    entries: Vec<Entry>,
+    read_bytes: u64,
+}
+
+#[derive(Default)]
+struct Summary {
+    accepted: u64,
+    duplicate: u64,
+    ignored: u64,
+    quarantined: u64,
+}
+
+impl Import {
+    pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
+        let mut tracker = Tracker::open(db).context("the file cannot be used")?;
+        let id_key = IdKey::new(&tracker.id_key()?);
+        let received_at_ms = chrono::Utc::now().timestamp_millis();
+        let total = self.files.iter().map(|file| file.metadata().map(|meta| meta.len())).sum::<io::Result<u64>>().ok();
+        let bar = bar(total)?;
+        let mut summary = Summary::default();
+        for file in &self.files {
+            let before = bar.position();
+            let (chunks, to_parse) = sync_channel(4);
+            let (parsed, to_write) = sync_channel(4);
+            thread::scope(|scope| -> anyhow::Result<()> {
+                let reader = scope.spawn(move || read(file, &chunks));
+                let id_key = &id_key;
+                scope.spawn(move || parse(&to_parse, &parsed, &wire::Context { received_at_ms, id_key }));
+                let progress = |read_bytes| bar.set_position(before + read_bytes);
+                let written = write(&mut tracker, to_write, received_at_ms, &mut summary, progress);
+                let read = reader.join().map_err(|_| anyhow::anyhow!("the reading thread panicked"))?;
+                written.and(read)
+            })
+            .with_context(|| format!("importing {}", file.display()))?;
+        }
+        tracker.checkpoint()?;
+        bar.finish_and_clear();
+        let Summary { accepted, duplicate, ignored, quarantined } = summary;
+        let seconds = bar.elapsed().as_secs_f64();
+        let rate = (accepted + duplicate) as f64 / seconds.max(0.001);
+        println!(
+            "{accepted} accepted, {duplicate} duplicate, {ignored} ignored, {quarantined} quarantined in {seconds:.1} s ({rate:.0} events a second)"
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn bar(total: Option<u64>) -> anyhow::Result<ProgressBar> {
+    Ok(match total {
+        Some(total) => ProgressBar::new(total).with_style(ProgressStyle::with_template(
+            "{bar:40} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left {msg}",
+        )?),
+        None => ProgressBar::new_spinner()
+            .with_style(ProgressStyle::with_template("{spinner} {bytes}, {bytes_per_sec} {msg}")?),
+    })
+}
+
+/// Counts what is read from a file, before it is decompressed: that is what progress is measured in.
+struct Counting<R> {
+    input: R,
+    read_bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counting<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(into)?;
+        self.read_bytes.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// Reads a file in chunks of whole lines, and tells how far into it they reach.
+fn read(file: &Path, chunks: &SyncSender<Chunk>) -> anyhow::Result<()> {
+    let read_bytes = Arc::new(AtomicU64::new(0));
+    let input: Box<dyn Read> =
+        if file == Path::new("-") { Box::new(io::stdin().lock()) } else { Box::new(File::open(file)?) };
+    let mut input = BufReader::with_capacity(CHUNK_BYTES, Counting { input, read_bytes: read_bytes.clone() });
+    let magic = input.fill_buf()?;
+    let mut lines: Box<dyn BufRead> = if magic.starts_with(&[0x1f, 0x8b]) {
+        Box::new(BufReader::with_capacity(CHUNK_BYTES, flate2::read::MultiGzDecoder::new(input)))
+    } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        Box::new(BufReader::with_capacity(CHUNK_BYTES, zstd::Decoder::with_buffer(input)?))
+    } else {
+        Box::new(input)
+    };
+    loop {
+        let mut bytes = Vec::with_capacity(CHUNK_BYTES + 4096);
+        while bytes.len() < CHUNK_BYTES && read_line(&mut lines, &mut bytes)? {}
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let chunk = Chunk { bytes, read_bytes: read_bytes.load(Ordering::Relaxed) };
+        if chunks.send(chunk).is_err() {
+            // the writer has failed and says why
+            return Ok(());
+        }
+    }
+}
+
+/// Appends a line with its end; of one beyond the limit, its beginning. False at the end of the input.
+fn read_line(lines: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    let before = bytes.len();
+    lines.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', bytes)?;
+    let read = bytes.len() - before;
+    if read == LINE_BYTES_MAX && !bytes.ends_with(b"\n") {
+        lines.skip_until(b'\n')?;
+        bytes.push(b'\n');
+    }
+    Ok(read > 0)
+}
+
+fn parse(chunks: &Receiver<Chunk>, parsed: &SyncSender<Parsed>, context: &wire::Context) {
+    for Chunk { bytes, read_bytes } in chunks {
+        let entries = bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.trim_ascii().is_empty())
+            .flat_map(|line| {
+                if line.len() >= LINE_BYTES_MAX { vec![too_long(line)] } else { intake::entries_of_line(line, context) }
+            })
+            .collect();
+        if parsed.send(Parsed { entries, read_bytes }).is_err() {
+            return;
+        }
+    }
+}
+
+fn too_long(line: &[u8]) -> Entry {
+    Entry::Quarantined(Quarantined {
+        format: wire::Format::Line.name().into(),
+        reason: wire::Reason::TooLarge.name().into(),
+        detail: format!("a line of more than {LINE_BYTES_MAX} bytes").into(),
+        delivery_id: None,
+        due_at_ms: None,
+        body: line[..BODY_BYTES_KEPT].to_vec(),
+        body_bytes: line.len() as i64,
+    })
+}
+
+fn write(
+    tracker: &mut Tracker,
+    parsed: Receiver<Parsed>,
+    received_at_ms: i64,
+    summary: &mut Summary,
+    progress: impl Fn(u64),
+) -> anyhow::Result<()> {
+    let mut parsed = parsed.into_iter().peekable();
+    while parsed.peek().is_some() {
+        let mut recording = tracker.begin()?;
+        let (mut entries_taken, mut outcomes) = (0, Vec::new());
+        while entries_taken < TRANSACTION_ENTRIES
+            && let Some(Parsed { entries, read_bytes }) = parsed.next()
+        {
+            entries_taken += entries.len();
+            outcomes.extend(recording.record(&entries.iter().collect::<Vec<_>>(), received_at_ms)?);
+            progress(read_bytes);
+        }
+        recording.commit()?;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Accepted => summary.accepted += 1,
+                Outcome::Duplicate => summary.duplicate += 1,
+                Outcome::Ignored => summary.ignored += 1,
+                Outcome::Quarantined => summary.quarantined += 1,
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The commands, one file each. Every flag has an environment twin.
+
+mod import;
+mod name;
+mod serve;
+mod upkeep;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// What became of the message to this person, and how did this campaign do: from one SQLite file of your own.
+#[derive(Parser)]
+#[command(
+    name = "waybill",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  waybill                                   serve waybill.db on http://127.0.0.1:8787
+  waybill serve --db /var/lib/waybill.db --listen 127.0.0.1:9000
+  waybill import history.ndjson.gz          bring in a year of events
+  waybill verify                            recount everything and compare"
+)]
+struct Cli {
+    #[command(flatten)]
+    file: File,
+
+    #[command(flatten)]
+    serve: serve::Serve,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// The file that every command works on.
+#[derive(Args)]
+struct File {
+    /// The file; made if it is not there
+    #[arg(long, env = "WAYBILL_DB", default_value = "waybill.db", global = true, value_name = "FILE")]
+    db: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Take events and serve the pages (also without a command)
+    Serve,
+    /// Bring in events from NDJSON files
+    Import(import::Import),
+    /// Recount everything from the events and compare; exits 1 if anything differs
+    Verify,
+    /// Write everything that follows from the events anew
+    Rebuild,
+    /// Give a source its name
+    Name(name::Name),
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> anyhow::Result<std::process::ExitCode> {
+    let Cli { file, serve, command } = Cli::parse();
+    match command {
+        None | Some(Command::Serve) => serve.run(file.db),
+        Some(Command::Import(import)) => import.run(&file.db),
+        Some(Command::Verify) => upkeep::verify(&file.db),
+        Some(Command::Rebuild) => upkeep::rebuild(&file.db),
+        Some(Command::Name(name)) => name.run(&file.db),
+    }
+}

@@ -1,0 +1,269 @@
+//! Takes a batch in: the one way by which events become rows.
+//!
+//! Order within the transaction: load the deliveries that the batch names, fold in memory, write the changed rows
+//! and the summed movement of the counts. Event, delivery and counts commit together or not at all, so a repeat,
+//! which stops at the events table, can never count twice.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::names::Names;
+use super::raw::Packed;
+use super::receipts::{Quarantined, Receipts};
+use super::rollups::{self, Rows};
+use super::rows::{self, EventRow, Stored};
+use super::{Error, people};
+use crate::domain::delivery::Applied;
+use crate::domain::{Delivery, Delta, Event, Text};
+
+/// One thing that came in.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
+pub enum Entry {
+    /// An event, with its JSON.
+    Event { event: Event, raw: Packed },
+    /// Not about messages: counted under its name.
+    Ignored { name: Text },
+    /// Not understood: kept aside.
+    Quarantined(Quarantined),
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Accepted,
+    /// The event was known already; what this copy added was taken in.
+    Duplicate,
+    Ignored,
+    Quarantined,
+}
+
+/// Takes entries in, within the transaction that `connection` is in. The outcomes are in their order.
+pub fn apply(
+    connection: &Connection,
+    names: &mut Names,
+    entries: &[&Entry],
+    received_at_ms: i64,
+) -> Result<Vec<Outcome>, Error> {
+    let mut outcomes = vec![Outcome::Accepted; entries.len()];
+    let mut groups: Vec<(Text, Vec<Arrival<'_>>)> = Vec::new();
+    let mut place_of: HashMap<Text, usize> = HashMap::new();
+    let mut receipts = Receipts::default();
+    for (place, entry) in entries.iter().enumerate() {
+        match entry {
+            Entry::Event { event, raw } => {
+                let group = *place_of.entry(event.delivery_id.clone()).or_insert_with(|| {
+                    groups.push((event.delivery_id.clone(), Vec::new()));
+                    groups.len() - 1
+                });
+                groups[group].1.push(Arrival { place, event, raw });
+            }
+            Entry::Ignored { name } => {
+                outcomes[place] = Outcome::Ignored;
+                receipts.ignore(name.clone());
+            }
+            Entry::Quarantined(quarantined) => {
+                outcomes[place] = Outcome::Quarantined;
+                receipts.quarantine(connection, quarantined, received_at_ms)?;
+            }
+        }
+    }
+
+    let mut batch = Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes };
+    batch.take_in(groups)?;
+    let Batch { delta, rows, outcomes, .. } = batch;
+    rollups::write(connection, names, delta, &rows)?;
+    receipts.write(connection, &outcomes, received_at_ms)?;
+    Ok(outcomes)
+}
+
+/// An event of the batch, with its place in it.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    place: usize,
+    event: &'a Event,
+    raw: &'a Packed,
+}
+
+struct Batch<'c> {
+    connection: &'c Connection,
+    names: &'c mut Names,
+    delta: Delta,
+    rows: Rows,
+    outcomes: Vec<Outcome>,
+}
+
+impl Batch<'_> {
+    fn take_in(&mut self, groups: Vec<(Text, Vec<Arrival<'_>>)>) -> Result<(), Error> {
+        let greatest: Option<i64> =
+            self.connection.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0))?;
+        let mut next = greatest.unwrap_or(0) + 1;
+        let mut known = Vec::with_capacity(groups.len());
+        let mut new = Vec::new();
+        for (delivery_id, arrivals) in groups {
+            match find(self.connection, self.names, &delivery_id)? {
+                Some(id) => known.push((id, delivery_id, arrivals)),
+                None => new.push((delivery_id, arrivals)),
+            }
+        }
+        // neighbours in the events' tree one after the other
+        known.sort_unstable_by_key(|(id, ..)| *id);
+        for (id, delivery_id, arrivals) in known {
+            self.rows.insert(delivery_id.clone(), id);
+            self.take_in_known(id, &delivery_id, &arrivals)?;
+        }
+        for (delivery_id, arrivals) in new {
+            self.rows.insert(delivery_id.clone(), next);
+            self.names.deliveries.put(delivery_id.clone(), next);
+            self.read_again(next, &delivery_id, None, &[], &arrivals)?;
+            next += 1;
+        }
+        Ok(())
+    }
+
+    fn take_in_known(&mut self, id: i64, delivery_id: &str, arrivals: &[Arrival]) -> Result<(), Error> {
+        let before = rows::delivery(self.connection, self.names, id)?
+            .ok_or_else(|| Error::Row(format!("no delivery in row {id}")))?;
+        if self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done {
+            return Ok(());
+        }
+        let history = rows::events_of(self.connection, self.names, id, delivery_id, &before.attributes)?;
+        self.read_again(id, delivery_id, Some(&before), &history, arrivals)
+    }
+
+    /// Takes the arrivals in without reading the delivery's other events. Does nothing where the result could
+    /// depend on those.
+    fn try_short_cut(
+        &mut self,
+        id: i64,
+        delivery_id: &str,
+        before: &Delivery,
+        arrivals: &[Arrival],
+    ) -> Result<Applied, Error> {
+        let mut after = before.clone();
+        let mut repeats: Vec<(usize, i64)> = Vec::new();
+        let mut fresh: Vec<(Arrival, i64)> = Vec::new();
+        for arrival in arrivals {
+            let event = arrival.event;
+            let metric = self.names.metric(self.connection, &event.metric)?;
+            let identity = (metric, &*event.id);
+            let stored = rows::event(self.connection, self.names, id, delivery_id, identity, &before.attributes)?;
+            match stored {
+                Some(mut stored) => {
+                    if stored.event.merge(event) {
+                        return Ok(Applied::ReadHistory);
+                    }
+                    repeats.push((arrival.place, stored.number));
+                }
+                None => {
+                    let again = fresh.iter().any(|(earlier, _)| earlier.event.is_copy_of(event));
+                    if again || after.apply(event) == Applied::ReadHistory {
+                        return Ok(Applied::ReadHistory);
+                    }
+                    fresh.push((*arrival, metric));
+                }
+            }
+        }
+        for (place, number) in repeats {
+            self.outcomes[place] = Outcome::Duplicate;
+            self.count_repeat(id, number)?;
+        }
+        if fresh.is_empty() {
+            return Ok(Applied::Done);
+        }
+        for (number, (Arrival { event, raw, .. }, metric)) in (i64::from(before.events) + 1..).zip(&fresh) {
+            EventRow::of(event, number, *metric, &after.attributes).insert(self.connection, id)?;
+            self.write_raw(id, number, raw)?;
+        }
+        self.delta.take(before, &[]);
+        self.delta.add(&after, fresh.iter().map(|(arrival, _)| arrival.event));
+        rows::update_delivery(self.connection, self.names, id, &after)?;
+        Ok(Applied::Done)
+    }
+
+    /// Takes the arrivals in with all of the delivery's events at hand.
+    fn read_again(
+        &mut self,
+        id: i64,
+        delivery_id: &str,
+        before: Option<&Delivery>,
+        history: &[Stored],
+        arrivals: &[Arrival],
+    ) -> Result<(), Error> {
+        let mut events: Vec<(i64, Cow<Event>)> =
+            history.iter().map(|stored| (stored.number, Cow::Borrowed(&stored.event))).collect();
+        let mut next = history.iter().map(|stored| stored.number).max().unwrap_or(0) + 1;
+        for Arrival { place, event, raw } in arrivals {
+            match events.iter_mut().find(|(_, known)| known.is_copy_of(event)) {
+                Some((number, known)) => {
+                    known.to_mut().merge(event);
+                    self.outcomes[*place] = Outcome::Duplicate;
+                    self.count_repeat(id, *number)?;
+                }
+                None => {
+                    self.write_raw(id, next, raw)?;
+                    events.push((next, Cow::Borrowed(event)));
+                    next += 1;
+                }
+            }
+        }
+        let all = || events.iter().map(|(_, event)| &**event);
+        let after = Delivery::of(all()).ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no events")))?;
+        if let Some(before) = before {
+            self.delta.take(before, history.iter().map(|stored| &stored.event));
+        }
+        self.delta.add(&after, all());
+
+        for (i, (number, event)) in events.iter().enumerate() {
+            let metric = self.names.metric(self.connection, &event.metric)?;
+            let row = EventRow::of(event, *number, metric, &after.attributes);
+            match history.get(i).zip(before) {
+                None => row.insert(self.connection, id)?,
+                Some((stored, before)) => {
+                    if row != EventRow::of(&stored.event, *number, metric, &before.attributes) {
+                        row.update(self.connection, id)?;
+                    }
+                }
+            }
+        }
+        match before {
+            None => rows::insert_delivery(self.connection, self.names, id, delivery_id, &after),
+            Some(before) if *before != after => rows::update_delivery(self.connection, self.names, id, &after),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn write_raw(&self, delivery: i64, number: i64, raw: &Packed) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("INSERT INTO raw (delivery, number, encoding, body) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![delivery, number, raw.encoding, raw.body])?;
+        Ok(())
+    }
+
+    fn count_repeat(&self, delivery: i64, number: i64) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO repeats (delivery, number, repeats) VALUES (?1, ?2, 1)
+                 ON CONFLICT (delivery, number) DO UPDATE SET repeats = repeats + 1",
+            )?
+            .execute([delivery, number])?;
+        Ok(())
+    }
+}
+
+/// The row of a delivery.
+pub fn find(connection: &Connection, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
+    if let Some(id) = names.deliveries.get(delivery_id) {
+        return Ok(Some(*id));
+    }
+    let mut find = connection.prepare_cached("SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2")?;
+    let found = people::newest_block_first(connection, "SELECT max(id) FROM deliveries", |block| {
+        find.query_row(params![block, delivery_id], |row| row.get(0)).optional()
+    })?;
+    if let Some(id) = found {
+        names.deliveries.put(delivery_id.into(), id);
+    }
+    Ok(found)
+}

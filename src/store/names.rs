@@ -1,0 +1,251 @@
+//! What rows name by number: channels, metrics, sources, messages, subjects.
+//!
+//! Rows of these tables are only added, so what was read stays true, whoever else writes the file. What a
+//! transaction added that was then rolled back is not: [`Names::forget`] after a rollback.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Error;
+use crate::domain::rollup::{Feed, Message};
+use crate::domain::{Attribute, Attributes, Channel, Delivery, MetricName, Source, SourceKind, Text};
+
+/// How many subjects of one message are shared; more are taken for personal and stay in the delivery's row.
+const SUBJECTS_MAX: usize = 256;
+
+/// How many recipients, people and delivery ids are remembered: some 20 MB.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("invariant: not zero");
+
+/// What was read or written before, by name and by number.
+pub struct Names {
+    channels: HashMap<Option<Text>, i64>,
+    sources: HashMap<Option<Source>, i64>,
+    messages: HashMap<Message, (i64, i64, i64)>,
+    parts: HashMap<i64, Message>,
+    metrics: HashMap<Text, i64>,
+    metric_names: HashMap<i64, Text>,
+    subjects: HashMap<i64, HashMap<Text, i64>>,
+    pub addresses: LruCache<Text, i64>,
+    pub people: LruCache<[Option<Text>; 3], i64>,
+    pub deliveries: LruCache<Text, i64>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Names {
+            channels: HashMap::new(),
+            sources: HashMap::new(),
+            messages: HashMap::new(),
+            parts: HashMap::new(),
+            metrics: HashMap::new(),
+            metric_names: HashMap::new(),
+            subjects: HashMap::new(),
+            addresses: LruCache::new(REMEMBERED),
+            people: LruCache::new(REMEMBERED),
+            deliveries: LruCache::new(REMEMBERED),
+        }
+    }
+}
+
+impl Message {
+    /// Shows the parts of the message as a delivery's attributes.
+    pub(super) fn show(&self, attributes: &mut Attributes) {
+        attributes.set(Attribute::Channel, self.feed.channel.clone());
+        if let Some(source) = &self.feed.source {
+            attributes.set(source.kind.attribute(), Some(source.id.clone()));
+        }
+        attributes.set(Attribute::ActionId, self.action_id.clone());
+        attributes.set(Attribute::ContentId, self.content_id.clone());
+    }
+}
+
+impl Names {
+    /// Drops all that is remembered.
+    pub fn forget(&mut self) {
+        *self = Names::default();
+    }
+
+    /// The number of a metric.
+    pub fn metric(&mut self, connection: &Connection, metric: &MetricName) -> Result<i64, Error> {
+        let name = match metric {
+            MetricName::Known(metric) => return Ok(i64::from(metric.code())),
+            MetricName::Other(name) => name,
+        };
+        if let Some(id) = self.metrics.get(name) {
+            return Ok(*id);
+        }
+        let id = find_or_add(
+            connection,
+            "SELECT id FROM metrics WHERE metric = ?1",
+            "INSERT INTO metrics (id, metric) SELECT max(100, max(id) + 1), ?1 FROM metrics",
+            name,
+        )?;
+        self.metrics.insert(name.clone(), id);
+        Ok(id)
+    }
+
+    /// The name of a metric that is not in the table of names.
+    pub fn metric_name(&mut self, connection: &Connection, id: i64) -> Result<Text, Error> {
+        if let Some(name) = self.metric_names.get(&id) {
+            return Ok(name.clone());
+        }
+        let name: Text =
+            connection.prepare_cached("SELECT metric FROM metrics WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
+        self.metric_names.insert(id, name.clone());
+        Ok(name)
+    }
+
+    pub fn channel(&mut self, connection: &Connection, channel: Option<&Text>) -> Result<i64, Error> {
+        let Some(name) = channel else { return Ok(0) };
+        if let Some(known) = Channel::parse(name) {
+            return Ok(i64::from(known.code()));
+        }
+        if let Some(id) = self.channels.get(&channel.cloned()) {
+            return Ok(*id);
+        }
+        let id = find_or_add(
+            connection,
+            "SELECT id FROM channels WHERE channel = ?1",
+            "INSERT INTO channels (id, channel) SELECT max(100, max(id) + 1), ?1 FROM channels",
+            name,
+        )?;
+        self.channels.insert(channel.cloned(), id);
+        Ok(id)
+    }
+
+    /// The number of a source; that of the unknown one where there is none.
+    pub fn source(&mut self, connection: &Connection, source: Option<&Source>) -> Result<i64, Error> {
+        let Some(named) = source else { return Ok(UNKNOWN_SOURCE) };
+        if let Some(id) = self.sources.get(&source.cloned()) {
+            return Ok(*id);
+        }
+        let id = match connection
+            .prepare_cached("SELECT id FROM sources WHERE source_kind = ?1 AND source_id = ?2")?
+            .query_row(params![named.kind.name(), named.id], |row| row.get(0))
+            .optional()?
+        {
+            Some(id) => id,
+            None => {
+                connection
+                    .prepare_cached("INSERT INTO sources (source_kind, source_id) VALUES (?1, ?2)")?
+                    .execute(params![named.kind.name(), named.id])?;
+                connection.last_insert_rowid()
+            }
+        };
+        self.sources.insert(source.cloned(), id);
+        Ok(id)
+    }
+
+    pub fn feed(&mut self, connection: &Connection, feed: &Feed) -> Result<(i64, i64), Error> {
+        Ok((self.source(connection, feed.source.as_ref())?, self.channel(connection, feed.channel.as_ref())?))
+    }
+
+    /// The numbers of a delivery's message, source and channel.
+    pub fn message(&mut self, connection: &Connection, delivery: &Delivery) -> Result<(i64, i64, i64), Error> {
+        self.message_id(connection, &Message::of(delivery))
+    }
+
+    pub fn message_id(&mut self, connection: &Connection, message: &Message) -> Result<(i64, i64, i64), Error> {
+        if let Some(ids) = self.messages.get(message) {
+            return Ok(*ids);
+        }
+        let (source, channel) = self.feed(connection, &message.feed)?;
+        let parts = params![
+            source,
+            channel,
+            message.action_id.as_deref().unwrap_or_default(),
+            message.content_id.as_deref().unwrap_or_default()
+        ];
+        let id = match connection
+            .prepare_cached(
+                "SELECT id FROM messages WHERE source = ?1 AND channel = ?2
+                 AND coalesce(action_id, '') = ?3 AND coalesce(content_id, '') = ?4",
+            )?
+            .query_row(parts, |row| row.get(0))
+            .optional()?
+        {
+            Some(id) => id,
+            None => {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO messages (source, channel, action_id, content_id)
+                         VALUES (?1, ?2, nullif(?3, ''), nullif(?4, ''))",
+                    )?
+                    .execute(parts)?;
+                connection.last_insert_rowid()
+            }
+        };
+        self.messages.insert(message.clone(), (id, source, channel));
+        Ok((id, source, channel))
+    }
+
+    /// What a message's number stands for.
+    pub fn message_parts(&mut self, connection: &Connection, id: i64) -> Result<&Message, Error> {
+        let known = match self.parts.entry(id) {
+            Entry::Occupied(known) => return Ok(known.into_mut()),
+            Entry::Vacant(known) => known,
+        };
+        let mut statement = connection.prepare_cached(
+            "SELECT s.source_kind, s.source_id, c.channel, m.action_id, m.content_id
+             FROM messages m JOIN sources s ON s.id = m.source JOIN channels c ON c.id = m.channel
+             WHERE m.id = ?1",
+        )?;
+        Ok(known.insert(statement.query_row([id], |row| {
+            let kind: String = row.get(0)?;
+            let source_id: Option<Text> = row.get(1)?;
+            let source = SourceKind::parse(&kind).zip(source_id).map(|(kind, id)| Source { kind, id });
+            Ok(Message { feed: Feed { source, channel: row.get(2)? }, action_id: row.get(3)?, content_id: row.get(4)? })
+        })?))
+    }
+
+    /// A subject as the delivery's row has it: shared, or its own.
+    pub fn subject<'a>(
+        &mut self,
+        connection: &Connection,
+        message: i64,
+        subject: Option<&'a str>,
+    ) -> Result<(Option<i64>, Option<&'a str>), Error> {
+        let Some(text) = subject else { return Ok((None, None)) };
+        let known = match self.subjects.entry(message) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(known) => {
+                let mut statement = connection.prepare_cached("SELECT subject, id FROM subjects WHERE message = ?1")?;
+                let rows = statement.query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                known.insert(rows.collect::<Result<_, _>>()?)
+            }
+        };
+        if let Some(id) = known.get(text) {
+            return Ok((Some(*id), None));
+        }
+        if known.len() >= SUBJECTS_MAX {
+            return Ok((None, Some(text)));
+        }
+        // another process may have added it meanwhile
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO subjects (message, subject) VALUES (?1, ?2)")?
+            .execute(params![message, text])?;
+        let id = connection
+            .prepare_cached("SELECT id FROM subjects WHERE message = ?1 AND subject = ?2")?
+            .query_row(params![message, text], |row| row.get(0))?;
+        known.insert(text.into(), id);
+        Ok((Some(id), None))
+    }
+}
+
+/// The source of deliveries whose source no event has said.
+pub const UNKNOWN_SOURCE: i64 = 1;
+
+fn find_or_add(connection: &Connection, find: &str, add: &str, name: &str) -> Result<i64, Error> {
+    let found = connection.prepare_cached(find)?.query_row([name], |row| row.get(0)).optional()?;
+    match found {
+        Some(id) => Ok(id),
+        None => {
+            connection.prepare_cached(add)?.execute([name])?;
+            Ok(connection.last_insert_rowid())
+        }
+    }
+}

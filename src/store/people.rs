@@ -1,0 +1,78 @@
+//! Recipients and the identifiers of people: kept once each, since a person gets many messages.
+//!
+//! They are found block by block, from the newest: one index over all would take each new entry at a random place
+//! of a big tree.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Error;
+use super::names::Names;
+use crate::domain::{Attribute, Attributes};
+
+/// The rows of a block share the bits above these.
+pub const BLOCK_BITS: u32 = 17;
+
+/// The row of a recipient.
+pub fn address(connection: &Connection, names: &mut Names, address: Option<&str>) -> Result<Option<i64>, Error> {
+    let Some(address) = address else { return Ok(None) };
+    if let Some(id) = names.addresses.get(address) {
+        return Ok(Some(*id));
+    }
+    let mut find = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
+    let found = newest_block_first(connection, "SELECT max(id) FROM addresses", |block| {
+        find.query_row(params![block, address], |row| row.get(0)).optional()
+    })?;
+    let id = match found {
+        Some(id) => id,
+        None => {
+            connection.prepare_cached("INSERT INTO addresses (address) VALUES (?1)")?.execute([address])?;
+            connection.last_insert_rowid()
+        }
+    };
+    names.addresses.put(address.into(), id);
+    Ok(Some(id))
+}
+
+/// The row of the identifiers that a delivery carries.
+pub fn person(connection: &Connection, names: &mut Names, shown: &Attributes) -> Result<Option<i64>, Error> {
+    let parts = [Attribute::PersonId, Attribute::Email, Attribute::CioId].map(|attribute| shown.get(attribute));
+    let [person_id, email, cio_id] = parts;
+    let Some(name) = person_id.or(email).or(cio_id) else { return Ok(None) };
+    let key = parts.map(|part| part.map(Into::into));
+    if let Some(id) = names.people.get(&key) {
+        return Ok(Some(*id));
+    }
+    let mut find = connection.prepare_cached(
+        "SELECT id FROM people WHERE block = ?1 AND name = ?2 AND person_id IS ?3 AND email IS ?4 AND cio_id IS ?5",
+    )?;
+    let found = newest_block_first(connection, "SELECT max(id) FROM people", |block| {
+        find.query_row(params![block, name, person_id, email, cio_id], |row| row.get(0)).optional()
+    })?;
+    let id = match found {
+        Some(id) => id,
+        None => {
+            connection
+                .prepare_cached("INSERT INTO people (person_id, email, cio_id) VALUES (?1, ?2, ?3)")?
+                .execute(params![person_id, email, cio_id])?;
+            connection.last_insert_rowid()
+        }
+    };
+    names.people.put(key, id);
+    Ok(Some(id))
+}
+
+/// Asks each block of a table from the newest on, until one answers.
+pub fn newest_block_first(
+    connection: &Connection,
+    greatest_id: &str,
+    mut ask: impl FnMut(i64) -> rusqlite::Result<Option<i64>>,
+) -> Result<Option<i64>, Error> {
+    let greatest: Option<i64> = connection.prepare_cached(greatest_id)?.query_row([], |row| row.get(0))?;
+    let Some(greatest) = greatest else { return Ok(None) };
+    for block in (0..=greatest >> BLOCK_BITS).rev() {
+        if let Some(id) = ask(block)? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,129 @@
+//! What came in beside the events: what was ignored, what was kept aside, and how much of each.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+use sha2::{Digest, Sha256};
+
+use super::Error;
+use super::apply::Outcome;
+use crate::domain::rollup::quarter_of;
+use crate::domain::{Millis, Text};
+
+/// How many names of ignored events are counted apart; the rest are counted together. Names come from outside.
+const NAMES_MAX: i64 = 1_000;
+const OTHER_NAMES: &str = "(other names)";
+
+/// How much of a body is kept aside.
+pub const BODY_BYTES_KEPT: usize = 64 << 10;
+
+/// A body that was not understood, and why.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    /// How to read the body again.
+    pub format: Text,
+    pub reason: Text,
+    pub detail: Text,
+    pub delivery_id: Option<Text>,
+    /// An event from the future: when it may be applied.
+    pub due_at_ms: Option<Millis>,
+    /// Its first 64 KiB at most.
+    pub body: Vec<u8>,
+    /// The length of the whole.
+    pub body_bytes: i64,
+}
+
+/// Gathers the small counts of a batch.
+#[derive(Default)]
+pub struct Receipts {
+    ignored: HashMap<Text, i64>,
+}
+
+impl Receipts {
+    pub fn ignore(&mut self, name: Text) {
+        *self.ignored.entry(name).or_default() += 1;
+    }
+
+    /// Keeps a body aside. The same body for the same reason is one row, however often it comes: senders retry.
+    pub fn quarantine(&self, connection: &Connection, item: &Quarantined, received_at_ms: Millis) -> Result<(), Error> {
+        let kept = &item.body[..item.body.len().min(BODY_BYTES_KEPT)];
+        let mut hash = Sha256::new();
+        for part in [item.format.as_bytes(), item.reason.as_bytes(), &item.body_bytes.to_le_bytes(), &item.body] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let fingerprint = &hash.finalize()[..16];
+        let again = connection
+            .prepare_cached("UPDATE quarantine SET repeats = repeats + 1 WHERE fingerprint = ?1")?
+            .execute([fingerprint])?;
+        if again > 0 {
+            return Ok(());
+        }
+        connection
+            .prepare_cached(
+                "INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, due_at_ms, body, body_bytes,
+                    fingerprint)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                received_at_ms,
+                item.format,
+                item.reason,
+                item.detail,
+                item.delivery_id,
+                item.due_at_ms,
+                kept,
+                item.body_bytes,
+                fingerprint
+            ])?;
+        count_quarantined(connection, &item.reason, 1)
+    }
+
+    pub fn write(self, connection: &Connection, outcomes: &[Outcome], received_at_ms: Millis) -> Result<(), Error> {
+        for (name, n) in &self.ignored {
+            let known = connection
+                .prepare_cached("UPDATE ignored SET events = events + ?2, last_at_ms = ?3 WHERE name = ?1")?
+                .execute(params![name, n, received_at_ms])?;
+            if known == 0 {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO ignored (name, events, last_at_ms)
+                         SELECT iif((SELECT count(*) FROM ignored) < ?4, ?1, ?5), ?2, ?3
+                         WHERE true
+                         ON CONFLICT (name) DO UPDATE
+                         SET events = events + excluded.events, last_at_ms = excluded.last_at_ms",
+                    )?
+                    .execute(params![name, n, received_at_ms, NAMES_MAX, OTHER_NAMES])?;
+            }
+        }
+        let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count() as i64;
+        connection
+            .prepare_cached(
+                "INSERT INTO receipts (quarter, accepted, duplicate, ignored, quarantined, last_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (quarter) DO UPDATE SET accepted = accepted + excluded.accepted,
+                    duplicate = duplicate + excluded.duplicate, ignored = ignored + excluded.ignored,
+                    quarantined = quarantined + excluded.quarantined,
+                    last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+            )?
+            .execute(params![
+                quarter_of(received_at_ms),
+                count(Outcome::Accepted),
+                count(Outcome::Duplicate),
+                count(Outcome::Ignored),
+                count(Outcome::Quarantined),
+                received_at_ms
+            ])?;
+        Ok(())
+    }
+}
+
+fn count_quarantined(connection: &Connection, reason: &str, n: i64) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO quarantine_counts (reason, rows) VALUES (?1, ?2)
+             ON CONFLICT (reason) DO UPDATE SET rows = rows + excluded.rows",
+        )?
+        .execute(params![reason, n])?;
+    Ok(())
+}

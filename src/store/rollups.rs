@@ -1,0 +1,229 @@
+//! Writes how the counts moved: one wide row for each key, once a transaction.
+//!
+//! A row whose counts have all gone elsewhere is deleted, so that the tables follow from the deliveries alone.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::Error;
+use super::eid::Eid;
+use super::names::Names;
+use crate::domain::rollup::{Click, Link, LinkCounts};
+use crate::domain::{Counted, Counts, Delta, Text};
+
+/// A table of wide rows: its key columns and its count columns.
+pub struct Wide {
+    pub table: &'static str,
+    pub keys: &'static [&'static str],
+    /// Whether it counts deliveries beside events.
+    deliveries: bool,
+    add: LazyLock<String>,
+}
+
+pub static COHORTS: Wide = Wide {
+    table: "cohorts",
+    keys: &["quarter", "message"],
+    deliveries: true,
+    add: LazyLock::new(|| COHORTS.add_sql()),
+};
+pub static TOTALS: Wide =
+    Wide { table: "totals", keys: &["source", "channel"], deliveries: true, add: LazyLock::new(|| TOTALS.add_sql()) };
+pub static TRIGGERS: Wide = Wide {
+    table: "triggers",
+    keys: &["source", "trigger_id", "channel"],
+    deliveries: true,
+    add: LazyLock::new(|| TRIGGERS.add_sql()),
+};
+pub static ACTIVITY: Wide = Wide {
+    table: "activity",
+    keys: &["quarter", "source", "channel"],
+    deliveries: false,
+    add: LazyLock::new(|| ACTIVITY.add_sql()),
+};
+
+impl Wide {
+    /// The count columns, in the order of [`Wide::values`].
+    pub fn columns(&self) -> Vec<String> {
+        let events = Counted::ALL.into_iter().skip(1).map(Counted::name);
+        if self.deliveries {
+            let deliveries = Counted::ALL.into_iter().map(|counted| counted.name().to_owned());
+            deliveries.chain(events.map(|name| format!("{name}_events"))).collect()
+        } else {
+            events.map(str::to_owned).collect()
+        }
+    }
+
+    fn add_sql(&self) -> String {
+        let columns = self.columns();
+        let all: Vec<&str> = self.keys.iter().copied().chain(columns.iter().map(String::as_str)).collect();
+        let places: Vec<String> = (1..=all.len()).map(|n| format!("?{n}")).collect();
+        let sums: Vec<String> =
+            columns.iter().map(|column| format!("{column} = {column} + excluded.{column}")).collect();
+        format!(
+            "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}",
+            self.table,
+            all.join(", "),
+            places.join(", "),
+            self.keys.join(", "),
+            sums.join(", ")
+        )
+    }
+
+    fn delete_empty_sql(&self) -> String {
+        let keys: Vec<String> = self.keys.iter().enumerate().map(|(i, key)| format!("{key} = ?{}", i + 1)).collect();
+        // every delivery counts as created, so a cohort without one is empty
+        let empty = if self.deliveries {
+            "created = 0".to_owned()
+        } else {
+            self.columns().iter().map(|column| format!("{column} = 0")).collect::<Vec<_>>().join(" AND ")
+        };
+        format!("DELETE FROM {} WHERE {} AND {empty}", self.table, keys.join(" AND "))
+    }
+
+    pub fn values(&self, counts: &Counts) -> Vec<i64> {
+        let deliveries: &[i64] = if self.deliveries { &counts.deliveries } else { &[] };
+        deliveries.iter().chain(&counts.events[1..]).copied().collect()
+    }
+
+    fn add(&self, connection: &Connection, key: &[Value], counts: &Counts) -> Result<(), Error> {
+        let values = self.values(counts);
+        let shrinks = values.iter().any(|n| *n < 0);
+        connection
+            .prepare_cached(&self.add)?
+            .execute(params_from_iter(key.iter().cloned().chain(values.into_iter().map(Value::from))))?;
+        if shrinks {
+            connection.prepare_cached(&self.delete_empty_sql())?.execute(params_from_iter(key))?;
+        }
+        Ok(())
+    }
+}
+
+/// The deliveries that a batch named, by their ids: clicks are filed under their rows.
+pub type Rows = HashMap<Text, i64>;
+
+/// Moves the counts.
+pub fn write(connection: &Connection, names: &mut Names, mut delta: Delta, rows: &Rows) -> Result<(), Error> {
+    delta.settle();
+    // sorted, so that neighbours in a tree are written one after the other
+    let mut cohorts = Vec::with_capacity(delta.cohorts.len());
+    for ((quarter, message), counts) in &delta.cohorts {
+        cohorts.push((*quarter, names.message_id(connection, message)?.0, counts));
+    }
+    cohorts.sort_unstable_by_key(|(quarter, message, _)| (*quarter, *message));
+    for (quarter, message, counts) in cohorts {
+        COHORTS.add(connection, &[quarter.into(), message.into()], counts)?;
+    }
+    for (feed, counts) in &delta.totals {
+        let (source, channel) = names.feed(connection, feed)?;
+        TOTALS.add(connection, &[source.into(), channel.into()], counts)?;
+    }
+    for ((feed, trigger), counts) in &delta.triggers {
+        let (source, channel) = names.feed(connection, feed)?;
+        TRIGGERS.add(connection, &[source.into(), trigger.to_string().into(), channel.into()], counts)?;
+    }
+    let mut activity = Vec::with_capacity(delta.activity.len());
+    for ((quarter, feed), events) in &delta.activity {
+        let (source, channel) = names.feed(connection, feed)?;
+        activity.push((*quarter, source, channel, events));
+    }
+    activity.sort_unstable_by_key(|(quarter, source, channel, _)| (*quarter, *source, *channel));
+    for (quarter, source, channel, events) in activity {
+        let counts = Counts { events: *events, ..Counts::default() };
+        ACTIVITY.add(connection, &[quarter.into(), source.into(), channel.into()], &counts)?;
+    }
+    write_statuses(connection, names, &delta)?;
+    write_links(connection, names, &delta, rows)
+}
+
+fn write_statuses(connection: &Connection, names: &mut Names, delta: &Delta) -> Result<(), Error> {
+    for ((feed, kind, metric), n) in &delta.statuses {
+        let (source, channel) = names.feed(connection, feed)?;
+        let key = params![source, channel, *kind as i64, metric.map_or(0, |metric| i64::from(metric.code())), n];
+        connection
+            .prepare_cached(
+                "INSERT INTO status_counts (source, channel, kind, status, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (source, channel, kind, status) DO UPDATE SET deliveries = deliveries + excluded.deliveries",
+            )?
+            .execute(key)?;
+        if *n < 0 {
+            connection
+                .prepare_cached(
+                    "DELETE FROM status_counts
+                     WHERE source = ?1 AND channel = ?2 AND kind = ?3 AND status = ?4 AND deliveries = 0 AND ?5 < 0",
+                )?
+                .execute(key)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_links(connection: &Connection, names: &mut Names, delta: &Delta, rows: &Rows) -> Result<(), Error> {
+    let mut ids: HashMap<&Link, i64> = HashMap::new();
+    for link in delta.links.keys().chain(delta.clicks.keys().map(|click| &click.link)) {
+        if !ids.contains_key(link) {
+            ids.insert(link, link_id(connection, names, link)?);
+        }
+    }
+    for (link, counts) in &delta.links {
+        let LinkCounts { events, deliveries, human_deliveries, machine_deliveries } = counts;
+        connection
+            .prepare_cached(
+                "UPDATE links SET events = events + ?2, deliveries = deliveries + ?3,
+                    human_deliveries = human_deliveries + ?4, machine_deliveries = machine_deliveries + ?5
+                 WHERE id = ?1",
+            )?
+            .execute(params![ids[link], events, deliveries, human_deliveries, machine_deliveries])?;
+    }
+    for (click, n) in &delta.clicks {
+        let delivery = rows.get(&click.delivery_id).ok_or_else(|| {
+            Error::Row(format!("a click of delivery {}, which is not in the batch", click.delivery_id))
+        })?;
+        write_click(connection, ids[&click.link], *delivery, click, *n)?;
+    }
+    for (link, counts) in &delta.links {
+        if counts.deliveries < 0 {
+            connection.prepare_cached("DELETE FROM links WHERE id = ?1 AND deliveries = 0")?.execute([ids[link]])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_click(connection: &Connection, link: i64, delivery: i64, click: &Click, n: i64) -> Result<(), Error> {
+    let sql = if n > 0 {
+        "INSERT INTO link_clicks (link, at_ms, delivery, eid) VALUES (?1, ?2, ?3, ?4)"
+    } else {
+        "DELETE FROM link_clicks WHERE link = ?1 AND at_ms = ?2 AND delivery = ?3 AND eid = ?4"
+    };
+    connection.prepare_cached(sql)?.execute(params![link, click.at_ms, delivery, Eid::pack(&click.event_id)])?;
+    Ok(())
+}
+
+fn link_id(connection: &Connection, names: &mut Names, link: &Link) -> Result<i64, Error> {
+    let source = names.source(connection, link.source.as_ref())?;
+    let action = link.action_id.as_deref().unwrap_or_default();
+    let found = connection
+        .prepare_cached("SELECT id FROM links WHERE source = ?1 AND coalesce(action_id, '') = ?2 AND link = ?3")?
+        .query_row(params![source, action, link.link], |row| row.get(0))
+        .optional()?;
+    match found {
+        Some(id) => Ok(id),
+        None => {
+            connection
+                .prepare_cached("INSERT INTO links (source, action_id, link) VALUES (?1, nullif(?2, ''), ?3)")?
+                .execute(params![source, action, link.link])?;
+            Ok(connection.last_insert_rowid())
+        }
+    }
+}
+
+/// Empties all counts, before they are written anew.
+pub fn clear(connection: &Connection) -> Result<(), Error> {
+    connection.execute_batch(
+        "DELETE FROM cohorts; DELETE FROM totals; DELETE FROM triggers; DELETE FROM activity;
+         DELETE FROM status_counts; DELETE FROM link_clicks; DELETE FROM links;",
+    )?;
+    Ok(())
+}

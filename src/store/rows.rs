@@ -1,0 +1,373 @@
+//! Rows of events and deliveries, and what they mean.
+//!
+//! An event's row does not repeat what its delivery shows: a bit says that it carries the same, and `own` holds
+//! what it says otherwise or alone. So a row is read and written against the delivery's attributes, and when
+//! those change the rows of its events are written again.
+
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use serde_json::{Map, Value};
+
+use super::eid::Eid;
+use super::names::Names;
+use super::{Error, people};
+use crate::domain::event::MetricName;
+use crate::domain::{
+    Attribute, Attributes, Delivery, Device, Event, EventTime, Flags, Metric, Millis, Reached, Standing, Text,
+};
+
+/// An event as its row has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRow {
+    pub metric: i64,
+    pub eid: Eid,
+    pub number: i64,
+    pub at_ms: Millis,
+    pub received_after_ms: Millis,
+    pub carried: i64,
+    pub flags: i64,
+    pub own: Option<String>,
+}
+
+impl EventRow {
+    /// The row of an event of a delivery with these attributes.
+    pub fn of(event: &Event, number: i64, metric: i64, shown: &Attributes) -> EventRow {
+        let mut carried = 0;
+        let mut own = Map::new();
+        for (attribute, value) in event.attributes.iter() {
+            if shown.get(attribute) == Some(value) {
+                carried |= 1 << attribute as u8;
+            } else {
+                own.insert(attribute.name().into(), value.into());
+            }
+        }
+        for (key, value) in [
+            ("href", &event.href),
+            ("link_id", &event.link_id),
+            ("action_value", &event.action_value),
+            ("reason", &event.reason),
+        ] {
+            if let Some(value) = value {
+                own.insert(key.into(), (&**value).into());
+            }
+        }
+        if !event.recipients.is_empty() {
+            own.insert("recipients".into(), event.recipients.iter().map(device_as_json).collect());
+        }
+        EventRow {
+            metric,
+            eid: Eid::pack(&event.id),
+            number,
+            at_ms: event.time.ms,
+            received_after_ms: event.received_at_ms - event.time.ms,
+            carried,
+            flags: flags_as_bits(event),
+            own: (!own.is_empty()).then(|| Value::Object(own).to_string()),
+        }
+    }
+
+    pub fn insert(&self, connection: &Connection, delivery: i64) -> Result<(), Error> {
+        connection
+            .prepare_cached(
+                "INSERT INTO events (delivery, metric, eid, number, at_ms, received_after_ms, carried, flags, own)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                delivery,
+                self.metric,
+                self.eid,
+                self.number,
+                self.at_ms,
+                self.received_after_ms,
+                self.carried,
+                self.flags,
+                self.own
+            ])?;
+        Ok(())
+    }
+
+    pub fn update(&self, connection: &Connection, delivery: i64) -> Result<(), Error> {
+        connection
+            .prepare_cached(
+                "UPDATE events SET at_ms = ?4, received_after_ms = ?5, carried = ?6, flags = ?7, own = ?8
+                 WHERE delivery = ?1 AND metric = ?2 AND eid = ?3",
+            )?
+            .execute(params![
+                delivery,
+                self.metric,
+                self.eid,
+                self.at_ms,
+                self.received_after_ms,
+                self.carried,
+                self.flags,
+                self.own
+            ])?;
+        Ok(())
+    }
+}
+
+/// An event that stands in the file, with its number.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub number: i64,
+    pub event: Event,
+}
+
+const EVENT_COLUMNS: &str = "metric, eid, number, at_ms, received_after_ms, carried, flags, own";
+
+/// All events of a delivery.
+pub fn events_of(
+    connection: &Connection,
+    names: &mut Names,
+    delivery: i64,
+    delivery_id: &str,
+    shown: &Attributes,
+) -> Result<Vec<Stored>, Error> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE delivery = ?1"))?;
+    let mut rows = statement.query([delivery])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(event_of(connection, names, row, delivery_id, shown)?);
+    }
+    Ok(events)
+}
+
+/// The event of this identity, if the file has it.
+pub fn event(
+    connection: &Connection,
+    names: &mut Names,
+    delivery: i64,
+    delivery_id: &str,
+    (metric, id): (i64, &str),
+    shown: &Attributes,
+) -> Result<Option<Stored>, Error> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {EVENT_COLUMNS} FROM events WHERE delivery = ?1 AND metric = ?2 AND eid = ?3"
+    ))?;
+    let mut rows = statement.query(params![delivery, metric, Eid::pack(id)])?;
+    rows.next()?.map(|row| event_of(connection, names, row, delivery_id, shown)).transpose()
+}
+
+fn event_of(
+    connection: &Connection,
+    names: &mut Names,
+    row: &Row,
+    delivery_id: &str,
+    shown: &Attributes,
+) -> Result<Stored, Error> {
+    let metric = match row.get::<_, i64>(0)? {
+        code @ 1..=16 => Metric::from_code(code as u8).map(MetricName::Known),
+        code => Some(MetricName::Other(names.metric_name(connection, code)?)),
+    };
+    let metric = metric.ok_or_else(|| Error::Row("an event of no metric".into()))?;
+    let (at_ms, carried, flags): (Millis, i64, i64) = (row.get(3)?, row.get(5)?, row.get(6)?);
+    let time = EventTime { ms: at_ms, from_receipt: flags >> 6 & 1 == 1 };
+    let id = Eid::unpack(row.get_ref(1)?)?;
+    let mut event = Event::new(delivery_id, metric, &id, time, at_ms + row.get::<_, Millis>(4)?);
+    event.flags = Flags { machine: flag(flags), proxied: flag(flags >> 2), synthetic: flag(flags >> 4) };
+    for attribute in Attribute::ALL {
+        if carried >> attribute as u8 & 1 == 1 {
+            event.attributes.set(attribute, shown.get(attribute).map(Into::into));
+        }
+    }
+    if let Some(own) = row.get_ref(7)?.as_str_or_null().map_err(|error| Error::Row(error.to_string()))? {
+        read_own(&mut event, own)?;
+    }
+    Ok(Stored { number: row.get(2)?, event })
+}
+
+fn read_own(event: &mut Event, own: &str) -> Result<(), Error> {
+    let own: Map<String, Value> =
+        serde_json::from_str(own).map_err(|error| Error::Row(format!("an event's own fields: {error}")))?;
+    let text = |key: &str| own.get(key).and_then(Value::as_str).map(Text::from);
+    for attribute in Attribute::ALL {
+        if let Some(value) = text(attribute.name()) {
+            event.attributes.set(attribute, Some(value));
+        }
+    }
+    event.href = text("href");
+    event.link_id = text("link_id");
+    event.action_value = text("action_value");
+    event.reason = text("reason");
+    if let Some(Value::Array(recipients)) = own.get("recipients") {
+        event.recipients = recipients.iter().filter_map(device_of_json).collect();
+    }
+    Ok(())
+}
+
+fn device_as_json(device: &Device) -> Value {
+    let mut json = Map::new();
+    json.insert("device_id".into(), (&*device.device_id).into());
+    for (key, value) in [("device_platform", &device.platform), ("reason", &device.reason)] {
+        if let Some(value) = value {
+            json.insert(key.into(), (&**value).into());
+        }
+    }
+    Value::Object(json)
+}
+
+fn device_of_json(json: &Value) -> Option<Device> {
+    let text = |key: &str| json.get(key).and_then(Value::as_str).map(Text::from);
+    Some(Device { device_id: text("device_id")?, platform: text("device_platform"), reason: text("reason") })
+}
+
+fn flags_as_bits(event: &Event) -> i64 {
+    let bits = |flag: Option<bool>| flag.map_or(0, |yes| 1 + i64::from(yes));
+    bits(event.flags.machine)
+        | bits(event.flags.proxied) << 2
+        | bits(event.flags.synthetic) << 4
+        | i64::from(event.time.from_receipt) << 6
+}
+
+fn flag(bits: i64) -> Option<bool> {
+    match bits & 3 {
+        1 => Some(false),
+        2 => Some(true),
+        _ => None,
+    }
+}
+
+/// The delivery of a row.
+pub fn delivery(connection: &Connection, names: &mut Names, id: i64) -> Result<Option<Delivery>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.created_at_ms, d.updated_after_ms, d.outcome, d.outcome_after_ms, d.engagement,
+            d.engagement_after_ms, d.message, p.person_id, p.email, p.cio_id, a.address,
+            coalesce(d.own_subject, s.subject), d.journey_id, d.parent_action_id, d.trigger_id, d.trigger_event_id,
+            d.failure_reason, d.reached, d.events, d.devices, d.devices_bounced
+         FROM deliveries d
+         LEFT JOIN people p ON p.id = d.person
+         LEFT JOIN addresses a ON a.id = d.recipient
+         LEFT JOIN subjects s ON s.id = d.subject
+         WHERE d.id = ?1",
+    )?;
+    statement
+        .query_row([id], |row| {
+            let created_at_ms: Millis = row.get(0)?;
+            let standing = |metric: usize, after: usize| -> rusqlite::Result<Option<Standing>> {
+                let metric = row.get::<_, Option<u8>>(metric)?.and_then(Metric::from_code);
+                let after: Option<Millis> = row.get(after)?;
+                Ok(metric.zip(after).map(|(metric, after)| Standing { metric, at_ms: created_at_ms + after }))
+            };
+            let mut attributes = Attributes::default();
+            for (place, attribute) in ATTRIBUTES_FROM_7.into_iter().enumerate() {
+                attributes.set(attribute, row.get(7 + place)?);
+            }
+            let delivery = Delivery {
+                attributes,
+                created_at_ms,
+                updated_at_ms: created_at_ms + row.get::<_, Millis>(1)?,
+                outcome: standing(2, 3)?,
+                failure_reason: row.get(16)?,
+                engagement: standing(4, 5)?,
+                reached: Reached(row.get(17)?),
+                events: row.get(18)?,
+                devices: row.get(19)?,
+                devices_bounced: row.get(20)?,
+            };
+            Ok((delivery, row.get(6)?))
+        })
+        .optional()?
+        .map(|(mut delivery, message)| {
+            names.message_parts(connection, message)?.show(&mut delivery.attributes);
+            Ok(delivery)
+        })
+        .transpose()
+}
+
+/// The attributes that the query above gives from its column 7 on.
+const ATTRIBUTES_FROM_7: [Attribute; 9] = [
+    Attribute::PersonId,
+    Attribute::Email,
+    Attribute::CioId,
+    Attribute::Recipient,
+    Attribute::Subject,
+    Attribute::JourneyId,
+    Attribute::ParentActionId,
+    Attribute::TriggerId,
+    Attribute::TriggerEventId,
+];
+
+/// Writes the row of a new delivery.
+pub fn insert_delivery(
+    connection: &Connection,
+    names: &mut Names,
+    id: i64,
+    delivery_id: &str,
+    delivery: &Delivery,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO deliveries (id, created_at_ms, updated_after_ms, outcome_after_ms, engagement_after_ms,
+            message, source, facet, person, recipient, subject, own_subject, parent_action_id, journey_id, trigger_id,
+            trigger_event_id, outcome, engagement, failure_reason, reached, events, devices, devices_bounced,
+            delivery_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+            ?23, ?24)";
+    write(connection, names, sql, id, delivery, Some(delivery_id))
+}
+
+/// Writes what a delivery has become.
+pub fn update_delivery(connection: &Connection, names: &mut Names, id: i64, delivery: &Delivery) -> Result<(), Error> {
+    let sql = "UPDATE deliveries SET created_at_ms = ?2, updated_after_ms = ?3, outcome_after_ms = ?4,
+            engagement_after_ms = ?5, message = ?6, source = ?7, facet = ?8, person = ?9, recipient = ?10,
+            subject = ?11, own_subject = ?12, parent_action_id = ?13, journey_id = ?14, trigger_id = ?15,
+            trigger_event_id = ?16, outcome = ?17, engagement = ?18, failure_reason = ?19, reached = ?20,
+            events = ?21, devices = ?22, devices_bounced = ?23
+         WHERE id = ?1";
+    write(connection, names, sql, id, delivery, None)
+}
+
+fn write(
+    connection: &Connection,
+    names: &mut Names,
+    sql: &str,
+    id: i64,
+    delivery: &Delivery,
+    delivery_id: Option<&str>,
+) -> Result<(), Error> {
+    let shown = &delivery.attributes;
+    let (message, source, channel) = names.message(connection, delivery)?;
+    let (subject, own_subject) = names.subject(connection, message, shown.get(Attribute::Subject))?;
+    let status = delivery.status().map_or(0, |standing| i64::from(standing.metric.code()));
+    let after = |standing: Option<Standing>| standing.map(|standing| standing.at_ms - delivery.created_at_ms);
+    let code = |standing: Option<Standing>| standing.map(|standing| standing.metric.code());
+    let person = people::person(connection, names, shown)?;
+    let recipient = people::address(connection, names, shown.get(Attribute::Recipient))?;
+    let mut statement = connection.prepare_cached(sql)?;
+    let parameters: [&dyn ToSql; 23] = [
+        &id,
+        &delivery.created_at_ms,
+        &(delivery.updated_at_ms - delivery.created_at_ms),
+        &after(delivery.outcome),
+        &after(delivery.engagement),
+        &message,
+        &source,
+        &facet(channel, status),
+        &person,
+        &recipient,
+        &subject,
+        &own_subject,
+        &shown.get(Attribute::ParentActionId),
+        &shown.get(Attribute::JourneyId),
+        &shown.get(Attribute::TriggerId),
+        &shown.get(Attribute::TriggerEventId),
+        &code(delivery.outcome),
+        &code(delivery.engagement),
+        &delivery.failure_reason,
+        &delivery.reached.0,
+        &delivery.events,
+        &delivery.devices,
+        &delivery.devices_bounced,
+    ];
+    for (place, parameter) in parameters.into_iter().enumerate() {
+        statement.raw_bind_parameter(place + 1, parameter)?;
+    }
+    if let Some(delivery_id) = delivery_id {
+        statement.raw_bind_parameter(24, delivery_id)?;
+    }
+    statement.raw_execute()?;
+    Ok(())
+}
+
+/// Channel and status in one number: one index serves either and both.
+pub fn facet(channel: i64, status: i64) -> i64 {
+    channel * 32 + status
+}

@@ -1,0 +1,141 @@
+//! A file that events are recorded in: what the writer, `import` and embedding programs hold.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::apply::{Entry, Outcome, apply};
+use super::names::Names;
+use super::{Error, sqlite};
+use crate::domain::{Millis, Source};
+
+/// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
+pub struct Tracker {
+    connection: Connection,
+    /// True only as far as the transactions that wrote it have committed: emptied after a rollback.
+    names: Names,
+    file: File,
+}
+
+impl Tracker {
+    /// Opens the file, creating and migrating it as needed.
+    pub fn open(path: &Path) -> Result<Tracker, Error> {
+        let connection = sqlite::open(path)?;
+        Ok(Tracker { connection, names: Names::default(), file: File::of(path)? })
+    }
+
+    /// Takes entries in, in one transaction, which is on disk when this returns. The outcomes are in their order.
+    ///
+    /// # Errors
+    /// Nothing is stored then. [`Error::is_transient`] says whether the same may succeed later.
+    pub fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        let mut recording = self.begin()?;
+        let outcomes = recording.record(entries, received_at_ms)?;
+        recording.commit()?;
+        Ok(outcomes)
+    }
+
+    /// Begins a transaction that takes several batches: what `import` does, whose transactions are larger than what
+    /// it holds in memory.
+    ///
+    /// # Errors
+    /// Also where the file is not in its place any more: a commit into a deleted file is lost.
+    pub fn begin(&mut self) -> Result<Recording<'_>, Error> {
+        if !self.file.is_in_place() {
+            return Err(Error::Moved);
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        Ok(Recording { transaction: Some(transaction), names: &mut self.names })
+    }
+
+    /// Moves the write-ahead log into the file and empties it.
+    pub fn checkpoint(&self) -> Result<(), Error> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// The secret that makes the ids of events that come without one.
+    pub fn id_key(&self) -> Result<Vec<u8>, Error> {
+        sqlite::id_key(&self.connection)
+    }
+
+    /// Sets that secret.
+    ///
+    /// # Errors
+    /// Where the file has events that were made with another.
+    pub fn set_id_key(&mut self, key: &[u8]) -> Result<(), Error> {
+        sqlite::set_id_key(&mut self.connection, key)
+    }
+
+    /// Gives a source its name, or takes it away.
+    pub fn name_source(&mut self, source: &Source, name: Option<&str>) -> Result<(), Error> {
+        self.connection.execute(
+            "INSERT INTO sources (source_kind, source_id, name) VALUES (?1, ?2, ?3)
+             ON CONFLICT (source_kind, source_id) DO UPDATE SET name = excluded.name",
+            params![source.kind.name(), source.id, name],
+        )?;
+        Ok(())
+    }
+
+    /// The connection, for questions and upkeep.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+/// A transaction that is under way. Dropped without [`Recording::commit`], nothing of it is stored.
+pub struct Recording<'t> {
+    /// Taken by the commit.
+    transaction: Option<Transaction<'t>>,
+    names: &'t mut Names,
+}
+
+impl Recording<'_> {
+    pub fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        let transaction = self.transaction.as_ref().ok_or_else(|| Error::Row("no transaction".into()))?;
+        apply(transaction, self.names, entries, received_at_ms)
+    }
+
+    pub fn commit(mut self) -> Result<(), Error> {
+        let committed = self.transaction.take().map_or(Ok(()), Transaction::commit);
+        if committed.is_err() {
+            self.names.forget();
+        }
+        Ok(committed?)
+    }
+}
+
+impl Drop for Recording<'_> {
+    fn drop(&mut self) {
+        if self.transaction.is_some() {
+            self.names.forget();
+        }
+    }
+}
+
+/// The file that was opened, to notice when another lies in its place: a commit into a deleted file is lost.
+struct File {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl File {
+    fn of(path: &Path) -> Result<File, Error> {
+        Ok(File { path: path.into(), identity: identity(path).ok_or(Error::Moved)? })
+    }
+
+    fn is_in_place(&self) -> bool {
+        identity(&self.path) == Some(self.identity)
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|_| (0, 0))
+}

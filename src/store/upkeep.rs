@@ -1,0 +1,325 @@
+//! The recount: everything that is derived, read again from the events.
+//!
+//! `verify` compares and says what differs; `rebuild` writes what the recount finds, in one transaction, so an
+//! interrupted one leaves the file as it was.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::Error;
+use super::names::Names;
+use super::rollups::{self, Rows, Wide};
+use super::rows::{self, EventRow};
+use crate::domain::rollup::Click;
+use crate::domain::{Counted, Counts, Delivery, Delta, Event};
+
+/// How many differences of a kind are told one by one.
+const TOLD_MAX: usize = 20;
+
+/// What a recount found.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub deliveries: u64,
+    pub events: u64,
+    /// How much differs.
+    pub differences: u64,
+    /// The first of them, in words.
+    pub told: Vec<String>,
+}
+
+impl Report {
+    pub fn is_clean(&self) -> bool {
+        self.differences == 0
+    }
+
+    fn differs(&mut self, what: impl FnOnce() -> String) {
+        self.differences += 1;
+        if self.told.len() < TOLD_MAX {
+            self.told.push(what());
+        }
+    }
+}
+
+/// Reads all deliveries with their events, from one point in time; `progress` is told how many are done.
+pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    let mut report = Report::default();
+    let check: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if check != "ok" {
+        report.differs(|| format!("SQLite's quick_check: {check}"));
+    }
+    let mut names = Names::default();
+    let mut delta = Delta::default();
+    let mut rows = Rows::new();
+    each_delivery(&transaction, &mut names, |names, row, before, events| {
+        report.deliveries += 1;
+        report.events += events.len() as u64;
+        let after = Delivery::of(&events);
+        match &after {
+            None => report.differs(|| format!("delivery {} has no events", row.delivery_id)),
+            Some(after) => {
+                if *after != before {
+                    report.differs(|| difference(&row.delivery_id, &before, after));
+                }
+                let (_, source, channel) = names.message(&transaction, after)?;
+                let status = after.status().map_or(0, |standing| i64::from(standing.metric.code()));
+                if (row.source, row.facet) != (source, rows::facet(channel, status)) {
+                    report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
+                }
+                delta.add(after, &events);
+                if after.reached.has(Counted::Metric(crate::domain::Metric::Clicked)) {
+                    rows.insert(row.delivery_id.clone().into(), row.id);
+                }
+            }
+        }
+        if report.deliveries % 1024 == 0 {
+            progress(report.deliveries);
+        }
+        Ok(())
+    })?;
+    compare(&transaction, &mut names, &delta, &rows, &mut report)?;
+    Ok(report)
+}
+
+/// Writes everything derived anew.
+pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut report = Report::default();
+    let mut names = Names::default();
+    let mut delta = Delta::default();
+    let mut rows = Rows::new();
+    each_delivery(&transaction, &mut names, |names, row, before, events| {
+        report.deliveries += 1;
+        report.events += events.len() as u64;
+        if let Some(after) = Delivery::of(&events) {
+            for event in &events {
+                let metric = names.metric(&transaction, &event.metric)?;
+                let fresh = EventRow::of(event, 0, metric, &after.attributes);
+                if fresh != EventRow::of(event, 0, metric, &before.attributes) {
+                    fresh.update(&transaction, row.id)?;
+                }
+            }
+            if after != before {
+                report.differs(|| difference(&row.delivery_id, &before, &after));
+            }
+            rows::update_delivery(&transaction, names, row.id, &after)?;
+            delta.add(&after, &events);
+            if after.reached.has(Counted::Metric(crate::domain::Metric::Clicked)) {
+                rows.insert(row.delivery_id.clone().into(), row.id);
+            }
+        }
+        if report.deliveries % 1024 == 0 {
+            progress(report.deliveries);
+        }
+        Ok(())
+    })?;
+    rollups::clear(&transaction)?;
+    rollups::write(&transaction, &mut names, delta, &rows)?;
+    transaction.commit()?;
+    Ok(report)
+}
+
+struct DeliveryRow {
+    id: i64,
+    delivery_id: String,
+    source: i64,
+    facet: i64,
+}
+
+fn each_delivery(
+    connection: &Connection,
+    names: &mut Names,
+    mut each: impl FnMut(&mut Names, &DeliveryRow, Delivery, Vec<Event>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut next = 0;
+    loop {
+        // in pages, so that rows may be written while they are walked
+        let mut statement = connection.prepare_cached(
+            "SELECT id, delivery_id, source, facet FROM deliveries WHERE id > ?1 ORDER BY id LIMIT 1024",
+        )?;
+        let page = statement
+            .query_map([next], |row| {
+                Ok(DeliveryRow { id: row.get(0)?, delivery_id: row.get(1)?, source: row.get(2)?, facet: row.get(3)? })
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        let Some(last) = page.last() else { return Ok(()) };
+        next = last.id;
+        for row in page {
+            let Some(delivery) = rows::delivery(connection, names, row.id)? else { continue };
+            let events = rows::events_of(connection, names, row.id, &row.delivery_id, &delivery.attributes)?;
+            each(names, &row, delivery, events.into_iter().map(|stored| stored.event).collect())?;
+        }
+    }
+}
+
+fn difference(delivery_id: &str, stands: &Delivery, recount: &Delivery) -> String {
+    let mut text = format!("delivery {delivery_id}:");
+    let mut field = |name: &str, stands: String, recount: String| {
+        if stands != recount {
+            let _ = write!(text, " {name} is {stands}, the events say {recount};");
+        }
+    };
+    let Delivery {
+        attributes,
+        created_at_ms,
+        updated_at_ms,
+        outcome,
+        failure_reason,
+        engagement,
+        reached,
+        events,
+        devices,
+        devices_bounced,
+    } = stands;
+    field("attributes", format!("{attributes:?}"), format!("{:?}", recount.attributes));
+    field("created_at_ms", created_at_ms.to_string(), recount.created_at_ms.to_string());
+    field("updated_at_ms", updated_at_ms.to_string(), recount.updated_at_ms.to_string());
+    field("outcome", format!("{outcome:?}"), format!("{:?}", recount.outcome));
+    field("failure_reason", format!("{failure_reason:?}"), format!("{:?}", recount.failure_reason));
+    field("engagement", format!("{engagement:?}"), format!("{:?}", recount.engagement));
+    field("reached", format!("{reached:?}"), format!("{:?}", recount.reached));
+    field("events", events.to_string(), recount.events.to_string());
+    field("devices", devices.to_string(), recount.devices.to_string());
+    field("devices_bounced", devices_bounced.to_string(), recount.devices_bounced.to_string());
+    text
+}
+
+type Key = Vec<KeyPart>;
+
+/// A key column's value that can be compared and hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum KeyPart {
+    Number(i64),
+    Text(String),
+}
+
+fn compare(
+    connection: &Connection,
+    names: &mut Names,
+    delta: &Delta,
+    rows: &Rows,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let number = KeyPart::Number;
+    let mut wide: HashMap<Key, Counts> = HashMap::new();
+    for ((quarter, message), counts) in &delta.cohorts {
+        wide.insert(vec![number(*quarter), number(names.message_id(connection, message)?.0)], *counts);
+    }
+    compare_wide(connection, &rollups::COHORTS, std::mem::take(&mut wide), report)?;
+    for (feed, counts) in &delta.totals {
+        let (source, channel) = names.feed(connection, feed)?;
+        wide.insert(vec![number(source), number(channel)], *counts);
+    }
+    compare_wide(connection, &rollups::TOTALS, std::mem::take(&mut wide), report)?;
+    for ((feed, trigger), counts) in &delta.triggers {
+        let (source, channel) = names.feed(connection, feed)?;
+        wide.insert(vec![number(source), KeyPart::Text(trigger.to_string()), number(channel)], *counts);
+    }
+    compare_wide(connection, &rollups::TRIGGERS, std::mem::take(&mut wide), report)?;
+    for ((quarter, feed), events) in &delta.activity {
+        let (source, channel) = names.feed(connection, feed)?;
+        let counts = Counts { events: *events, ..Counts::default() };
+        wide.insert(vec![number(*quarter), number(source), number(channel)], counts);
+    }
+    compare_wide(connection, &rollups::ACTIVITY, wide, report)?;
+
+    let mut statuses: HashMap<Key, Vec<i64>> = HashMap::new();
+    for ((feed, kind, metric), n) in &delta.statuses {
+        let (source, channel) = names.feed(connection, feed)?;
+        let status = metric.map_or(0, |metric| i64::from(metric.code()));
+        statuses.insert([source, channel, *kind as i64, status].map(number).into(), vec![*n]);
+    }
+    let sql = "SELECT source, channel, kind, status, deliveries FROM status_counts";
+    compare_rows(connection, "status_counts", sql, 4, statuses, report)?;
+
+    let mut links: HashMap<Key, Vec<i64>> = HashMap::new();
+    for (link, counts) in &delta.links {
+        let key = link_key(connection, names, link)?;
+        links.insert(key, vec![counts.events, counts.deliveries, counts.human_deliveries, counts.machine_deliveries]);
+    }
+    let sql = "SELECT source, coalesce(action_id, ''), link, events, deliveries, human_deliveries, machine_deliveries
+        FROM links";
+    compare_rows(connection, "links", sql, 3, links, report)?;
+    compare_clicks(connection, names, delta, rows, report)
+}
+
+fn link_key(connection: &Connection, names: &mut Names, link: &crate::domain::rollup::Link) -> Result<Key, Error> {
+    let source = names.source(connection, link.source.as_ref())?;
+    let action = link.action_id.as_deref().unwrap_or_default();
+    Ok(vec![KeyPart::Number(source), KeyPart::Text(action.into()), KeyPart::Text(link.link.to_string())])
+}
+
+fn compare_clicks(
+    connection: &Connection,
+    names: &mut Names,
+    delta: &Delta,
+    rows: &Rows,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let mut clicks: HashMap<Key, Vec<i64>> = HashMap::new();
+    for Click { link, at_ms, delivery_id, event_id } in delta.clicks.keys() {
+        let mut key = link_key(connection, names, link)?;
+        let delivery = rows.get(delivery_id).copied().unwrap_or_default();
+        key.extend([KeyPart::Number(*at_ms), KeyPart::Number(delivery), KeyPart::Text(event_id.to_string())]);
+        clicks.insert(key, Vec::new());
+    }
+    let sql = "SELECT l.source, coalesce(l.action_id, ''), l.link, k.at_ms, k.delivery, e.event_id
+        FROM link_clicks k JOIN links l ON l.id = k.link
+        JOIN events e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid";
+    compare_rows(connection, "link_clicks", sql, 6, clicks, report)?;
+    let all: i64 = connection.query_row("SELECT count(*) FROM link_clicks", [], |row| row.get(0))?;
+    if all as usize != delta.clicks.len() {
+        report.differs(|| format!("link_clicks has {all} rows, the events say {}", delta.clicks.len()));
+    }
+    Ok(())
+}
+
+fn compare_wide(
+    connection: &Connection,
+    wide: &Wide,
+    recount: HashMap<Key, Counts>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let sql = format!("SELECT {}, {} FROM {}", wide.keys.join(", "), wide.columns().join(", "), wide.table);
+    let recount = recount.into_iter().map(|(key, counts)| (key, wide.values(&counts))).collect();
+    compare_rows(connection, wide.table, &sql, wide.keys.len(), recount, report)
+}
+
+/// Compares a table with the recount, key by key.
+fn compare_rows(
+    connection: &Connection,
+    table: &str,
+    sql: &str,
+    keys: usize,
+    mut recount: HashMap<Key, Vec<i64>>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    // what counts nothing has no row
+    recount.retain(|_, counts| counts.is_empty() || counts.iter().any(|n| *n != 0));
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.column_count();
+    let mut stands = statement.query(params![])?;
+    while let Some(row) = stands.next()? {
+        let mut key = Key::with_capacity(keys);
+        for place in 0..keys {
+            key.push(match row.get(place)? {
+                Value::Integer(number) => KeyPart::Number(number),
+                Value::Text(text) => KeyPart::Text(text),
+                other => return Err(Error::Row(format!("{table}: a key of {other:?}"))),
+            });
+        }
+        let counts = (keys..columns).map(|place| row.get(place)).collect::<Result<Vec<i64>, _>>()?;
+        match recount.remove(&key) {
+            Some(right) if right == counts => {}
+            Some(right) => report.differs(|| format!("{table} {key:?}: stands {counts:?}, the events say {right:?}")),
+            None => report.differs(|| format!("{table} {key:?}: stands {counts:?}, the events say nothing")),
+        }
+    }
+    for (key, right) in recount {
+        report.differs(|| format!("{table} {key:?}: has no row, the events say {right:?}"));
+    }
+    Ok(())
+}

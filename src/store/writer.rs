@@ -1,0 +1,169 @@
+//! The one thread that writes while serving.
+//!
+//! Requests wait in a bounded queue; the writer takes all that wait, commits them in one transaction with
+//! `synchronous=FULL`, and only then are they answered. There is no timer: while one commit is under way the next
+//! group gathers by itself, and waiting for a fuller one was measured to lose.
+//!
+//! What a maintainer would otherwise learn by breaking it:
+//!
+//! - *Answers.* A reply is sent after the commit and never before. A request whose caller has gone is committed all
+//!   the same: ids make the retry harmless.
+//! - *A group fails as a whole* for reasons that pass (locked, full, stuck): all are told to come again. If it fails
+//!   for a reason of its own, each request is tried alone, then each entry, and the one that cannot be stored is
+//!   kept aside: a poisoned event never holds up its neighbours.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use super::Tracker;
+use super::apply::{Entry, Outcome};
+use super::receipts::Quarantined;
+use crate::domain::Millis;
+
+/// How many requests may wait. Beyond it the sender is told to come again.
+const WAITING_MAX: usize = 4_096;
+
+/// How many entries one transaction takes; more wait for the next, so that no answer waits long.
+const GROUP_ENTRIES_MAX: usize = 5_000;
+
+/// Why a request was not taken. Nothing of it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("too much is waiting to be written")]
+    Busy,
+    #[error("the file cannot be written now")]
+    Unwritable,
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+struct Request {
+    entries: Vec<Entry>,
+    received_at_ms: Millis,
+    reply: oneshot::Sender<Result<Vec<Outcome>, Refused>>,
+}
+
+enum Message {
+    Write(Request),
+    /// Finish what waits, and end.
+    Stop,
+}
+
+/// The way to the writer. Clones share it.
+#[derive(Clone)]
+pub struct Writer {
+    messages: SyncSender<Message>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub fn start(tracker: Tracker) -> std::io::Result<(Writer, JoinHandle<()>)> {
+        let mut work = Work { tracker };
+        let (messages, waiting) = sync_channel(WAITING_MAX);
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&waiting))?;
+        Ok((Writer { messages }, thread))
+    }
+
+    /// Hands entries over, and waits until they are on disk.
+    pub async fn write(&self, entries: Vec<Entry>, received_at_ms: Millis) -> Result<Vec<Outcome>, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let request = Message::Write(Request { entries, received_at_ms, reply });
+        self.messages.try_send(request).map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Busy,
+            TrySendError::Disconnected(_) => Refused::Stopping,
+        })?;
+        answer.await.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// Lets the writer finish what waits. It has ended when its handle joins.
+    pub fn stop(&self) {
+        // an error means that it has ended already
+        let _ = self.messages.send(Message::Stop);
+    }
+}
+
+struct Work {
+    tracker: Tracker,
+}
+
+impl Work {
+    fn run(&mut self, waiting: &Receiver<Message>) {
+        while let Ok(Message::Write(first)) = waiting.recv() {
+            let mut entries = first.entries.len();
+            let mut group = vec![first];
+            let mut stop = false;
+            while entries < GROUP_ENTRIES_MAX && !stop {
+                match waiting.try_recv() {
+                    Ok(Message::Write(request)) => {
+                        entries += request.entries.len();
+                        group.push(request);
+                    }
+                    Ok(Message::Stop) => stop = true,
+                    Err(_) => break,
+                }
+            }
+            self.settle(group);
+            if stop {
+                break;
+            }
+        }
+        // the last writer out leaves no WAL behind
+        if let Err(error) = self.tracker.checkpoint() {
+            tracing::warn!(%error, "the last checkpoint failed; the next start will do it");
+        }
+    }
+
+    fn settle(&mut self, group: Vec<Request>) {
+        let received_at_ms = group.iter().map(|request| request.received_at_ms).max().unwrap_or_default();
+        let entries: Vec<&Entry> = group.iter().flat_map(|request| &request.entries).collect();
+        match self.tracker.record(&entries, received_at_ms) {
+            Ok(outcomes) => {
+                let mut outcomes = outcomes.into_iter();
+                for request in group {
+                    // the caller may have gone; what it sent is stored all the same
+                    let _ = request.reply.send(Ok(outcomes.by_ref().take(request.entries.len()).collect()));
+                }
+            }
+            Err(error) if error.is_transient() => {
+                tracing::error!(%error, requests = group.len(), "nothing of this group was stored");
+                for request in group {
+                    let _ = request.reply.send(Err(Refused::Unwritable));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a group could not be stored as a whole; trying its entries one by one");
+                for request in group {
+                    let outcomes = request.entries.iter().map(|entry| self.commit_alone(entry, received_at_ms));
+                    let outcomes = outcomes.collect();
+                    let _ = request.reply.send(outcomes);
+                }
+            }
+        }
+    }
+
+    fn commit_alone(&mut self, entry: &Entry, received_at_ms: Millis) -> Result<Outcome, Refused> {
+        let first = |outcomes: Vec<Outcome>| outcomes.into_iter().next().ok_or(Refused::Unwritable);
+        match (self.tracker.record(&[entry], received_at_ms), entry) {
+            (Ok(outcomes), _) => first(outcomes),
+            (Err(error), Entry::Event { event, raw }) if !error.is_transient() => {
+                tracing::error!(%error, "an event could not be stored and is kept aside");
+                let aside = Entry::Quarantined(Quarantined {
+                    format: "packed".into(),
+                    reason: "not_stored".into(),
+                    detail: error.to_string().into(),
+                    delivery_id: Some(event.delivery_id.clone()),
+                    due_at_ms: None,
+                    body_bytes: raw.body.len() as i64,
+                    body: raw.body.clone(),
+                });
+                self.tracker.record(&[&aside], received_at_ms).map_err(|_| Refused::Unwritable).and_then(first)
+            }
+            (Err(error), _) => {
+                tracing::error!(%error, "an entry could not be stored");
+                Err(Refused::Unwritable)
+            }
+        }
+    }
+}

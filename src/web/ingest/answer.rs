@@ -1,0 +1,110 @@
+//! What senders are answered: always JSON, and 200 with an object for every success, since nothing else satisfies
+//! every SDK. Which refusals may be told a sender is decided here, in one `match`.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde_json::{Value, json};
+
+use super::body::Unread;
+use crate::store::{Outcome, Refused};
+
+/// Seconds after which a refused sender should come again.
+const RETRY_AFTER_S: u32 = 5;
+
+/// Why a request was refused. Nothing of it is stored.
+#[derive(Debug)]
+pub enum Refusal {
+    Body(Unread),
+    /// Not JSON, or JSON of no use: what the parser says.
+    NotJson(String),
+    /// More items than one request may bring.
+    TooMany {
+        max: usize,
+    },
+    /// The request asked to be told instead of having it kept aside.
+    Strict(Vec<Value>),
+    WrongSignature,
+    WrongKey,
+    Writer(Refused),
+}
+
+impl From<Unread> for Refusal {
+    fn from(unread: Unread) -> Refusal {
+        Refusal::Body(unread)
+    }
+}
+
+impl Refusal {
+    pub fn respond(self) -> HttpResponse {
+        let (status, code, message): (StatusCode, &str, String) = match &self {
+            Refusal::Body(Unread::TooLarge { max }) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("the body is larger than {max} bytes; send it in parts"),
+            ),
+            Refusal::Body(Unread::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is under way; come again".into()),
+            Refusal::Body(Unread::TooSlow) => {
+                (StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not arrive within 3 seconds".into())
+            }
+            Refusal::Body(Unread::Broken) => (StatusCode::BAD_REQUEST, "broken", "the body broke off".into()),
+            Refusal::Body(Unread::UnknownEncoding) => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unknown_encoding",
+                "only gzip is understood as Content-Encoding; send the body plain or as gzip".into(),
+            ),
+            Refusal::Body(Unread::NotGzip) => {
+                (StatusCode::BAD_REQUEST, "not_gzip", "the body is said to be gzip, and is not".into())
+            }
+            Refusal::NotJson(message) => (StatusCode::BAD_REQUEST, "not_json", message.clone()),
+            Refusal::TooMany { max } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_many",
+                format!("more than {max} items in one request; send them in parts"),
+            ),
+            Refusal::Strict(_) => (
+                StatusCode::BAD_REQUEST,
+                "invalid",
+                "X-Strict-Mode is set and not all of it was understood; nothing was stored".into(),
+            ),
+            Refusal::WrongSignature => (
+                StatusCode::UNAUTHORIZED,
+                "wrong_signature",
+                "the signature is missing or made with another key; compare the signing key with WAYBILL_SIGNING_KEYS".into(),
+            ),
+            Refusal::WrongKey => (
+                StatusCode::UNAUTHORIZED,
+                "wrong_key",
+                "the key is missing or wrong: send one of WAYBILL_INGEST_KEYS as Basic user name, Bearer token or writeKey".into(),
+            ),
+            Refusal::Writer(refused) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{refused}; come again")),
+        };
+        let mut answer = json!({ "success": false, "code": code, "message": message });
+        if let Refusal::Strict(errors) = self {
+            answer["errors"] = errors.into();
+        }
+        let mut response = HttpResponseBuilder::new(status);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header(("Retry-After", RETRY_AFTER_S.to_string()));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header(("WWW-Authenticate", "Basic realm=\"waybill\""));
+        }
+        response.json(answer)
+    }
+}
+
+/// What became of a request: how many of each, and for what was kept aside, which and why.
+pub fn success(outcomes: &[Outcome], errors: Vec<Value>) -> HttpResponse {
+    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    let mut answer = json!({
+        "success": true,
+        "accepted": count(Outcome::Accepted),
+        "duplicate": count(Outcome::Duplicate),
+        "ignored": count(Outcome::Ignored),
+        "quarantined": count(Outcome::Quarantined),
+    });
+    if !errors.is_empty() {
+        answer["errors"] = errors.into();
+    }
+    HttpResponse::Ok().json(answer)
+}

@@ -1,0 +1,97 @@
+//! Webhooks: what is authentic is always answered 200, since a refusal holds up all that the sender has after it.
+
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Payload};
+
+use super::answer::Refusal;
+use super::body::{self, Body, Limits, Unread};
+use super::{ITEMS_MAX, Ingest, Started};
+use crate::store::BODY_BYTES_KEPT;
+use crate::wire::{self, Format, Item, Quarantined, Reason, signature::Verifier};
+
+/// A body up to 8 MiB is read; of one up to 64 MiB, hashed as it streams, the beginning is kept aside.
+const LIMITS: Limits = Limits { keep: 8 << 20, keep_of_longer: BODY_BYTES_KEPT, max: 64 << 20 };
+
+/// Customer.io's reporting webhooks, signed with `X-CIO-Signature` over `X-CIO-Timestamp` and the raw body.
+pub async fn customerio(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
+    let timestamp = header(&request, "X-CIO-Timestamp");
+    let verifier = Verifier::webhook(&ingest.signing_keys, timestamp);
+    let signed = Signed { verifier, signature: header(&request, "X-CIO-Signature") };
+    receive(Format::Webhook, &request, payload, &ingest, signed).await.unwrap_or_else(Refusal::respond)
+}
+
+/// The webhook destinations of Customer.io Data Pipelines, Segment and RudderStack, signed with `X-Signature`.
+pub async fn pipelines(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
+    let verifier = Verifier::pipelines(&ingest.signing_keys);
+    let signed = Signed { verifier, signature: header(&request, "X-Signature") };
+    receive(Format::Pipelines, &request, payload, &ingest, signed).await.unwrap_or_else(Refusal::respond)
+}
+
+struct Signed<'a> {
+    verifier: Verifier,
+    signature: &'a str,
+}
+
+async fn receive(
+    format: Format,
+    request: &HttpRequest,
+    payload: Payload,
+    ingest: &Ingest,
+    signed: Signed<'_>,
+) -> Result<HttpResponse, Refusal> {
+    let started = Started::now();
+    let Signed { mut verifier, signature } = signed;
+    let mut body = body::read(payload, &ingest.budget, LIMITS, |chunk| verifier.update(chunk)).await?;
+    // with no key set, whatever comes counts as authentic
+    if !ingest.signing_keys.is_empty() && !verifier.verify(signature) {
+        return Err(Refusal::WrongSignature);
+    }
+    let items = match read(format, request, &mut body, &ingest.context(&started)) {
+        Ok(items) => items,
+        Err(aside) => vec![Item::Quarantined(aside)],
+    };
+    ingest.store(&started, items, body).await
+}
+
+fn read(
+    format: Format,
+    request: &HttpRequest,
+    body: &mut Body,
+    context: &wire::Context,
+) -> Result<Vec<Item>, Quarantined> {
+    let aside = |reason: Reason, detail: String, bytes: &[u8]| Quarantined {
+        reason,
+        detail,
+        field: None,
+        format,
+        delivery_id: None,
+        body: bytes.to_vec(),
+        due_at_ms: None,
+    };
+    if !body.is_whole() {
+        let detail =
+            format!("the body has {} bytes; those after the first {BODY_BYTES_KEPT} were not kept", body.length);
+        return Err(aside(Reason::TooLarge, detail, &body.bytes));
+    }
+    let encoding = request.headers().get("Content-Encoding").and_then(|value| value.to_str().ok());
+    let sent = std::mem::take(&mut body.bytes);
+    let plain = match body::inflate(sent, encoding, LIMITS.keep) {
+        Ok(plain) => plain,
+        Err(Unread::TooLarge { max }) => {
+            return Err(aside(Reason::TooLarge, format!("it inflates to more than {max} bytes"), &[]));
+        }
+        Err(_) => return Err(aside(Reason::NotJson, "its Content-Encoding is not understood".into(), &[])),
+    };
+    match wire::read(format, &plain, context) {
+        Ok(items) if items.len() > ITEMS_MAX => {
+            Err(aside(Reason::TooLarge, format!("it has {} items; {ITEMS_MAX} are taken at once", items.len()), &plain))
+        }
+        Ok(items) => Ok(items),
+        Err(unreadable) => Err(unreadable.quarantine(format, &plain)),
+    }
+}
+
+fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
+    request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}

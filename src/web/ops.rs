@@ -1,0 +1,32 @@
+//! For whoever operates it.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, ServiceConfig};
+use serde_json::json;
+
+use crate::store::Readers;
+
+pub fn routes(config: &mut ServiceConfig) {
+    config.route("/healthz", web::get().to(healthz));
+}
+
+/// 200 while the server answers and the file can be read.
+async fn healthz(readers: Data<Readers>) -> HttpResponse {
+    let readable = web::block(move || {
+        let reader = readers.get()?;
+        reader.query_row("SELECT 1 FROM settings LIMIT 1", [], |_| Ok(()))?;
+        Ok::<_, crate::store::Error>(())
+    })
+    .await;
+    match readable {
+        Ok(Ok(())) => HttpResponse::Ok().json(json!({ "status": "ok" })),
+        Ok(Err(error)) => unwell(&error.to_string()),
+        Err(_) => unwell("the server is stopping"),
+    }
+}
+
+fn unwell(reason: &str) -> HttpResponse {
+    tracing::error!(reason, "not healthy");
+    HttpResponse::ServiceUnavailable()
+        .json(json!({ "status": "unavailable", "code": "unavailable", "message": reason }))
+}

@@ -1,0 +1,36 @@
+//! Which format an item is of, where nothing else says it: the lines of an import file.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::{CallType, Format};
+
+/// By the keys of an object; `None` where they fit none.
+pub(super) fn format_of(keys: &BTreeMap<String, &RawValue>) -> Option<Format> {
+    let has = |key: &str| keys.contains_key(key);
+    if ["object_type", "object_type_type", "event_type"].into_iter().any(has) || (has("metric") && has("data")) {
+        Some(Format::Webhook)
+    } else if has("delivery_id") || has("metric") {
+        Some(Format::Waybill)
+    } else if ["type", "event", "messageId", "batch", "action"].into_iter().any(has) {
+        Some(Format::Pipelines)
+    } else {
+        None
+    }
+}
+
+/// By the path that a body was sent to, with or without a query.
+pub(super) fn format_by_path(path: &str) -> Option<(Format, Option<CallType>)> {
+    let path = path.split(['?', '#']).next().unwrap_or(path).trim_end_matches('/');
+    match path {
+        "/webhooks/customerio" => Some((Format::Webhook, None)),
+        "/webhooks/pipelines" => Some((Format::Pipelines, None)),
+        "/v1/events" => Some((Format::Waybill, None)),
+        _ => {
+            let name = path.strip_prefix("/v1/")?;
+            let call = CallType::parse(name).or_else(|| CallType::by_letter(name))?;
+            Some((Format::Pipelines, Some(call)))
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! JSON in, domain events out: one file a format.
+//!
+//! A body is taken apart into items ([`read`]); each becomes an event, or is counted and left, or is kept aside with
+//! the reason. One bad item never costs its neighbours, and nothing that is JSON is lost: what a later version may
+//! understand comes back as [`Item::Quarantined`] with its own JSON, to be read again under its [`Format`].
+//!
+//! Pure: no clock (the receipt time is an argument), no IO. Nothing here panics, whatever the bytes.
+
+mod body;
+mod fields;
+mod identity;
+mod json;
+mod line;
+mod message;
+mod pipelines;
+mod reader;
+mod reason;
+pub mod signature;
+#[cfg(test)]
+mod testing;
+mod time;
+mod waybill;
+mod webhook;
+
+use serde_json::value::RawValue;
+
+use crate::domain::{Event, Millis, Text};
+
+use reader::Reader;
+
+pub use fields::{ID_BYTES_MAX, VALUE_BYTES_MAX};
+pub use identity::IdKey;
+pub use json::parse as parse_json;
+pub use reason::{Quarantined, Reason, Unreadable};
+pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
+
+/// The most items of one body. Senders stop at 4,000; a few megabytes of `[0,0,0,...]` would become a gigabyte of
+/// items kept aside.
+pub const ITEMS_MAX: usize = 100_000;
+
+/// What a parser needs besides the bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    pub received_at_ms: Millis,
+    /// Makes the ids of events that come without one.
+    pub id_key: &'a IdKey,
+}
+
+/// What an item of a body became.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each is what they would cost")]
+pub enum Item {
+    /// An event and its JSON as it came. Only in a Data Pipelines call a `writeKey` is taken out, which is no part of
+    /// the event, and the address in the `context` of its batch put in, which is one; white space and key order may
+    /// differ then.
+    Event {
+        event: Event,
+        raw: Box<RawValue>,
+        /// A `Report Delivery Event`: a public sender may report on deliveries that are known, and only on those.
+        report: bool,
+    },
+    /// Not about messages; counted under this name: an event's ("Order Completed"), a call's ("page"), or what
+    /// happened to a customer ("customer subscribed"). At most 64 bytes.
+    Ignored { name: Text },
+    /// Kept aside.
+    Quarantined(Quarantined),
+}
+
+/// What a format's parser makes of one object.
+#[expect(clippy::large_enum_variant, reason = "as for items")]
+enum Outcome {
+    Event { event: Event, report: bool },
+    Ignored(Text),
+}
+
+/// A wire format. The names are stored in the file: append, never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Customer.io's reporting webhooks.
+    Webhook,
+    /// Calls of Customer.io Data Pipelines, Segment and RudderStack.
+    Pipelines,
+    /// Waybill's own.
+    Waybill,
+    /// A line of an import file, which shows by its keys what it is.
+    Line,
+}
+
+impl Format {
+    pub const ALL: [Format; 4] = [Format::Webhook, Format::Pipelines, Format::Waybill, Format::Line];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Webhook => "webhook",
+            Format::Pipelines => "pipelines",
+            Format::Waybill => "waybill",
+            Format::Line => "line",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
+
+/// The type of a Data Pipelines call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallType {
+    Track,
+    Identify,
+    Group,
+    Page,
+    Screen,
+    Alias,
+    Batch,
+}
+
+impl CallType {
+    pub const ALL: [CallType; 7] = [
+        CallType::Track,
+        CallType::Identify,
+        CallType::Group,
+        CallType::Page,
+        CallType::Screen,
+        CallType::Alias,
+        CallType::Batch,
+    ];
+
+    /// Its name in paths and bodies.
+    pub fn name(self) -> &'static str {
+        match self {
+            CallType::Track => "track",
+            CallType::Identify => "identify",
+            CallType::Group => "group",
+            CallType::Page => "page",
+            CallType::Screen => "screen",
+            CallType::Alias => "alias",
+            CallType::Batch => "batch",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<CallType> {
+        CallType::ALL.into_iter().find(|call| call.name() == name)
+    }
+
+    /// By its first letter, as in the paths of browser SDKs.
+    pub fn by_letter(letter: &str) -> Option<CallType> {
+        CallType::ALL.into_iter().find(|call| letter.len() == 1 && call.name().starts_with(letter))
+    }
+}
+
+/// Reads a body: one object, or an array of objects; in the Data Pipelines formats also a batch; in Waybill's own
+/// also one object a line.
+///
+/// # Errors
+///
+/// Only where the body as a whole is not JSON, or JSON of no use, such as a number, or has more than [`ITEMS_MAX`]
+/// items.
+pub fn read(format: Format, body: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable> {
+    Reader { format, call: None, context }.read(body)
+}
+
+/// Reads the body of a Data Pipelines call whose type the path names; a type in the body stands before it.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_call(call: CallType, body: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable> {
+    Reader { format: Format::Pipelines, call: Some(call), context }.read(body)
+}
+
+/// Reads a line of an import file: an item or an array of any known format, told by its keys, or
+/// `{"path": ..., "body": ...}`, told by the path.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_line(line: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable> {
+    read(Format::Line, line, context)
+}
+
+/// The `writeKey` of a Data Pipelines body, by which browser SDKs say who they are.
+pub fn write_key(body: &[u8]) -> Option<Text> {
+    let Ok(body::Body::One(object)) = body::Body::read(body) else { return None };
+    let value = json::parse(body::keys(object)?.get("writeKey")?.get()).ok()?;
+    fields::text_of(&value)
+}

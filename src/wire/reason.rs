@@ -1,0 +1,221 @@
+//! Why something was kept aside instead of applied.
+
+use std::fmt;
+
+use crate::domain::{Millis, Text};
+
+use super::Format;
+
+/// Why an item waits in quarantine. The names are stored in the file: append, never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    NotJson,
+    NotAnObject,
+    NoDeliveryId,
+    NoMetric,
+    MetricTooLong,
+    BadTime,
+    TimeTooEarly,
+    TimeInTheFuture,
+    UnknownKind,
+    BadField,
+    IdTooLong,
+    NoEventName,
+    UnknownDelivery,
+    TooLarge,
+}
+
+impl Reason {
+    pub const ALL: [Reason; 14] = [
+        Reason::NotJson,
+        Reason::NotAnObject,
+        Reason::NoDeliveryId,
+        Reason::NoMetric,
+        Reason::MetricTooLong,
+        Reason::BadTime,
+        Reason::TimeTooEarly,
+        Reason::TimeInTheFuture,
+        Reason::UnknownKind,
+        Reason::BadField,
+        Reason::IdTooLong,
+        Reason::NoEventName,
+        Reason::UnknownDelivery,
+        Reason::TooLarge,
+    ];
+
+    /// Its name in SQL, JSON and URLs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::NotJson => "not_json",
+            Reason::NotAnObject => "not_an_object",
+            Reason::NoDeliveryId => "no_delivery_id",
+            Reason::NoMetric => "no_metric",
+            Reason::MetricTooLong => "metric_too_long",
+            Reason::BadTime => "bad_time",
+            Reason::TimeTooEarly => "time_too_early",
+            Reason::TimeInTheFuture => "time_in_the_future",
+            Reason::UnknownKind => "unknown_kind",
+            Reason::BadField => "bad_field",
+            Reason::IdTooLong => "id_too_long",
+            Reason::NoEventName => "no_event_name",
+            Reason::UnknownDelivery => "unknown_delivery",
+            Reason::TooLarge => "too_large",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    /// For people, in plain words.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Reason::NotJson => "It is not JSON, or JSON that is nested too deeply.",
+            Reason::NotAnObject => "It is JSON, but an event is an object and this is not.",
+            Reason::NoDeliveryId => "It names no delivery, so it is not known which message it is about.",
+            Reason::NoMetric => "It does not say what happened to the message.",
+            Reason::MetricTooLong => "Its metric has a name of more than 64 bytes.",
+            Reason::BadTime => "Its time cannot be read.",
+            Reason::TimeTooEarly => "Its time lies before the year 2000.",
+            Reason::TimeInTheFuture => "Its time lies more than 24 hours ahead; it is applied when that time has come.",
+            Reason::UnknownKind => "It is neither about a message nor about a customer's subscription.",
+            Reason::BadField => "A field that must be text or a number is something else.",
+            Reason::IdTooLong => "An id is longer than 256 bytes.",
+            Reason::NoEventName => "It is a track call without the name of an event.",
+            Reason::UnknownDelivery => {
+                "It reports on a delivery that is not known yet; it is applied when that arrives."
+            }
+            Reason::TooLarge => "It is too large; only its beginning was kept.",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Something that was understood well enough to be kept, and not well enough to be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    pub reason: Reason,
+    /// What exactly is wrong, for people.
+    pub detail: String,
+    /// The field at fault, as a path from the top of the item: `data.delivery_id`.
+    pub field: Option<&'static str>,
+    /// The format under which `body` can be read again.
+    pub format: Format,
+    pub delivery_id: Option<Text>,
+    /// This item's JSON, or its bytes where it is none.
+    pub body: Vec<u8>,
+    /// When it may be applied, for an item whose time has not come.
+    pub due_at_ms: Option<Millis>,
+}
+
+/// Why an item cannot become an event; with its body it makes a [`Quarantined`].
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub reason: Reason,
+    pub detail: String,
+    pub field: Option<&'static str>,
+    pub delivery_id: Option<Text>,
+    pub due_at_ms: Option<Millis>,
+}
+
+impl Refusal {
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Refusal {
+        Refusal { reason, detail: detail.into(), field: None, delivery_id: None, due_at_ms: None }
+    }
+
+    pub fn at(reason: Reason, field: &'static str, problem: &str) -> Refusal {
+        Refusal { field: Some(field), ..Refusal::new(reason, format!("{field} {problem}")) }
+    }
+
+    pub fn on(mut self, delivery_id: &Text) -> Refusal {
+        self.delivery_id = Some(delivery_id.clone());
+        self
+    }
+
+    pub fn quarantine(self, format: Format, body: &[u8]) -> Quarantined {
+        Quarantined {
+            reason: self.reason,
+            detail: self.detail,
+            field: self.field,
+            format,
+            delivery_id: self.delivery_id,
+            body: body.to_vec(),
+            due_at_ms: self.due_at_ms,
+        }
+    }
+}
+
+/// A body of which nothing can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Where the parse stopped, lines and columns counted from 1.
+    NotJson { message: String, line: usize, column: usize },
+    /// JSON, but neither an object nor an array.
+    NoUse { found: &'static str },
+    /// More items than are taken at once ([`super::ITEMS_MAX`]).
+    TooMany { items: usize },
+}
+
+impl Unreadable {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Unreadable::NotJson { .. } => Reason::NotJson,
+            Unreadable::NoUse { .. } => Reason::NotAnObject,
+            Unreadable::TooMany { .. } => Reason::TooLarge,
+        }
+    }
+
+    /// The whole body, kept aside: for senders that must not be refused.
+    pub fn quarantine(&self, format: Format, body: &[u8]) -> Quarantined {
+        Refusal::new(self.reason(), self.to_string()).quarantine(format, body)
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unreadable::NotJson { message, line, column } => {
+                write!(f, "not JSON: {message} at line {line} column {column}")
+            }
+            Unreadable::NoUse { found } => write!(f, "expected an object or an array, found {found}"),
+            Unreadable::TooMany { items } => write!(f, "{items} items, more than {}", super::ITEMS_MAX),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Unreadable {
+        let (line, column) = (error.line(), error.column());
+        // serde_json ends its message with the place, which this type says itself
+        let message = error.to_string();
+        let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
+        Unreadable::NotJson { message: message.to_owned(), line, column }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_name() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.name()), Some(reason));
+            assert!(reason.explanation().ends_with('.'));
+        }
+        assert_eq!(Reason::parse("nothing"), None);
+    }
+
+    #[test]
+    fn a_parse_error_says_its_place_once() {
+        let error = Unreadable::from(serde_json::from_str::<bool>("\n  tru").unwrap_err());
+        assert_eq!(error.to_string(), "not JSON: EOF while parsing a value at line 2 column 5");
+    }
+}

@@ -1,0 +1,130 @@
+//! The laws of the domain, tried on a real file against a model that reads them the long way.
+//!
+//! `PROPTEST_CASES=3000 cargo test --test laws` tries harder.
+
+mod model;
+
+#[path = "laws/describe.rs"]
+mod describe;
+#[path = "laws/history.rs"]
+mod history;
+#[path = "laws/scenarios.rs"]
+mod scenarios;
+#[path = "laws/tables.rs"]
+mod tables;
+#[path = "laws/tampering.rs"]
+mod tampering;
+#[path = "laws/values.rs"]
+mod values;
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+use tempfile::TempDir;
+use waybill::domain::Event;
+use waybill::store::{Entry, Outcome, Tracker, raw, upkeep};
+
+use history::{History, history};
+use tables::differences;
+
+const RECORDED_AT: i64 = 1_710_100_000_000;
+
+fn config() -> Config {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    Config { cases, max_shrink_iters: 4000, failure_persistence: None, ..Config::default() }
+}
+
+/// An empty file that is copied for each case: making one takes longer than using it.
+static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    open(folder.path()).checkpoint().expect("a whole file");
+    std::fs::read(folder.path().join("waybill.db")).expect("its bytes")
+});
+
+fn file() -> (TempDir, Tracker) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("waybill.db"), &*EMPTY).expect("a copy");
+    let tracker = open(folder.path());
+    (folder, tracker)
+}
+
+fn open(folder: &Path) -> Tracker {
+    let mut tracker = Tracker::open(&folder.join("waybill.db")).expect("a file");
+    // nobody pulls the plug here
+    tracker.connection().pragma_update(None, "synchronous", "OFF").expect("a setting");
+    tracker
+}
+
+fn record(tracker: &mut Tracker, events: &[Event]) -> Vec<Outcome> {
+    let entries: Vec<Entry> = events
+        .iter()
+        .map(|event| Entry::Event { event: event.clone(), raw: raw::pack(&format!("{{\"id\":{:?}}}", event.id)) })
+        .collect();
+    tracker.record(&entries.iter().collect::<Vec<_>>(), RECORDED_AT).expect("recorded")
+}
+
+/// Equal, row for row.
+macro_rules! prop_assert_tables {
+    ($expected:expr, $found:expr, $when:expr) => {
+        let different = differences(&$expected, &$found);
+        prop_assert!(different.is_empty(), "{}:\n{different}", $when);
+    };
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_view_is_what_the_laws_say(history in history()) {
+        let (folder, mut tracker) = file();
+        let mut other: Option<Tracker> = None;
+        let copies = history.copies();
+        let firsts = model::firsts(&copies);
+        let mut recorded = 0;
+        for (elsewhere, batch) in history.batches() {
+            let through = if elsewhere { other.get_or_insert_with(|| open(folder.path())) } else { &mut tracker };
+            let outcomes = record(through, &batch);
+            let expected: Vec<Outcome> = firsts[recorded..recorded + batch.len()]
+                .iter()
+                .map(|first| if *first { Outcome::Accepted } else { Outcome::Duplicate })
+                .collect();
+            prop_assert_eq!(outcomes, expected);
+            recorded += batch.len();
+            let expected = model::expected(&copies[..recorded]);
+            prop_assert_tables!(expected, tables::read(&mut tracker), format!("after {recorded} copies"));
+        }
+
+        let before = tables::read(&mut tracker);
+        let repeats = record(&mut tracker, &copies);
+        prop_assert!(repeats.iter().all(|outcome| *outcome == Outcome::Duplicate), "{repeats:?}");
+        prop_assert_tables!(before, tables::read(&mut tracker), "all of it posted again");
+
+        let report = upkeep::verify(tracker.connection(), |_| {}).expect("verified");
+        prop_assert!(report.is_clean(), "verify: {:#?}", report.told);
+        let report = upkeep::rebuild(tracker.connection(), |_| {}).expect("rebuilt");
+        prop_assert!(report.is_clean(), "rebuild: {:#?}", report.told);
+        prop_assert_tables!(before, tables::read(&mut tracker), "rebuilt");
+    }
+
+    #[test]
+    fn order_and_batches_do_not_matter(history in history()) {
+        let history = history.received_at_once();
+        let (_one_folder, mut one) = file();
+        let (_two_folder, mut two) = file();
+        record_all(&mut one, &history);
+        record_all(&mut two, &history.shuffled());
+        prop_assert_tables!(
+            tables::read_without_receipts(&mut one),
+            tables::read_without_receipts(&mut two),
+            "in another order"
+        );
+    }
+}
+
+fn record_all(tracker: &mut Tracker, history: &History) {
+    for (_, batch) in history.batches() {
+        record(tracker, &batch);
+    }
+}

@@ -1,0 +1,146 @@
+//! What `verify` must find, and `rebuild` mend.
+
+use waybill::domain::{Attribute, Event, EventTime, MetricName};
+use waybill::store::{Tracker, upkeep};
+
+use super::model::{self, Tables};
+use super::tables::{self, differences};
+use super::{file, record};
+
+const NOON: i64 = 1_710_072_000_000;
+
+/// Two e-mails of a campaign: one opened and clicked twice, one that failed.
+fn events() -> Vec<Event> {
+    let event = |delivery: &str, metric: &str, id: &str, after: i64| {
+        let metric = MetricName::parse(metric);
+        let mut event = Event::new(delivery, metric, id, EventTime::given(NOON + after), NOON + after + 7);
+        for (attribute, value) in [
+            (Attribute::Channel, "email"),
+            (Attribute::CampaignId, "8"),
+            (Attribute::ActionId, "42"),
+            (Attribute::TriggerId, "t1"),
+            (Attribute::Subject, "Hello"),
+        ] {
+            event.attributes.set(attribute, Some(value.into()));
+        }
+        if event.metric.as_str() == "clicked" {
+            event.href = Some("https://x.test/a?t=1".into());
+        }
+        event
+    };
+    vec![
+        event("d1", "sent", "a", 0),
+        event("d1", "delivered", "b", 1000),
+        event("d1", "opened", "c", 2000),
+        event("d1", "clicked", "d", 3000),
+        event("d1", "clicked", "e", 4000),
+        event("d1", "viewed", "f", 5000),
+        event("d2", "failed", "g", 6000),
+        event("d3", "viewed", "h", 7000),
+    ]
+}
+
+fn difference_count(tracker: &mut Tracker) -> u64 {
+    upkeep::verify(tracker.connection(), |_| {}).expect("verified").differences
+}
+
+fn columns(tracker: &mut Tracker, table: &str) -> Vec<String> {
+    let connection = tracker.connection();
+    let sql = "SELECT name FROM pragma_table_info(?1) WHERE pk = 0 AND type = 'INTEGER'";
+    let mut statement = connection.prepare(sql).expect("a query");
+    statement.query_map([table], |row| row.get(0)).expect("columns").collect::<Result<_, _>>().expect("names")
+}
+
+/// Does it, and sees that `verify` finds it and `rebuild` leaves what is expected.
+fn tamper(tracker: &mut Tracker, sql: &str, expected: &Tables) {
+    let changed = tracker.connection().execute(sql, []).expect(sql);
+    assert!(changed > 0, "{sql}: nothing to tamper with");
+    assert!(difference_count(tracker) > 0, "{sql}: verify did not see it");
+    upkeep::rebuild(tracker.connection(), |_| {}).expect("rebuilt");
+    let different = differences(expected, &tables::read(tracker));
+    assert!(different.is_empty(), "{sql}: rebuild did not mend it\n{different}");
+    let report = upkeep::verify(tracker.connection(), |_| {}).expect("verified");
+    assert!(report.is_clean(), "{sql}: {:#?}", report.told);
+}
+
+#[test]
+fn every_cell_of_the_counts_is_verified_and_mended() {
+    let (_folder, mut tracker) = file();
+    record(&mut tracker, &events());
+    let expected = model::expected(&events());
+    for table in ["cohorts", "totals", "triggers", "activity", "status_counts", "links"] {
+        for column in columns(&mut tracker, table) {
+            tamper(&mut tracker, &format!("UPDATE {table} SET {column} = {column} + 1"), &expected);
+        }
+        tamper(&mut tracker, &format!("DELETE FROM {table}"), &expected);
+    }
+    for sql in [
+        "UPDATE cohorts SET quarter = quarter + 1",
+        "UPDATE activity SET quarter = quarter - 4",
+        "UPDATE triggers SET trigger_id = 't2'",
+        "UPDATE status_counts SET kind = 4 WHERE kind = 3",
+        "UPDATE links SET action_id = NULL",
+        "UPDATE links SET link = 'https://x.test/b'",
+        "INSERT INTO totals (source, channel, created) VALUES (1, 3, 1)",
+        "INSERT INTO links (source, link) VALUES (1, 'https://x.test/c')",
+        "DELETE FROM link_clicks",
+        "DELETE FROM link_clicks WHERE at_ms = (SELECT max(at_ms) FROM link_clicks)",
+        "UPDATE link_clicks SET at_ms = at_ms + 1",
+        "UPDATE link_clicks SET eid = 'x' WHERE at_ms = (SELECT max(at_ms) FROM link_clicks)",
+        "INSERT INTO link_clicks SELECT link, at_ms, delivery, 'x' FROM link_clicks LIMIT 1",
+        "INSERT INTO link_clicks SELECT link, at_ms + 1, delivery, eid FROM link_clicks LIMIT 1",
+        "INSERT INTO link_clicks SELECT link + 1, at_ms, delivery, eid FROM link_clicks LIMIT 1",
+    ] {
+        tamper(&mut tracker, sql, &expected);
+    }
+}
+
+#[test]
+fn what_a_delivery_shows_is_verified_and_mended() {
+    let (_folder, mut tracker) = file();
+    record(&mut tracker, &events());
+    let expected = model::expected(&events());
+    for set in [
+        "created_at_ms = created_at_ms + 1",
+        "updated_after_ms = updated_after_ms + 1",
+        "outcome = 5",
+        "outcome = NULL",
+        "outcome_after_ms = outcome_after_ms + 1",
+        "engagement = 7",
+        "engagement = NULL",
+        "engagement_after_ms = engagement_after_ms - 1",
+        "failure_reason = 'none'",
+        "reached = reached | 1 << 12",
+        "reached = reached & ~ (1 << 7)",
+        "events = events + 1",
+        "devices = 1",
+        "devices_bounced = 1",
+        "facet = facet + 1",
+        "source = 1",
+    ] {
+        tamper(&mut tracker, &format!("UPDATE deliveries SET {set} WHERE delivery_id = 'd1'"), &expected);
+    }
+}
+
+#[test]
+fn a_lost_event_is_seen_and_the_counts_follow_the_others() {
+    for lost in ["a", "b", "c", "d", "e", "f"] {
+        let (_folder, mut tracker) = file();
+        record(&mut tracker, &events());
+        let left: Vec<Event> = events().into_iter().filter(|event| &*event.id != lost).collect();
+        tamper(&mut tracker, &format!("DELETE FROM events WHERE eid = '{lost}'"), &model::expected(&left));
+    }
+}
+
+#[test]
+fn an_event_that_says_otherwise_is_seen() {
+    let (_folder, mut tracker) = file();
+    record(&mut tracker, &events());
+    let mut said = events();
+    said[4].time = EventTime::given(NOON + 3_600_000);
+    said[4].received_at_ms = said[4].time.ms;
+    let sql = format!("UPDATE events SET at_ms = {}, received_after_ms = 0 WHERE eid = 'e'", NOON + 3_600_000);
+    tamper(&mut tracker, &sql, &model::expected(&said));
+    said[4].flags.machine = Some(true);
+    tamper(&mut tracker, "UPDATE events SET flags = 2 WHERE eid = 'e'", &model::expected(&said));
+}

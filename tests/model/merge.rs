@@ -1,0 +1,88 @@
+//! Law 1: what the copies of an event say together.
+
+use std::collections::BTreeMap;
+
+use waybill::domain::{Attribute, Device, Event};
+
+/// An event, all of its copies taken together.
+pub struct Merged {
+    pub delivery_id: String,
+    pub metric: String,
+    pub id: String,
+    pub at: i64,
+    pub received_at: i64,
+    /// By name. Nothing empty.
+    pub attributes: BTreeMap<&'static str, String>,
+    pub href: Option<String>,
+    pub link_id: Option<String>,
+    pub action_value: Option<String>,
+    pub reason: Option<String>,
+    pub recipients: Vec<Device>,
+    pub machine: Option<bool>,
+    pub proxied: Option<bool>,
+    pub synthetic: Option<bool>,
+}
+
+/// The events among these copies, which stand in order of arrival.
+pub fn merge(copies: &[Event]) -> Vec<Merged> {
+    let mut groups: BTreeMap<(&str, &str, &str), Vec<&Event>> = BTreeMap::new();
+    for copy in copies {
+        groups.entry((&copy.delivery_id, copy.metric.as_str(), &copy.id)).or_default().push(copy);
+    }
+    groups.into_values().map(|group| merged(&group)).collect()
+}
+
+fn merged(copies: &[&Event]) -> Merged {
+    let first = copies[0];
+    let given = copies.iter().filter(|copy| !copy.time.from_receipt).map(|copy| copy.time.ms).min();
+    let mut attributes = BTreeMap::new();
+    for attribute in Attribute::ALL {
+        if let Some(value) = smallest(copies, |copy| copy.attributes.get(attribute)) {
+            attributes.insert(attribute.name(), value);
+        }
+    }
+    Merged {
+        delivery_id: first.delivery_id.to_string(),
+        metric: first.metric.as_str().to_owned(),
+        id: first.id.to_string(),
+        at: given.unwrap_or(first.time.ms),
+        received_at: first.received_at_ms,
+        attributes,
+        href: smallest(copies, |copy| copy.href.as_deref()),
+        link_id: smallest(copies, |copy| copy.link_id.as_deref()),
+        action_value: smallest(copies, |copy| copy.action_value.as_deref()),
+        reason: smallest(copies, |copy| copy.reason.as_deref()),
+        recipients: copies
+            .iter()
+            .map(|copy| &copy.recipients)
+            .filter(|devices| !devices.is_empty())
+            .min_by_key(|devices| json(devices))
+            .cloned()
+            .unwrap_or_default(),
+        machine: copies.iter().filter_map(|copy| copy.flags.machine).min(),
+        proxied: copies.iter().filter_map(|copy| copy.flags.proxied).min(),
+        synthetic: copies.iter().filter_map(|copy| copy.flags.synthetic).min(),
+    }
+}
+
+fn smallest<'e>(copies: &[&'e Event], field: impl Fn(&'e Event) -> Option<&'e str>) -> Option<String> {
+    copies.iter().filter_map(|copy| field(copy)).min().map(str::to_owned)
+}
+
+/// Compact, with sorted keys.
+fn json(devices: &[Device]) -> String {
+    let objects: Vec<BTreeMap<&str, &str>> = devices
+        .iter()
+        .map(|device| {
+            let mut object = BTreeMap::from([("device_id", &*device.device_id)]);
+            if let Some(platform) = &device.platform {
+                object.insert("device_platform", platform);
+            }
+            if let Some(reason) = &device.reason {
+                object.insert("reason", reason);
+            }
+            object
+        })
+        .collect();
+    serde_json::to_string(&objects).expect("plain text is JSON")
+}

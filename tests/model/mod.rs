@@ -1,0 +1,84 @@
+//! The laws of the domain read the long way: all copies in, the rows of every view out.
+//!
+//! It shares the input types with the crate and nothing else. It keeps no state, has no short cut, and is slow on
+//! purpose: what it says is meant to be checked against the written rules by reading.
+
+mod counts;
+mod delivery;
+mod merge;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, SecondsFormat};
+use waybill::domain::Event;
+
+use delivery::Delivery;
+use merge::Merged;
+
+/// The rows of each view, sorted, as lines of `column=value`; a null is left out.
+pub type Tables = BTreeMap<&'static str, Vec<String>>;
+
+/// What the views must show after these copies arrived in this order.
+pub fn expected(copies: &[Event]) -> Tables {
+    let merged = merge::merge(copies);
+    let mut of_delivery: BTreeMap<&str, Vec<&Merged>> = BTreeMap::new();
+    for event in &merged {
+        of_delivery.entry(&event.delivery_id).or_default().push(event);
+    }
+    let deliveries: Vec<Delivery> = of_delivery.into_values().map(Delivery::of).collect();
+
+    let mut tables = counts::tables(&deliveries);
+    tables.insert("deliveries_v1", deliveries.iter().map(Delivery::line).collect());
+    tables.insert("events_v1", deliveries.iter().flat_map(Delivery::event_lines).collect());
+    tables.insert("event_devices_v1", deliveries.iter().flat_map(Delivery::device_lines).collect());
+    for lines in tables.values_mut() {
+        lines.sort();
+    }
+    tables
+}
+
+/// For each copy, whether it is the first of its event.
+pub fn firsts(copies: &[Event]) -> Vec<bool> {
+    let mut seen = BTreeSet::new();
+    copies
+        .iter()
+        .map(|event| seen.insert((event.delivery_id.clone(), event.metric.as_str().to_owned(), event.id.clone())))
+        .collect()
+}
+
+/// One row as text.
+#[derive(Default)]
+pub struct Line(String);
+
+impl Line {
+    pub fn text(mut self, column: &str, value: Option<&str>) -> Line {
+        if let Some(value) = value {
+            self.0.push_str(&format!("{column}={value:?} "));
+        }
+        self
+    }
+
+    pub fn number(mut self, column: &str, value: i64) -> Line {
+        self.0.push_str(&format!("{column}={value} "));
+        self
+    }
+
+    pub fn flag(self, column: &str, value: Option<bool>) -> Line {
+        match value {
+            Some(value) => self.number(column, i64::from(value)),
+            None => self,
+        }
+    }
+
+    pub fn time(self, column: &str, ms: Option<i64>) -> Line {
+        self.text(column, ms.map(iso).as_deref())
+    }
+
+    pub fn done(self) -> String {
+        self.0
+    }
+}
+
+pub fn iso(ms: i64) -> String {
+    DateTime::from_timestamp_millis(ms).expect("a time in range").to_rfc3339_opts(SecondsFormat::Millis, true)
+}

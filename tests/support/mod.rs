@@ -1,0 +1,8 @@
+//! What whole-program tests stand on: the real binary, and a real browser.
+
+#![allow(dead_code, unused_imports, reason = "every test file uses its own part of this")]
+#![allow(clippy::disallowed_methods, reason = "a test that waits for another process needs a deadline")]
+
+pub mod browser;
+pub mod process;
+pub mod server;

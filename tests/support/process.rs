@@ -1,0 +1,83 @@
+//! A child process that says on stdout when it is ready, and never outlives its test.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// How long a process may take to be ready, or to end. Far more than it needs on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Process {
+    child: Child,
+    /// Its stdout by lines; disconnected once it has ended.
+    lines: Receiver<String>,
+    name: String,
+}
+
+impl Process {
+    /// Starts it and waits for the line that holds `ready`; gives what follows there.
+    pub fn start(command: &mut Command, ready: &str) -> (Process, String) {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}; ./test installs it"));
+        let stdout = child.stdout.take().unwrap();
+        let (sender, lines) = channel();
+        // a thread, so that a full pipe never blocks the process; it ends with the process
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let process = Process { child, lines, name };
+        let said = process.wait_for(ready);
+        (process, said)
+    }
+
+    fn wait_for(&self, ready: &str) -> String {
+        let mut seen = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => match line.split_once(ready) {
+                    Some((_, rest)) => return rest.to_string(),
+                    None => seen.push(line),
+                },
+                Err(_) => panic!("{} never said {ready:?}; it said {seen:#?}", self.name),
+            }
+        }
+    }
+
+    /// SIGTERM, then its end.
+    pub fn stop(&mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.ended()
+    }
+
+    /// SIGKILL: it cannot save anything.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.ended();
+    }
+
+    /// Waits for its end. Its stdout closes then, which is waited for, as a wait on a child knows no time-out.
+    pub fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+                Err(RecvTimeoutError::Timeout) => panic!("{} did not end", self.name),
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // it may have ended already
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
