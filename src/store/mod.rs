@@ -5,17 +5,27 @@
 //! the recount.
 
 mod apply;
+pub mod counts;
+pub mod delivery;
 mod eid;
 pub mod error;
+pub mod log;
 mod names;
+pub mod overview;
 mod people;
+pub mod quarantine;
 pub mod raw;
 mod receipts;
 mod rollups;
 mod rows;
+pub mod search;
+pub mod source;
+pub mod sources;
 pub mod sqlite;
+pub mod status_counts;
 mod tracker;
 pub mod upkeep;
+pub mod walk;
 pub mod writer;
 
 pub use apply::{Entry, Outcome};

@@ -1,7 +1,12 @@
 //! The server: pages for people, paths for senders.
 
+pub mod address;
+pub mod assets;
+pub mod error;
+pub mod format;
 pub mod ingest;
 mod ops;
+pub mod pages;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +19,7 @@ use crate::config::Config;
 use crate::store::{Readers, Tracker, Writer};
 use crate::wire::{IdKey, signature};
 use ingest::Ingest;
+use pages::Pages;
 
 /// One worker takes and parses; the other core is the writer's. Two were measured to be slower on two cores.
 const WORKERS: usize = 1;
@@ -40,12 +46,15 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         ingest_keys: config.ingest_keys.into(),
         budget: ingest::body::Budget::default(),
     };
+    let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
     let server = HttpServer::new(move || {
         App::new()
             .app_data(Data::new(ingest.clone()))
             .app_data(Data::new(readers.clone()))
+            .app_data(pages.clone())
             .configure(ingest::routes)
             .configure(ops::routes)
+            .configure(pages::routes)
     })
     .workers(WORKERS)
     .shutdown_timeout(STOP_WITHIN_S)

@@ -1,0 +1,203 @@
+//! One delivery with everything that is known of it: its head, its events, its devices, the JSON as it came.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Error, raw, walk};
+use crate::domain::{Metric, Millis, Reached};
+
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub delivery_id: String,
+    pub created_at_ms: Millis,
+    pub updated_at_ms: Millis,
+    pub channel: Option<String>,
+    pub source_kind: String,
+    pub source_id: Option<String>,
+    pub source_name: Option<String>,
+    pub action_id: Option<String>,
+    pub content_id: Option<String>,
+    pub parent_action_id: Option<String>,
+    pub journey_id: Option<String>,
+    pub trigger_id: Option<String>,
+    pub trigger_event_id: Option<String>,
+    /// The first known of person id, e-mail and cio_id: what the log is filtered by.
+    pub person: Option<String>,
+    pub person_id: Option<String>,
+    pub email: Option<String>,
+    pub cio_id: Option<String>,
+    pub recipient: Option<String>,
+    pub subject: Option<String>,
+    pub outcome: Option<(Metric, Millis)>,
+    pub engagement: Option<(Metric, Millis)>,
+    pub failure_reason: Option<String>,
+    pub reached: Reached,
+    pub devices: i64,
+    pub devices_bounced: i64,
+    pub forgotten: bool,
+    /// Oldest first.
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub number: i64,
+    pub event_id: String,
+    pub metric: String,
+    pub at_ms: Millis,
+    pub received_at_ms: Millis,
+    pub at_from_receipt: bool,
+    pub machine: Option<bool>,
+    pub proxied: Option<bool>,
+    pub synthetic: Option<bool>,
+    pub href: Option<String>,
+    pub link_id: Option<String>,
+    pub action_value: Option<String>,
+    pub reason: Option<String>,
+    pub devices: Vec<Device>,
+    pub repeats: i64,
+    /// What came, as text. `None` where it was not kept.
+    pub raw: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Device {
+    pub device_id: String,
+    pub platform: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// A page shows no more events than this of one delivery.
+pub const EVENTS_MAX: usize = 500;
+
+/// The row of a delivery, looked for block by block from the newest.
+pub fn find(connection: &Connection, delivery_id: &str) -> Result<Option<i64>, Error> {
+    let mut statement = connection.prepare_cached(FIND)?;
+    for block in walk::blocks(connection, "SELECT max(id) >> 17 FROM deliveries")? {
+        if let Some(id) = statement.query_row(params![block, delivery_id], |row| row.get(0)).optional()? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) const FIND: &str = "SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2";
+
+pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delivery>, Error> {
+    let Some(id) = find(connection, delivery_id)? else { return Ok(None) };
+    let mut statement = connection.prepare_cached(
+        "SELECT d.delivery_id, d.created_at_ms, d.updated_at_ms, c.channel, s.source_kind, s.source_id, s.name,
+            g.action_id, g.content_id, d.parent_action_id, d.journey_id, d.trigger_id, d.trigger_event_id,
+            p.name, p.person_id, p.email, p.cio_id, a.address, coalesce(d.own_subject, j.subject),
+            d.outcome, d.created_at_ms + d.outcome_after_ms, d.engagement, d.created_at_ms + d.engagement_after_ms,
+            d.failure_reason, d.reached, d.devices, d.devices_bounced, d.forgotten
+        FROM deliveries d
+        JOIN messages g ON g.id = d.message
+        JOIN channels c ON c.id = g.channel
+        JOIN sources s ON s.id = d.source
+        LEFT JOIN people p ON p.id = d.person
+        LEFT JOIN addresses a ON a.id = d.recipient
+        LEFT JOIN subjects j ON j.id = d.subject
+        WHERE d.id = ?1",
+    )?;
+    let standing = |metric: Option<u8>, at: Option<Millis>| Some((Metric::from_code(metric?)?, at?));
+    let mut delivery = statement.query_row([id], |row| {
+        Ok(Delivery {
+            delivery_id: row.get(0)?,
+            created_at_ms: row.get(1)?,
+            updated_at_ms: row.get(2)?,
+            channel: row.get(3)?,
+            source_kind: row.get(4)?,
+            source_id: row.get(5)?,
+            source_name: row.get(6)?,
+            action_id: row.get(7)?,
+            content_id: row.get(8)?,
+            parent_action_id: row.get(9)?,
+            journey_id: row.get(10)?,
+            trigger_id: row.get(11)?,
+            trigger_event_id: row.get(12)?,
+            person: row.get(13)?,
+            person_id: row.get(14)?,
+            email: row.get(15)?,
+            cio_id: row.get(16)?,
+            recipient: row.get(17)?,
+            subject: row.get(18)?,
+            outcome: standing(row.get(19)?, row.get(20)?),
+            engagement: standing(row.get(21)?, row.get(22)?),
+            failure_reason: row.get(23)?,
+            reached: Reached(row.get(24)?),
+            devices: row.get(25)?,
+            devices_bounced: row.get(26)?,
+            forgotten: row.get(27)?,
+            events: Vec::new(),
+        })
+    })?;
+    delivery.events = events(connection, id)?;
+    Ok(Some(delivery))
+}
+
+pub(super) const EVENTS: &str =
+    "SELECT e.number, e.event_id, m.metric, e.at_ms, e.at_ms + e.received_after_ms, e.flags >> 6 & 1,
+        e.machine, e.proxied, e.synthetic, e.href, e.link_id, e.action_value, e.reason,
+        (SELECT repeats FROM repeats r WHERE r.delivery = e.delivery AND r.number = e.number)
+    FROM events e JOIN metrics m ON m.id = e.metric
+    WHERE e.delivery = ?1 ORDER BY e.at_ms, e.event_id LIMIT ?2";
+
+fn events(connection: &Connection, delivery: i64) -> Result<Vec<Event>, Error> {
+    let mut statement = connection.prepare_cached(EVENTS)?;
+    let rows = statement.query_map(params![delivery, EVENTS_MAX as i64 + 1], |row| {
+        Ok(Event {
+            number: row.get(0)?,
+            event_id: row.get(1)?,
+            metric: row.get(2)?,
+            at_ms: row.get(3)?,
+            received_at_ms: row.get(4)?,
+            at_from_receipt: row.get(5)?,
+            machine: row.get(6)?,
+            proxied: row.get(7)?,
+            synthetic: row.get(8)?,
+            href: row.get(9)?,
+            link_id: row.get(10)?,
+            action_value: row.get(11)?,
+            reason: row.get(12)?,
+            repeats: row.get::<_, Option<i64>>(13)?.unwrap_or(0),
+            devices: Vec::new(),
+            raw: None,
+        })
+    })?;
+    let mut events = rows.collect::<Result<Vec<_>, _>>()?;
+    let mut devices = devices(connection, delivery)?;
+    for event in &mut events {
+        event.devices = devices.remove(&event.number).unwrap_or_default();
+        event.raw = unpacked(connection, delivery, event.number)?;
+    }
+    Ok(events)
+}
+
+fn devices(connection: &Connection, delivery: i64) -> Result<HashMap<i64, Vec<Device>>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT e.number, r.value ->> '$.device_id', r.value ->> '$.device_platform', r.value ->> '$.reason'
+        FROM events e JOIN json_each(e.own, '$.recipients') r
+        WHERE e.delivery = ?1 AND e.own IS NOT NULL",
+    )?;
+    let mut rows = statement.query([delivery])?;
+    let mut devices: HashMap<i64, Vec<Device>> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let Some(device_id) = row.get(1)? else { continue };
+        let device = Device { device_id, platform: row.get(2)?, reason: row.get(3)? };
+        devices.entry(row.get(0)?).or_default().push(device);
+    }
+    Ok(devices)
+}
+
+/// The JSON of an event as it came. What cannot be read back is said in its place: the page is of more than this.
+fn unpacked(connection: &Connection, delivery: i64, number: i64) -> Result<Option<String>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT encoding, body FROM raw WHERE delivery = ?1 AND number = ?2")?;
+    let stored: Option<(i64, Vec<u8>)> =
+        statement.query_row([delivery, number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(stored.map(|(encoding, body)| {
+        raw::unpack(connection, encoding, &body).unwrap_or_else(|error| format!("cannot be unpacked: {error}"))
+    }))
+}

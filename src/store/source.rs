@@ -1,0 +1,192 @@
+//! One source: its counts by channel, by message, over time, and its links.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::counts::{self, COLUMNS, EVENT_SUMS, SUMS};
+use super::sources::{ChannelRow, Range, Source};
+use super::{Error, log::SourceRef};
+use crate::domain::rollup::{ChannelCounts, Counts, quarter_of};
+use crate::domain::{Channel, Millis};
+
+/// One action or content of a source, on a channel.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub channel: Option<String>,
+    pub action_id: Option<String>,
+    pub content_id: Option<String>,
+    pub counts: Counts,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    pub action_id: Option<String>,
+    pub link: String,
+    pub address: Option<String>,
+    pub deliveries: i64,
+    pub events: i64,
+    pub human_deliveries: i64,
+    pub machine_deliveries: i64,
+}
+
+/// When a source was first and last seen: creation of its deliveries.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub first_ms: Millis,
+    pub last_ms: Millis,
+}
+
+/// Which time a series goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Deliveries, by when they were created: an old bucket keeps growing.
+    Cohort,
+    /// Events, by when they happened.
+    Event,
+}
+
+/// The row of a source, if there is one.
+pub fn find(connection: &Connection, source: &SourceRef) -> Result<Option<(i64, Option<String>)>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT id, name FROM sources WHERE source_kind = ?1 AND source_id IS nullif(?2, '')")?;
+    Ok(statement.query_row([&source.kind, &source.id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Its counts by channel: shown in the range (or whole life), and of its whole life.
+pub fn one(connection: &Connection, source: &SourceRef, range: Option<Range>) -> Result<Option<Source>, Error> {
+    let Some((id, name)) = find(connection, source)? else { return Ok(None) };
+    let sql = format!("SELECT channel, {} FROM totals WHERE source = ?1 ORDER BY channel", &*COLUMNS);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([id], |row| Ok((row.get::<_, i64>(0)?, counts::read(row, 1)?)))?;
+    let whole = rows.collect::<Result<Vec<_>, _>>()?;
+    let in_range = range.map(|range| by_channel(connection, id, range)).transpose()?;
+    let mut channels = Vec::new();
+    for (channel_id, whole_life) in whole {
+        let channel: Option<String> = connection
+            .prepare_cached("SELECT channel FROM channels WHERE id = ?1")?
+            .query_row([channel_id], |row| row.get(0))?;
+        let shown = match &in_range {
+            None => whole_life,
+            Some(shown) => shown.get(&channel_id).copied().unwrap_or_default(),
+        };
+        let counts = ChannelCounts { channel: channel.as_deref().and_then(Channel::parse), shown, whole_life };
+        channels.push(ChannelRow { channel, counts });
+    }
+    Ok(Some(Source { source: source.clone(), name, channels }))
+}
+
+fn by_channel(connection: &Connection, source: i64, range: Range) -> Result<BTreeMap<i64, Counts>, Error> {
+    let sql = format!(
+        "SELECT g.channel, {} FROM cohorts t JOIN messages g ON g.id = t.message
+        WHERE t.quarter >= ?1 AND t.quarter < ?2 AND g.source = ?3 GROUP BY g.channel",
+        &*SUMS
+    );
+    let (from, to) = range.quarters();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![from, to, source], |row| Ok((row.get(0)?, counts::read(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When its first and last deliveries were created. `None`: it has none.
+pub fn seen(connection: &Connection, source: i64) -> Result<Option<Seen>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT (SELECT created_at_ms FROM deliveries WHERE source = ?1 ORDER BY created_at_ms LIMIT 1),
+            (SELECT created_at_ms FROM deliveries WHERE source = ?1 ORDER BY created_at_ms DESC LIMIT 1)",
+    )?;
+    let (first, last): (Option<Millis>, Option<Millis>) =
+        statement.query_row([source], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(first.zip(last).map(|(first_ms, last_ms)| Seen { first_ms, last_ms }))
+}
+
+/// Its actions or contents, in order of id.
+pub fn messages(connection: &Connection, source: i64, range: Range) -> Result<Vec<Message>, Error> {
+    let sql = format!(
+        "SELECT c.channel, g.action_id, g.content_id, {}
+        FROM cohorts t JOIN messages g ON g.id = t.message JOIN channels c ON c.id = g.channel
+        WHERE t.quarter >= ?1 AND t.quarter < ?2 AND g.source = ?3 GROUP BY g.id
+        ORDER BY length(coalesce(g.action_id, g.content_id)), coalesce(g.action_id, g.content_id), g.channel",
+        &*SUMS
+    );
+    let (from, to) = range.quarters();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![from, to, source], |row| {
+        Ok(Message {
+            channel: row.get(0)?,
+            action_id: row.get(1)?,
+            content_id: row.get(2)?,
+            counts: counts::read(row, 3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Its counts over time, by bucket of `width_ms`, each known by its number from 1970 (`offset_ms` moves the start
+/// of a week to Monday). Buckets without any are absent.
+pub fn series(
+    connection: &Connection,
+    source: i64,
+    by: By,
+    range: Range,
+    width_ms: Millis,
+    offset_ms: Millis,
+) -> Result<BTreeMap<i64, Counts>, Error> {
+    let sql = match by {
+        By::Cohort => format!(
+            "SELECT t.quarter, {} FROM cohorts t JOIN messages g ON g.id = t.message
+            WHERE t.quarter >= ?1 AND t.quarter < ?2 AND g.source = ?3 GROUP BY t.quarter",
+            &*SUMS
+        ),
+        By::Event => format!(
+            "SELECT t.quarter, {} FROM activity t
+            WHERE t.quarter >= ?1 AND t.quarter < ?2 AND t.source = ?3 GROUP BY t.quarter",
+            &*EVENT_SUMS
+        ),
+    };
+    let (from, to) = range.quarters();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![from, to, source])?;
+    let mut series: BTreeMap<i64, Counts> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let at_ms = row.get::<_, i64>(0)? * crate::domain::rollup::QUARTER_MS;
+        let counts = match by {
+            By::Cohort => counts::read(row, 1)?,
+            By::Event => counts::read_events(row, 1)?,
+        };
+        series.entry((at_ms - offset_ms).div_euclid(width_ms)).or_default().add(&counts, 1);
+    }
+    Ok(series)
+}
+
+/// The time of its latest event, to the quarter hour; at least that of its latest delivery.
+pub fn last_activity(connection: &Connection, source: i64, since_ms: Millis) -> Result<Option<Millis>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT max(quarter) FROM activity WHERE quarter >= ?1 AND source = ?2")?;
+    let quarter: Option<i64> = statement.query_row([quarter_of(since_ms), source], |row| row.get(0))?;
+    Ok(quarter.map(|quarter| (quarter + 1) * crate::domain::rollup::QUARTER_MS))
+}
+
+/// Its links, most followed first, over its whole life.
+pub fn links(connection: &Connection, source: i64, limit: usize) -> Result<Vec<Link>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT l.action_id, l.link,
+            (SELECT e.href FROM link_clicks k JOIN events e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid
+             WHERE k.link = l.id AND e.href IS NOT NULL ORDER BY k.at_ms DESC LIMIT 1),
+            l.deliveries, l.events, l.human_deliveries, l.machine_deliveries
+        FROM links l WHERE l.source = ?1 ORDER BY l.deliveries DESC, l.id LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![source, limit as i64], |row| {
+        let href: Option<String> = row.get(2)?;
+        Ok(Link {
+            action_id: row.get(0)?,
+            link: row.get(1)?,
+            // personal links carry tokens in query and fragment
+            address: href.map(|href| href.split(['?', '#']).next().unwrap_or_default().to_owned()),
+            deliveries: row.get(3)?,
+            events: row.get(4)?,
+            human_deliveries: row.get(5)?,
+            machine_deliveries: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

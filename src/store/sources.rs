@@ -1,0 +1,108 @@
+//! All sources with their counts: over their whole life, or of the deliveries created in a range.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use super::counts::{self, COLUMNS, SUMS};
+use super::{Error, log::SourceRef};
+use crate::domain::rollup::{ChannelCounts, Counts, quarter_of};
+use crate::domain::{Channel, Millis};
+
+/// One source; its counts by channel.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub source: SourceRef,
+    pub name: Option<String>,
+    pub channels: Vec<ChannelRow>,
+}
+
+/// One channel within a source.
+#[derive(Clone, Debug)]
+pub struct ChannelRow {
+    /// `None`: not known.
+    pub channel: Option<String>,
+    pub counts: ChannelCounts,
+}
+
+/// A range of creation, in whole quarters of an hour: as fine as counts are kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    pub since_ms: Millis,
+    pub until_ms: Millis,
+}
+
+impl Range {
+    /// The part of it that lies within another; empty where none does.
+    pub fn within(self, other: Range) -> Range {
+        let since_ms = self.since_ms.max(other.since_ms);
+        Range { since_ms, until_ms: self.until_ms.min(other.until_ms).max(since_ms) }
+    }
+
+    pub(super) fn quarters(self) -> (i64, i64) {
+        (quarter_of(self.since_ms), quarter_of(self.until_ms.saturating_add(crate::domain::rollup::QUARTER_MS - 1)))
+    }
+}
+
+/// Every source that has deliveries (in the range), in order of kind and id.
+pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>, Error> {
+    let sql = format!(
+        "SELECT t.source, s.source_kind, s.source_id, s.name, t.channel, c.channel, {} FROM totals t
+        JOIN sources s ON s.id = t.source JOIN channels c ON c.id = t.channel
+        ORDER BY s.source_kind, length(s.source_id), s.source_id, t.source, t.channel",
+        prefixed(&COLUMNS)
+    );
+    let in_range = range.map(|range| shown(connection, range)).transpose()?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut sources: Vec<(i64, Source)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, channel_id): (i64, i64) = (row.get(0)?, row.get(4)?);
+        let channel: Option<String> = row.get(5)?;
+        let whole_life = counts::read(row, 6)?;
+        let shown = match &in_range {
+            None => whole_life,
+            Some(shown) => match shown.get(&(id, channel_id)) {
+                Some(shown) => *shown,
+                None => continue,
+            },
+        };
+        let counts = ChannelCounts { channel: channel.as_deref().and_then(Channel::parse), shown, whole_life };
+        if sources.last().is_none_or(|(last, _)| *last != id) {
+            let source = SourceRef { kind: row.get(1)?, id: row.get::<_, Option<String>>(2)?.unwrap_or_default() };
+            sources.push((id, Source { source, name: row.get(3)?, channels: Vec::new() }));
+        }
+        if let Some((_, source)) = sources.last_mut() {
+            source.channels.push(ChannelRow { channel, counts });
+        }
+    }
+    Ok(sources.into_iter().map(|(_, source)| source).collect())
+}
+
+pub(super) fn shown_sql() -> String {
+    format!(
+        "SELECT g.source, g.channel, {} FROM cohorts t JOIN messages g ON g.id = t.message
+        WHERE t.quarter >= ?1 AND t.quarter < ?2 GROUP BY g.source, g.channel",
+        &*SUMS
+    )
+}
+
+fn shown(connection: &Connection, range: Range) -> Result<HashMap<(i64, i64), Counts>, Error> {
+    let (from, to) = range.quarters();
+    let mut statement = connection.prepare_cached(&shown_sql())?;
+    let rows = statement.query_map(params![from, to], |row| Ok(((row.get(0)?, row.get(1)?), counts::read(row, 2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn prefixed(columns: &str) -> String {
+    columns.split(", ").map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether any open of the whole file was ever labelled a machine's. Where none was, "human" would claim too much.
+pub fn labels_machines(sources: &[Source]) -> bool {
+    use crate::domain::Counted::{MachineClicked, MachineOpened};
+    let labelled = |row: &ChannelRow| {
+        row.counts.whole_life.deliveries(MachineOpened) + row.counts.whole_life.deliveries(MachineClicked) > 0
+    };
+    sources.iter().flat_map(|source| &source.channels).any(labelled)
+}

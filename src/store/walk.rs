@@ -1,0 +1,335 @@
+//! Walks the deliveries in the order of one index, newest or oldest first, within a budget.
+
+use std::collections::{HashSet, VecDeque};
+
+use rusqlite::{Connection, Row, named_params, params};
+
+use super::Error;
+use super::log::{Cursor, Recipient};
+use crate::domain::Millis;
+
+/// A delivery on the way: what the rest of a filter asks about.
+pub struct Candidate {
+    pub id: i64,
+    pub created_at_ms: Millis,
+    facet: i64,
+    source: i64,
+    reached: u32,
+    recipient: Option<i64>,
+    person: Option<i64>,
+}
+
+/// The index that gives the order.
+#[derive(Debug, PartialEq)]
+pub enum Lead {
+    Created,
+    Source(i64),
+    /// Channel and status: the ranges are merged.
+    Facets(Vec<i64>),
+    /// The deliveries of a few people or addresses, gathered from all blocks.
+    Rows(Vec<i64>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Older,
+    Newer,
+}
+
+/// More ranges than this cost more to merge than the walk they save.
+pub const FACETS_MAX: usize = 160;
+
+/// More deliveries than this of one person or address are found by walking all by creation: there are so many
+/// that the walk meets them soon.
+const GATHERED_MAX: usize = 5_000;
+
+/// More addresses than this with one beginning, likewise.
+const ADDRESSES_MAX: usize = 200;
+
+/// What is asked of each delivery beside its place in the order.
+#[derive(Debug, Default)]
+pub struct Rest {
+    /// Bit n: status n.
+    pub statuses: u32,
+    /// Any, where empty.
+    pub channels: Vec<i64>,
+    pub source: Option<i64>,
+    /// Bits that must all be set.
+    pub reached: u32,
+    pub recipients: Option<HashSet<i64>>,
+    /// Where the addresses are too many to list.
+    pub recipient: Option<Recipient>,
+    pub people: Option<HashSet<i64>>,
+    pub since_ms: Millis,
+    pub until_ms: Millis,
+}
+
+impl Rest {
+    pub fn wants_facet(&self, facet: i64) -> bool {
+        let (channel, status) = (facet >> 5, facet & 31);
+        self.statuses >> status & 1 == 1 && (self.channels.is_empty() || self.channels.contains(&channel))
+    }
+
+    fn wants(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
+        let is_in = |set: &Option<HashSet<i64>>, id: Option<i64>| {
+            set.as_ref().is_none_or(|set| id.is_some_and(|id| set.contains(&id)))
+        };
+        let fits = self.wants_facet(it.facet)
+            && self.source.is_none_or(|source| source == it.source)
+            && it.reached & self.reached == self.reached
+            && is_in(&self.recipients, it.recipient)
+            && is_in(&self.people, it.person)
+            && (self.since_ms..self.until_ms).contains(&it.created_at_ms);
+        Ok(fits && self.wants_address(connection, it)?)
+    }
+
+    fn wants_address(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
+        let Some(recipient) = &self.recipient else { return Ok(true) };
+        let Some(id) = it.recipient else { return Ok(false) };
+        let mut statement = connection.prepare_cached("SELECT address FROM addresses WHERE id = ?1")?;
+        let address: String = statement.query_row([id], |row| row.get(0))?;
+        Ok(match recipient {
+            Recipient::Exactly(text) => address == *text,
+            Recipient::StartingWith(text) => address.starts_with(text.as_str()),
+        })
+    }
+}
+
+/// What a walk found.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// In the order walked.
+    pub found: Vec<Cursor>,
+    pub visited: usize,
+    /// Where the budget ended, if it did.
+    pub stopped: Option<Cursor>,
+}
+
+/// Walks from `from` until `size` deliveries are found, the order ends, or the budget does.
+pub fn walk(
+    connection: &Connection,
+    lead: &Lead,
+    rest: &Rest,
+    direction: Direction,
+    from: Option<Cursor>,
+    size: usize,
+    budget: usize,
+) -> Result<Walked, Error> {
+    let from = match direction {
+        Direction::Older => {
+            let end = Cursor { created_at_ms: rest.until_ms, id: i64::MIN };
+            from.map_or(end, |from| from.min(end))
+        }
+        Direction::Newer => {
+            let end = Cursor { created_at_ms: rest.since_ms.saturating_sub(1), id: i64::MAX };
+            from.map_or(end, |from| from.max(end))
+        }
+    };
+    let mut ranges: Vec<Range> = match lead {
+        Lead::Created => vec![Range::new(None, from, 64)],
+        Lead::Source(source) => vec![Range::new(Some(*source), from, 64)],
+        Lead::Facets(facets) => facets.iter().map(|facet| Range::new(Some(*facet), from, 16)).collect(),
+        Lead::Rows(ids) => vec![rows(connection, ids, direction, from)?],
+    };
+    let sql = sql(lead, direction);
+    let mut walked = Walked::default();
+    loop {
+        for range in &mut ranges {
+            range.fill(connection, &sql, rest, direction)?;
+        }
+        let heads = ranges.iter().enumerate().filter_map(|(i, range)| Some((i, range.ahead.front()?.cursor())));
+        let next = match direction {
+            Direction::Older => heads.max_by_key(|(_, cursor)| *cursor),
+            Direction::Newer => heads.min_by_key(|(_, cursor)| *cursor),
+        };
+        let Some(candidate) = next.and_then(|(i, _)| ranges[i].ahead.pop_front()) else { return Ok(walked) };
+        walked.visited += 1;
+        if rest.wants(connection, &candidate)? {
+            walked.found.push(candidate.cursor());
+        }
+        if walked.found.len() == size {
+            return Ok(walked);
+        }
+        if walked.visited >= budget {
+            walked.stopped = Some(candidate.cursor());
+            return Ok(walked);
+        }
+    }
+}
+
+/// One stretch of the index, read in growing pieces.
+struct Range {
+    key: Option<i64>,
+    from: Cursor,
+    piece: i64,
+    ended: bool,
+    ahead: VecDeque<Candidate>,
+}
+
+impl Range {
+    fn new(key: Option<i64>, from: Cursor, piece: i64) -> Range {
+        Range { key, from, piece, ended: false, ahead: VecDeque::new() }
+    }
+
+    fn fill(&mut self, connection: &Connection, sql: &str, rest: &Rest, direction: Direction) -> Result<(), Error> {
+        if self.ended || !self.ahead.is_empty() {
+            return Ok(());
+        }
+        let end_ms = match direction {
+            Direction::Older => rest.since_ms,
+            Direction::Newer => rest.until_ms,
+        };
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut values: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
+            (":created", &self.from.created_at_ms),
+            (":id", &self.from.id),
+            (":end", &end_ms),
+            (":limit", &self.piece),
+        ];
+        if let Some(key) = &self.key {
+            values.push((":key", key));
+        }
+        let mut rows = statement.query(values.as_slice())?;
+        while let Some(row) = rows.next()? {
+            self.ahead.push_back(candidate(row)?);
+        }
+        self.ended = (self.ahead.len() as i64) < self.piece;
+        self.piece = (self.piece * 2).min(1_024);
+        if let Some(last) = self.ahead.back() {
+            self.from = last.cursor();
+        }
+        Ok(())
+    }
+}
+
+const CANDIDATE: &str = "SELECT id, created_at_ms, facet, source, reached, recipient, person FROM deliveries";
+
+fn candidate(row: &Row) -> rusqlite::Result<Candidate> {
+    Ok(Candidate {
+        id: row.get(0)?,
+        created_at_ms: row.get(1)?,
+        facet: row.get(2)?,
+        source: row.get(3)?,
+        reached: row.get(4)?,
+        recipient: row.get(5)?,
+        person: row.get(6)?,
+    })
+}
+
+/// The query of a lead: three beginnings, two directions. The row id ends every index, so the pair is its order.
+pub(super) fn sql(lead: &Lead, direction: Direction) -> String {
+    let key = match lead {
+        Lead::Created | Lead::Rows(_) => "",
+        Lead::Source(_) => "source = :key AND ",
+        Lead::Facets(_) => "facet = :key AND ",
+    };
+    match direction {
+        Direction::Older => format!(
+            "{CANDIDATE} WHERE {key}(created_at_ms, id) < (:created, :id) AND created_at_ms >= :end
+            ORDER BY created_at_ms DESC, id DESC LIMIT :limit"
+        ),
+        Direction::Newer => format!(
+            "{CANDIDATE} WHERE {key}(created_at_ms, id) > (:created, :id) AND created_at_ms < :end
+            ORDER BY created_at_ms, id LIMIT :limit"
+        ),
+    }
+}
+
+/// The gathered deliveries in order, as one range that is read already.
+fn rows(connection: &Connection, ids: &[i64], direction: Direction, from: Cursor) -> Result<Range, Error> {
+    let mut statement = connection.prepare_cached(ONE)?;
+    let mut found = ids.iter().map(|id| statement.query_row([id], candidate)).collect::<Result<Vec<_>, _>>()?;
+    match direction {
+        Direction::Older => {
+            found.retain(|candidate| candidate.cursor() < from);
+            found.sort_by_key(|candidate| std::cmp::Reverse(candidate.cursor()));
+        }
+        Direction::Newer => {
+            found.retain(|candidate| candidate.cursor() > from);
+            found.sort_by_key(Candidate::cursor);
+        }
+    }
+    Ok(Range { key: None, from, piece: 0, ended: true, ahead: found.into() })
+}
+
+const ONE: &str = "SELECT id, created_at_ms, facet, source, reached, recipient, person FROM deliveries WHERE id = ?1";
+
+/// Which of the two indexes that are led by a block.
+#[derive(Clone, Copy, Debug)]
+pub enum By {
+    Recipient,
+    Person,
+}
+
+impl By {
+    pub(super) fn sql(self) -> &'static str {
+        match self {
+            By::Recipient => "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2 ORDER BY id DESC LIMIT ?3",
+            By::Person => "SELECT id FROM deliveries WHERE block = ?1 AND person = ?2 ORDER BY id DESC LIMIT ?3",
+        }
+    }
+}
+
+/// The deliveries of these people or addresses, block by block. `None`: there are too many to gather.
+pub fn gather(connection: &Connection, by: By, keys: &HashSet<i64>) -> Result<Option<Vec<i64>>, Error> {
+    let mut statement = connection.prepare_cached(by.sql())?;
+    let mut found = Vec::new();
+    for block in blocks(connection, "SELECT max(id) >> 17 FROM deliveries")? {
+        for key in keys {
+            let mut rows = statement.query(params![block, key, (GATHERED_MAX + 1 - found.len()) as i64])?;
+            while let Some(row) = rows.next()? {
+                found.push(row.get(0)?);
+            }
+            if found.len() > GATHERED_MAX {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The addresses that fit. `None`: there are too many to list.
+pub fn recipients(connection: &Connection, recipient: &Recipient) -> Result<Option<HashSet<i64>>, Error> {
+    let (from, to) = match recipient {
+        Recipient::Exactly(text) => (text.as_str(), text.clone()),
+        // the greatest character ends every address that starts so
+        Recipient::StartingWith(text) => (text.as_str(), format!("{text}{}", char::MAX)),
+    };
+    let mut statement = connection.prepare_cached(ADDRESSES)?;
+    let mut ids = HashSet::new();
+    for block in blocks(connection, "SELECT max(id) >> 17 FROM addresses")? {
+        let mut rows = statement
+            .query(named_params! {":block": block, ":from": from, ":to": to, ":limit": ADDRESSES_MAX as i64 + 1})?;
+        while let Some(row) = rows.next()? {
+            ids.insert(row.get(0)?);
+        }
+        if ids.len() > ADDRESSES_MAX {
+            return Ok(None);
+        }
+    }
+    Ok(Some(ids))
+}
+
+pub(super) const ADDRESSES: &str =
+    "SELECT id FROM addresses WHERE block = :block AND address BETWEEN :from AND :to LIMIT :limit";
+
+/// The rows of a person: one for each set of identifiers that deliveries carried together.
+pub fn people(connection: &Connection, name: &str) -> Result<HashSet<i64>, Error> {
+    let mut statement = connection.prepare_cached(PEOPLE)?;
+    let mut ids = HashSet::new();
+    for block in blocks(connection, "SELECT max(id) >> 17 FROM people")? {
+        let mut rows = statement.query(params![block, name])?;
+        while let Some(row) = rows.next()? {
+            ids.insert(row.get(0)?);
+        }
+    }
+    Ok(ids)
+}
+
+pub(super) const PEOPLE: &str = "SELECT id FROM people WHERE block = ?1 AND name = ?2";
+
+/// The blocks of a table, newest first, by a query of its greatest.
+pub(super) fn blocks(connection: &Connection, newest: &str) -> Result<impl Iterator<Item = i64> + use<>, Error> {
+    let newest: Option<i64> = connection.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
+    Ok((0..newest.map_or(0, |newest| newest + 1)).rev())
+}

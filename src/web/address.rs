@@ -1,0 +1,115 @@
+//! Addresses of our own pages, below the configured base path, percent-encoded.
+
+use std::fmt::{self, Display, Write};
+
+/// A path with its query, in order; a key may stand several times.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Address {
+    path: String,
+    query: Vec<(String, String)>,
+}
+
+impl Address {
+    /// `path` is ours and needs no encoding.
+    pub fn new(base: &str, path: &str) -> Address {
+        Address { path: format!("{base}{path}"), query: Vec::new() }
+    }
+
+    /// Adds a part of the path that may hold anything.
+    pub fn segment(mut self, text: &str) -> Address {
+        self.path.push('/');
+        push_encoded(&mut self.path, text);
+        self
+    }
+
+    pub fn with(mut self, key: &str, value: impl Display) -> Address {
+        self.query.push((key.into(), value.to_string()));
+        self
+    }
+
+    /// With this the only value of the key.
+    pub fn set(self, key: &str, value: impl Display) -> Address {
+        self.without(key).with(key, value)
+    }
+
+    pub fn without(mut self, key: &str) -> Address {
+        self.query.retain(|(other, _)| other != key);
+        self
+    }
+
+    pub fn without_pair(mut self, key: &str, value: &str) -> Address {
+        self.query.retain(|(k, v)| !(k == key && v == value));
+        self
+    }
+
+    pub fn query(&self) -> &[(String, String)] {
+        &self.query
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.path.clone();
+        for (i, (key, value)) in self.query.iter().enumerate() {
+            text.push(if i == 0 { '?' } else { '&' });
+            push_encoded(&mut text, key);
+            text.push('=');
+            push_encoded(&mut text, value);
+        }
+        f.write_str(&text)
+    }
+}
+
+fn push_encoded(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' | b',' => {
+                out.push(byte as char);
+            }
+            // writing to a String does not fail
+            _ => drop(write!(out, "%{byte:02X}")),
+        }
+    }
+}
+
+/// The address of a link in an event, if it may be followed: only the web's own schemes.
+pub fn followable(href: &str) -> bool {
+    let scheme = |scheme: &str| href.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    scheme("https://") || scheme("http://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_can_stand_in_an_address() {
+        let address = Address::new("/w", "/deliveries").segment("a/b=c?&#é").with("to", "x+y@z & co");
+        assert_eq!(address.to_string(), "/w/deliveries/a%2Fb%3Dc%3F%26%23%C3%A9?to=x%2By@z%20%26%20co");
+    }
+
+    #[test]
+    fn a_filter_can_be_taken_away() {
+        let address = Address::new("", "/d").with("status", "a").with("status", "b").with("q", 1);
+        assert_eq!(address.clone().without_pair("status", "a").to_string(), "/d?status=b&q=1");
+        assert_eq!(address.set("status", "c").to_string(), "/d?q=1&status=c");
+    }
+
+    #[test]
+    fn only_web_links_are_followed() {
+        for (href, is) in [
+            ("https://example.com", true),
+            ("HTTP://example.com", true),
+            ("javascript:alert(1)", false),
+            ("data:text/html,x", false),
+            ("//example.com", false),
+            ("é", false),
+        ] {
+            assert_eq!(followable(href), is, "{href}");
+        }
+    }
+}

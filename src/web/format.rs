@@ -1,0 +1,232 @@
+//! How times, gaps and numbers are written for people. All times are UTC, and say so where they stand alone.
+
+use std::fmt::{Display, Formatter, Result};
+
+use chrono::{DateTime, Datelike, Utc};
+
+use crate::domain::Millis;
+
+const SECOND: Millis = 1_000;
+const MINUTE: Millis = 60 * SECOND;
+const HOUR: Millis = 60 * MINUTE;
+const DAY: Millis = 24 * HOUR;
+
+fn utc(ms: Millis) -> DateTime<Utc> {
+    // beyond the calendar stands the epoch: no event is so far out
+    DateTime::from_timestamp_millis(ms).unwrap_or_default()
+}
+
+/// `2026-11-21T14:02:11.500Z`, for `datetime` and addresses.
+pub struct Iso(pub Millis);
+
+impl Display for Iso {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}", utc(self.0).format("%Y-%m-%dT%H:%M:%S%.3fZ"))
+    }
+}
+
+/// `2026-11-21 14:02:11.500 UTC`; milliseconds only where there are any.
+pub struct Exact(pub Millis);
+
+impl Display for Exact {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{} {} UTC", utc(self.0).format("%Y-%m-%d"), Clock(self.0))
+    }
+}
+
+/// `14:02:11`, or `14:02:11.500`.
+pub struct Clock(pub Millis);
+
+impl Display for Clock {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let format = if self.0.rem_euclid(SECOND) == 0 { "%H:%M:%S" } else { "%H:%M:%S%.3f" };
+        write!(f, "{}", utc(self.0).format(format))
+    }
+}
+
+/// `14:02`.
+pub struct Minute(pub Millis);
+
+impl Display for Minute {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}", utc(self.0).format("%H:%M"))
+    }
+}
+
+/// `21 Nov 2026`.
+pub struct Day(pub Millis);
+
+impl Display for Day {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}", utc(self.0).format("%-d %b %Y"))
+    }
+}
+
+/// `21 Nov`.
+pub struct ShortDay(pub Millis);
+
+impl Display for ShortDay {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}", utc(self.0).format("%-d %b"))
+    }
+}
+
+/// `4 min ago`; beyond a week the day.
+pub struct Ago {
+    pub at_ms: Millis,
+    pub now_ms: Millis,
+}
+
+impl Display for Ago {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let gap = self.now_ms - self.at_ms;
+        match gap {
+            ..0 => write!(f, "in {}", Gap(-gap)),
+            0..SECOND => f.write_str("now"),
+            SECOND..MINUTE => write!(f, "{} s ago", gap / SECOND),
+            MINUTE..HOUR => write!(f, "{} min ago", gap / MINUTE),
+            HOUR..DAY => write!(f, "{} h ago", gap / HOUR),
+            _ if gap < 7 * DAY => write!(f, "{} d ago", gap / DAY),
+            _ if utc(self.at_ms).year() == utc(self.now_ms).year() => write!(f, "{}", ShortDay(self.at_ms)),
+            _ => write!(f, "{}", Day(self.at_ms)),
+        }
+    }
+}
+
+/// A length of time: `0.3 s`, `45 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`.
+pub struct Gap(pub Millis);
+
+impl Display for Gap {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let ms = self.0.max(0);
+        let two = |f: &mut Formatter<'_>, big: Millis, name: &str, small: Millis, small_name: &str| {
+            write!(f, "{} {name}", ms / big)?;
+            match ms % big / small {
+                0 => Ok(()),
+                rest => write!(f, " {rest} {small_name}"),
+            }
+        };
+        match ms {
+            0 => f.write_str("0 s"),
+            1..100 => write!(f, "{ms} ms"),
+            _ if ms < 10 * SECOND && ms % SECOND != 0 => write!(f, "{}.{} s", ms / SECOND, ms % SECOND / 100),
+            _ if ms < MINUTE => write!(f, "{} s", ms / SECOND),
+            _ if ms < HOUR => two(f, MINUTE, "min", SECOND, "s"),
+            _ if ms < DAY => two(f, HOUR, "h", MINUTE, "min"),
+            _ => two(f, DAY, "d", HOUR, "h"),
+        }
+    }
+}
+
+/// `12,345`.
+pub struct Count(pub i64);
+
+impl Display for Count {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let digits = self.0.unsigned_abs().to_string();
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        for (i, digit) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A share as `36.1%`; of less than a thousandth, `<0.1%`; never capped.
+pub struct Percent(pub f64);
+
+impl Display for Percent {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self.0 * 100.0 {
+            0.0 => f.write_str("0%"),
+            part if part < 0.05 => f.write_str("<0.1%"),
+            part => write!(f, "{part:.1}%"),
+        }
+    }
+}
+
+/// `1 delivery`, `2 deliveries`.
+pub struct Plural(pub i64, pub &'static str, pub &'static str);
+
+impl Display for Plural {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{} {}", Count(self.0), if self.0 == 1 { self.1 } else { self.2 })
+    }
+}
+
+/// A length in bytes: `812 B`, `64.0 KiB`.
+pub struct Bytes(pub i64);
+
+impl Display for Bytes {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self.0 {
+            ..1_024 => write!(f, "{} B", self.0),
+            1_024..1_048_576 => write!(f, "{:.1} KiB", self.0 as f64 / 1_024.0),
+            _ => write!(f, "{:.1} MiB", self.0 as f64 / 1_048_576.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = 1_795_269_731_500;
+
+    #[test]
+    fn times_are_written_exactly() {
+        assert_eq!(Iso(NOW).to_string(), "2026-11-21T14:02:11.500Z");
+        assert_eq!(Exact(NOW).to_string(), "2026-11-21 14:02:11.500 UTC");
+        assert_eq!(Exact(NOW - 500).to_string(), "2026-11-21 14:02:11 UTC");
+        assert_eq!(Day(NOW).to_string(), "21 Nov 2026");
+        assert_eq!(Minute(NOW).to_string(), "14:02");
+    }
+
+    #[test]
+    fn how_long_ago_is_rounded_down() {
+        for (gap, said) in [
+            (0, "now"),
+            (1_999, "1 s ago"),
+            (MINUTE, "1 min ago"),
+            (2 * HOUR - 1, "1 h ago"),
+            (3 * DAY, "3 d ago"),
+            (8 * DAY, "13 Nov"),
+            (400 * DAY, "17 Oct 2025"),
+            (-90 * SECOND, "in 1 min 30 s"),
+        ] {
+            assert_eq!(Ago { at_ms: NOW - gap, now_ms: NOW }.to_string(), said);
+        }
+    }
+
+    #[test]
+    fn gaps_name_two_units_at_most() {
+        for (ms, said) in [
+            (0, "0 s"),
+            (12, "12 ms"),
+            (300, "0.3 s"),
+            (2_740, "2.7 s"),
+            (45_900, "45 s"),
+            (3 * MINUTE + 12 * SECOND, "3 min 12 s"),
+            (2 * HOUR + 5 * MINUTE, "2 h 5 min"),
+            (3 * DAY, "3 d"),
+        ] {
+            assert_eq!(Gap(ms).to_string(), said);
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_shares_are_not_capped() {
+        assert_eq!(Count(0).to_string(), "0");
+        assert_eq!(Count(999).to_string(), "999");
+        assert_eq!(Count(1_234_567).to_string(), "1,234,567");
+        assert_eq!(Percent(0.3609).to_string(), "36.1%");
+        assert_eq!(Percent(0.0001).to_string(), "<0.1%");
+        assert_eq!(Percent(1.2).to_string(), "120.0%");
+        assert_eq!(Bytes(65_536).to_string(), "64.0 KiB");
+    }
+}

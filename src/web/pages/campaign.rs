@@ -1,0 +1,331 @@
+//! `/campaigns/{kind}/{id}`: one source.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::chart::{Chart, Line as ChartLine, problems_of};
+use super::deliveries::of_source;
+use super::layout::{self, Layout, Pages};
+use super::parts::{Badge, Figure, channel_icon, channel_title, problems, source_title, tracked};
+use super::series::Series;
+use super::span::{self, Span};
+use crate::domain::rollup::{self, ChannelCounts};
+use crate::domain::{Channel, Counted, Counts, Metric, SourceKind};
+use crate::store::log::SourceRef;
+use crate::store::sources::{Range, Source};
+use crate::store::{self, source};
+use crate::web::address::{Address, followable};
+use crate::web::error::Error;
+use crate::web::format::{Count, Day};
+
+const LINKS: usize = 100;
+
+#[derive(Template)]
+#[template(path = "campaign.html")]
+struct CampaignPage {
+    page: Layout,
+    name: String,
+    kind: String,
+    seen: Option<String>,
+    spans: Vec<span::Choice>,
+    span: Span,
+    span_title: String,
+    hidden: Vec<(String, String)>,
+    action: String,
+    log: String,
+    created: Count,
+    is_unlabelled: bool,
+    funnel: Vec<Step>,
+    problems: Vec<Step>,
+    split: Vec<SplitRow>,
+    series: Series,
+    chart: Option<Chart>,
+    channels: Vec<PartRow>,
+    messages: Vec<PartRow>,
+    messages_are: &'static str,
+    links: Vec<LinkRow>,
+}
+
+/// One metric of the funnel, or of the problems.
+struct Step {
+    badge: Badge,
+    figure: Figure,
+    events: Count,
+    /// Of a hundred of all created.
+    width: i64,
+}
+
+struct SplitRow {
+    title: &'static str,
+    human: Figure,
+    machine: Figure,
+    events: String,
+}
+
+struct PartRow {
+    title: String,
+    icon: &'static str,
+    figures: Vec<Figure>,
+}
+
+struct LinkRow {
+    text: String,
+    href: Option<String>,
+    id: Option<String>,
+    action: String,
+    deliveries: Count,
+    events: Count,
+    human: Count,
+    machine: Count,
+}
+
+pub async fn page(
+    request: HttpRequest,
+    pages: web::Data<Pages>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Error> {
+    let now_ms = layout::now_ms();
+    let (kind, id) = path.into_inner();
+    let of = match (SourceKind::parse(&kind), kind.as_str()) {
+        (Some(_), _) => SourceRef { kind: kind.clone(), id },
+        (None, "unknown") => SourceRef { kind: kind.clone(), id: String::new() },
+        _ => return Err(Error::NotFound(format!("There is no kind of source `{kind}`."))),
+    };
+    let pairs = layout::pairs(request.query_string())?;
+    let span = Span::parse(&pairs, now_ms)?;
+    let id = if of.id.is_empty() { "-" } else { &of.id };
+    let bare = pages.address("/campaigns").segment(&of.kind).segment(id);
+    let here = span.on(bare.clone());
+    let mut series = Series::parse(&pairs, &here)?;
+
+    let (range, asked, by) = (span.range(), of.clone(), series.by);
+    let wanted = series.width;
+    let found = pages
+        .read(move |connection| {
+            let Some(found) = source::one(connection, &asked, range)? else { return Ok(None) };
+            let row = source::find(connection, &asked)?.map_or(1, |(row, _)| row);
+            let seen = source::seen(connection, row)?;
+            let life = seen.map_or(Range { since_ms: 0, until_ms: 0 }, |seen| Range {
+                since_ms: seen.first_ms,
+                until_ms: seen.last_ms + 1,
+            });
+            let last = source::last_activity(connection, row, life.since_ms)?.unwrap_or(life.until_ms);
+            let shown = range.map_or(life, |range| range.within(life));
+            let stretch = match by {
+                source::By::Cohort => shown,
+                source::By::Event => {
+                    let life = Range { until_ms: life.until_ms.max(last), ..life };
+                    range.map_or(life, |range| range.within(life))
+                }
+            };
+            let fitted = super::series::fit(wanted, stretch);
+            let counts =
+                source::series(connection, row, by, fitted.range, fitted.width.ms(), fitted.width.offset_ms())?;
+            let messages = source::messages(connection, row, shown)?;
+            let links = source::links(connection, row, LINKS)?;
+            Ok::<_, store::Error>(Some((found, seen, fitted, counts, messages, links)))
+        })
+        .await?;
+    let Some((found, seen, fitted, counts, messages, links)) = found else {
+        return Err(Error::NotFound(format!("No event of {} was received.", source_title(&of, None).to_lowercase())));
+    };
+
+    series.fitted(&fitted, &here);
+    let log = span.fixed_on(of_source(&pages.base, &of));
+    let channels: Vec<ChannelCounts> = found.channels.iter().map(|row| row.counts.clone()).collect();
+    let created: i64 = channels.iter().map(|counts| counts.shown.deliveries(Counted::Created)).sum();
+    let buckets = fitted.buckets(&counts);
+    let page = CampaignPage {
+        page: pages.layout("campaigns"),
+        name: source_title(&of, found.name.as_deref()),
+        kind: if of.id.is_empty() {
+            "deliveries whose events name no source".into()
+        } else {
+            format!("{} {}", of.kind, of.id)
+        },
+        seen: seen.map(|seen| match (Day(seen.first_ms).to_string(), Day(seen.last_ms).to_string()) {
+            (first, last) if first == last => format!("deliveries created on {first}"),
+            (first, last) => format!("deliveries created from {first} to {last}"),
+        }),
+        spans: span.choices(&series.on(here.clone())),
+        span_title: span.title(),
+        hidden: series.on(Address::default()).query().to_vec(),
+        action: bare.to_string(),
+        log: log.to_string(),
+        created: Count(created),
+        is_unlabelled: is_unlabelled(&channels),
+        funnel: steps(&FUNNEL, &channels, &log, created),
+        problems: steps(&PROBLEMS, &channels, &log, created),
+        split: split(&channels, &log),
+        chart: (!counts.is_empty()).then(|| chart(&series, &buckets)),
+        series,
+        channels: channel_rows(&found, &log),
+        messages_are: if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" },
+        messages: message_rows(messages, &found),
+        links: links.into_iter().map(LinkRow::new).collect(),
+        span,
+    };
+    layout::html(&page)
+}
+
+const FUNNEL: [Metric; 7] = [
+    Metric::Drafted,
+    Metric::Sent,
+    Metric::Delivered,
+    Metric::Opened,
+    Metric::Clicked,
+    Metric::Replied,
+    Metric::Converted,
+];
+
+const PROBLEMS: [Metric; 8] = [
+    Metric::Attempted,
+    Metric::Deferred,
+    Metric::Bounced,
+    Metric::Suppressed,
+    Metric::Failed,
+    Metric::Undeliverable,
+    Metric::Unsubscribed,
+    Metric::Spammed,
+];
+
+fn steps(metrics: &[Metric], channels: &[ChannelCounts], log: &Address, created: i64) -> Vec<Step> {
+    let step = |metric: &Metric| {
+        let counted = Counted::Metric(*metric);
+        let figure = Figure::rate(counted, channels, Some(log.clone().with("ever", metric.name()).to_string()));
+        let deliveries = figure.count.unwrap_or(0);
+        Step {
+            badge: Badge::of(Some(*metric)),
+            figure,
+            events: Count(channels.iter().map(|counts| counts.shown.events(counted)).sum()),
+            width: if deliveries == 0 { 0 } else { (deliveries * 100 / created.max(1)).clamp(1, 100) },
+        }
+    };
+    metrics.iter().map(step).collect()
+}
+
+fn split(channels: &[ChannelCounts], log: &Address) -> Vec<SplitRow> {
+    let sum = |read: fn(&Counts, Counted) -> i64, counted: Counted| -> i64 {
+        channels.iter().map(|counts| read(&counts.shown, counted)).sum()
+    };
+    let row = |title, metric: Metric, human: Counted, machine: Counted| {
+        let figure = |counted: Counted| {
+            Figure::rate(counted, channels, Some(log.clone().with("ever", counted.name()).to_string()))
+        };
+        let events = format!(
+            "{} human, {} machine, {} in all",
+            Count(sum(Counts::events, human)),
+            Count(sum(Counts::events, machine)),
+            Count(sum(Counts::events, Counted::Metric(metric)))
+        );
+        SplitRow { title, human: figure(human), machine: figure(machine), events }
+    };
+    let mut rows = Vec::new();
+    if rollup::rate(Counted::HumanOpened, channels).is_some() {
+        rows.push(row("Opened", Metric::Opened, Counted::HumanOpened, Counted::MachineOpened));
+    }
+    if rollup::rate(Counted::HumanClicked, channels).is_some() {
+        rows.push(row("Clicked", Metric::Clicked, Counted::HumanClicked, Counted::MachineClicked));
+    }
+    rows
+}
+
+/// Whether no event of its whole life was labelled a machine's, though there were opens.
+fn is_unlabelled(channels: &[ChannelCounts]) -> bool {
+    let sum = |counted| -> i64 { channels.iter().map(|counts| counts.whole_life.deliveries(counted)).sum() };
+    sum(Counted::Metric(Metric::Opened)) > 0 && sum(Counted::MachineOpened) + sum(Counted::MachineClicked) == 0
+}
+
+fn chart(series: &Series, buckets: &[(String, Option<String>, Counts)]) -> Chart {
+    use Metric::{Delivered, Sent};
+    // a cohort counts deliveries, the other series events
+    let lines: [ChartLine; 5] = match series.by {
+        source::By::Cohort => [
+            ChartLine { title: "Sent", name: "sent", of: |counts| counts.deliveries(Counted::Metric(Sent)) },
+            ChartLine {
+                title: "Delivered",
+                name: "delivered",
+                of: |counts| counts.deliveries(Counted::Metric(Delivered)),
+            },
+            ChartLine { title: "Human opened", name: "opened", of: |counts| counts.deliveries(Counted::HumanOpened) },
+            ChartLine {
+                title: "Human clicked",
+                name: "clicked",
+                of: |counts| counts.deliveries(Counted::HumanClicked),
+            },
+            ChartLine { title: "Problems", name: "bounced", of: |counts| problems_of(Counts::deliveries, counts) },
+        ],
+        source::By::Event => [
+            ChartLine { title: "Sent", name: "sent", of: |counts| counts.events(Counted::Metric(Sent)) },
+            ChartLine { title: "Delivered", name: "delivered", of: |counts| counts.events(Counted::Metric(Delivered)) },
+            ChartLine { title: "Human opens", name: "opened", of: |counts| counts.events(Counted::HumanOpened) },
+            ChartLine { title: "Human clicks", name: "clicked", of: |counts| counts.events(Counted::HumanClicked) },
+            ChartLine { title: "Problems", name: "bounced", of: |counts| problems_of(Counts::events, counts) },
+        ],
+    };
+    Chart::new("Over time".into(), series.what(), series.width.map_or("", |width| width.name()), &lines, buckets)
+}
+
+fn part_figures(counts: &[ChannelCounts], log: Option<&Address>) -> Vec<Figure> {
+    let ever = |counted: Counted| Some(log?.clone().with("ever", counted.name()).to_string());
+    let rate = |counted: Counted| Figure::rate(counted, counts, ever(counted));
+    let sent = Counted::Metric(Metric::Sent);
+    vec![
+        tracked(sent, counts, ever(sent)),
+        rate(Counted::Metric(Metric::Delivered)),
+        rate(Counted::HumanOpened),
+        rate(Counted::HumanClicked),
+        rate(Counted::Metric(Metric::Converted)),
+        Figure::plain(problems(counts), None),
+    ]
+}
+
+fn channel_rows(source: &Source, log: &Address) -> Vec<PartRow> {
+    let row = |row: &store::sources::ChannelRow| {
+        let log = log.clone().with("channel", row.channel.as_deref().unwrap_or("unknown"));
+        PartRow {
+            title: channel_title(row.channel.as_deref()),
+            icon: channel_icon(row.channel.as_deref()),
+            figures: part_figures(std::slice::from_ref(&row.counts), Some(&log)),
+        }
+    };
+    source.channels.iter().map(row).collect()
+}
+
+fn message_rows(messages: Vec<source::Message>, source: &Source) -> Vec<PartRow> {
+    let row = |message: source::Message| {
+        let whole = source.channels.iter().find(|row| row.channel == message.channel);
+        let counts = ChannelCounts {
+            channel: message.channel.as_deref().and_then(Channel::parse),
+            shown: message.counts,
+            whole_life: whole.map_or(message.counts, |row| row.counts.whole_life),
+        };
+        let id = message.action_id.or(message.content_id);
+        PartRow {
+            title: format!(
+                "{} {}",
+                channel_title(message.channel.as_deref()),
+                id.as_deref().unwrap_or("without an id")
+            ),
+            icon: channel_icon(message.channel.as_deref()),
+            figures: part_figures(&[counts], None),
+        }
+    };
+    messages.into_iter().map(row).collect()
+}
+
+impl LinkRow {
+    fn new(link: source::Link) -> LinkRow {
+        let text = link.address.clone().unwrap_or_else(|| link.link.clone());
+        LinkRow {
+            href: link.address.filter(|address| followable(address)),
+            id: (link.link != text).then_some(link.link),
+            text,
+            action: link.action_id.unwrap_or_default(),
+            deliveries: Count(link.deliveries),
+            events: Count(link.events),
+            human: Count(link.human_deliveries),
+            machine: Count(link.machine_deliveries),
+        }
+    }
+}

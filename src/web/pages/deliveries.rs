@@ -1,0 +1,245 @@
+//! `/deliveries`: the delivery log.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::layout::{self, Layout, Pages};
+use super::log_query::{Chip, LogQuery, source_value};
+use super::parts::{Badge, Milestone, Moment, channel_icon, channel_title, milestones, source_address, source_title};
+use super::span;
+use super::start::Start;
+use crate::domain::{Channel, Metric, Millis};
+use crate::store::log::{self, SourceRef};
+use crate::store::{self, overview, source, status_counts};
+use crate::web::address::Address;
+use crate::web::error::Error;
+use crate::web::format::{Count, Exact, Plural};
+
+const ROWS: usize = 50;
+
+#[derive(Template)]
+#[template(path = "deliveries.html")]
+struct DeliveriesPage {
+    page: Layout,
+    rows: Vec<Line>,
+    /// "2,000 deliveries", where the kept counts know.
+    total: Option<String>,
+    statuses: Vec<Choice>,
+    channels: Vec<Choice>,
+    spans: Vec<span::Choice>,
+    span: span::Span,
+    chips: Vec<Chip>,
+    clear: String,
+    /// The filter as fields of a form, without those that the form asks for.
+    hidden: Vec<(String, String)>,
+    recipient: String,
+    newer: Option<String>,
+    older: Option<String>,
+    looked: Option<String>,
+    start: Option<Start>,
+}
+
+/// A value of a filter, as a switch.
+struct Choice {
+    title: String,
+    icon: String,
+    name: String,
+    deliveries: Option<Count>,
+    is_on: bool,
+    href: String,
+}
+
+/// One line of the log, as other pages show it too.
+pub struct Line {
+    pub href: String,
+    pub badge: Badge,
+    /// Recipient, else person, else id.
+    pub to: String,
+    pub subject: String,
+    pub reason: Option<String>,
+    pub source: String,
+    pub source_href: String,
+    pub channel: String,
+    pub channel_icon: &'static str,
+    pub milestones: Vec<Milestone>,
+    pub latest: Moment,
+    pub created: String,
+}
+
+impl Line {
+    pub fn new(base: &str, row: log::Row, now_ms: Millis) -> Line {
+        let source = SourceRef { kind: row.source_kind, id: row.source_id.unwrap_or_default() };
+        let devices = match (row.devices, row.devices_bounced) {
+            (0, _) | (1, 0) => None,
+            (n, 0) => Some(format!("{n} devices")),
+            (n, bounced) => Some(format!("{bounced} of {} bounced", Plural(n, "device", "devices"))),
+        };
+        let to = if row.forgotten {
+            "forgotten".into()
+        } else {
+            row.recipient
+                .or_else(|| row.person.map(|person| format!("person {person}")))
+                .unwrap_or_else(|| row.delivery_id.clone())
+        };
+        Line {
+            href: Address::new(base, "/deliveries").segment(&row.delivery_id).to_string(),
+            badge: Badge::of(row.status),
+            to,
+            subject: row.subject.or(devices).unwrap_or_default(),
+            reason: row.failure_reason,
+            source: source_title(&source, row.source_name.as_deref()),
+            source_href: source_address(base, &source).to_string(),
+            channel: channel_title(row.channel.as_deref()),
+            channel_icon: channel_icon(row.channel.as_deref()),
+            milestones: milestones(row.reached),
+            latest: Moment::ago(row.updated_at_ms, now_ms),
+            created: Exact(row.cursor.created_at_ms).to_string(),
+        }
+    }
+}
+
+pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
+    let now_ms = layout::now_ms();
+    let query = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
+    let (filter, at) = (query.filter.clone(), query.at);
+    let (found, counts, source_name, ever, has_deliveries) = pages
+        .read(move |connection| {
+            let name = match &filter.source {
+                Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
+                None => None,
+            };
+            let ever = match filter.ever[..] {
+                [one] => Some(status_counts::ever(connection, filter.source.as_ref(), &filter.channels, one)?),
+                _ => None,
+            };
+            Ok::<_, store::Error>((
+                log::page(connection, &filter, at, ROWS)?,
+                status_counts::by_channel(connection, filter.source.as_ref())?,
+                name,
+                ever,
+                overview::has_deliveries(connection)?,
+            ))
+        })
+        .await?;
+
+    let filter = &query.filter;
+    let total = total(&query, &counts, ever);
+    let source_title = filter.source.as_ref().map(|source| source_title(source, source_name.as_deref()));
+    let asked_elsewhere = ["recipient", "since", "until"];
+    let page = DeliveriesPage {
+        page: pages.layout("deliveries"),
+        rows: found.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
+        total: total.map(|total| Plural(total, "delivery", "deliveries").to_string()),
+        statuses: statuses(&query, &counts),
+        channels: channels(&query, &counts),
+        spans: query.span.choices(&query.address),
+        chips: query.chips(source_title.as_deref()),
+        clear: pages.address("/deliveries").to_string(),
+        hidden: query
+            .address
+            .query()
+            .iter()
+            .filter(|(key, _)| !asked_elsewhere.contains(&key.as_str()))
+            .cloned()
+            .collect(),
+        recipient: query
+            .address
+            .query()
+            .iter()
+            .find(|(key, _)| key == "recipient")
+            .map_or_else(String::new, |(_, value)| value.clone()),
+        newer: found.newer.map(|cursor| query.page_address("after", cursor)),
+        older: found.older.map(|cursor| query.page_address("before", cursor)),
+        looked: found.looked.map(|looked| {
+            let through = Plural(looked.deliveries as i64, "delivery", "deliveries");
+            format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
+        }),
+        start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
+        span: query.span,
+    };
+    layout::html(&page)
+}
+
+/// How many the filter finds, where the kept counts know it.
+fn total(query: &LogQuery, counts: &[status_counts::StatusCount], ever: Option<i64>) -> Option<i64> {
+    let filter = &query.filter;
+    if query.is_counted() {
+        let wanted = |count: &&status_counts::StatusCount| {
+            let channel = count.channel.as_deref().unwrap_or("unknown");
+            (filter.statuses.is_empty() || filter.statuses.contains(&count.status))
+                && (filter.channels.is_empty() || filter.channels.iter().any(|wanted| wanted == channel))
+        };
+        return Some(counts.iter().filter(wanted).map(|count| count.deliveries).sum());
+    }
+    let only_ever =
+        filter.statuses.is_empty() && filter.recipient.is_none() && filter.person.is_none() && query.span.is_all();
+    ever.filter(|_| only_ever)
+}
+
+/// The statuses that deliveries (of the chosen channels and source) stand in, in the order of a delivery's life.
+fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choice> {
+    let chosen = &query.filter.channels;
+    let all = [None].into_iter().chain(Metric::ALL.map(Some));
+    let choice = |status: Option<Metric>| {
+        let here = |count: &&status_counts::StatusCount| {
+            let channel = count.channel.as_deref().unwrap_or("unknown");
+            count.status == status && (chosen.is_empty() || chosen.iter().any(|wanted| wanted == channel))
+        };
+        let deliveries: i64 = counts.iter().filter(here).map(|count| count.deliveries).sum();
+        let is_on = query.filter.statuses.contains(&status);
+        (deliveries > 0 || is_on).then(|| {
+            let (name, title) = status.map_or(("unknown", "Unknown"), |metric| (metric.name(), metric.title()));
+            Choice {
+                title: title.into(),
+                icon: format!("st-{name}"),
+                name: name.into(),
+                deliveries: query.is_counted().then_some(Count(deliveries)),
+                is_on,
+                href: switched(&query.address, "status", name, is_on),
+            }
+        })
+    };
+    all.filter_map(choice).collect()
+}
+
+fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choice> {
+    let mut names: Vec<&str> = Channel::ALL.iter().map(|channel| channel.name()).collect();
+    for name in counts.iter().map(|count| count.channel.as_deref().unwrap_or("unknown")) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let chosen = &query.filter.statuses;
+    let choice = |name: &str| {
+        let of_channel = |count: &&status_counts::StatusCount| count.channel.as_deref().unwrap_or("unknown") == name;
+        if !counts.iter().any(|count| of_channel(&count)) {
+            return None;
+        }
+        let here = |count: &&status_counts::StatusCount| {
+            of_channel(count) && (chosen.is_empty() || chosen.contains(&count.status))
+        };
+        let known = Some(name).filter(|name| *name != "unknown");
+        let is_on = query.filter.channels.iter().any(|channel| channel == name);
+        Some(Choice {
+            title: channel_title(known),
+            icon: format!("ch-{}", channel_icon(known)),
+            name: name.into(),
+            deliveries: query
+                .is_counted()
+                .then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
+            is_on,
+            href: switched(&query.address, "channel", name, is_on),
+        })
+    };
+    names.into_iter().filter_map(choice).collect()
+}
+
+fn switched(address: &Address, key: &str, name: &str, is_on: bool) -> String {
+    let address = address.clone();
+    if is_on { address.without_pair(key, name) } else { address.with(key, name) }.to_string()
+}
+
+/// The log of a source's deliveries.
+pub fn of_source(base: &str, source: &SourceRef) -> Address {
+    Address::new(base, "/deliveries").with("source", source_value(source))
+}

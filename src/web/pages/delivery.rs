@@ -1,0 +1,284 @@
+//! `/deliveries/{id}`: one delivery.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::layout::{self, Layout, Pages};
+use super::parts::{Badge, Moment, channel_icon, channel_title, source_address, source_title};
+use super::story;
+use crate::domain::{Channel, Metric, Millis};
+use crate::store::delivery::{self, Delivery, EVENTS_MAX};
+use crate::store::log::SourceRef;
+use crate::web::address::{Address, followable};
+use crate::web::error::Error;
+use crate::web::format::{Clock, Gap, Plural};
+
+#[derive(Template)]
+#[template(path = "delivery.html")]
+struct DeliveryPage {
+    page: Layout,
+    title: String,
+    subject: Option<String>,
+    badge: Badge,
+    answer: String,
+    ticket: String,
+    channel: String,
+    channel_icon: &'static str,
+    facts: Vec<Fact>,
+    outcome: Option<Line>,
+    engagement: Option<Line>,
+    devices: Vec<DeviceLine>,
+    devices_said: String,
+    days: Vec<Day>,
+    events_said: String,
+    is_cut: bool,
+    forgotten: bool,
+    raw: Vec<Raw>,
+}
+
+/// A named value: with a link, or to copy.
+struct Fact {
+    name: &'static str,
+    value: String,
+    href: Option<String>,
+    is_id: bool,
+}
+
+/// A status line, and the event that decided it.
+struct Line {
+    badge: Badge,
+    at: Moment,
+    reason: Option<String>,
+    /// The element of the timeline.
+    by: Option<String>,
+}
+
+struct DeviceLine {
+    device_id: String,
+    platform: String,
+    badge: Option<Badge>,
+    reason: String,
+}
+
+/// The events of one day, oldest first.
+struct Day {
+    title: String,
+    events: Vec<Step>,
+}
+
+struct Step {
+    number: i64,
+    name: String,
+    title: String,
+    iso: String,
+    clock: String,
+    gap: Option<String>,
+    marks: Vec<Mark>,
+    reason: Option<String>,
+    href: Option<String>,
+    is_link: bool,
+    action_value: Option<String>,
+    devices: Vec<String>,
+    received: String,
+    unchanged: Option<String>,
+    event_id: String,
+}
+
+struct Mark {
+    text: String,
+    title: &'static str,
+}
+
+struct Raw {
+    title: String,
+    body: String,
+    id: String,
+}
+
+pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
+    let now_ms = layout::now_ms();
+    let wanted = id.into_inner();
+    let delivery_id = wanted.clone();
+    let found = pages.read(move |connection| delivery::by_id(connection, &delivery_id)).await?;
+    let delivery =
+        found.ok_or_else(|| Error::NotFound(format!("No event of a delivery with the id {wanted} was received.")))?;
+    layout::html(&DeliveryPage::new(&pages, &delivery, now_ms))
+}
+
+impl DeliveryPage {
+    fn new(pages: &Pages, delivery: &Delivery, now_ms: Millis) -> DeliveryPage {
+        let status = delivery.engagement.or(delivery.outcome);
+        let badge = Badge::of(status.map(|(metric, _)| metric));
+        let answer = story::answer(delivery);
+        let to =
+            delivery.recipient.clone().or_else(|| delivery.person.as_ref().map(|person| format!("person {person}")));
+        let ticket = format!(
+            "{} to {}{}\n{}\nDelivery id: {}",
+            channel_title(delivery.channel.as_deref()),
+            to.as_deref().unwrap_or("an unknown recipient"),
+            delivery.subject.as_ref().map_or(String::new(), |subject| format!(", \"{subject}\"")),
+            answer,
+            delivery.delivery_id,
+        );
+        let line = |standing: Option<(Metric, Millis)>, reason: Option<String>| {
+            standing.map(|(metric, at_ms)| Line {
+                badge: Badge::of(Some(metric)),
+                at: Moment::exact(at_ms, now_ms),
+                reason,
+                by: delivery
+                    .events
+                    .iter()
+                    .find(|event| event.at_ms == at_ms && Metric::parse(&event.metric) == Some(metric))
+                    .map(|event| format!("event-{}", event.number)),
+            })
+        };
+        let devices = story::devices(delivery);
+        DeliveryPage {
+            page: pages.layout("deliveries"),
+            title: to.unwrap_or_else(|| delivery.delivery_id.clone()),
+            subject: delivery.subject.clone(),
+            badge,
+            answer,
+            ticket,
+            channel: channel_title(delivery.channel.as_deref()),
+            channel_icon: channel_icon(delivery.channel.as_deref()),
+            facts: facts(&pages.base, delivery),
+            outcome: line(delivery.outcome, delivery.failure_reason.clone()),
+            engagement: line(delivery.engagement, None),
+            devices_said: match (delivery.devices_bounced, delivery.devices) {
+                (0, n) => Plural(n, "device", "devices").to_string(),
+                (bounced, n) => format!("{bounced} of {} bounced", Plural(n, "device", "devices")),
+            },
+            devices: devices
+                .into_iter()
+                .map(|device| DeviceLine {
+                    device_id: device.device_id,
+                    platform: device.platform.unwrap_or_default(),
+                    badge: device.outcome.map(|outcome| Badge::of(Some(outcome))),
+                    reason: device.reason.unwrap_or_default(),
+                })
+                .collect(),
+            days: days(delivery),
+            events_said: Plural(delivery.events.len().min(EVENTS_MAX) as i64, "event", "events").to_string(),
+            is_cut: delivery.events.len() > EVENTS_MAX,
+            forgotten: delivery.forgotten,
+            raw: raw(delivery),
+        }
+    }
+}
+
+fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
+    let source = SourceRef { kind: delivery.source_kind.clone(), id: delivery.source_id.clone().unwrap_or_default() };
+    let log = |key: &str, value: &str| Some(Address::new(base, "/deliveries").with(key, value).to_string());
+    let mut facts = vec![Fact {
+        name: "Source",
+        value: source_title(&source, delivery.source_name.as_deref()),
+        href: Some(source_address(base, &source).to_string()),
+        is_id: false,
+    }];
+    let linked = [("Recipient", &delivery.recipient, "recipient"), ("Person", &delivery.person, "person")];
+    for (name, value, key) in linked {
+        if let Some(value) = value {
+            facts.push(Fact { name, value: value.clone(), href: log(key, value), is_id: true });
+        }
+    }
+    let own = |value: &Option<String>| value.clone().filter(|value| Some(value) != delivery.person.as_ref());
+    let own_email = own(&delivery.email).filter(|email| Some(email) != delivery.recipient.as_ref());
+    let delivery_id = Some(delivery.delivery_id.clone());
+    let source_id =
+        delivery.source_name.as_ref().and(delivery.source_id.as_ref()).map(|id| format!("{} {id}", source.kind));
+    for (name, value) in [
+        ("E-mail", own_email),
+        ("cio_id", own(&delivery.cio_id)),
+        ("Delivery id", delivery_id),
+        ("Source id", source_id),
+        ("Action", delivery.action_id.clone()),
+        ("Content", delivery.content_id.clone()),
+        ("Journey", delivery.journey_id.clone()),
+        ("Parent action", delivery.parent_action_id.clone()),
+        ("Trigger", delivery.trigger_id.clone()),
+        ("Trigger event", delivery.trigger_event_id.clone()),
+    ] {
+        if let Some(value) = value {
+            facts.push(Fact { name, value, href: None, is_id: true });
+        }
+    }
+    facts
+}
+
+fn days(delivery: &Delivery) -> Vec<Day> {
+    let unchanged = story::unchanged(delivery);
+    let mut days: Vec<Day> = Vec::new();
+    let mut before: Option<Millis> = None;
+    for (event, unchanged) in delivery.events.iter().take(EVENTS_MAX).zip(unchanged) {
+        let known = Metric::parse(&event.metric);
+        let mut marks = Vec::new();
+        let mut mark = |is: bool, text: &str, title: &'static str| {
+            if is {
+                marks.push(Mark { text: text.into(), title });
+            }
+        };
+        mark(event.machine == Some(true), "machine", "Made by a machine: a prefetched open, or a click of a scanner");
+        mark(
+            event.proxied == Some(true),
+            "proxied",
+            "Through a proxy that hides the person; says nothing of human or machine",
+        );
+        mark(event.synthetic == Some(true), "implied", "An open that was inferred from a click");
+        mark(event.at_from_receipt, "time of receipt", "It came without a time of its own");
+        if event.repeats > 0 {
+            marks
+                .push(Mark {
+                    text: format!("came again ×{}", event.repeats), title: "Copies of one event count once"
+                });
+        }
+        let step = Step {
+            number: event.number,
+            name: known.map_or("other", Metric::name).into(),
+            title: known.map_or_else(|| event.metric.clone(), |metric| metric.title().into()),
+            iso: crate::web::format::Iso(event.at_ms).to_string(),
+            clock: Clock(event.at_ms).to_string(),
+            gap: before.map(|before| format!("+{}", Gap(event.at_ms - before))),
+            marks,
+            reason: event.reason.clone().or_else(|| push_reason(delivery, event)),
+            is_link: event.href.as_deref().is_some_and(followable),
+            href: event.href.clone().or_else(|| event.link_id.as_ref().map(|id| format!("link {id}"))),
+            action_value: event.action_value.clone(),
+            devices: if event.devices.len() > 1 {
+                event.devices.iter().map(|device| device.device_id.clone()).collect()
+            } else {
+                Vec::new()
+            },
+            received: match event.received_at_ms - event.at_ms {
+                late if late >= 0 => format!("received {} later", Gap(late)),
+                early => format!("received {} before its time", Gap(-early)),
+            },
+            unchanged,
+            event_id: event.event_id.clone(),
+        };
+        before = Some(event.at_ms);
+        let title = crate::web::format::Day(event.at_ms).to_string();
+        match days.last_mut() {
+            Some(day) if day.title == title => day.events.push(step),
+            _ => days.push(Day { title, events: vec![step] }),
+        }
+    }
+    days
+}
+
+/// A push event without a reason of its own has the first of its devices'.
+fn push_reason(delivery: &Delivery, event: &delivery::Event) -> Option<String> {
+    let is_push = delivery.channel.as_deref() == Some(Channel::Push.name());
+    event.devices.iter().filter(|_| is_push).find_map(|device| device.reason.clone())
+}
+
+fn raw(delivery: &Delivery) -> Vec<Raw> {
+    let raw = |event: &delivery::Event| {
+        Some(Raw {
+            title: format!("{} at {}", event.metric, crate::web::format::Exact(event.at_ms)),
+            body: event.raw.clone()?,
+            id: format!("raw-{}", event.number),
+        })
+    };
+    delivery.events.iter().take(EVENTS_MAX).filter_map(raw).collect()
+}

@@ -1,0 +1,68 @@
+//! `/meanings`: what the words and the numbers mean.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::layout::{self, Layout, Pages};
+use super::parts::Badge;
+use crate::domain::{Channel, Metric, Phase};
+use crate::web::error::Error;
+
+#[derive(Template)]
+#[template(path = "meanings.html")]
+struct MeaningsPage {
+    page: Layout,
+    phases: Vec<PhaseRow>,
+    channels: Vec<&'static str>,
+    matrix: Vec<MatrixRow>,
+}
+
+struct PhaseRow {
+    title: &'static str,
+    rule: &'static str,
+    metrics: Vec<Badge>,
+}
+
+struct MatrixRow {
+    badge: Badge,
+    cells: Vec<bool>,
+}
+
+pub async fn page(pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
+    let of_phase = |phase: Phase| {
+        let mut metrics: Vec<Metric> = Metric::ALL.into_iter().filter(|metric| metric.phase() == phase).collect();
+        metrics.sort_by_key(|metric| metric.rank());
+        metrics
+    };
+    let phases = [
+        (Phase::Preparation, "Preparation", "The later in this list counts for more."),
+        (Phase::HandOff, "Hand-off", "The later in time counts for more: failed and then sent on a retry is Sent."),
+        (
+            Phase::Outcome,
+            "Outcome",
+            "The later in time counts for more: a soft bounce and then delivered is Delivered.",
+        ),
+        (Phase::Engagement, "Engagement", "The later in this list counts for more, whenever it happened."),
+    ];
+    let ordered: Vec<Metric> = phases.iter().flat_map(|(phase, ..)| of_phase(*phase)).collect();
+    let page = MeaningsPage {
+        page: pages.layout("meanings"),
+        channels: Channel::ALL.iter().map(|channel| channel.title()).collect(),
+        matrix: ordered
+            .into_iter()
+            .map(|metric| MatrixRow {
+                badge: Badge::of(Some(metric)),
+                cells: Channel::ALL.iter().map(|channel| channel.reports(metric)).collect(),
+            })
+            .collect(),
+        phases: phases
+            .into_iter()
+            .map(|(phase, title, rule)| PhaseRow {
+                title,
+                rule,
+                metrics: of_phase(phase).into_iter().map(|metric| Badge::of(Some(metric))).collect(),
+            })
+            .collect(),
+    };
+    layout::html(&page)
+}

@@ -1,0 +1,54 @@
+//! The pages: one file each, and this table of them.
+//!
+//! A handler reads its query into a filter, asks the file one or two questions, fills its page and renders it.
+//! Templates hold no logic; what is shown is decided here, what is known in `store`.
+
+mod campaign;
+mod campaigns;
+mod chart;
+mod deliveries;
+mod delivery;
+pub mod layout;
+mod log_query;
+mod meanings;
+mod overview;
+mod parts;
+mod quarantine;
+mod search;
+mod series;
+mod span;
+mod start;
+mod story;
+#[cfg(test)]
+mod tests;
+
+use actix_web::HttpRequest;
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig, get, resource};
+
+use super::assets;
+use super::error::Error;
+pub use layout::Pages;
+
+/// Every page. They take all addresses that are left: configure what receives events before them.
+pub fn routes(config: &mut ServiceConfig) {
+    config.route("/assets/{name}", get().to(assets::serve));
+    config.service(
+        web::scope("")
+            .wrap(from_fn(layout::dress))
+            .service(resource("/").get(overview::page))
+            .service(resource("/deliveries").get(deliveries::page))
+            // ids hold slashes
+            .service(resource("/deliveries/{id:.+}").get(delivery::page))
+            .service(resource("/campaigns").get(campaigns::page))
+            .service(resource("/campaigns/{kind}/{id:.+}").get(campaign::page))
+            .service(resource("/quarantine").get(quarantine::page))
+            .service(resource("/meanings").get(meanings::page))
+            .service(resource("/search").get(search::page))
+            .default_service(web::to(nothing)),
+    );
+}
+
+async fn nothing(request: HttpRequest) -> Result<&'static str, Error> {
+    Err(Error::NotFound(format!("There is no page at {}.", request.path())))
+}

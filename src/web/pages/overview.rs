@@ -1,0 +1,225 @@
+//! `/`: what happens now.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::chart::{Chart, Line as ChartLine, problems_of};
+use super::deliveries::Line;
+use super::layout::{self, Layout, Pages};
+use super::parts::{Badge, Figure, Moment, channel_icon, channel_title, problems, tracked};
+use super::start::Start;
+use crate::domain::rollup::{ChannelCounts, QUARTER_MS};
+use crate::domain::{Counted, Counts, Metric, Millis};
+use crate::store::log::{self, At, Filter};
+use crate::store::overview::{self, Feed};
+use crate::store::sources::{ChannelRow, Range};
+use crate::store::{self, status_counts};
+use crate::web::address::Address;
+use crate::web::error::Error;
+use crate::web::format::{Count, Exact, Iso, Minute, ShortDay};
+
+const HOUR_MS: Millis = 3_600_000;
+const DAY_MS: Millis = 24 * HOUR_MS;
+const PROBLEMS_SHOWN: usize = 8;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    page: Layout,
+    start: Option<Start>,
+    periods: Vec<Period>,
+    chart: Option<Chart>,
+    statuses: Vec<StatusLine>,
+    deliveries: Count,
+    rows: Vec<Line>,
+    problems: String,
+    feed: FeedLine,
+}
+
+/// The deliveries created in a stretch of time, by channel.
+struct Period {
+    title: &'static str,
+    since: String,
+    rows: Vec<ChannelLine>,
+}
+
+struct ChannelLine {
+    channel: String,
+    icon: &'static str,
+    is_total: bool,
+    sent: Figure,
+    delivered: Figure,
+    opened: Figure,
+    clicked: Figure,
+    problems: Figure,
+}
+
+struct StatusLine {
+    badge: Badge,
+    deliveries: Count,
+    href: String,
+    /// Of a hundred: its part of the greatest.
+    width: i64,
+}
+
+struct FeedLine {
+    last: Option<Moment>,
+    hour: Count,
+    hour_since: String,
+    day: Count,
+    day_duplicates: Count,
+    quarantined: Count,
+    has_quarantined: bool,
+    ignored: Count,
+    ignored_names: String,
+}
+
+pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
+    let now_ms = layout::now_ms();
+    let floor = |ms: Millis| ms.div_euclid(QUARTER_MS) * QUARTER_MS;
+    let until_ms = floor(now_ms) + QUARTER_MS;
+    let (day, week) = (floor(now_ms - DAY_MS), floor(now_ms - 7 * DAY_MS));
+    // whole hours, ending with this one
+    let hours_from = (now_ms.div_euclid(HOUR_MS) - 7 * 24 + 1) * HOUR_MS;
+    let (has_deliveries, by_day, by_week, activity, statuses, newest, feed) = pages
+        .read(move |connection| {
+            let range = |since_ms| Range { since_ms, until_ms };
+            Ok::<_, store::Error>((
+                overview::has_deliveries(connection)?,
+                overview::by_channel(connection, range(day))?,
+                overview::by_channel(connection, range(week))?,
+                overview::activity(connection, range(hours_from))?,
+                status_counts::by_channel(connection, None)?,
+                log::page(connection, &problem_filter(), At::Newest, PROBLEMS_SHOWN)?,
+                overview::feed(connection, now_ms)?,
+            ))
+        })
+        .await?;
+    let page = OverviewPage {
+        page: pages.layout("overview"),
+        start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
+        periods: vec![
+            Period::new(&pages.base, "Last 24 hours", day, by_day),
+            Period::new(&pages.base, "Last 7 days", week, by_week),
+        ],
+        chart: (!activity.is_empty()).then(|| chart(&activity, hours_from)),
+        deliveries: Count(statuses.iter().map(|count| count.deliveries).sum()),
+        statuses: status_lines(&pages.base, &statuses),
+        rows: newest.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
+        problems: problem_address(&pages.base).to_string(),
+        feed: FeedLine::new(feed, now_ms),
+    };
+    layout::html(&page)
+}
+
+const PROBLEMS: [Metric; 5] =
+    [Metric::Bounced, Metric::Failed, Metric::Spammed, Metric::Suppressed, Metric::Undeliverable];
+
+fn problem_filter() -> Filter {
+    Filter { statuses: PROBLEMS.map(Some).into(), ..Filter::default() }
+}
+
+fn problem_address(base: &str) -> Address {
+    PROBLEMS.iter().fold(Address::new(base, "/deliveries"), |address, metric| address.with("status", metric.name()))
+}
+
+impl Period {
+    fn new(base: &str, title: &'static str, since_ms: Millis, channels: Vec<ChannelRow>) -> Period {
+        let all: Vec<ChannelCounts> = channels.iter().map(|row| row.counts.clone()).collect();
+        let mut rows: Vec<ChannelLine> = channels
+            .iter()
+            .map(|row| {
+                let name = row.channel.as_deref().unwrap_or("unknown");
+                let log = Address::new(base, "/deliveries").with("channel", name).with("since", Iso(since_ms));
+                ChannelLine::new(
+                    channel_title(row.channel.as_deref()),
+                    channel_icon(row.channel.as_deref()),
+                    std::slice::from_ref(&row.counts),
+                    &log,
+                )
+            })
+            .collect();
+        if rows.len() > 1 {
+            let log = Address::new(base, "/deliveries").with("since", Iso(since_ms));
+            let total = ChannelLine::new("All channels".into(), "", &all, &log);
+            rows.push(ChannelLine { is_total: true, ..total });
+        }
+        Period { title, since: Exact(since_ms).to_string(), rows }
+    }
+}
+
+impl ChannelLine {
+    fn new(channel: String, icon: &'static str, counts: &[ChannelCounts], log: &Address) -> ChannelLine {
+        let ever = |counted: Counted| Some(log.clone().with("ever", counted.name()).to_string());
+        let rate = |counted: Counted| Figure::rate(counted, counts, ever(counted));
+        ChannelLine {
+            channel,
+            icon,
+            is_total: false,
+            sent: tracked(Counted::Metric(Metric::Sent), counts, ever(Counted::Metric(Metric::Sent))),
+            delivered: rate(Counted::Metric(Metric::Delivered)),
+            opened: rate(Counted::HumanOpened),
+            clicked: rate(Counted::HumanClicked),
+            problems: Figure::plain(problems(counts), None),
+        }
+    }
+}
+
+fn chart(activity: &[(i64, Counts)], from_ms: Millis) -> Chart {
+    let first = from_ms / HOUR_MS;
+    let bucket = |hour: i64| {
+        let counts = activity.iter().find(|(other, _)| *other == hour).map(|(_, counts)| *counts).unwrap_or_default();
+        let ms = hour * HOUR_MS;
+        let label = format!("{} {}", ShortDay(ms), Minute(ms));
+        (label, (ms % DAY_MS == 0).then(|| ShortDay(ms).to_string()), counts)
+    };
+    let buckets: Vec<_> = (first..first + 7 * 24).map(bucket).collect();
+    let lines = [
+        ChartLine { title: "Sent", name: "sent", of: |counts| counts.events(Counted::Metric(Metric::Sent)) },
+        ChartLine {
+            title: "Delivered",
+            name: "delivered",
+            of: |counts| counts.events(Counted::Metric(Metric::Delivered)),
+        },
+        ChartLine { title: "Human opens", name: "opened", of: |counts| counts.events(Counted::HumanOpened) },
+        ChartLine { title: "Problems", name: "bounced", of: |counts| problems_of(Counts::events, counts) },
+    ];
+    Chart::new("Activity".into(), "events by the hour (UTC) in which they happened".into(), "hour", &lines, &buckets)
+}
+
+fn status_lines(base: &str, counts: &[status_counts::StatusCount]) -> Vec<StatusLine> {
+    let sum = |status: Option<Metric>| -> i64 {
+        counts.iter().filter(|count| count.status == status).map(|count| count.deliveries).sum()
+    };
+    let all: Vec<(Option<Metric>, i64)> = Metric::ALL
+        .map(Some)
+        .into_iter()
+        .chain([None])
+        .map(|status| (status, sum(status)))
+        .filter(|(_, deliveries)| *deliveries > 0)
+        .collect();
+    let greatest = all.iter().map(|(_, deliveries)| *deliveries).max().unwrap_or(1);
+    let line = |(status, deliveries): (Option<Metric>, i64)| {
+        let badge = Badge::of(status);
+        let href = Address::new(base, "/deliveries").with("status", badge.name).to_string();
+        StatusLine { badge, deliveries: Count(deliveries), href, width: (deliveries * 100 / greatest).max(1) }
+    };
+    all.into_iter().map(line).collect()
+}
+
+impl FeedLine {
+    fn new(feed: Feed, now_ms: Millis) -> FeedLine {
+        let names = feed.ignored_names.iter().map(|(name, events)| format!("{name} {}", Count(*events)));
+        FeedLine {
+            last: feed.last_at_ms.map(|ms| Moment::ago(ms, now_ms)),
+            hour: Count(feed.hour.accepted),
+            hour_since: Minute((now_ms - HOUR_MS).div_euclid(QUARTER_MS) * QUARTER_MS).to_string(),
+            day: Count(feed.day.accepted),
+            day_duplicates: Count(feed.day.duplicate),
+            quarantined: Count(feed.quarantined),
+            has_quarantined: feed.quarantined > 0,
+            ignored: Count(feed.ignored),
+            ignored_names: names.collect::<Vec<_>>().join(", "),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Small pieces that several pages show: badges, moments, figures with their rates.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::rollup::{self, ChannelCounts};
+use crate::domain::{Channel, Counted, Metric, Millis, Reached, SourceKind};
+use crate::store::log::SourceRef;
+use crate::web::address::Address;
+use crate::web::format::{Ago, Count, Exact, Iso, Percent};
+
+/// A status: a shape, a word and a colour.
+#[derive(Template, Clone, Debug, PartialEq)]
+#[template(path = "parts/badge.html")]
+pub struct Badge {
+    pub name: &'static str,
+    pub word: &'static str,
+    pub meaning: &'static str,
+}
+
+impl HtmlSafe for Badge {}
+
+impl Badge {
+    pub fn of(status: Option<Metric>) -> Badge {
+        match status {
+            Some(metric) => Badge { name: metric.name(), word: metric.title(), meaning: metric.meaning() },
+            None => Badge { name: "unknown", word: "Unknown", meaning: "no event of it says what became of it" },
+        }
+    }
+}
+
+/// A time, relative to now, with the exact one beside it.
+#[derive(Template, Clone, Debug)]
+#[template(source = r#"<time datetime="{{ iso }}" title="{{ exact }}">{{ text }}</time>"#, ext = "html")]
+pub struct Moment {
+    pub iso: String,
+    pub exact: String,
+    pub text: String,
+}
+
+impl HtmlSafe for Moment {}
+
+impl Moment {
+    pub fn ago(at_ms: Millis, now_ms: Millis) -> Moment {
+        let text = Ago { at_ms, now_ms }.to_string();
+        Moment { iso: Iso(at_ms).to_string(), exact: Exact(at_ms).to_string(), text }
+    }
+
+    /// The exact time as its text, how long ago on hover.
+    pub fn exact(at_ms: Millis, now_ms: Millis) -> Moment {
+        let exact = Ago { at_ms, now_ms }.to_string();
+        Moment { iso: Iso(at_ms).to_string(), exact, text: Exact(at_ms).to_string() }
+    }
+}
+
+/// The milestones that a delivery reached, in fixed order.
+pub fn milestones(reached: Reached) -> Vec<Milestone> {
+    use Metric::*;
+    let order = [
+        Sent,
+        Delivered,
+        Opened,
+        Clicked,
+        Replied,
+        Converted,
+        Deferred,
+        Bounced,
+        Suppressed,
+        Failed,
+        Undeliverable,
+        Unsubscribed,
+        Spammed,
+    ];
+    let milestone = |metric: Metric| {
+        let by_machine = match metric {
+            Opened => reached.has(Counted::MachineOpened) && !reached.has(Counted::HumanOpened),
+            Clicked => reached.has(Counted::MachineClicked) && !reached.has(Counted::HumanClicked),
+            _ => false,
+        };
+        Milestone { name: metric.name(), title: metric.title(), by_machine }
+    };
+    order.into_iter().filter(|metric| reached.has(Counted::Metric(*metric))).map(milestone).collect()
+}
+
+pub struct Milestone {
+    pub name: &'static str,
+    pub title: &'static str,
+    /// By machines alone.
+    pub by_machine: bool,
+}
+
+/// A figure: how many, as a link to the log of exactly those, and the share with its denominator.
+#[derive(Template, Clone, Debug, Default)]
+#[template(path = "parts/figure.html")]
+pub struct Figure {
+    /// `None`: no channel here can report it.
+    pub count: Option<i64>,
+    pub href: Option<String>,
+    /// `36.1%`.
+    pub share: Option<String>,
+    /// `of 798 delivered`.
+    pub of: String,
+    /// The share first, the count beside it.
+    pub share_first: bool,
+}
+
+impl HtmlSafe for Figure {}
+
+impl Figure {
+    pub fn count(&self) -> Count {
+        Count(self.count.unwrap_or(0))
+    }
+
+    pub fn plain(count: i64, href: Option<String>) -> Figure {
+        Figure { count: Some(count), href: href.filter(|_| count > 0), ..Figure::default() }
+    }
+
+    /// The rate of a counted thing over some channels.
+    pub fn rate(counted: Counted, channels: &[ChannelCounts], href: Option<String>) -> Figure {
+        let Some(rate) = rollup::rate(counted, channels) else { return Figure::default() };
+        Figure {
+            count: Some(rate.numerator),
+            href: href.filter(|_| rate.numerator > 0),
+            share: rate.share().map(|share| Percent(share).to_string()),
+            of: format!("of {} {}", Count(rate.denominator), rate.of.name()),
+            share_first: false,
+        }
+    }
+
+    /// Without the words of its denominator, for where a column's head names it.
+    pub fn share_first(mut self) -> Figure {
+        self.share_first = true;
+        self
+    }
+}
+
+/// A count whose channels may be unable to report it.
+pub fn tracked(counted: Counted, channels: &[ChannelCounts], href: Option<String>) -> Figure {
+    let mut figure = Figure::rate(counted, channels, href);
+    figure.share = None;
+    figure
+}
+
+/// The metrics that say that something went wrong with the sending, or that the person objected.
+pub const PROBLEMS: [Metric; 5] =
+    [Metric::Bounced, Metric::Suppressed, Metric::Failed, Metric::Undeliverable, Metric::Spammed];
+
+/// Their counts, summed: a delivery with two of them counts twice.
+pub fn problems(channels: &[ChannelCounts]) -> i64 {
+    let of = |counts: &ChannelCounts| -> i64 {
+        PROBLEMS.iter().map(|metric| counts.shown.deliveries(Counted::Metric(*metric))).sum()
+    };
+    channels.iter().map(of).sum()
+}
+
+/// A channel's title; one that is not in the table shows its name.
+pub fn channel_title(channel: Option<&str>) -> String {
+    match channel {
+        None => "Unknown".into(),
+        Some(name) => Channel::parse(name).map_or_else(|| name.to_owned(), |channel| channel.title().to_owned()),
+    }
+}
+
+/// The symbol of a channel in the sprite.
+pub fn channel_icon(channel: Option<&str>) -> &'static str {
+    channel.and_then(Channel::parse).map_or("other", Channel::name)
+}
+
+/// A source's name, else its kind and id.
+pub fn source_title(source: &SourceRef, name: Option<&str>) -> String {
+    match (name, SourceKind::parse(&source.kind)) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(kind)) => format!("{} {}", kind.title(), source.id),
+        (None, None) => "No source".into(),
+    }
+}
+
+pub fn source_address(base: &str, source: &SourceRef) -> Address {
+    let id = if source.id.is_empty() { "-" } else { &source.id };
+    Address::new(base, "/campaigns").segment(&source.kind).segment(id)
+}

@@ -1,0 +1,259 @@
+//! The pages as a browser gets them.
+
+use std::collections::{HashSet, VecDeque};
+
+use actix_web::http::StatusCode;
+use actix_web::{App, test, web};
+use scraper::{Html, Selector};
+
+use super::{Pages, routes};
+use crate::domain::{Attribute, Device, Event, EventTime, MetricName, SourceKind};
+use crate::store::{Entry, Readers, Tracker, raw};
+
+const BASE: &str = "/below";
+const ODD_ID: &str = "a/b=c-d_e?f#g%2F";
+
+/// A file, and events that arrived in the last minutes.
+struct Site {
+    _dir: tempfile::TempDir,
+    readers: Readers,
+}
+
+fn event(delivery: &str, metric: &str, minutes_ago: i64, channel: &str) -> Event {
+    let at_ms = super::layout::now_ms() - minutes_ago * 60_000;
+    let id = format!("{delivery}-{metric}-{minutes_ago}");
+    let mut event = Event::new(delivery, MetricName::parse(metric), &id, EventTime::given(at_ms), at_ms + 2_700);
+    event.attributes = std::mem::take(&mut event.attributes)
+        .with(Attribute::Channel, channel)
+        .with(SourceKind::Campaign.attribute(), "3")
+        .with(Attribute::ActionId, "42")
+        .with(Attribute::PersonId, "user/1+x@y");
+    event
+}
+
+fn events() -> Vec<Event> {
+    let mut events = Vec::new();
+    for (metric, ago) in [("sent", 50), ("delivered", 49), ("opened", 40), ("clicked", 30), ("strange", 20)] {
+        let mut event = event(ODD_ID, metric, ago, "email");
+        event.attributes.set(Attribute::Recipient, Some("<b>ann</b>@example.com".into()));
+        event.attributes.set(Attribute::Subject, Some("\"><script>alert(1)</script>".into()));
+        if metric == "clicked" {
+            event.href = Some("javascript:alert(1)".into());
+        }
+        events.push(event);
+    }
+    events.push(event("sms-1", "sent", 10, "sms"));
+    for (metric, ago) in [("sent", 8), ("bounced", 7)] {
+        let mut event = event("push-1", metric, ago, "push");
+        let device = |id: &str| Device { device_id: id.into(), platform: Some("ios".into()), reason: None };
+        event.recipients = if metric == "sent" { vec![device("one"), device("two")] } else { vec![device("two")] };
+        event.reason = (metric == "bounced").then(|| "bad token".into());
+        events.push(event);
+    }
+    for i in 0..120 {
+        events.push(event(&format!("many-{i}"), "sent", 100 + i, "email"));
+    }
+    events
+}
+
+impl Site {
+    fn new(events: &[Event]) -> Site {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pages.db");
+        let entry = |event: &Event| Entry::Event { event: event.clone(), raw: raw::pack("{\"kept\": true}") };
+        let entries: Vec<Entry> = events.iter().map(entry).collect();
+        let mut tracker = Tracker::open(&path).unwrap();
+        tracker.record(&entries.iter().collect::<Vec<_>>(), super::layout::now_ms()).unwrap();
+        Site { _dir: dir, readers: Readers::open(&path, 2).unwrap() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        let pages = web::Data::new(Pages { readers: self.readers.clone(), base: BASE.into() });
+        let app = test::init_service(App::new().service(web::scope(BASE).app_data(pages).configure(routes))).await;
+        let answer = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let headers =
+            ["content-security-policy", "x-content-type-options", "referrer-policy", "cache-control", "location"]
+                .map(|name| header(name).unwrap_or_default());
+        let status = answer.status();
+        let text = String::from_utf8(test::read_body(answer).await.to_vec()).unwrap();
+        Answer { status, headers, page: Html::parse_document(&text), text }
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: [String; 5],
+    page: Html,
+    text: String,
+}
+
+impl Answer {
+    fn all(&self, selector: &str) -> Vec<String> {
+        let selector = Selector::parse(selector).unwrap();
+        self.page.select(&selector).map(|it| it.text().collect::<Vec<_>>().join("").trim().to_owned()).collect()
+    }
+
+    fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
+        let selector = Selector::parse(selector).unwrap();
+        self.page.select(&selector).filter_map(|it| it.value().attr(name).map(str::to_owned)).collect()
+    }
+}
+
+/// Follows every link from the overview, and holds each page to the same rules.
+#[actix_web::test]
+async fn every_link_leads_to_a_sound_page() {
+    let site = Site::new(&events());
+    let mut waiting = VecDeque::from([format!("{BASE}/")]);
+    let mut seen: HashSet<String> = waiting.iter().cloned().collect();
+    let mut visited = 0;
+    while let Some(path) = waiting.pop_front() {
+        let answer = site.get(&path).await;
+        visited += 1;
+        if path.contains("/assets/") {
+            assert_eq!(answer.status, StatusCode::OK, "{path}");
+            continue;
+        }
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+        let [policy, sniff, referrer, cache, _] = &answer.headers;
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}");
+        assert_eq!(
+            (sniff.as_str(), referrer.as_str(), cache.as_str()),
+            ("nosniff", "no-referrer", "no-store"),
+            "{path}"
+        );
+        assert_eq!(answer.all("h1").len(), 1, "{path} has one heading");
+        assert!(answer.all("style, script:not([src]), [style], [onclick]").is_empty(), "{path} has nothing inline");
+        assert_eq!(answer.all("main").len(), 1, "{path}");
+        assert!(answer.attributes("table > caption", "class").len() == answer.all("table").len(), "{path}: captions");
+        assert_eq!(answer.all("b").len(), 0, "{path} escapes what events say");
+        let ids = answer.attributes("[id]", "id");
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "{path} has an id twice");
+        for href in answer.attributes("a[href], link[href]", "href") {
+            let target = href.split('#').next().unwrap().to_owned();
+            assert!(href.starts_with('#') || href.starts_with(BASE), "{path} links to {href}");
+            if !target.is_empty() && seen.len() < 250 && seen.insert(target.clone()) {
+                waiting.push_back(target);
+            }
+        }
+    }
+    assert!(visited > 150, "{visited}");
+}
+
+#[actix_web::test]
+async fn an_odd_id_is_found_by_its_link() {
+    let site = Site::new(&events());
+    let log = site.get("/below/deliveries?recipient=%3Cb%3Eann%3C/b%3E%40example.com").await;
+    assert_eq!(log.all(".lines tbody tr").len(), 1);
+    let href = &log.attributes("a.row", "href")[0];
+    let page = site.get(href).await;
+    assert_eq!(page.all("h1"), ["<b>ann</b>@example.com"]);
+    assert_eq!(page.all(".title .badge"), ["Clicked"]);
+    assert!(page.all(".facts dd").iter().any(|value| value.starts_with(ODD_ID)));
+    let found = site.get("/below/search?q=a%2Fb%3Dc-d_e%3Ff%23g%252F").await;
+    assert_eq!((found.status, &found.headers[4]), (StatusCode::SEE_OTHER, href));
+}
+
+#[actix_web::test]
+async fn a_delivery_tells_its_story() {
+    let site = Site::new(&events());
+    let page = site.get("/below/deliveries/a%2Fb%3Dc-d_e%3Ff%23g%252F").await;
+    let answer = &page.all(".answer")[0];
+    assert!(answer.starts_with("Accepted by the provider at "), "{answer}");
+    assert!(answer.ends_with(" UTC and delivered 1 min later; opened 9 min later; clicked 10 min later."), "{answer}");
+    assert_eq!(page.all(".timeline strong"), ["Sent", "Delivered", "Opened", "Clicked", "strange"]);
+    assert_eq!(page.all(".timeline .detail"), ["Status unchanged: this metric has no place in it."]);
+    assert_eq!(page.all(".timeline .href"), ["javascript:alert(1)"]);
+    assert!(page.attributes(".timeline a", "href").is_empty());
+    assert_eq!(page.all(".received")[0], "received 2.7 s later");
+    assert_eq!(page.all(".raw pre").len(), 5);
+}
+
+#[actix_web::test]
+async fn a_push_says_how_each_device_fared() {
+    let site = Site::new(&events());
+    let page = site.get("/below/deliveries/push-1").await;
+    assert_eq!(page.all(".title .badge"), ["Sent"]);
+    assert_eq!(page.all(".plain tbody .badge"), ["Sent", "Bounced"]);
+    assert!(page.all(".answer")[0].contains("1 of 2 devices bounced"));
+}
+
+#[actix_web::test]
+async fn what_a_channel_cannot_report_is_not_zero() {
+    let site = Site::new(&events());
+    let page = site.get("/below/deliveries/sms-1").await;
+    assert!(page.all(".answer")[0].ends_with("; opens are not tracked for SMS."));
+    let overview = site.get("/below/").await;
+    let rows = overview.all("table.figures tbody tr");
+    let sms = rows.iter().find(|row| row.starts_with("SMS")).unwrap();
+    assert!(sms.contains("not tracked"), "{sms}");
+}
+
+#[actix_web::test]
+async fn a_figure_leads_to_as_many_deliveries() {
+    let site = Site::new(&events());
+    let campaign = site.get("/below/campaigns/campaign/3").await;
+    let figures = campaign.all(".funnel .figure a").into_iter().zip(campaign.attributes(".funnel .figure a", "href"));
+    let mut checked = 0;
+    for (figure, href) in figures {
+        let log = site.get(&href).await;
+        assert_eq!(log.all(".head .total")[0].split(' ').next(), Some(figure.as_str()), "{href}");
+        checked += 1;
+    }
+    assert!(checked >= 5);
+}
+
+#[actix_web::test]
+async fn pages_of_the_log_join_without_gap() {
+    let site = Site::new(&events());
+    let (mut path, mut rows) = ("/below/deliveries".to_owned(), Vec::new());
+    loop {
+        let page = site.get(&path).await;
+        rows.extend(page.attributes("a.row", "href"));
+        match page.attributes(".pager a[rel=next]", "href").pop() {
+            Some(next) => path = next,
+            None => break,
+        }
+    }
+    assert_eq!(rows.len(), 123);
+    assert_eq!(rows.iter().collect::<HashSet<_>>().len(), 123);
+}
+
+#[actix_web::test]
+async fn errors_are_pages_that_say_what_to_do() {
+    let site = Site::new(&events());
+    for (path, status, said) in [
+        ("/below/deliveries/none", 404, "No event of a delivery with the id none"),
+        ("/below/nowhere", 404, "There is no page at /below/nowhere"),
+        ("/below/campaigns/campaign/99", 404, "No event of campaign 99"),
+        ("/below/deliveries?status=bouncy", 400, "bounced"),
+        ("/below/campaigns?sort=colour", 400, "human_opened"),
+        ("/below/deliveries?since=2026-13-01", 400, "24h, 7d or 30d"),
+    ] {
+        let page = site.get(path).await;
+        assert_eq!(page.status, status, "{path}");
+        assert!(page.all("main")[0].contains(said), "{path}: {:?}", page.all("main"));
+        assert!(page.headers[0].starts_with("default-src 'none'"));
+        assert_eq!(page.all("form[role=search]").len(), 1, "{path} has the search box");
+    }
+}
+
+#[actix_web::test]
+async fn an_empty_file_shows_where_to_send() {
+    let site = Site::new(&[]);
+    for path in ["/below/", "/below/deliveries", "/below/campaigns"] {
+        let page = site.get(path).await;
+        assert!(page.all("#curl")[0].contains("http://localhost:8080/below/v1/events"), "{path}");
+    }
+    assert!(site.get("/below/quarantine").await.all("main")[0].contains("Nothing is waiting"));
+}
+
+#[actix_web::test]
+async fn nothing_found_says_what_was_looked_for() {
+    let site = Site::new(&events());
+    let page = site.get("/below/search?q=zzz").await;
+    assert_eq!(page.all("h1"), ["Nothing found for “zzz”"]);
+    let log = site.get("/below/deliveries?recipient=zzz&status=opened").await;
+    assert!(log.all(".empty")[0].contains("No delivery matches"));
+    assert_eq!(log.attributes(".empty a.button", "href"), ["/below/deliveries"]);
+}
