@@ -32,7 +32,7 @@ use tables::differences;
 const RECORDED_AT: i64 = 1_710_100_000_000;
 
 fn config() -> Config {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
     Config { cases, max_shrink_iters: 4000, failure_persistence: None, ..Config::default() }
 }
 
