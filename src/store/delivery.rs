@@ -92,7 +92,7 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
             p.name, p.person_id, p.email, p.cio_id, a.address, coalesce(d.own_subject, j.subject),
             d.outcome, d.created_at_ms + d.outcome_after_ms, d.engagement, d.created_at_ms + d.engagement_after_ms,
             d.failure_reason, d.reached, d.devices, d.devices_bounced, d.forgotten
-        FROM deliveries d
+        FROM deliveries_read d
         JOIN messages g ON g.id = d.message
         JOIN channels c ON c.id = g.channel
         JOIN sources s ON s.id = d.source
@@ -141,7 +141,7 @@ pub(super) const EVENTS: &str =
     "SELECT e.number, e.event_id, m.metric, e.at_ms, e.at_ms + e.received_after_ms, e.flags >> 6 & 1,
         e.machine, e.proxied, e.synthetic, e.href, e.link_id, e.action_value, e.reason,
         (SELECT repeats FROM repeats r WHERE r.delivery = e.delivery AND r.number = e.number)
-    FROM events e JOIN metrics m ON m.id = e.metric
+    FROM events_read e JOIN metrics m ON m.id = e.metric
     WHERE e.delivery = ?1 ORDER BY e.at_ms, e.event_id LIMIT ?2";
 
 fn events(connection: &Connection, delivery: i64) -> Result<Vec<Event>, Error> {

@@ -266,7 +266,7 @@ fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
         "SELECT d.created_at_ms, d.id, d.delivery_id, d.updated_at_ms, d.status, c.channel,
             s.source_kind, s.source_id, s.name, p.name, a.address, coalesce(d.own_subject, j.subject),
             d.reached, d.failure_reason, d.devices, d.devices_bounced, d.forgotten
-        FROM deliveries d
+        FROM deliveries_read d
         JOIN messages g ON g.id = d.message
         JOIN channels c ON c.id = g.channel
         JOIN sources s ON s.id = d.source

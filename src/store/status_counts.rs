@@ -2,9 +2,9 @@
 
 use rusqlite::Connection;
 
-use super::Error;
 use super::log::SourceRef;
-use crate::domain::{Counted, Metric};
+use super::{Error, counts};
+use crate::domain::{Counts, Metric};
 
 /// Deliveries of one channel in one status.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,27 +37,22 @@ pub fn by_channel(connection: &Connection, source: Option<&SourceRef>) -> Result
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// How many deliveries of a source (or all) on these channels (or all) ever reached this.
-pub fn ever(
-    connection: &Connection,
-    source: Option<&SourceRef>,
-    channels: &[String],
-    counted: Counted,
-) -> Result<i64, Error> {
+/// How many deliveries of a source (or all) on these channels (or all) ever reached what.
+pub fn ever(connection: &Connection, source: Option<&SourceRef>, channels: &[String]) -> Result<Counts, Error> {
     let sql = format!(
-        "SELECT c.channel, sum(t.{}) FROM totals t JOIN channels c ON c.id = t.channel
+        "SELECT c.channel, {} FROM totals t JOIN channels c ON c.id = t.channel
         WHERE ?1 IS NULL OR t.source = (SELECT id FROM sources WHERE source_kind = ?1 AND coalesce(source_id, '') = ?2)
         GROUP BY t.channel",
-        counted.name()
+        &*counts::SUMS
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([source.map(|source| &source.kind), source.map(|source| &source.id)])?;
-    let mut sum = 0;
+    let mut sum = Counts::default();
     while let Some(row) = rows.next()? {
         let channel: Option<String> = row.get(0)?;
         let name = channel.as_deref().unwrap_or("unknown");
         if channels.is_empty() || channels.iter().any(|wanted| wanted == name) {
-            sum += row.get::<_, i64>(1)?;
+            sum.add(&counts::read(row, 1)?, 1);
         }
     }
     Ok(sum)

@@ -8,7 +8,8 @@ use super::log_query::{Chip, LogQuery, source_value};
 use super::parts::{Badge, Milestone, Moment, channel_icon, channel_title, milestones, source_address, source_title};
 use super::span;
 use super::start::Start;
-use crate::domain::{Channel, Metric, Millis};
+use crate::domain::Metric::*;
+use crate::domain::{Channel, Counted, Counts, Metric, Millis};
 use crate::store::log::{self, SourceRef};
 use crate::store::{self, overview, source, status_counts};
 use crate::web::address::Address;
@@ -25,6 +26,8 @@ struct DeliveriesPage {
     /// "2,000 deliveries", where the kept counts know.
     total: Option<String>,
     statuses: Vec<Choice>,
+    ever: Vec<Choice>,
+    is_ever: bool,
     channels: Vec<Choice>,
     spans: Vec<span::Choice>,
     span: span::Span,
@@ -108,22 +111,18 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
                 None => None,
             };
-            let ever = match filter.ever[..] {
-                [one] => Some(status_counts::ever(connection, filter.source.as_ref(), &filter.channels, one)?),
-                _ => None,
-            };
             Ok::<_, store::Error>((
                 log::page(connection, &filter, at, ROWS)?,
                 status_counts::by_channel(connection, filter.source.as_ref())?,
                 name,
-                ever,
+                status_counts::ever(connection, filter.source.as_ref(), &filter.channels)?,
                 overview::has_deliveries(connection)?,
             ))
         })
         .await?;
 
     let filter = &query.filter;
-    let total = total(&query, &counts, ever);
+    let total = total(&query, &counts, &ever);
     let source_title = filter.source.as_ref().map(|source| source_title(source, source_name.as_deref()));
     let asked_elsewhere = ["recipient", "since", "until"];
     let page = DeliveriesPage {
@@ -131,6 +130,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         rows: found.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
         total: total.map(|total| Plural(total, "delivery", "deliveries").to_string()),
         statuses: statuses(&query, &counts),
+        ever: self::ever(&query, &ever),
+        is_ever: !filter.ever.is_empty(),
         channels: channels(&query, &counts),
         spans: query.span.choices(&query.address),
         chips: query.chips(source_title.as_deref()),
@@ -161,19 +162,46 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
 }
 
 /// How many the filter finds, where the kept counts know it.
-fn total(query: &LogQuery, counts: &[status_counts::StatusCount], ever: Option<i64>) -> Option<i64> {
+fn total(query: &LogQuery, counts: &[status_counts::StatusCount], ever: &Counts) -> Option<i64> {
     let filter = &query.filter;
-    if query.is_counted() {
-        let wanted = |count: &&status_counts::StatusCount| {
-            let channel = count.channel.as_deref().unwrap_or("unknown");
-            (filter.statuses.is_empty() || filter.statuses.contains(&count.status))
-                && (filter.channels.is_empty() || filter.channels.iter().any(|wanted| wanted == channel))
-        };
-        return Some(counts.iter().filter(wanted).map(|count| count.deliveries).sum());
+    if let ([one], true) = (&filter.ever[..], query.is_counted_ever()) {
+        return Some(ever.deliveries(*one));
     }
-    let only_ever =
-        filter.statuses.is_empty() && filter.recipient.is_none() && filter.person.is_none() && query.span.is_all();
-    ever.filter(|_| only_ever)
+    let wanted = |count: &&status_counts::StatusCount| {
+        let channel = count.channel.as_deref().unwrap_or("unknown");
+        (filter.statuses.is_empty() || filter.statuses.contains(&count.status))
+            && (filter.channels.is_empty() || filter.channels.iter().any(|wanted| wanted == channel))
+    };
+    query.is_counted().then(|| counts.iter().filter(wanted).map(|count| count.deliveries).sum())
+}
+
+/// What deliveries (of the chosen channels and source) ever reached, beside what their status is now.
+fn ever(query: &LogQuery, counts: &Counts) -> Vec<Choice> {
+    let metrics = [Delivered, Opened, Clicked, Replied, Converted, Unsubscribed, Bounced, Failed, Spammed];
+    let mut choices: Vec<Counted> = metrics.map(Counted::Metric).into();
+    // people beside all; whatever else the address asks for
+    choices.insert(2, Counted::HumanOpened);
+    choices.insert(4, Counted::HumanClicked);
+    choices.extend(query.filter.ever.iter().filter(|counted| !choices.contains(counted)).copied().collect::<Vec<_>>());
+    let choice = |counted: Counted| {
+        let is_on = query.filter.ever.contains(&counted);
+        let deliveries = counts.deliveries(counted);
+        let icon = match counted {
+            Counted::Created => "other",
+            Counted::Metric(metric) => metric.name(),
+            Counted::HumanOpened | Counted::MachineOpened => Opened.name(),
+            Counted::HumanClicked | Counted::MachineClicked => Clicked.name(),
+        };
+        (deliveries > 0 || is_on).then(|| Choice {
+            title: counted.title().into(),
+            icon: format!("st-{icon}"),
+            name: icon.into(),
+            deliveries: query.is_counted_ever().then_some(Count(deliveries)),
+            is_on,
+            href: switched(&query.address, "ever", counted.name(), is_on),
+        })
+    };
+    choices.into_iter().filter_map(choice).collect()
 }
 
 /// The statuses that deliveries (of the chosen channels and source) stand in, in the order of a delivery's life.

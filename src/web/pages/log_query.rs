@@ -54,8 +54,16 @@ impl LogQuery {
 
     /// Whether the kept counts by channel and status are those of this filter.
     pub fn is_counted(&self) -> bool {
-        let filter = &self.filter;
-        filter.recipient.is_none() && filter.person.is_none() && self.span.is_all() && filter.ever.is_empty()
+        self.is_of_all() && self.filter.ever.is_empty()
+    }
+
+    /// Whether the kept counts of what was ever reached are those of this filter.
+    pub fn is_counted_ever(&self) -> bool {
+        self.is_of_all() && self.filter.statuses.is_empty() && self.filter.ever.len() <= 1
+    }
+
+    fn is_of_all(&self) -> bool {
+        self.filter.recipient.is_none() && self.filter.person.is_none() && self.span.is_all()
     }
 
     pub fn page_address(&self, key: &str, cursor: Cursor) -> String {

@@ -22,9 +22,10 @@ mod story;
 #[cfg(test)]
 mod tests;
 
-use actix_web::HttpRequest;
+use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, get, resource};
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::assets;
 use super::error::Error;
@@ -49,6 +50,13 @@ pub fn routes(config: &mut ServiceConfig) {
     );
 }
 
-async fn nothing(request: HttpRequest) -> Result<&'static str, Error> {
-    Err(Error::NotFound(format!("There is no page at {}.", request.path())))
+/// A page for who looks, JSON for a program that sends.
+async fn nothing(request: HttpRequest) -> Result<HttpResponse, Error> {
+    let path = request.path();
+    let is_looking = request.method() == Method::GET || request.method() == Method::HEAD;
+    if is_looking && !path.starts_with("/v1/") && !path.starts_with("/api/") {
+        return Err(Error::NotFound(format!("There is no page at {path}.")));
+    }
+    let message = format!("Nothing is served at {} {path}.", request.method());
+    Ok(HttpResponse::NotFound().json(serde_json::json!({ "code": "not_found", "message": message })))
 }

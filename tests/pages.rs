@@ -1,0 +1,64 @@
+//! What a person does with the pages, in a real Chromium.
+
+mod support;
+
+use support::browser::{Browser, Key};
+use support::server::Server;
+
+const EVENTS: &str = r#"
+{"id": "e1", "delivery_id": "one=/", "channel": "email", "metric": "sent", "recipient": "ann@example.com", "subject": "Hello", "source": {"kind": "campaign", "id": "3"}}
+{"id": "e2", "delivery_id": "one=/", "metric": "opened"}
+{"id": "e3", "delivery_id": "two", "channel": "sms", "metric": "failed", "recipient": "+15550001", "reason": "no route", "source": {"kind": "campaign", "id": "3"}}
+"#;
+
+fn served() -> Server {
+    let server = Server::start();
+    let (status, body) = server.post("/v1/events", &[("Content-Type", "application/x-ndjson")], EVENTS.trim());
+    assert_eq!(status, 200, "{body}");
+    server
+}
+
+#[test]
+fn a_person_is_found_and_her_message_told() {
+    let (server, browser) = (served(), Browser::start());
+    browser.goto(&server.url("/"));
+    browser.press('/');
+    browser.type_into("#q", "ann@example.com");
+    browser.press(Key::Enter.into());
+    browser.wait_for("a.row");
+    assert_eq!(browser.texts("a.row"), ["ann@example.com"]);
+    browser.press('j');
+    browser.press(Key::Enter.into());
+    browser.wait_for(".timeline");
+    assert_eq!(browser.text("h1"), "ann@example.com");
+    assert!(browser.text(".answer").starts_with("Accepted by the provider at "));
+    assert_eq!(browser.texts(".timeline strong"), ["Sent", "Opened"]);
+}
+
+#[test]
+fn the_log_is_whole_without_scripts() {
+    let (server, browser) = (served(), Browser::start());
+    browser.resize(1280, 800);
+    browser.allow_scripts(false);
+    browser.goto(&server.url("/deliveries"));
+    assert_eq!(browser.count("a.row"), 2);
+    browser.click(".choices a.st-failed");
+    browser.wait_for(".chips");
+    assert_eq!(browser.texts("a.row"), ["+15550001"]);
+    assert_eq!(browser.text(".lines .reason"), "no route");
+    browser.click(".chips .clear");
+    assert_eq!(browser.count("a.row"), 2);
+}
+
+#[test]
+fn nothing_is_wider_than_a_small_phone() {
+    let (server, browser) = (served(), Browser::start());
+    browser.resize(320, 640);
+    for path in
+        ["/", "/deliveries", "/deliveries/one%3D%2F", "/campaigns", "/campaigns/campaign/3", "/quarantine", "/meanings"]
+    {
+        browser.goto(&server.url(path));
+        let over = browser.run("return document.documentElement.scrollWidth - innerWidth");
+        assert!(over.as_i64() <= Some(0), "{path} is {over} pixels too wide");
+    }
+}
