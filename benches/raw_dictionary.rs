@@ -9,7 +9,8 @@ use waybill::traffic::{Format, Traffic};
 
 /// 2026-11-01T00:00:00Z: any time does.
 const ENDS_AT_MS: i64 = 1_793_491_200_000;
-const DICTIONARY_BYTES: usize = 64 << 10;
+/// Four times as much was measured to save 3 % more.
+const DICTIONARY_BYTES: usize = 16 << 10;
 const LEVEL: i32 = 3;
 
 fn bodies(seed: u64, deliveries: u32) -> Vec<Vec<u8>> {
