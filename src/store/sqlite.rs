@@ -89,7 +89,9 @@ fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version < MIGRATIONS_SQL.len() as i64 {
-        tracing::info!(path = %path.display(), from = version, to = MIGRATIONS_SQL.len(), "migrating the file");
+        if version > 0 {
+            tracing::info!(path = %path.display(), from = version, to = MIGRATIONS_SQL.len(), "migrating the file");
+        }
         connection.pragma_update(None, "synchronous", "FULL")?;
         MIGRATIONS.to_latest(connection)?;
     }
