@@ -21,9 +21,10 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use proptest::test_runner::Config;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
-use waybill::domain::Event;
+use waybill::domain::{Attribute, Event, EventTime, MetricName};
 use waybill::store::{Entry, Outcome, Tracker, raw, upkeep};
 
 use history::{History, history};
@@ -32,7 +33,7 @@ use tables::differences;
 const RECORDED_AT: i64 = 1_710_100_000_000;
 
 fn config() -> Config {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
     Config { cases, max_shrink_iters: 4000, failure_persistence: None, ..Config::default() }
 }
 
@@ -121,6 +122,44 @@ proptest! {
             "in another order"
         );
     }
+}
+
+/// More deliveries than a batch holds, and more subjects of one message than are shared.
+#[test]
+fn many_deliveries_add_up() {
+    let mut runner = TestRunner::deterministic();
+    let mut copies = Vec::new();
+    for n in 0..150 {
+        let history = history().new_tree(&mut runner).expect("a history").current();
+        for mut event in history.copies() {
+            event.delivery_id = format!("{n}-{}", event.delivery_id).into();
+            if event.attributes.get(Attribute::Subject) == Some("Hello") {
+                event.attributes.set(Attribute::Subject, Some(format!("Hello {}", event.delivery_id).into()));
+            }
+            copies.push(event);
+        }
+        let mut personal = Event::new(&format!("p{n}"), MetricName::parse("sent"), "a", EventTime::given(n), n);
+        for half in ["morning", "evening"] {
+            personal.delivery_id = format!("p{n} {half}").into();
+            personal.attributes.set(Attribute::CampaignId, Some("8".into()));
+            personal.attributes.set(Attribute::Subject, Some(format!("Good {half}, {n}").into()));
+            copies.push(personal.clone());
+        }
+    }
+    // what is learned late moves a delivery, and its subject with it, to another message
+    for copy in copies.clone().iter().filter(|copy| copy.delivery_id.starts_with('p')).step_by(3) {
+        let mut late = Event::new(&copy.delivery_id, MetricName::parse("queued"), "b", EventTime::given(0), 0);
+        late.attributes.set(Attribute::Channel, Some("email".into()));
+        copies.push(late);
+    }
+    let (_folder, mut tracker) = file();
+    for batch in copies.chunks(97) {
+        record(&mut tracker, batch);
+    }
+    let different = differences(&model::expected(&copies), &tables::read(&mut tracker));
+    assert!(different.is_empty(), "{different}");
+    let report = upkeep::verify(tracker.connection(), |_| {}).expect("verified");
+    assert!(report.is_clean(), "verify: {:#?}", report.told);
 }
 
 fn record_all(tracker: &mut Tracker, history: &History) {

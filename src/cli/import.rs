@@ -212,6 +212,8 @@ fn write(
                 Outcome::Duplicate => summary.duplicate += 1,
                 Outcome::Ignored => summary.ignored += 1,
                 Outcome::Quarantined => summary.quarantined += 1,
+                // only a server releases what was kept aside
+                Outcome::Released => {}
             }
         }
     }

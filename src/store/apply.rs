@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::names::Names;
 use super::raw::Packed;
-use super::receipts::{Quarantined, Receipts};
+use super::receipts::{self, Quarantined, Receipts};
 use super::rollups::{self, Rows};
 use super::rows::{self, EventRow, Stored};
 use super::{Error, people};
@@ -28,6 +28,8 @@ pub enum Entry {
     Ignored { name: Text },
     /// Not understood: kept aside.
     Quarantined(Quarantined),
+    /// What was kept aside in this row is in the same batch as an event: the row goes.
+    Released { quarantine_id: i64 },
 }
 
 /// What became of it.
@@ -38,6 +40,7 @@ pub enum Outcome {
     Duplicate,
     Ignored,
     Quarantined,
+    Released,
 }
 
 /// Takes entries in, within the transaction that `connection` is in. The outcomes are in their order.
@@ -67,6 +70,10 @@ pub fn apply(
             Entry::Quarantined(quarantined) => {
                 outcomes[place] = Outcome::Quarantined;
                 receipts.quarantine(connection, quarantined, received_at_ms)?;
+            }
+            Entry::Released { quarantine_id } => {
+                outcomes[place] = Outcome::Released;
+                receipts::release(connection, *quarantine_id)?;
             }
         }
     }

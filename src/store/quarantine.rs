@@ -22,6 +22,28 @@ pub struct Row {
     pub repeats: i64,
 }
 
+/// Something that waits for its time.
+#[derive(Clone, Debug)]
+pub struct Due {
+    pub id: i64,
+    pub received_at_ms: Millis,
+    pub format: String,
+    pub body: Vec<u8>,
+}
+
+/// Events from the future whose time has come, the earliest first, at most `limit`. One whose body was not kept whole
+/// cannot be applied, and stays.
+pub fn due(connection: &Connection, now_ms: Millis, limit: u32) -> Result<Vec<Due>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, received_at_ms, format, body FROM quarantine
+         WHERE due_at_ms <= ?1 AND length(body) = body_bytes ORDER BY due_at_ms LIMIT ?2",
+    )?;
+    let rows = statement.query_map((now_ms, limit), |row| {
+        Ok(Due { id: row.get(0)?, received_at_ms: row.get(1)?, format: row.get(2)?, body: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 #[derive(Debug, Default)]
 pub struct Page {
     pub rows: Vec<Row>,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::Error;
@@ -116,6 +116,15 @@ impl Receipts {
             ])?;
         Ok(())
     }
+}
+
+/// Drops a row of the quarantine, if it is still there.
+pub fn release(connection: &Connection, quarantine_id: i64) -> Result<(), Error> {
+    let reason: Option<Text> = connection
+        .prepare_cached("DELETE FROM quarantine WHERE id = ?1 RETURNING reason")?
+        .query_row([quarantine_id], |row| row.get(0))
+        .optional()?;
+    reason.map_or(Ok(()), |reason| count_quarantined(connection, &reason, -1))
 }
 
 fn count_quarantined(connection: &Connection, reason: &str, n: i64) -> Result<(), Error> {

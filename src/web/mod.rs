@@ -46,6 +46,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         ingest_keys: config.ingest_keys.into(),
         budget: ingest::body::Budget::default(),
     };
+    actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));
     let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
     let server = HttpServer::new(move || {
         App::new()

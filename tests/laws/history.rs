@@ -140,13 +140,13 @@ fn said() -> impl Strategy<Value = Said> {
     let time = prop_oneof![6 => any::<Index>().prop_map(Ok), 3 => select(&TIMES[..]).prop_map(Err)];
     let texts = (
         weighted(0.5, prop_oneof![select(&HREFS[..2]), select(&HREFS[..])]),
-        weighted(0.25, select(&["1", "2", "https://x.test/a", " "][..])),
+        weighted(0.4, prop_oneof![Just("1"), select(&["1", "2", "https://x.test/a", " "][..])]),
         weighted(0.1, select(&["yes", "no"][..])),
         weighted(0.3, select(&["late", "full", "550 5.1.1 <a@x.test>"][..])),
     );
     let flags = (weighted(0.3, any::<bool>()), weighted(0.15, any::<bool>()), weighted(0.25, any::<bool>()));
     let recipients = prop_oneof![3 => Just(Vec::new()), 3 => vec(device(), 1..2), 1 => vec(device(), 2..6)];
-    (weighted(0.93, time), select(&RECEIVED[..]), carried(), texts, recipients, flags).prop_map(
+    (weighted(0.9, time), select(&RECEIVED[..]), carried(), texts, recipients, flags).prop_map(
         |(time, received, carried, (href, link_id, action_value, reason), recipients, flags)| {
             let (machine, proxied, synthetic) = flags;
             Said {
@@ -240,8 +240,10 @@ pub fn history() -> impl Strategy<Value = History> {
                 Origin::Differing(of, timed) if !posted.is_empty() => {
                     let mut event = of.get(&posted).event.clone();
                     said.put_into(&mut event, theme);
-                    if timed || event.time.from_receipt {
+                    if timed {
                         event.time = said.time(theme);
+                    } else if event.time.from_receipt {
+                        event.time = EventTime::from_receipt(said.received);
                     }
                     event
                 }

@@ -76,16 +76,18 @@ pub struct Theme {
     pub times: &'static [i64],
 }
 
+const ONE: &[i64] = &[NOON];
 const CALM: &[i64] = &[NOON, NOON + 1, NOON + 15 * MINUTE - 1];
 const BORDERS: &[i64] = &[NOON, NOON - 1, NOON + 15 * MINUTE - 1, NOON + 15 * MINUTE];
 
-pub const THEMES: [Theme; 9] = [
+pub const THEMES: [Theme; 10] = [
     theme("email", &["sent", "delivered", "opened", "clicked", "bounced", "failed"], CALM),
     theme("email", &["sent", "delivered", "opened", "clicked", "bounced", "failed"], BORDERS),
     theme("email", &["clicked", "opened"], CALM),
-    theme("email", &["failed", "sent"], CALM),
+    theme("email", &["clicked"], ONE),
+    theme("email", &["failed", "sent"], ONE),
     theme("push", &["sent", "delivered", "bounced", "failed", "attempted", "opened"], CALM),
-    theme("push", &["bounced", "delivered", "queued"], BORDERS),
+    theme("push", &["queued", "drafted", "bounced"], BORDERS),
     theme("sms", &["sent", "clicked", "failed"], CALM),
     theme("", &["clicked", "sent", "opened"], CALM),
     theme("", &["clicked", "queued", "drafted"], BORDERS),

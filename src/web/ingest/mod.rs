@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod body;
 mod calls;
+pub mod due;
 mod webhooks;
 
 use std::sync::Arc;

@@ -1,0 +1,67 @@
+//! Applies events from the future when their time has come.
+
+use std::time::Duration;
+
+use actix_web::web;
+
+use super::Ingest;
+use crate::intake;
+use crate::store::{Entry, Error, Readers, quarantine};
+use crate::wire::{self, Context, Format, IdKey, Item};
+
+/// How often it is looked whether something is due.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// How many are applied in one transaction.
+const TOGETHER_MAX: u32 = 1_000;
+
+/// Looks at once and from then on every minute, for as long as the server runs.
+pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
+    let mut minute = tokio::time::interval(EVERY);
+    loop {
+        minute.tick().await;
+        while apply_due(&ingest, &readers).await {}
+    }
+}
+
+/// Applies some of what is due; true if there may be more.
+async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let (readers, id_key) = (readers.clone(), ingest.id_key.clone());
+    let entries = match web::block(move || entries(&readers, &id_key, now_ms)).await {
+        Ok(Ok(entries)) => entries,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "cannot look for events whose time has come");
+            return false;
+        }
+        // the server is stopping
+        Err(_) => return false,
+    };
+    if entries.is_empty() {
+        return false;
+    }
+    let applied = ingest.writer.write(entries, now_ms).await;
+    if let Err(refused) = applied {
+        tracing::warn!(%refused, "events whose time has come wait for the next minute");
+    }
+    applied.is_ok()
+}
+
+/// What is due, read again: the events, and the rows of the quarantine that they leave.
+fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for due in quarantine::due(&*readers.get()?, now_ms, TOGETHER_MAX)? {
+        let Some(format) = Format::parse(&due.format) else { continue };
+        let context = Context { received_at_ms: now_ms, id_key };
+        // what does not become an event now would not a minute later: it stays, for people to look at
+        let Ok(items) = wire::read(format, &due.body, &context) else { continue };
+        for item in items.into_iter().filter(|item| matches!(item, Item::Event { .. })) {
+            let mut entry = intake::entry(item);
+            if let Entry::Event { event, .. } = &mut entry {
+                event.received_at_ms = due.received_at_ms;
+            }
+            entries.extend([entry, Entry::Released { quarantine_id: due.id }]);
+        }
+    }
+    Ok(entries)
+}
