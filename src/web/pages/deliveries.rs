@@ -183,6 +183,8 @@ fn ever(query: &LogQuery, counts: &Counts) -> Vec<Choice> {
     choices.insert(2, Counted::HumanOpened);
     choices.insert(4, Counted::HumanClicked);
     choices.extend(query.filter.ever.iter().filter(|counted| !choices.contains(counted)).copied().collect::<Vec<_>>());
+    // beside another, a choice finds fewer: those that reached both
+    let is_counted = |is_on: bool| query.is_counted_ever() && (is_on || query.filter.ever.is_empty());
     let choice = |counted: Counted| {
         let is_on = query.filter.ever.contains(&counted);
         let deliveries = counts.deliveries(counted);
@@ -196,7 +198,7 @@ fn ever(query: &LogQuery, counts: &Counts) -> Vec<Choice> {
             title: counted.title().into(),
             icon: format!("st-{icon}"),
             name: icon.into(),
-            deliveries: query.is_counted_ever().then_some(Count(deliveries)),
+            deliveries: is_counted(is_on).then_some(Count(deliveries)),
             is_on,
             href: switched(&query.address, "ever", counted.name(), is_on),
         })

@@ -33,7 +33,9 @@ fn event(delivery: &str, metric: &str, minutes_ago: i64, channel: &str) -> Event
 
 fn events() -> Vec<Event> {
     let mut events = Vec::new();
-    for (metric, ago) in [("sent", 50), ("delivered", 49), ("opened", 40), ("clicked", 30), ("strange", 20)] {
+    for (metric, ago) in
+        [("sent", 50), ("delivered", 49), ("opened", 40), ("opened", 35), ("clicked", 30), ("strange", 20)]
+    {
         let mut event = event(ODD_ID, metric, ago, "email");
         event.attributes.set(Attribute::Recipient, Some("<b>ann</b>@example.com".into()));
         event.attributes.set(Attribute::Subject, Some("\"><script>alert(1)</script>".into()));
@@ -161,12 +163,15 @@ async fn a_delivery_tells_its_story() {
     let answer = &page.all(".answer")[0];
     assert!(answer.starts_with("Accepted by the provider at "), "{answer}");
     assert!(answer.ends_with(" UTC and delivered 1 min later; opened 9 min later; clicked 10 min later."), "{answer}");
-    assert_eq!(page.all(".timeline strong"), ["Sent", "Delivered", "Opened", "Clicked", "strange"]);
-    assert_eq!(page.all(".timeline .detail"), ["Status unchanged: this metric has no place in it."]);
+    assert_eq!(page.all(".timeline strong"), ["Sent", "Delivered", "Opened", "Opened", "Clicked", "strange"]);
+    assert_eq!(
+        page.all(".timeline .detail"),
+        ["Status unchanged: Opened already.", "Status unchanged: this metric has no place in it."]
+    );
     assert_eq!(page.all(".timeline .href"), ["javascript:alert(1)"]);
     assert!(page.attributes(".timeline a", "href").is_empty());
     assert_eq!(page.all(".received")[0], "received 2.7 s later");
-    assert_eq!(page.all(".raw pre").len(), 5);
+    assert_eq!(page.all(".raw pre").len(), 6);
 }
 
 #[actix_web::test]
@@ -198,6 +203,7 @@ async fn a_figure_leads_to_as_many_deliveries() {
     for (figure, href) in figures {
         let log = site.get(&href).await;
         assert_eq!(log.all(".head .total")[0].split(' ').next(), Some(figure.as_str()), "{href}");
+        assert_eq!(log.all("a.row").len(), figure.parse().map_or(50, |n: usize| n.min(50)), "{href}");
         checked += 1;
     }
     assert!(checked >= 5);
