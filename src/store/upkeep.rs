@@ -80,6 +80,11 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         }
         Ok(())
     })?;
+    let all: i64 = transaction.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
+    if all as u64 != report.events {
+        let of_deliveries = report.events;
+        report.differs(|| format!("events has {all} rows, of which {of_deliveries} are of a delivery"));
+    }
     compare(&transaction, &mut names, &delta, &rows, &mut report)?;
     Ok(report)
 }

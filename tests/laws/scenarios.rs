@@ -3,6 +3,7 @@
 //! A line with `=` names a view and what one of its rows holds; a line with `!` what none does.
 
 use waybill::domain::{Attribute, Device, Event, EventTime, MetricName};
+use waybill::store::Tracker;
 
 use super::tables::{self, differences};
 use super::{file, model, record};
@@ -34,21 +35,26 @@ fn play(scenario: &str) {
             events.push(event_of(event, &format!("{number:03}")));
             record(&mut tracker, &events[events.len() - 1..]);
             let expected: Vec<&str> = expected.split_whitespace().collect();
-            assert_eq!(standing(&mut tracker)[..], expected[..], "{}", told());
+            let last = &events[events.len() - 1].delivery_id;
+            assert_eq!(standing(&mut tracker, last)[..], expected[..], "{}", told());
             let different = differences(&model::expected(&events), &tables::read(&mut tracker));
             assert!(different.is_empty(), "{}\n{different}", told());
         }
     }
 }
 
-/// Status, outcome and engagement of the one delivery.
-fn standing(tracker: &mut waybill::store::Tracker) -> [String; 3] {
-    let sql = "SELECT status, coalesce(outcome, '-'), coalesce(engagement, '-') FROM deliveries_v1";
-    tracker.connection().query_row(sql, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?])).expect("one delivery")
+/// Status, outcome and engagement of a delivery.
+fn standing(tracker: &mut Tracker, delivery_id: &str) -> [String; 3] {
+    let sql =
+        "SELECT status, coalesce(outcome, '-'), coalesce(engagement, '-') FROM deliveries_v1 WHERE delivery_id = ?1";
+    tracker
+        .connection()
+        .query_row(sql, [delivery_id], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
+        .expect("a delivery")
 }
 
 /// Whether a row of the view holds all that is named.
-fn shows(tracker: &mut waybill::store::Tracker, wanted: &str) -> bool {
+fn shows(tracker: &mut Tracker, wanted: &str) -> bool {
     let mut words = wanted.split(' ');
     let view = words.next().expect("a view");
     let columns: Vec<&str> = words.collect();
@@ -69,6 +75,7 @@ fn event_of(line: &str, id: &str) -> Event {
     for word in words {
         let (key, value) = word.split_once('=').expect("key=value");
         match key {
+            "delivery_id" => event.delivery_id = value.into(),
             "id" => event.id = value.into(),
             "href" => event.href = Some(value.into()),
             "link_id" => event.link_id = Some(value.into()),

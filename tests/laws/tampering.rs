@@ -133,6 +133,18 @@ fn a_lost_event_is_seen_and_the_counts_follow_the_others() {
 }
 
 #[test]
+fn a_delivery_without_events_and_events_without_a_delivery_stay_seen() {
+    for sql in ["DELETE FROM events WHERE eid = 'g'", "DELETE FROM deliveries WHERE delivery_id = 'd1'"] {
+        let (_folder, mut tracker) = file();
+        record(&mut tracker, &events());
+        tracker.connection().execute(sql, []).expect(sql);
+        assert!(difference_count(&mut tracker) > 1, "{sql}: verify did not see it");
+        upkeep::rebuild(tracker.connection(), |_| {}).expect("rebuilt");
+        assert_eq!(difference_count(&mut tracker), 1, "{sql}: only what is lost stays lost");
+    }
+}
+
+#[test]
 fn an_event_that_says_otherwise_is_seen() {
     let (_folder, mut tracker) = file();
     record(&mut tracker, &events());
