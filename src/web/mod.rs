@@ -46,6 +46,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             .app_data(Data::new(readers.clone()))
             .configure(ingest::routes)
             .configure(ops::routes)
+            .default_service(actix_web::web::to(ingest::answer::not_found))
     })
     .workers(WORKERS)
     .shutdown_timeout(STOP_WITHIN_S)
