@@ -23,7 +23,6 @@ pub fn entries_of_line(line: &[u8], context: &Context) -> Vec<Entry> {
 /// What is kept of something that was not understood.
 pub fn kept_aside(aside: wire::Quarantined) -> Quarantined {
     let mut body = aside.body;
-    let body_bytes = body.len() as i64;
     body.truncate(BODY_BYTES_KEPT);
     Quarantined {
         format: aside.format.name().into(),
@@ -32,6 +31,6 @@ pub fn kept_aside(aside: wire::Quarantined) -> Quarantined {
         delivery_id: aside.delivery_id,
         due_at_ms: aside.due_at_ms,
         body,
-        body_bytes,
+        body_bytes: aside.body_bytes as i64,
     }
 }

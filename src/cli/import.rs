@@ -17,6 +17,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::config::Secret;
 use crate::intake;
 use crate::store::{BODY_BYTES_KEPT, Entry, Outcome, Quarantined, Tracker};
 use crate::wire::{self, IdKey};
@@ -62,8 +63,11 @@ struct Summary {
 }
 
 impl Import {
-    pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
+    pub fn run(self, db: &Path, id_key: Option<&Secret>) -> anyhow::Result<ExitCode> {
         let mut tracker = Tracker::open(db).context("the file cannot be used")?;
+        if let Some(key) = id_key {
+            tracker.set_id_key(key.as_bytes())?;
+        }
         let id_key = IdKey::new(&tracker.id_key()?);
         let received_at_ms = chrono::Utc::now().timestamp_millis();
         let total = self.files.iter().map(|file| file.metadata().map(|meta| meta.len())).sum::<io::Result<u64>>().ok();

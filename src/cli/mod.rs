@@ -59,7 +59,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     let Cli { file, serve, command } = Cli::parse();
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
-        Some(Command::Import(import)) => import.run(&file.db),
+        Some(Command::Import(import)) => import.run(&file.db, serve.id_key().as_ref()),
         Some(Command::Verify) => upkeep::verify(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),

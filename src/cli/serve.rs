@@ -61,13 +61,18 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// The secret for derived ids, where one is given.
+    pub fn id_key(&self) -> Option<Secret> {
+        self.id_key.clone().filter(|key| !key.is_empty()).map(Secret::from)
+    }
+
     pub fn run(self, db: PathBuf) -> anyhow::Result<ExitCode> {
         let config = Config {
             db,
             listen: self.listen,
             signing_keys: secrets(&self.signing_keys),
             ingest_keys: secrets(&self.ingest_keys),
-            id_key: self.id_key.filter(|key| !key.is_empty()).map(Secret::from),
+            id_key: self.id_key(),
             base: self.base,
         };
         let config = config.check(self.allow_anonymous)?;

@@ -45,7 +45,7 @@ impl Tracker {
             return Err(Error::Moved);
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Recording { transaction: Some(transaction), names: &mut self.names })
+        Ok(Recording { transaction: Some(transaction), names: &mut self.names, file: &self.file })
     }
 
     /// Moves the write-ahead log into the file and empties it.
@@ -88,6 +88,7 @@ pub struct Recording<'t> {
     /// Taken by the commit.
     transaction: Option<Transaction<'t>>,
     names: &'t mut Names,
+    file: &'t File,
 }
 
 impl Recording<'_> {
@@ -96,12 +97,16 @@ impl Recording<'_> {
         apply(transaction, self.names, entries, received_at_ms)
     }
 
+    /// # Errors
+    /// Also where the file was moved meanwhile, since a transaction may wait for a lock: what was committed lies in
+    /// another place then, and must not be answered for.
     pub fn commit(mut self) -> Result<(), Error> {
         let committed = self.transaction.take().map_or(Ok(()), Transaction::commit);
         if committed.is_err() {
             self.names.forget();
         }
-        Ok(committed?)
+        committed?;
+        if self.file.is_in_place() { Ok(()) } else { Err(Error::Moved) }
     }
 }
 

@@ -50,9 +50,9 @@ pub struct Context<'a> {
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each is what they would cost")]
 pub enum Item {
-    /// An event and its JSON as it came. Only in a Data Pipelines call a `writeKey` is taken out, which is no part of
-    /// the event, and the address in the `context` of its batch put in, which is one; white space and key order may
-    /// differ then.
+    /// An event and its JSON as it came, but for webhooks without a `writeKey`, which is no part of the event. In a
+    /// Data Pipelines call the address in the `context` of its batch is put in, which is one. White space and key
+    /// order may differ then.
     Event {
         event: Event,
         raw: Box<RawValue>,

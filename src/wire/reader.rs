@@ -137,14 +137,14 @@ impl Reader<'_> {
         })
     }
 
-    /// The object, and its JSON as it is to be kept. A call is kept as it would be by itself: with what the context
-    /// of its batch says of the person, and without the key of its sender, which is kept nowhere in plain text.
+    /// The object, and its JSON as it is to be kept. A call is kept as it would be by itself, with what the context
+    /// of its batch says of the person. The key of a sender is kept nowhere in plain text.
     fn open(self, raw: &RawValue, lent: Option<&str>) -> Result<(Map<String, Value>, Box<RawValue>), Unreadable> {
         let mut object = match json::parse(raw.get())? {
             Value::Object(object) => object,
             other => return Err(Unreadable::NoUse { found: json::kind(&other) }),
         };
-        if self.format != Format::Pipelines {
+        if !matches!(self.format, Format::Pipelines | Format::Waybill) {
             return Ok((object, raw.to_owned()));
         }
         let had_key = object.remove("writeKey").is_some();

@@ -109,6 +109,8 @@ pub struct Quarantined {
     pub delivery_id: Option<Text>,
     /// This item's JSON, or its bytes where it is none.
     pub body: Vec<u8>,
+    /// The length of the whole, where `body` is only its beginning.
+    pub body_bytes: usize,
     /// When it may be applied, for an item whose time has not come.
     pub due_at_ms: Option<Millis>,
 }
@@ -145,6 +147,7 @@ impl Refusal {
             format,
             delivery_id: self.delivery_id,
             body: body.to_vec(),
+            body_bytes: body.len(),
             due_at_ms: self.due_at_ms,
         }
     }

@@ -121,6 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_the_sender_is_not_kept() {
+        let Item::Event { raw, .. } = items(Waybill, &with(open(), json!({"writeKey": "k"}))).remove(0) else {
+            panic!()
+        };
+        assert_eq!(serde_json::from_str::<Value>(raw.get()).unwrap(), open());
+        assert_eq!(quarantined(Waybill, json!({"metric": "sent", "writeKey": "k"})).body, b"{\"metric\":\"sent\"}");
+    }
+
+    #[test]
     fn two_fields_are_enough() {
         let bare = event(Waybill, json!({"delivery_id": "d", "metric": "Wiggled"}));
         assert_eq!(bare.metric, MetricName::Other("Wiggled".into()));

@@ -1,7 +1,7 @@
 //! What senders are answered: always JSON, and 200 with an object for every success, since nothing else satisfies
 //! every SDK. Which refusals may be told a sender is decided here, in one `match`.
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
@@ -91,6 +91,20 @@ impl Refusal {
         }
         response.json(answer)
     }
+}
+
+/// What lies outside all routes.
+pub async fn not_found() -> HttpResponse {
+    let message = "there is nothing at this path; compare it with the documentation";
+    HttpResponse::NotFound().json(json!({ "success": false, "code": "not_found", "message": message }))
+}
+
+/// What is sent to a path that takes only POST.
+pub async fn only_post() -> HttpResponse {
+    let message = "this path takes POST only";
+    HttpResponse::MethodNotAllowed()
+        .insert_header((header::ALLOW, "POST"))
+        .json(json!({ "success": false, "code": "wrong_method", "message": message }))
 }
 
 /// What became of a request: how many of each, and for what was kept aside, which and why.

@@ -4,6 +4,7 @@
 //! cap, a deadline, a share of a budget that all requests draw on, and, where it is compressed, a cap on what it
 //! inflates to.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,12 +54,22 @@ pub struct Body {
     pub bytes: Vec<u8>,
     /// The length of all.
     pub length: usize,
-    _share: Option<OwnedSemaphorePermit>,
+    share: Option<OwnedSemaphorePermit>,
 }
 
 impl Body {
     pub fn is_whole(&self) -> bool {
         self.bytes.len() == self.length
+    }
+
+    /// Takes a further share: for a chunk, or for what the body inflated to.
+    pub fn draw(&mut self, budget: &Budget, bytes: usize) -> Result<(), Unread> {
+        let more = budget.0.clone().try_acquire_many_owned(bytes as u32).map_err(|_| Unread::Busy)?;
+        match &mut self.share {
+            Some(share) => share.merge(more),
+            None => self.share = Some(more),
+        }
+        Ok(())
     }
 }
 
@@ -80,8 +91,7 @@ pub async fn read(
     limits: Limits,
     mut each: impl FnMut(&[u8]),
 ) -> Result<Body, Unread> {
-    let mut body = Body { bytes: Vec::new(), length: 0, _share: None };
-    let mut share: Option<OwnedSemaphorePermit> = None;
+    let mut body = Body { bytes: Vec::new(), length: 0, share: None };
     let reading = async {
         while let Some(chunk) = payload.next().await {
             let chunk: Bytes = chunk.map_err(|_| Unread::Broken)?;
@@ -97,33 +107,28 @@ pub async fn read(
                 body.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 continue;
             }
-            let more = budget.0.clone().try_acquire_many_owned(chunk.len() as u32).map_err(|_| Unread::Busy)?;
-            match &mut share {
-                Some(share) => share.merge(more),
-                None => share = Some(more),
-            }
+            body.draw(budget, chunk.len())?;
             body.bytes.extend_from_slice(&chunk);
         }
         Ok(())
     };
     tokio::time::timeout(DEADLINE, reading).await.map_err(|_| Unread::TooSlow)??;
-    body._share = share;
     Ok(body)
 }
 
 /// The body without its compression: gzip, whether a header says so or only its first bytes do.
-pub fn inflate(body: Vec<u8>, encoding: Option<&str>, max: usize) -> Result<Vec<u8>, Unread> {
+pub fn inflate<'a>(body: &'a [u8], encoding: Option<&str>, max: usize) -> Result<Cow<'a, [u8]>, Unread> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
     match encoding.map(str::trim) {
-        None | Some("" | "identity") if !body.starts_with(&GZIP) => return Ok(body),
+        None | Some("" | "identity") if !body.starts_with(&GZIP) => return Ok(Cow::Borrowed(body)),
         None | Some("" | "identity" | "gzip" | "x-gzip") => {}
         Some(_) => return Err(Unread::UnknownEncoding),
     }
     let mut out = Vec::new();
-    let inflated = MultiGzDecoder::new(&*body).take(max as u64 + 1).read_to_end(&mut out);
+    let inflated = MultiGzDecoder::new(body).take(max as u64 + 1).read_to_end(&mut out);
     match inflated {
         Ok(_) if out.len() > max => Err(Unread::TooLarge { max }),
-        Ok(_) => Ok(out),
+        Ok(_) => Ok(Cow::Owned(out)),
         Err(_) => Err(Unread::NotGzip),
     }
 }
@@ -143,23 +148,37 @@ mod tests {
     #[test]
     fn gzip_is_known_by_its_first_bytes_too() {
         for encoding in [Some("gzip"), Some(" gzip "), Some("x-gzip"), Some("identity"), None] {
-            assert_eq!(inflate(gzip(b"{}"), encoding, 10), Ok(b"{}".to_vec()));
+            assert_eq!(inflate(&gzip(b"{}"), encoding, 10).as_deref(), Ok(&b"{}"[..]));
         }
-        assert_eq!(inflate(b"{}".to_vec(), None, 10), Ok(b"{}".to_vec()));
+        assert_eq!(inflate(b"{}", None, 10).as_deref(), Ok(&b"{}"[..]));
     }
 
     #[test]
     fn a_bomb_is_cut_off() {
         let bomb = gzip(&vec![b' '; 50 << 20]);
         assert!(bomb.len() < 100_000);
-        assert_eq!(inflate(bomb, Some("gzip"), 1 << 20), Err(Unread::TooLarge { max: 1 << 20 }));
+        assert_eq!(inflate(&bomb, Some("gzip"), 1 << 20), Err(Unread::TooLarge { max: 1 << 20 }));
+    }
+
+    #[test]
+    fn the_budget_is_shared_and_given_back() {
+        let budget = Budget::default();
+        let drawing = || {
+            let mut body = Body { bytes: Vec::new(), length: 0, share: None };
+            body.draw(&budget, 1 << 20)?;
+            body.draw(&budget, BUDGET_BYTES / 2 - (1 << 20)).map(|()| body)
+        };
+        let (one, _two) = (drawing().ok(), drawing().ok());
+        assert_eq!(drawing().err(), Some(Unread::Busy));
+        drop(one);
+        assert!(drawing().is_ok());
     }
 
     #[test]
     fn what_is_not_gzip_says_so() {
-        assert_eq!(inflate(b"{}".to_vec(), Some("gzip"), 10), Err(Unread::NotGzip));
-        assert_eq!(inflate(gzip(b"{}")[..10].to_vec(), Some("gzip"), 10), Err(Unread::NotGzip));
-        assert_eq!(inflate(b"{}".to_vec(), Some("br"), 10), Err(Unread::UnknownEncoding));
-        assert_eq!(inflate(b"{}".to_vec(), Some("gzip, gzip"), 10), Err(Unread::UnknownEncoding));
+        assert_eq!(inflate(b"{}", Some("gzip"), 10), Err(Unread::NotGzip));
+        assert_eq!(inflate(&gzip(b"{}")[..10], Some("gzip"), 10), Err(Unread::NotGzip));
+        assert_eq!(inflate(b"{}", Some("br"), 10), Err(Unread::UnknownEncoding));
+        assert_eq!(inflate(b"{}", Some("gzip, gzip"), 10), Err(Unread::UnknownEncoding));
     }
 }

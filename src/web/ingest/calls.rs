@@ -1,5 +1,7 @@
 //! Data Pipelines calls and Waybill's own events.
 
+use std::borrow::Cow;
+
 use actix_web::http::header;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -45,7 +47,11 @@ async fn receive(
     }
     let mut body = body::read(payload, &ingest.budget, LIMITS, |_| ()).await?;
     let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    let plain = body::inflate(std::mem::take(&mut body.bytes), encoding, BODY_BYTES_MAX)?;
+    let sent = std::mem::take(&mut body.bytes);
+    let plain = body::inflate(&sent, encoding, BODY_BYTES_MAX)?;
+    if let Cow::Owned(inflated) = &plain {
+        body.draw(&ingest.budget, inflated.len())?;
+    }
     // browser SDKs say who they are in the body
     if sent_key.is_none() && !ingest.ingest_keys.is_empty() {
         let key = wire::write_key(&plain).ok_or(Refusal::WrongKey)?;

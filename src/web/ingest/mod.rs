@@ -9,8 +9,8 @@ mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 use serde_json::{Value, json};
 
 use crate::domain::Millis;
@@ -42,11 +42,21 @@ pub struct Ingest {
 /// The paths of `interfaces.md` that this version serves.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .route("/webhooks/customerio", web::post().to(webhooks::customerio))
-        .route("/webhooks/pipelines", web::post().to(webhooks::pipelines))
-        .route("/v1/track", web::post().to(calls::track))
-        .route("/v1/batch", web::post().to(calls::batch))
-        .route("/v1/events", web::post().to(calls::events));
+        .service(post("/webhooks/customerio", webhooks::customerio))
+        .service(post("/webhooks/pipelines", webhooks::pipelines))
+        .service(post("/v1/track", calls::track))
+        .service(post("/v1/batch", calls::batch))
+        .service(post("/v1/events", calls::events));
+}
+
+/// A path that takes POST, and says so to whoever comes with something else.
+fn post<F, A>(path: &str, handler: F) -> Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path).route(web::post().to(handler)).default_service(web::to(answer::only_post))
 }
 
 /// A request under way: when it came, on both clocks.

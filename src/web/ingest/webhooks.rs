@@ -42,24 +42,19 @@ async fn receive(
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now();
     let Signed { mut verifier, signature } = signed;
-    let mut body = body::read(payload, &ingest.budget, LIMITS, |chunk| verifier.update(chunk)).await?;
+    let body = body::read(payload, &ingest.budget, LIMITS, |chunk| verifier.update(chunk)).await?;
     // with no key set, whatever comes counts as authentic
     if !ingest.signing_keys.is_empty() && !verifier.verify(signature) {
         return Err(Refusal::WrongSignature);
     }
-    let items = match read(format, request, &mut body, &ingest.context(&started)) {
+    let items = match read(format, request, &body, &ingest.context(&started)) {
         Ok(items) => items,
         Err(aside) => vec![Item::Quarantined(aside)],
     };
     ingest.store(&started, items, body).await
 }
 
-fn read(
-    format: Format,
-    request: &HttpRequest,
-    body: &mut Body,
-    context: &wire::Context,
-) -> Result<Vec<Item>, Quarantined> {
+fn read(format: Format, request: &HttpRequest, body: &Body, context: &wire::Context) -> Result<Vec<Item>, Quarantined> {
     let aside = |reason: Reason, detail: String, bytes: &[u8]| Quarantined {
         reason,
         detail,
@@ -67,21 +62,25 @@ fn read(
         format,
         delivery_id: None,
         body: bytes.to_vec(),
+        body_bytes: bytes.len(),
         due_at_ms: None,
     };
     if !body.is_whole() {
         let detail =
             format!("the body has {} bytes; those after the first {BODY_BYTES_KEPT} were not kept", body.length);
-        return Err(aside(Reason::TooLarge, detail, &body.bytes));
+        return Err(Quarantined { body_bytes: body.length, ..aside(Reason::TooLarge, detail, &body.bytes) });
     }
     let encoding = request.headers().get("Content-Encoding").and_then(|value| value.to_str().ok());
-    let sent = std::mem::take(&mut body.bytes);
-    let plain = match body::inflate(sent, encoding, LIMITS.keep) {
+    let plain = match body::inflate(&body.bytes, encoding, LIMITS.keep) {
         Ok(plain) => plain,
         Err(Unread::TooLarge { max }) => {
-            return Err(aside(Reason::TooLarge, format!("it inflates to more than {max} bytes"), &[]));
+            let detail = format!("it inflates to more than {max} bytes; it is kept as it came");
+            return Err(aside(Reason::TooLarge, detail, &body.bytes));
         }
-        Err(_) => return Err(aside(Reason::NotJson, "its Content-Encoding is not understood".into(), &[])),
+        Err(_) => {
+            let detail = "its Content-Encoding is not understood; it is kept as it came".into();
+            return Err(aside(Reason::NotJson, detail, &body.bytes));
+        }
     };
     match wire::read(format, &plain, context) {
         Ok(items) if items.len() > ITEMS_MAX => {
