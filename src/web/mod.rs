@@ -55,11 +55,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             .app_data(pages.clone())
             .configure(ingest::routes)
             .configure(ops::routes)
-<<<<<<< HEAD
             .configure(pages::routes)
-=======
-            .default_service(actix_web::web::to(ingest::answer::not_found))
->>>>>>> tests
     })
     .workers(WORKERS)
     .shutdown_timeout(STOP_WITHIN_S)

@@ -93,12 +93,6 @@ impl Refusal {
     }
 }
 
-/// What lies outside all routes.
-pub async fn not_found() -> HttpResponse {
-    let message = "there is nothing at this path; compare it with the documentation";
-    HttpResponse::NotFound().json(json!({ "success": false, "code": "not_found", "message": message }))
-}
-
 /// What is sent to a path that takes only POST.
 pub async fn only_post() -> HttpResponse {
     let message = "this path takes POST only";
