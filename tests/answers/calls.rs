@@ -100,8 +100,12 @@ fn large_bodies_are_refused() {
         assert_refused(&client.post(path, &[], sized(LIMIT + 1)), 413, "too_large", path);
         assert_taken(&client.post(path, &[], sized(LIMIT)), [1, 0, 0, 0], path);
     }
-    let many = vec![r#"{"event":"x"}"#; 5_001].join(",");
-    assert_refused(&client.post(BATCH, &[], format!("[{many}]")), 413, "too_many", "5,001 items");
+    for items in [5_001, 100_001] {
+        let body = format!("[{}]", vec!["{}"; items].join(","));
+        for path in [BATCH, EVENTS] {
+            assert_refused(&client.post(path, &[], &body), 413, "too_many", &format!("{items} items"));
+        }
+    }
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM deliveries_v1"), ["3"]);
 }
 

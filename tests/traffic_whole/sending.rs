@@ -24,7 +24,7 @@ impl Sent {
         self.quarantined += number("quarantined");
     }
 
-    fn sum(parts: impl Iterator<Item = Sent>) -> Sent {
+    pub fn sum(parts: impl Iterator<Item = Sent>) -> Sent {
         parts.fold(Sent::default(), |all, part| Sent {
             accepted: all.accepted + part.accepted,
             duplicate: all.duplicate + part.duplicate,
