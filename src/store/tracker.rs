@@ -27,7 +27,8 @@ impl Tracker {
     /// Takes entries in, in one transaction, which is on disk when this returns. The outcomes are in their order.
     ///
     /// # Errors
-    /// Nothing is stored then. [`Error::is_transient`] says whether the same may succeed later.
+    /// Nothing is stored in the file then; one that was moved meanwhile may have it. [`Error::is_transient`] says
+    /// whether the same may succeed later.
     pub fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
         let mut recording = self.begin()?;
         let outcomes = recording.record(entries, received_at_ms)?;

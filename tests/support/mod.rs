@@ -4,5 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test that waits for another process needs a deadline")]
 
 pub mod browser;
+pub mod client;
+pub mod file;
 pub mod process;
 pub mod server;

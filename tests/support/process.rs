@@ -1,6 +1,6 @@
 //! A child process that says on stdout when it is ready, and never outlives its test.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -18,6 +18,21 @@ pub struct Process {
 impl Process {
     /// Starts it and waits for the line that holds `ready`; gives what follows there.
     pub fn start(command: &mut Command, ready: &str) -> (Process, String) {
+        let process = Process::spawn(command);
+        let said = process.wait_for(ready);
+        (process, said)
+    }
+
+    /// Runs one that should end by itself, and gives what it wrote on stderr.
+    pub fn run(command: &mut Command) -> (ExitStatus, String) {
+        let mut process = Process::spawn(command.stderr(Stdio::piped()));
+        let status = process.ended();
+        let mut said = String::new();
+        process.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (status, said)
+    }
+
+    fn spawn(command: &mut Command) -> Process {
         let name = command.get_program().to_string_lossy().into_owned();
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}; ./test installs it"));
@@ -29,9 +44,7 @@ impl Process {
                 let _ = sender.send(line);
             }
         });
-        let process = Process { child, lines, name };
-        let said = process.wait_for(ready);
-        (process, said)
+        Process { child, lines, name }
     }
 
     fn wait_for(&self, ready: &str) -> String {
@@ -48,10 +61,19 @@ impl Process {
         }
     }
 
-    /// SIGTERM, then its end.
-    pub fn stop(&mut self) -> ExitStatus {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGTERM. One that has ended by itself does not mind.
+    pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// SIGTERM, then its end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.terminate();
         self.ended()
     }
 

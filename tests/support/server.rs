@@ -2,51 +2,57 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use tempfile::TempDir;
-use ureq::Agent;
-use ureq::http::Response;
 
+use super::client::Client;
 use super::process::Process;
 
 pub struct Server {
     process: Process,
     /// Taken when the server ends, for the next one on the same file.
     folder: Option<TempDir>,
-    url: String,
-    agent: Agent,
+    client: Client,
+}
+
+/// The real binary, without the settings of whoever runs the tests.
+pub fn waybill() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WAYBILL_")) {
+        command.env_remove(name);
+    }
+    command
 }
 
 impl Server {
     /// On a new file.
     pub fn start() -> Server {
-        Server::start_in(tempfile::tempdir().unwrap(), &[])
+        Server::start_with(&[])
+    }
+
+    /// On a new file, with further arguments.
+    pub fn start_with(arguments: &[&str]) -> Server {
+        Server::start_in(tempfile::tempdir().unwrap(), arguments)
     }
 
     /// On the file of an earlier one, or with further arguments.
     pub fn start_in(folder: TempDir, arguments: &[&str]) -> Server {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
+        let mut command = waybill();
         command.arg("serve").arg("--db").arg(folder.path().join("waybill.db")).args(["--listen", "127.0.0.1:0"]);
         command.args(arguments).stderr(Stdio::inherit());
-        // settings of whoever runs the tests are not the tests'
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WAYBILL_")) {
-            command.env_remove(name);
-        }
         let (process, address) = Process::start(&mut command, "listening on http://");
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)))
-            .max_redirects(0)
-            .proxy(None)
-            .build();
-        let url = format!("http://{}", address.trim());
-        Server { process, folder: Some(folder), url, agent: Agent::new_with_config(config) }
+        let client = Client::new(format!("http://{}", address.trim()));
+        Server { process, folder: Some(folder), client }
     }
 
     /// A page's address.
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.url)
+        self.client.url(path)
+    }
+
+    /// For threads of their own, and for what outlives the server.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     pub fn db(&self) -> PathBuf {
@@ -58,17 +64,20 @@ impl Server {
         self.folder.as_ref().unwrap().path()
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The status and the body of the answer.
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> (u16, String) {
-        let mut request = self.agent.post(self.url(path));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        answer(request.send(body.as_ref()).unwrap())
+        let answer = self.client.post(path, headers, body);
+        (answer.status, answer.text)
     }
 
     pub fn get(&self, path: &str) -> (u16, String) {
-        answer(self.agent.get(self.url(path)).call().unwrap())
+        let answer = self.client.get(path);
+        (answer.status, answer.text)
     }
 
     /// SIGKILL, as a power cut would. Gives the folder, to start again on what is left.
@@ -77,14 +86,14 @@ impl Server {
         self.folder.take().unwrap()
     }
 
+    /// SIGTERM, without waiting for what comes of it.
+    pub fn terminate(&self) {
+        self.process.terminate();
+    }
+
     /// SIGTERM: it finishes what it has, and says by its exit status whether all went well.
     pub fn stop(mut self) -> (ExitStatus, TempDir) {
         let status = self.process.stop();
         (status, self.folder.take().unwrap())
     }
-}
-
-fn answer(mut response: Response<ureq::Body>) -> (u16, String) {
-    let body = response.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
-    (response.status().as_u16(), String::from_utf8_lossy(&body).into_owned())
 }

@@ -59,8 +59,10 @@ async fn receive(
             return Err(Refusal::WrongKey);
         }
     }
-    let items =
-        read(&plain, &ingest.context(&started)).map_err(|unreadable| Refusal::NotJson(unreadable.to_string()))?;
+    let items = read(&plain, &ingest.context(&started)).map_err(|unreadable| match unreadable {
+        Unreadable::TooMany { .. } => Refusal::TooMany { max: ITEMS_MAX },
+        unreadable => Refusal::NotJson(unreadable.to_string()),
+    })?;
     if items.len() > ITEMS_MAX {
         return Err(Refusal::TooMany { max: ITEMS_MAX });
     }

@@ -1,0 +1,78 @@
+//! What a server does not start on.
+
+use std::path::Path;
+use std::process::Command;
+
+use rusqlite::Connection;
+
+use super::support::process::Process;
+use super::support::server::{Server, waybill};
+
+/// Ends with an error, told in one line.
+#[track_caller]
+fn refusal(command: &mut Command) -> String {
+    let (status, said) = Process::run(command);
+    assert!(status.code().is_some_and(|code| code != 0), "{status}: {said}");
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+    said
+}
+
+#[test]
+fn an_address_that_others_reach_must_be_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let db = folder.path().join("waybill.db");
+        let said = refusal(waybill().args(["serve", "--listen", address, "--db"]).arg(&db));
+        for word in ["--allow-anonymous", "WAYBILL_SIGNING_KEYS", "WAYBILL_INGEST_KEYS", address] {
+            assert!(said.contains(word), "{said} says nothing of {word}");
+        }
+        assert!(!db.exists());
+    }
+    let server = Server::start_with(&["--allow-anonymous"]);
+    assert_eq!(server.client().get("/healthz").status, 200);
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("garbage"), vec![0xA7; 100_000]).unwrap();
+    std::fs::write(path("words"), "Dear diary").unwrap();
+    Connection::open(path("foreign")).unwrap().execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
+    let marked = "CREATE TABLE t (a); PRAGMA application_id = 7; PRAGMA journal_mode = WAL";
+    Connection::open(path("marked")).unwrap().execute_batch(marked).unwrap();
+    let (_, own) = Server::start().stop();
+    std::fs::copy(own.path().join("waybill.db"), path("newer")).unwrap();
+    Connection::open(path("newer")).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+
+    for (name, word) in [
+        ("garbage", "not a Waybill file"),
+        ("words", "not a Waybill file"),
+        ("foreign", "another program"),
+        ("marked", "another program"),
+        ("newer", "version 99"),
+    ] {
+        let db = path(name);
+        let before = std::fs::read(&db).unwrap();
+        for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["verify"], &["rebuild"], &["import", "Cargo.toml"]]
+        {
+            let said = refusal(waybill().args(command).arg("--db").arg(&db));
+            assert!(said.contains(word) && said.contains(name), "{said} says nothing of {word}");
+            assert!(std::fs::read(&db).unwrap() == before, "{command:?} has changed {name}");
+        }
+    }
+    let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["foreign", "garbage", "marked", "newer", "words"], "something was left behind");
+}
+
+#[test]
+fn where_no_file_can_be_it_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("no/such/folder.db");
+    for db in [nowhere.as_path(), folder.path(), Path::new("/dev/null/x")] {
+        let said = refusal(waybill().args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(db));
+        assert!(said.contains(&*db.to_string_lossy()), "{said}");
+    }
+    refusal(waybill().args(["verify", "--db"]).arg(&nowhere));
+}

@@ -1,0 +1,91 @@
+//! What is not the sender's fault: 503, come again, and nothing half done.
+
+use std::fs::rename;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::support::client::Answer;
+use super::support::file::rows;
+use super::support::server::Server;
+use super::{EVENTS, PIPELINES, TRACK, WEBHOOK, assert_refused, assert_taken, own, track, webhook};
+
+/// Customer.io's patience.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+#[track_caller]
+fn assert_come_again(answer: &Answer, what: &str) {
+    assert_refused(answer, 503, "unavailable", what);
+    assert!(answer.retry_after.as_ref().is_some_and(|seconds| seconds.parse::<u32>().unwrap() > 0), "{what}");
+    assert!(answer.took < PATIENCE, "{what} took {:?}", answer.took);
+}
+
+#[test]
+fn a_lock_is_waited_for_and_then_all_are_told_to_come_again() {
+    let server = Server::start();
+    let client = server.client();
+    let bodies = [(WEBHOOK, webhook("l1")), (PIPELINES, track("l2")), (TRACK, track("l3")), (EVENTS, own("l4"))];
+    let other = Connection::open(server.db()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let posting: Vec<_> = bodies
+            .iter()
+            .map(|(path, body)| (path, body, client.clone()))
+            .map(|(path, body, client)| scope.spawn(move || client.post(path, &[], body)))
+            .collect();
+        for ((path, _), answer) in bodies.iter().zip(posting) {
+            assert_come_again(&answer.join().unwrap(), path);
+        }
+    });
+    assert_eq!(client.get("/healthz").status, 200, "what reads goes on");
+    other.execute_batch("ROLLBACK").unwrap();
+    for (path, body) in &bodies {
+        let answer = client.post(path, &[], body);
+        // one that waited behind another may have been written after it was given up
+        let json = answer.json();
+        let taken = ["accepted", "duplicate"].map(|name| json[name].as_u64().unwrap());
+        assert_eq!((answer.status, taken.iter().sum()), (200, 1), "{path}: {json}");
+    }
+    assert_eq!(rows(&server.db(), "SELECT count(*), sum(events) FROM deliveries_v1"), ["4|4"]);
+}
+
+#[test]
+fn a_file_that_is_not_in_its_place_is_not_written() {
+    let server = Server::start();
+    let client = server.client();
+    let (db, aside) = (server.db(), server.folder().join("aside.db"));
+    assert_taken(&client.post(WEBHOOK, &[], webhook("m1")), [1, 0, 0, 0], "in its place");
+
+    rename(&db, &aside).unwrap();
+    assert_come_again(&client.post(WEBHOOK, &[], webhook("m2")), "moved away");
+    std::fs::write(&db, "").unwrap();
+    assert_come_again(&client.post(TRACK, &[], track("m2")), "an empty one in its place");
+    std::fs::copy(&aside, &db).unwrap();
+    assert_come_again(&client.post(EVENTS, &[], own("m2")), "a copy in its place");
+    std::fs::remove_file(&db).unwrap();
+    assert_come_again(&client.post(WEBHOOK, &[], webhook("m2")), "deleted");
+
+    rename(&aside, &db).unwrap();
+    assert_taken(&client.post(WEBHOOK, &[], webhook("m2")), [1, 0, 0, 0], "back");
+    assert_eq!(rows(&server.db(), "SELECT delivery_id FROM deliveries_v1 ORDER BY 1"), ["d-m1", "d-m2"]);
+}
+
+#[test]
+fn a_file_that_is_moved_while_the_writer_waits_for_a_lock_is_not_answered_for() {
+    let server = Server::start();
+    let client = server.client();
+    let (db, aside) = (server.db(), server.folder().join("aside.db"));
+    let other = Connection::open(&db).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let posting = scope.spawn(|| client.post(EVENTS, &[], own("w1")));
+        // the server answers on one thread, so that the writer has the event before these are answered, and has
+        // found the file in its place; were it slower, the answer must be the same
+        for _ in 0..200 {
+            assert_eq!(client.get("/healthz").status, 200);
+        }
+        rename(&db, &aside).unwrap();
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_come_again(&posting.join().unwrap(), "moved meanwhile");
+    });
+}
