@@ -186,7 +186,7 @@ impl Batch<'_> {
         }
         self.delta.take(before, &[]);
         self.delta.add(&after, fresh.iter().map(|(arrival, _)| arrival.event));
-        rows::update_delivery(self.connection, self.names, id, &after)?;
+        rows::update_delivery(self.connection, self.names, id, before, &after)?;
         Ok(Applied::Done)
     }
 
@@ -237,7 +237,7 @@ impl Batch<'_> {
         }
         match before {
             None => rows::insert_delivery(self.connection, self.names, id, delivery_id, &after),
-            Some(before) if *before != after => rows::update_delivery(self.connection, self.names, id, &after),
+            Some(before) if *before != after => rows::update_delivery(self.connection, self.names, id, before, &after),
             Some(_) => Ok(()),
         }
     }

@@ -304,8 +304,57 @@ pub fn insert_delivery(
     write(connection, names, sql, id, delivery, Some(delivery_id))
 }
 
-/// Writes what a delivery has become.
-pub fn update_delivery(connection: &Connection, names: &mut Names, id: i64, delivery: &Delivery) -> Result<(), Error> {
+/// Writes what a delivery has become. SQLite writes the entry of every index whose columns a statement names, changed
+/// or not; most events change none but the status, so that has a statement of its own.
+pub fn update_delivery(
+    connection: &Connection,
+    names: &mut Names,
+    id: i64,
+    before: &Delivery,
+    after: &Delivery,
+) -> Result<(), Error> {
+    if before.created_at_ms != after.created_at_ms || before.attributes != after.attributes {
+        return rewrite_delivery(connection, names, id, after);
+    }
+    let (_, _, channel) = names.message(connection, after)?;
+    let facet_of = |delivery: &Delivery| facet(channel, status_code(delivery));
+    let facet = Some(facet_of(after)).filter(|facet| *facet != facet_of(before));
+    let sql = if facet.is_some() {
+        "UPDATE deliveries SET updated_after_ms = ?2, outcome_after_ms = ?3, engagement_after_ms = ?4, outcome = ?5,
+            engagement = ?6, failure_reason = ?7, reached = ?8, events = ?9, devices = ?10, devices_bounced = ?11,
+            facet = ?12
+         WHERE id = ?1"
+    } else {
+        "UPDATE deliveries SET updated_after_ms = ?2, outcome_after_ms = ?3, engagement_after_ms = ?4, outcome = ?5,
+            engagement = ?6, failure_reason = ?7, reached = ?8, events = ?9, devices = ?10, devices_bounced = ?11
+         WHERE id = ?1"
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let parameters: [&dyn ToSql; 11] = [
+        &id,
+        &(after.updated_at_ms - after.created_at_ms),
+        &after_ms(after, after.outcome),
+        &after_ms(after, after.engagement),
+        &code(after.outcome),
+        &code(after.engagement),
+        &after.failure_reason,
+        &after.reached.0,
+        &after.events,
+        &after.devices,
+        &after.devices_bounced,
+    ];
+    for (place, parameter) in parameters.into_iter().enumerate() {
+        statement.raw_bind_parameter(place + 1, parameter)?;
+    }
+    if let Some(facet) = facet {
+        statement.raw_bind_parameter(12, facet)?;
+    }
+    statement.raw_execute()?;
+    Ok(())
+}
+
+/// Writes all of a delivery's row.
+pub fn rewrite_delivery(connection: &Connection, names: &mut Names, id: i64, delivery: &Delivery) -> Result<(), Error> {
     let sql = "UPDATE deliveries SET created_at_ms = ?2, updated_after_ms = ?3, outcome_after_ms = ?4,
             engagement_after_ms = ?5, message = ?6, source = ?7, facet = ?8, person = ?9, recipient = ?10,
             subject = ?11, own_subject = ?12, parent_action_id = ?13, journey_id = ?14, trigger_id = ?15,
@@ -313,6 +362,19 @@ pub fn update_delivery(connection: &Connection, names: &mut Names, id: i64, deli
             events = ?21, devices = ?22, devices_bounced = ?23
          WHERE id = ?1";
     write(connection, names, sql, id, delivery, None)
+}
+
+fn status_code(delivery: &Delivery) -> i64 {
+    delivery.status().map_or(0, |standing| i64::from(standing.metric.code()))
+}
+
+fn code(standing: Option<Standing>) -> Option<u8> {
+    standing.map(|standing| standing.metric.code())
+}
+
+/// When it was decided, counted from the delivery's creation.
+fn after_ms(delivery: &Delivery, standing: Option<Standing>) -> Option<Millis> {
+    standing.map(|standing| standing.at_ms - delivery.created_at_ms)
 }
 
 fn write(
@@ -326,9 +388,6 @@ fn write(
     let shown = &delivery.attributes;
     let (message, source, channel) = names.message(connection, delivery)?;
     let (subject, own_subject) = names.subject(connection, message, shown.get(Attribute::Subject))?;
-    let status = delivery.status().map_or(0, |standing| i64::from(standing.metric.code()));
-    let after = |standing: Option<Standing>| standing.map(|standing| standing.at_ms - delivery.created_at_ms);
-    let code = |standing: Option<Standing>| standing.map(|standing| standing.metric.code());
     let person = people::person(connection, names, shown)?;
     let recipient = people::address(connection, names, shown.get(Attribute::Recipient))?;
     let mut statement = connection.prepare_cached(sql)?;
@@ -336,11 +395,11 @@ fn write(
         &id,
         &delivery.created_at_ms,
         &(delivery.updated_at_ms - delivery.created_at_ms),
-        &after(delivery.outcome),
-        &after(delivery.engagement),
+        &after_ms(delivery, delivery.outcome),
+        &after_ms(delivery, delivery.engagement),
         &message,
         &source,
-        &facet(channel, status),
+        &facet(channel, status_code(delivery)),
         &person,
         &recipient,
         &subject,

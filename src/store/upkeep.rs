@@ -110,7 +110,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
             if after != before {
                 report.differs(|| difference(&row.delivery_id, &before, &after));
             }
-            rows::update_delivery(&transaction, names, row.id, &after)?;
+            rows::rewrite_delivery(&transaction, names, row.id, &after)?;
             delta.add(&after, &events);
             if after.reached.has(Counted::Metric(crate::domain::Metric::Clicked)) {
                 rows.insert(row.delivery_id.clone().into(), row.id);
