@@ -9,11 +9,12 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::delivery_rows;
+use super::event_rows::{self, EventRow, Stored};
 use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{self, Quarantined, Receipts};
 use super::rollups::{self, Rows};
-use super::rows::{self, EventRow, Stored};
 use super::{Error, people};
 use crate::domain::delivery::Applied;
 use crate::domain::{Delivery, Delta, Event, Text};
@@ -131,12 +132,12 @@ impl Batch<'_> {
     }
 
     fn take_in_known(&mut self, id: i64, delivery_id: &str, arrivals: &[Arrival]) -> Result<(), Error> {
-        let before = rows::delivery(self.connection, self.names, id)?
+        let before = delivery_rows::one(self.connection, self.names, id)?
             .ok_or_else(|| Error::Row(format!("no delivery in row {id}")))?;
         if self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done {
             return Ok(());
         }
-        let history = rows::events_of(self.connection, self.names, id, delivery_id, &before.attributes)?;
+        let history = event_rows::all(self.connection, self.names, id, delivery_id, &before.attributes)?;
         self.read_again(id, delivery_id, Some(&before), &history, arrivals)
     }
 
@@ -156,7 +157,7 @@ impl Batch<'_> {
             let event = arrival.event;
             let metric = self.names.metric(self.connection, &event.metric)?;
             let identity = (metric, &*event.id);
-            let stored = rows::event(self.connection, self.names, id, delivery_id, identity, &before.attributes)?;
+            let stored = event_rows::one(self.connection, self.names, id, delivery_id, identity, &before.attributes)?;
             match stored {
                 Some(mut stored) => {
                     if stored.event.merge(event) {
@@ -186,7 +187,7 @@ impl Batch<'_> {
         }
         self.delta.take(before, &[]);
         self.delta.add(&after, fresh.iter().map(|(arrival, _)| arrival.event));
-        rows::update_delivery(self.connection, self.names, id, before, &after)?;
+        delivery_rows::update(self.connection, self.names, id, before, &after)?;
         Ok(Applied::Done)
     }
 
@@ -236,8 +237,8 @@ impl Batch<'_> {
             }
         }
         match before {
-            None => rows::insert_delivery(self.connection, self.names, id, delivery_id, &after),
-            Some(before) if *before != after => rows::update_delivery(self.connection, self.names, id, before, &after),
+            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after),
+            Some(before) if *before != after => delivery_rows::update(self.connection, self.names, id, before, &after),
             Some(_) => Ok(()),
         }
     }

@@ -10,9 +10,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::Error;
+use super::delivery_rows;
+use super::event_rows::{self, EventRow};
 use super::names::Names;
 use super::rollups::{self, Rows, Wide};
-use super::rows::{self, EventRow};
 use crate::domain::rollup::Click;
 use crate::domain::{Counted, Counts, Delivery, Delta, Event};
 
@@ -66,7 +67,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
                 }
                 let (_, source, channel) = names.message(&transaction, after)?;
                 let status = after.status().map_or(0, |standing| i64::from(standing.metric.code()));
-                if (row.source, row.facet) != (source, rows::facet(channel, status)) {
+                if (row.source, row.facet) != (source, delivery_rows::facet(channel, status)) {
                     report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
                 }
                 delta.add(after, &events);
@@ -110,7 +111,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
             if after != before {
                 report.differs(|| difference(&row.delivery_id, &before, &after));
             }
-            rows::rewrite_delivery(&transaction, names, row.id, &after)?;
+            delivery_rows::rewrite(&transaction, names, row.id, &after)?;
             delta.add(&after, &events);
             if after.reached.has(Counted::Metric(crate::domain::Metric::Clicked)) {
                 rows.insert(row.delivery_id.clone().into(), row.id);
@@ -153,8 +154,8 @@ fn each_delivery(
         let Some(last) = page.last() else { return Ok(()) };
         next = last.id;
         for row in page {
-            let Some(delivery) = rows::delivery(connection, names, row.id)? else { continue };
-            let events = rows::events_of(connection, names, row.id, &row.delivery_id, &delivery.attributes)?;
+            let Some(delivery) = delivery_rows::one(connection, names, row.id)? else { continue };
+            let events = event_rows::all(connection, names, row.id, &row.delivery_id, &delivery.attributes)?;
             each(names, &row, delivery, events.into_iter().map(|stored| stored.event).collect())?;
         }
     }

@@ -1,0 +1,226 @@
+//! Rows of events, and what they mean.
+//!
+//! An event's row does not repeat what its delivery shows: a bit says that it carries the same, and `own` holds
+//! what it says otherwise or alone. So a row is read and written against the delivery's attributes, and when
+//! those change the rows of its events are written again.
+
+use rusqlite::{Connection, Row, params};
+use serde_json::{Map, Value};
+
+use super::Error;
+use super::eid::Eid;
+use super::names::Names;
+use crate::domain::event::MetricName;
+use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Flags, Metric, Millis, Text};
+
+/// An event as its row has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRow {
+    pub metric: i64,
+    pub eid: Eid,
+    pub number: i64,
+    pub at_ms: Millis,
+    pub received_after_ms: Millis,
+    pub carried: i64,
+    pub flags: i64,
+    pub own: Option<String>,
+}
+
+impl EventRow {
+    /// The row of an event of a delivery with these attributes.
+    pub fn of(event: &Event, number: i64, metric: i64, shown: &Attributes) -> EventRow {
+        let mut carried = 0;
+        let mut own = Map::new();
+        for (attribute, value) in event.attributes.iter() {
+            if shown.get(attribute) == Some(value) {
+                carried |= 1 << attribute as u8;
+            } else {
+                own.insert(attribute.name().into(), value.into());
+            }
+        }
+        for (key, value) in [
+            ("href", &event.href),
+            ("link_id", &event.link_id),
+            ("action_value", &event.action_value),
+            ("reason", &event.reason),
+        ] {
+            if let Some(value) = value {
+                own.insert(key.into(), (&**value).into());
+            }
+        }
+        if !event.recipients.is_empty() {
+            own.insert("recipients".into(), event.recipients.iter().map(device_as_json).collect());
+        }
+        EventRow {
+            metric,
+            eid: Eid::pack(&event.id),
+            number,
+            at_ms: event.time.ms,
+            received_after_ms: event.received_at_ms - event.time.ms,
+            carried,
+            flags: flags_as_bits(event),
+            own: (!own.is_empty()).then(|| Value::Object(own).to_string()),
+        }
+    }
+
+    pub fn insert(&self, connection: &Connection, delivery: i64) -> Result<(), Error> {
+        connection
+            .prepare_cached(
+                "INSERT INTO events (delivery, metric, eid, number, at_ms, received_after_ms, carried, flags, own)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                delivery,
+                self.metric,
+                self.eid,
+                self.number,
+                self.at_ms,
+                self.received_after_ms,
+                self.carried,
+                self.flags,
+                self.own
+            ])?;
+        Ok(())
+    }
+
+    pub fn update(&self, connection: &Connection, delivery: i64) -> Result<(), Error> {
+        connection
+            .prepare_cached(
+                "UPDATE events SET at_ms = ?4, received_after_ms = ?5, carried = ?6, flags = ?7, own = ?8
+                 WHERE delivery = ?1 AND metric = ?2 AND eid = ?3",
+            )?
+            .execute(params![
+                delivery,
+                self.metric,
+                self.eid,
+                self.at_ms,
+                self.received_after_ms,
+                self.carried,
+                self.flags,
+                self.own
+            ])?;
+        Ok(())
+    }
+}
+
+/// An event that stands in the file, with its number.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub number: i64,
+    pub event: Event,
+}
+
+const EVENT_COLUMNS: &str = "metric, eid, number, at_ms, received_after_ms, carried, flags, own";
+
+/// All events of a delivery.
+pub fn all(
+    connection: &Connection,
+    names: &mut Names,
+    delivery: i64,
+    delivery_id: &str,
+    shown: &Attributes,
+) -> Result<Vec<Stored>, Error> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE delivery = ?1"))?;
+    let mut rows = statement.query([delivery])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(event_of(connection, names, row, delivery_id, shown)?);
+    }
+    Ok(events)
+}
+
+/// The event of this identity, if the file has it.
+pub fn one(
+    connection: &Connection,
+    names: &mut Names,
+    delivery: i64,
+    delivery_id: &str,
+    (metric, id): (i64, &str),
+    shown: &Attributes,
+) -> Result<Option<Stored>, Error> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {EVENT_COLUMNS} FROM events WHERE delivery = ?1 AND metric = ?2 AND eid = ?3"
+    ))?;
+    let mut rows = statement.query(params![delivery, metric, Eid::pack(id)])?;
+    rows.next()?.map(|row| event_of(connection, names, row, delivery_id, shown)).transpose()
+}
+
+fn event_of(
+    connection: &Connection,
+    names: &mut Names,
+    row: &Row,
+    delivery_id: &str,
+    shown: &Attributes,
+) -> Result<Stored, Error> {
+    let metric = match row.get::<_, i64>(0)? {
+        code @ 1..=16 => Metric::from_code(code as u8).map(MetricName::Known),
+        code => Some(MetricName::Other(names.metric_name(connection, code)?)),
+    };
+    let metric = metric.ok_or_else(|| Error::Row("an event of no metric".into()))?;
+    let (at_ms, carried, flags): (Millis, i64, i64) = (row.get(3)?, row.get(5)?, row.get(6)?);
+    let time = EventTime { ms: at_ms, from_receipt: flags >> 6 & 1 == 1 };
+    let id = Eid::unpack(row.get_ref(1)?)?;
+    let mut event = Event::new(delivery_id, metric, &id, time, at_ms + row.get::<_, Millis>(4)?);
+    event.flags = Flags { machine: flag(flags), proxied: flag(flags >> 2), synthetic: flag(flags >> 4) };
+    for attribute in Attribute::ALL {
+        if carried >> attribute as u8 & 1 == 1 {
+            event.attributes.set(attribute, shown.get(attribute).map(Into::into));
+        }
+    }
+    if let Some(own) = row.get_ref(7)?.as_str_or_null().map_err(|error| Error::Row(error.to_string()))? {
+        read_own(&mut event, own)?;
+    }
+    Ok(Stored { number: row.get(2)?, event })
+}
+
+fn read_own(event: &mut Event, own: &str) -> Result<(), Error> {
+    let own: Map<String, Value> =
+        serde_json::from_str(own).map_err(|error| Error::Row(format!("an event's own fields: {error}")))?;
+    let text = |key: &str| own.get(key).and_then(Value::as_str).map(Text::from);
+    for attribute in Attribute::ALL {
+        if let Some(value) = text(attribute.name()) {
+            event.attributes.set(attribute, Some(value));
+        }
+    }
+    event.href = text("href");
+    event.link_id = text("link_id");
+    event.action_value = text("action_value");
+    event.reason = text("reason");
+    if let Some(Value::Array(recipients)) = own.get("recipients") {
+        event.recipients = recipients.iter().filter_map(device_of_json).collect();
+    }
+    Ok(())
+}
+
+fn device_as_json(device: &Device) -> Value {
+    let mut json = Map::new();
+    json.insert("device_id".into(), (&*device.device_id).into());
+    for (key, value) in [("device_platform", &device.platform), ("reason", &device.reason)] {
+        if let Some(value) = value {
+            json.insert(key.into(), (&**value).into());
+        }
+    }
+    Value::Object(json)
+}
+
+fn device_of_json(json: &Value) -> Option<Device> {
+    let text = |key: &str| json.get(key).and_then(Value::as_str).map(Text::from);
+    Some(Device { device_id: text("device_id")?, platform: text("device_platform"), reason: text("reason") })
+}
+
+fn flags_as_bits(event: &Event) -> i64 {
+    let bits = |flag: Option<bool>| flag.map_or(0, |yes| 1 + i64::from(yes));
+    bits(event.flags.machine)
+        | bits(event.flags.proxied) << 2
+        | bits(event.flags.synthetic) << 4
+        | i64::from(event.time.from_receipt) << 6
+}
+
+fn flag(bits: i64) -> Option<bool> {
+    match bits & 3 {
+        1 => Some(false),
+        2 => Some(true),
+        _ => None,
+    }
+}
