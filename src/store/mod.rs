@@ -11,7 +11,6 @@ mod delivery_rows;
 mod eid;
 pub mod error;
 mod event_rows;
-mod event_rows;
 pub mod log;
 mod names;
 pub mod overview;
