@@ -9,7 +9,10 @@ use crate::domain::{Counted, Counts};
 /// The columns of a wide row, deliveries first, then events: 41, as `created` has no events.
 pub static COLUMNS: LazyLock<String> = LazyLock::new(|| listed(|name| name.into()));
 
-/// The same, summed.
+/// The columns of deliveries alone.
+pub static DELIVERIES: LazyLock<String> = LazyLock::new(|| Counted::ALL.map(Counted::name).join(", "));
+
+/// All of them, summed.
 pub static SUMS: LazyLock<String> = LazyLock::new(|| listed(|name| format!("coalesce(sum({name}), 0)")));
 
 /// The columns of `activity`, summed: events only.
@@ -34,6 +37,14 @@ pub fn read(row: &Row, first: usize) -> rusqlite::Result<Counts> {
         counts.events[i] = row.get(first + Counted::COUNT - 1 + i)?;
     }
     Ok(counts)
+}
+
+/// Adds the deliveries that start at column `first`, selected by [`DELIVERIES`].
+pub fn add_deliveries(counts: &mut Counts, row: &Row, first: usize) -> rusqlite::Result<()> {
+    for i in 0..Counted::COUNT {
+        counts.deliveries[i] += row.get::<_, i64>(first + i)?;
+    }
+    Ok(())
 }
 
 /// The events that start at column `first`, selected by [`EVENT_SUMS`].

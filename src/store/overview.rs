@@ -1,25 +1,21 @@
 //! What happens now: recent counts by channel, activity by hour, and the state of the feed.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 
 use super::Error;
 use super::counts::{self, EVENT_SUMS, SUMS};
-use super::sources::{ChannelRow, Range};
+use super::sources::{self, ChannelRow, Range};
 use crate::domain::rollup::{ChannelCounts, Counts, quarter_of};
 use crate::domain::{Channel, Millis};
 
 /// Deliveries created in the range, by channel; the whole life beside them chooses denominators.
 pub fn by_channel(connection: &Connection, range: Range) -> Result<Vec<ChannelRow>, Error> {
-    let sql = format!(
-        "SELECT g.channel, {} FROM cohorts t JOIN messages g ON g.id = t.message
-        WHERE t.quarter >= ?1 AND t.quarter < ?2 GROUP BY g.channel",
-        &*SUMS
-    );
-    let (from, to) = range.quarters();
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement
-        .query_map(params![from, to], |row| Ok((row.get::<_, i64>(0)?, counts::read(row, 1)?)))?
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut rows: BTreeMap<i64, Counts> = BTreeMap::new();
+    for ((_, channel), counts) in sources::shown(connection, range)? {
+        rows.entry(channel).or_default().add(&counts, 1);
+    }
     let whole_sql = format!("SELECT {} FROM totals WHERE channel = ?1", &*SUMS);
     let mut channels = Vec::new();
     for (id, shown) in rows {

@@ -190,7 +190,7 @@ fn plans_of_the_log() {
     explain("newest block", "SELECT max(id) >> 17 FROM deliveries");
     explain("a delivery", crate::store::delivery::FIND);
     explain("its events", crate::store::delivery::EVENTS);
-    explain("counts in a range", &crate::store::sources::shown_sql());
+    explain("counts in a range", &crate::store::sources::cohorts_sql());
     for (by_reason, newer) in [(false, false), (true, false), (true, true)] {
         explain(
             &format!("quarantine, by reason: {by_reason}, newer: {newer}"),
