@@ -171,7 +171,7 @@ pub fn links(connection: &Connection, source: i64, limit: usize) -> Result<Vec<L
     let mut statement = connection.prepare_cached(
         "SELECT l.action_id, l.link,
             (SELECT e.href FROM link_clicks k JOIN events_read e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid
-             WHERE k.link = l.id AND e.href IS NOT NULL ORDER BY k.at_ms DESC LIMIT 1),
+             WHERE k.link = l.id AND e.href IS NOT NULL ORDER BY k.at_ms DESC, e.event_id DESC LIMIT 1),
             l.deliveries, l.events, l.human_deliveries, l.machine_deliveries
         FROM links l WHERE l.source = ?1 ORDER BY l.deliveries DESC, l.id LIMIT ?2",
     )?;

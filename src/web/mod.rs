@@ -11,7 +11,7 @@ pub mod pages;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::Data;
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 
@@ -47,15 +47,19 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         budget: ingest::body::Budget::default(),
     };
     actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));
+    let base = config.base.clone();
     let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(Data::new(ingest.clone()))
-            .app_data(Data::new(readers.clone()))
-            .app_data(pages.clone())
-            .configure(ingest::routes)
-            .configure(ops::routes)
-            .configure(pages::routes)
+        let app =
+            App::new().app_data(Data::new(ingest.clone())).app_data(Data::new(readers.clone())).app_data(pages.clone());
+        // a proxy may pass its prefix on, or strip it
+        let below = web::scope(&base).configure(routes);
+        app.configure(|app| {
+            if !base.is_empty() {
+                app.service(below);
+            }
+        })
+        .configure(routes)
     })
     .workers(WORKERS)
     .shutdown_timeout(STOP_WITHIN_S)
@@ -77,6 +81,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     server.await?;
     writer.stop();
     writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
+}
+
+/// The whole route table: `ingest` and `pages` list theirs. Pages take all addresses that are left, so they come last.
+fn routes(config: &mut ServiceConfig) {
+    config.configure(ingest::routes).configure(ops::routes).configure(pages::routes);
 }
 
 /// Waits for SIGTERM or SIGINT; they are caught from the call on.

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::store::Readers;
 
 pub fn routes(config: &mut ServiceConfig) {
-    config.route("/healthz", web::get().to(healthz));
+    config.route("/healthz", super::pages::seen().to(healthz));
 }
 
 /// 200 while the server answers and the file can be read.

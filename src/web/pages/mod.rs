@@ -24,8 +24,8 @@ mod tests;
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig, get, resource};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{self, ServiceConfig, resource};
+use actix_web::{HttpRequest, HttpResponse, Route, guard};
 
 use super::assets;
 use super::error::Error;
@@ -33,21 +33,26 @@ pub use layout::Pages;
 
 /// Every page. They take all addresses that are left: configure what receives events before them.
 pub fn routes(config: &mut ServiceConfig) {
-    config.route("/assets/{name}", get().to(assets::serve));
+    config.route("/assets/{name}", seen().to(assets::serve));
     config.service(
         web::scope("")
             .wrap(from_fn(layout::dress))
-            .service(resource("/").get(overview::page))
-            .service(resource("/deliveries").get(deliveries::page))
+            .service(resource("/").route(seen().to(overview::page)))
+            .service(resource("/deliveries").route(seen().to(deliveries::page)))
             // ids hold slashes
-            .service(resource("/deliveries/{id:.+}").get(delivery::page))
-            .service(resource("/campaigns").get(campaigns::page))
-            .service(resource("/campaigns/{kind}/{id:.+}").get(campaign::page))
-            .service(resource("/quarantine").get(quarantine::page))
-            .service(resource("/meanings").get(meanings::page))
-            .service(resource("/search").get(search::page))
+            .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
+            .service(resource("/campaigns").route(seen().to(campaigns::page)))
+            .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
+            .service(resource("/quarantine").route(seen().to(quarantine::page)))
+            .service(resource("/meanings").route(seen().to(meanings::page)))
+            .service(resource("/search").route(seen().to(search::page)))
             .default_service(web::to(nothing)),
     );
+}
+
+/// For GET, and for HEAD, by which probes ask.
+pub(super) fn seen() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// A page for who looks, JSON for a program that sends.
