@@ -34,7 +34,7 @@ fn post(client: Client, round: usize, thread: usize, acknowledge: Sender<String>
     loop {
         // one event, or several, or one that was sent before and one that was not
         let size = 1 + n % 4;
-        let from = if n % 3 == 0 { n.saturating_sub(1) } else { n };
+        let from = if n.is_multiple_of(3) { n.saturating_sub(1) } else { n };
         let (ids, events): (Vec<_>, Vec<_>) = (from..n + size).map(|n| event(round, thread, n)).unzip();
         n += size;
         match client.try_post("/v1/events", &[], format!("[{}]", events.join(","))) {

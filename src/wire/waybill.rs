@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_key_of_the_sender_is_not_kept() {
-        let Item::Event { raw, .. } = items(Waybill, &with(open(), json!({"writeKey": "k"}))).remove(0) else {
+        let Item::Event { raw, .. } = items(Waybill, with(open(), json!({"writeKey": "k"}))).remove(0) else {
             panic!()
         };
         assert_eq!(serde_json::from_str::<Value>(raw.get()).unwrap(), open());
