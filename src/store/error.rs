@@ -23,7 +23,7 @@ pub enum Error {
     Row(String),
     #[error("the system gave no random bytes: {0}")]
     Random(String),
-    #[error("the file was moved, replaced or deleted while in use")]
+    #[error("the file or its -wal was moved, replaced or deleted while in use")]
     Moved,
 }
 

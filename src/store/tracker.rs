@@ -119,19 +119,23 @@ impl Drop for Recording<'_> {
     }
 }
 
-/// The file that was opened, to notice when another lies in its place: a commit into a deleted file is lost.
+/// The file that was opened and its write-ahead log, to notice when they were taken away: a commit into a deleted
+/// file is lost. The log is there, and the same, for as long as a connection is open.
 struct File {
-    path: PathBuf,
-    identity: (u64, u64),
+    parts: Vec<(PathBuf, (u64, u64))>,
 }
 
 impl File {
     fn of(path: &Path) -> Result<File, Error> {
-        Ok(File { path: path.into(), identity: identity(path).ok_or(Error::Moved)? })
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let mut parts = vec![(path.to_owned(), identity(path).ok_or(Error::Moved)?)];
+        parts.extend(identity(Path::new(&log)).map(|identity| (log.into(), identity)));
+        Ok(File { parts })
     }
 
     fn is_in_place(&self) -> bool {
-        identity(&self.path) == Some(self.identity)
+        self.parts.iter().all(|(path, opened)| identity(path) == Some(*opened))
     }
 }
 

@@ -46,7 +46,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         ingest_keys: config.ingest_keys.into(),
         budget: ingest::body::Budget::default(),
     };
-    actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));
+    let due = actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));
     let base = config.base.clone();
     let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
     let server = HttpServer::new(move || {
@@ -79,6 +79,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         handle.stop(true).await;
     });
     server.await?;
+    // readers go before the writer: the last connection to close takes the write-ahead log away, and only one that may
+    // write can
+    due.abort();
+    let _ = due.await;
     writer.stop();
     writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
 }

@@ -89,3 +89,18 @@ fn a_file_that_is_moved_while_the_writer_waits_for_a_lock_is_not_answered_for() 
         assert_come_again(&posting.join().unwrap(), "moved meanwhile");
     });
 }
+
+#[test]
+fn without_its_write_ahead_log_the_file_is_not_written() {
+    let server = Server::start();
+    let client = server.client();
+    assert_taken(&client.post(WEBHOOK, &[], webhook("w1")), [1, 0, 0, 0], "whole");
+    std::fs::remove_file(server.folder().join("waybill.db-wal")).unwrap();
+    assert_come_again(&client.post(WEBHOOK, &[], webhook("w2")), "it could not be found again after a crash");
+    // what was acknowledged before is saved by a clean end, and the next start is whole again
+    let (status, folder) = server.stop();
+    assert!(status.success(), "{status}");
+    let server = Server::start_in(folder, &[]);
+    assert_taken(&server.client().post(WEBHOOK, &[], webhook("w2")), [1, 0, 0, 0], "started again");
+    assert_eq!(rows(&server.db(), "SELECT delivery_id FROM deliveries_v1 ORDER BY 1"), ["d-w1", "d-w2"]);
+}
