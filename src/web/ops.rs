@@ -4,10 +4,13 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::json;
 
+use super::ingest::answer::wrong_method;
 use crate::store::Readers;
 
 pub fn routes(config: &mut ServiceConfig) {
-    config.route("/healthz", web::get().to(healthz));
+    let otherwise = web::to(|| async { wrong_method("GET, HEAD") });
+    let health = web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz));
+    config.service(health.default_service(otherwise));
 }
 
 /// 200 while the server answers and the file can be read.
