@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The framework tells of every worker; what matters of it comes as a warning.
-const LOG: &str = "info,actix_server=warn,rusqlite_migration=warn";
+/// The framework tells of every worker and of every malformed request; what matters of it comes as a warning.
+const LOG: &str = "info,actix_server=warn,actix_http=off,rusqlite_migration=warn";
 
 fn main() -> ExitCode {
     // stdout is for results; WAYBILL_LOG takes what RUST_LOG does

@@ -12,14 +12,15 @@
 //!   for a reason of its own, each request is tried alone, then each entry, and the one that cannot be stored is
 //!   kept aside: a poisoned event never holds up its neighbours.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::Tracker;
 use super::apply::{Entry, Outcome};
 use super::receipts::Quarantined;
+use super::{Error, Tracker};
 use crate::domain::Millis;
 
 /// How many requests may wait. Beyond it the sender is told to come again.
@@ -118,7 +119,7 @@ impl Work {
     fn settle(&mut self, group: Vec<Request>) {
         let received_at_ms = group.iter().map(|request| request.received_at_ms).max().unwrap_or_default();
         let entries: Vec<&Entry> = group.iter().flat_map(|request| &request.entries).collect();
-        match self.tracker.record(&entries, received_at_ms) {
+        match self.record(&entries, received_at_ms) {
             Ok(outcomes) => {
                 let mut outcomes = outcomes.into_iter();
                 for request in group {
@@ -145,7 +146,7 @@ impl Work {
 
     fn commit_alone(&mut self, entry: &Entry, received_at_ms: Millis) -> Result<Outcome, Refused> {
         let first = |outcomes: Vec<Outcome>| outcomes.into_iter().next().ok_or(Refused::Unwritable);
-        match (self.tracker.record(&[entry], received_at_ms), entry) {
+        match (self.record(&[entry], received_at_ms), entry) {
             (Ok(outcomes), _) => first(outcomes),
             (Err(error), Entry::Event { event, raw }) if !error.is_transient() => {
                 tracing::error!(%error, "an event could not be stored and is kept aside");
@@ -158,12 +159,19 @@ impl Work {
                     body_bytes: raw.body.len() as i64,
                     body: raw.body.clone(),
                 });
-                self.tracker.record(&[&aside], received_at_ms).map_err(|_| Refused::Unwritable).and_then(first)
+                self.record(&[&aside], received_at_ms).map_err(|_| Refused::Unwritable).and_then(first)
             }
             (Err(error), _) => {
                 tracing::error!(%error, "an entry could not be stored");
                 Err(Refused::Unwritable)
             }
         }
+    }
+
+    /// Records entries. A panic on the way is a fault of what was to be recorded, not of the file: the transaction is
+    /// rolled back as it unwinds, and the thread lives on.
+    fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
+            .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))
     }
 }

@@ -8,6 +8,8 @@ pub mod ingest;
 mod ops;
 pub mod pages;
 
+use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ const STOP_WITHIN_S: u64 = 5;
 /// Serves until it is told to stop (SIGTERM, SIGINT): takes no more, finishes, commits, checkpoints.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut tracker = Tracker::open(&config.db)?;
+    let _only = only_server(&config.db)?;
     if let Some(key) = &config.id_key {
         tracker.set_id_key(key.as_bytes())?;
     }
@@ -85,6 +88,18 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let _ = due.await;
     writer.stop();
     writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
+}
+
+/// Makes sure that no other server has the file: each would answer for what the other's queue still holds. Commands may
+/// work beside a server. The lock ends with the process, however it ends.
+fn only_server(db: &Path) -> anyhow::Result<File> {
+    let path = db.with_added_extension("lock");
+    let lock = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => anyhow::bail!("another waybill serves it already; stop that one first"),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
 }
 
 /// The whole route table: `ingest` and `pages` list theirs. Pages take all addresses that are left, so they come last.

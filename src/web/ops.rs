@@ -4,10 +4,13 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::json;
 
+use super::ingest::answer::wrong_method;
+use super::pages::seen;
 use crate::store::Readers;
 
 pub fn routes(config: &mut ServiceConfig) {
-    config.route("/healthz", super::pages::seen().to(healthz));
+    let otherwise = web::to(|| async { wrong_method("GET, HEAD") });
+    config.service(web::resource("/healthz").route(seen().to(healthz)).default_service(otherwise));
 }
 
 /// 200 while the server answers and the file can be read.

@@ -156,4 +156,5 @@ fn what_is_not_there_is_refused_as_json_too() {
     for path in [WEBHOOK, PIPELINES, TRACK, BATCH, EVENTS] {
         refused(client.get(path), 405, "wrong_method", path);
     }
+    refused(client.post("/healthz", &[], "{}"), 405, "wrong_method", "health is asked for");
 }

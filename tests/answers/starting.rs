@@ -76,3 +76,15 @@ fn where_no_file_can_be_it_says_so() {
     }
     refusal(waybill().args(["verify", "--db"]).arg(&nowhere));
 }
+
+#[test]
+fn one_server_has_the_file() {
+    let server = Server::start();
+    let second = || refusal(waybill().args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(server.db()));
+    assert!(second().contains("another waybill serves it"));
+    // commands work beside it
+    let (status, said) = Process::run(waybill().args(["verify", "--db"]).arg(server.db()));
+    assert!(status.success(), "{said}");
+    let folder = server.kill();
+    assert_eq!(Server::start_in(folder, &[]).client().get("/healthz").status, 200, "a killed server leaves no lock");
+}

@@ -93,11 +93,11 @@ impl Refusal {
     }
 }
 
-/// What is sent to a path that takes only POST.
-pub async fn only_post() -> HttpResponse {
-    let message = "this path takes POST only";
+/// What is sent to a path by a method that it does not take.
+pub fn wrong_method(allowed: &str) -> HttpResponse {
+    let message = format!("this path takes {allowed} only");
     HttpResponse::MethodNotAllowed()
-        .insert_header((header::ALLOW, "POST"))
+        .insert_header((header::ALLOW, allowed))
         .json(json!({ "success": false, "code": "wrong_method", "message": message }))
 }
 

@@ -56,7 +56,8 @@ where
     A: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path).route(web::post().to(handler)).default_service(web::to(answer::only_post))
+    let otherwise = web::to(|| async { answer::wrong_method("POST") });
+    web::resource(path).route(web::post().to(handler)).default_service(otherwise)
 }
 
 /// A request under way: when it came, on both clocks.
