@@ -124,7 +124,8 @@ pub fn inflate<'a>(body: &'a [u8], encoding: Option<&str>, max: usize) -> Result
         None | Some("" | "identity" | "gzip" | "x-gzip") => {}
         Some(_) => return Err(Unread::UnknownEncoding),
     }
-    let mut out = Vec::new();
+    // all the room at once: pages that are not written take no memory, and growing would copy
+    let mut out = Vec::with_capacity(max + 1);
     let inflated = MultiGzDecoder::new(body).take(max as u64 + 1).read_to_end(&mut out);
     match inflated {
         Ok(_) if out.len() > max => Err(Unread::TooLarge { max }),
