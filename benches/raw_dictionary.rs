@@ -1,11 +1,12 @@
-//! The dictionary that raw bodies are packed with: trains one on lifelike traffic, and prints what it saves on other
-//! traffic than it was trained on.
+//! The dictionary that what is kept of raw JSON is packed with: trains one on lifelike traffic, and prints what it saves
+//! on other traffic than it was trained on.
 //!
 //! `cargo bench --bench raw_dictionary` measures; with `-- --write` it replaces `src/store/raw.dictionary`. Files that
 //! have the old one keep it, so a new one takes the next number in `src/store/raw.rs`.
 
 use waybill::store::raw;
 use waybill::traffic::{Format, Traffic};
+use waybill::wire::{self, Context, IdKey, Item, residual};
 
 /// 2026-11-01T00:00:00Z: any time does.
 const ENDS_AT_MS: i64 = 1_793_491_200_000;
@@ -13,8 +14,21 @@ const ENDS_AT_MS: i64 = 1_793_491_200_000;
 const DICTIONARY_BYTES: usize = 16 << 10;
 const LEVEL: i32 = 3;
 
-fn bodies(seed: u64, deliveries: u32) -> Vec<Vec<u8>> {
-    Traffic::new(seed, deliveries, ENDS_AT_MS).lines(&Format::ALL).map(|line| line.body.into_bytes()).collect()
+/// What is kept of the JSON of lifelike events, and how long they came on average.
+fn bodies(seed: u64, deliveries: u32) -> (Vec<Vec<u8>>, f64) {
+    let id_key = IdKey::new(b"any");
+    let context = Context { received_at_ms: ENDS_AT_MS, id_key: &id_key };
+    let (mut kept, mut bytes) = (Vec::new(), 0);
+    for line in Traffic::new(seed, deliveries, ENDS_AT_MS).lines(&Format::ALL) {
+        for item in wire::read_line(line.with_path().as_bytes(), &context).expect("a line") {
+            if let Item::Event { event, raw, .. } = item {
+                bytes += raw.get().len();
+                kept.push(residual::of(raw.get(), &event).into_bytes());
+            }
+        }
+    }
+    let average = bytes as f64 / kept.len() as f64;
+    (kept, average)
 }
 
 fn packed_bytes(bodies: &[Vec<u8>], dictionary: &[u8]) -> f64 {
@@ -24,11 +38,12 @@ fn packed_bytes(bodies: &[Vec<u8>], dictionary: &[u8]) -> f64 {
 }
 
 fn main() {
-    let (training, other) = (bodies(1, 4_000), bodies(2, 4_000));
-    let plain: usize = other.iter().map(Vec::len).sum();
-    println!("bodies            {:>8.1} bytes an event", plain as f64 / other.len() as f64);
+    let ((training, _), (other, came)) = (bodies(1, 20_000), bodies(2, 4_000));
+    let kept: usize = other.iter().map(Vec::len).sum();
+    println!("as they came      {came:>8.1} bytes an event");
+    println!("what is kept      {:>8.1}", kept as f64 / other.len() as f64);
     println!("no dictionary     {:>8.1}", packed_bytes(&other, &[]));
-    for kib in [16, 32, 64, 112] {
+    for kib in [2, 4, 8, 16, 32] {
         let dictionary = zstd::dict::from_samples(&training, kib << 10).expect("enough samples");
         println!("trained, {kib:>3} KiB  {:>8.1}", packed_bytes(&other, &dictionary));
     }

@@ -154,12 +154,23 @@ CREATE TABLE events (
     PRIMARY KEY (delivery, metric, eid)
 ) STRICT, WITHOUT ROWID;
 
--- The JSON of each event as it came, by the delivery's row and the event's number.
+-- What of each event's JSON no column holds, by the delivery's row and the event's number: [format, mask, rest], as
+-- src/wire/residual.rs says, or the whole where that would not come out the same.
 CREATE TABLE raw (
     delivery  INTEGER NOT NULL,
     number    INTEGER NOT NULL,
     encoding  INTEGER NOT NULL,                 -- 0: json; n: zstd with dictionary n
     body      BLOB NOT NULL,
+    PRIMARY KEY (delivery, number)
+) STRICT, WITHOUT ROWID;
+
+-- The event as the first copy told it, where another copy changed what its columns say: what `raw` lacks is here.
+CREATE TABLE raw_bases (
+    delivery  INTEGER NOT NULL,
+    number    INTEGER NOT NULL,
+    at_ms     INTEGER NOT NULL,
+    flags     INTEGER NOT NULL,
+    own       TEXT,                             -- all that it said
     PRIMARY KEY (delivery, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,12 +1,15 @@
 //! From what a wire format says to what the store takes: the one place that knows both.
 
 use crate::store::{BODY_BYTES_KEPT, Entry, Quarantined, raw};
-use crate::wire::{self, Context, Item};
+use crate::wire::{self, Context, Item, residual};
 
 /// What an item is stored as.
 pub fn entry(item: Item) -> Entry {
     match item {
-        Item::Event { event, raw, .. } => Entry::Event { event, raw: raw::pack(raw.get()) },
+        Item::Event { event, raw, .. } => {
+            let raw = raw::pack(&residual::of(raw.get(), &event));
+            Entry::Event { event, raw }
+        }
         Item::Ignored { name } => Entry::Ignored { name },
         Item::Quarantined(aside) => Entry::Quarantined(kept_aside(aside)),
     }

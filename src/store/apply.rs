@@ -206,7 +206,11 @@ impl Batch<'_> {
         for Arrival { place, event, raw } in arrivals {
             match events.iter_mut().find(|(_, known)| known.is_copy_of(event)) {
                 Some((number, known)) => {
-                    known.to_mut().merge(event);
+                    let mut merged = known.clone().into_owned();
+                    if merged.merge(event) {
+                        event_rows::keep_base(self.connection, id, *number, known)?;
+                        *known = Cow::Owned(merged);
+                    }
                     self.outcomes[*place] = Outcome::Duplicate;
                     self.count_repeat(id, *number)?;
                 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Error, raw, walk};
-use crate::domain::{Metric, Millis, Reached};
+use super::names::Names;
+use super::{Error, delivery_rows, event_rows, raw, walk};
+use crate::domain::{self, Metric, Millis, Reached};
 
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -57,8 +58,15 @@ pub struct Event {
     pub reason: Option<String>,
     pub devices: Vec<Device>,
     pub repeats: i64,
-    /// What came, as text. `None` where it was not kept.
-    pub raw: Option<String>,
+    /// What is kept of its JSON, and the event whose columns hold the rest. `None` where none was kept.
+    pub raw: Option<Kept>,
+}
+
+/// What is kept of an event's JSON, as `wire::residual` says, and the event as that copy told it.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub residual: String,
+    pub event: domain::Event,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -133,7 +141,7 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
             events: Vec::new(),
         })
     })?;
-    delivery.events = events(connection, id)?;
+    delivery.events = events(connection, id, delivery_id)?;
     Ok(Some(delivery))
 }
 
@@ -144,7 +152,7 @@ pub(super) const EVENTS: &str =
     FROM events_read e JOIN metrics m ON m.id = e.metric
     WHERE e.delivery = ?1 ORDER BY e.at_ms, e.event_id LIMIT ?2";
 
-fn events(connection: &Connection, delivery: i64) -> Result<Vec<Event>, Error> {
+fn events(connection: &Connection, delivery: i64, delivery_id: &str) -> Result<Vec<Event>, Error> {
     let mut statement = connection.prepare_cached(EVENTS)?;
     let rows = statement.query_map(params![delivery, EVENTS_MAX as i64 + 1], |row| {
         Ok(Event {
@@ -168,9 +176,10 @@ fn events(connection: &Connection, delivery: i64) -> Result<Vec<Event>, Error> {
     })?;
     let mut events = rows.collect::<Result<Vec<_>, _>>()?;
     let mut devices = devices(connection, delivery)?;
+    let mut kept = kept(connection, delivery, delivery_id, events.len())?;
     for event in &mut events {
         event.devices = devices.remove(&event.number).unwrap_or_default();
-        event.raw = unpacked(connection, delivery, event.number)?;
+        event.raw = kept.remove(&event.number);
     }
     Ok(events)
 }
@@ -191,13 +200,24 @@ fn devices(connection: &Connection, delivery: i64) -> Result<HashMap<i64, Vec<De
     Ok(devices)
 }
 
-/// The JSON of an event as it came. What cannot be read back is said in its place: the page is of more than this.
-fn unpacked(connection: &Connection, delivery: i64, number: i64) -> Result<Option<String>, Error> {
+/// What is kept of the JSON of a delivery's events, by their numbers. What cannot be read back is said in its place: the
+/// page is of more than this.
+fn kept(connection: &Connection, delivery: i64, delivery_id: &str, events: usize) -> Result<HashMap<i64, Kept>, Error> {
+    if events > EVENTS_MAX {
+        return Ok(HashMap::new());
+    }
+    let mut names = Names::brief();
+    let Some(shown) = delivery_rows::one(connection, &mut names, delivery)? else { return Ok(HashMap::new()) };
     let mut statement =
         connection.prepare_cached("SELECT encoding, body FROM raw WHERE delivery = ?1 AND number = ?2")?;
-    let stored: Option<(i64, Vec<u8>)> =
-        statement.query_row([delivery, number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    Ok(stored.map(|(encoding, body)| {
-        raw::unpack(connection, encoding, &body).unwrap_or_else(|error| format!("cannot be unpacked: {error}"))
-    }))
+    let mut kept = HashMap::new();
+    for stored in event_rows::all(connection, &mut names, delivery, delivery_id, &shown.attributes)? {
+        let row: Option<(i64, Vec<u8>)> =
+            statement.query_row([delivery, stored.number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((encoding, body)) = row else { continue };
+        let residual =
+            raw::unpack(connection, encoding, &body).unwrap_or_else(|error| format!("cannot be unpacked: {error}"));
+        kept.insert(stored.number, Kept { residual, event: event_rows::as_first_told(connection, delivery, &stored)? });
+    }
+    Ok(kept)
 }

@@ -103,6 +103,54 @@ impl EventRow {
     }
 }
 
+/// An event in Waybill's own format, for keeping it aside.
+pub fn as_json(event: &Event) -> Value {
+    let own = EventRow::of(event, 0, 0, &Attributes::default()).own;
+    let mut json: Map<String, Value> = own.and_then(|own| serde_json::from_str(&own).ok()).unwrap_or_default();
+    json.insert("id".into(), (&*event.id).into());
+    json.insert("delivery_id".into(), (&*event.delivery_id).into());
+    json.insert("metric".into(), event.metric.as_str().into());
+    if !event.time.from_receipt {
+        json.insert("time".into(), event.time.ms.into());
+    }
+    for (key, flag) in
+        [("machine", event.flags.machine), ("proxied", event.flags.proxied), ("synthetic", event.flags.synthetic)]
+    {
+        if let Some(flag) = flag {
+            json.insert(key.into(), flag.into());
+        }
+    }
+    Value::Object(json)
+}
+
+/// Keeps what an event said before another copy changes it, since what is kept of its JSON leaves out what its columns
+/// said then.
+pub fn keep_base(connection: &Connection, delivery: i64, number: i64, event: &Event) -> Result<(), Error> {
+    let row = EventRow::of(event, number, 0, &Attributes::default());
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO raw_bases (delivery, number, at_ms, flags, own) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![delivery, number, row.at_ms, row.flags, row.own])?;
+    Ok(())
+}
+
+/// The event as the copy told it whose JSON is kept.
+pub fn as_first_told(connection: &Connection, delivery: i64, stored: &Stored) -> Result<Event, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT at_ms, flags, own FROM raw_bases WHERE delivery = ?1 AND number = ?2")?;
+    let mut rows = statement.query([delivery, stored.number])?;
+    let Some(row) = rows.next()? else { return Ok(stored.event.clone()) };
+    let event = &stored.event;
+    let (time, flags) = time_and_flags(row.get(0)?, row.get(1)?);
+    let mut base = Event::new(&event.delivery_id, event.metric.clone(), &event.id, time, event.received_at_ms);
+    base.flags = flags;
+    if let Some(own) = row.get::<_, Option<String>>(2)? {
+        read_own(&mut base, &own)?;
+    }
+    Ok(base)
+}
+
 /// An event that stands in the file, with its number.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -159,10 +207,10 @@ fn event_of(
     };
     let metric = metric.ok_or_else(|| Error::Row("an event of no metric".into()))?;
     let (at_ms, carried, flags): (Millis, i64, i64) = (row.get(3)?, row.get(5)?, row.get(6)?);
-    let time = EventTime { ms: at_ms, from_receipt: flags >> 6 & 1 == 1 };
+    let (time, flags) = time_and_flags(at_ms, flags);
     let id = Eid::unpack(row.get_ref(1)?)?;
     let mut event = Event::new(delivery_id, metric, &id, time, at_ms + row.get::<_, Millis>(4)?);
-    event.flags = Flags { machine: flag(flags), proxied: flag(flags >> 2), synthetic: flag(flags >> 4) };
+    event.flags = flags;
     for attribute in Attribute::ALL {
         if carried >> attribute as u8 & 1 == 1 {
             event.attributes.set(attribute, shown.get(attribute).map(Into::into));
@@ -215,6 +263,11 @@ fn flags_as_bits(event: &Event) -> i64 {
         | bits(event.flags.proxied) << 2
         | bits(event.flags.synthetic) << 4
         | i64::from(event.time.from_receipt) << 6
+}
+
+fn time_and_flags(ms: Millis, bits: i64) -> (EventTime, Flags) {
+    let flags = Flags { machine: flag(bits), proxied: flag(bits >> 2), synthetic: flag(bits >> 4) };
+    (EventTime { ms, from_receipt: bits >> 6 & 1 == 1 }, flags)
 }
 
 fn flag(bits: i64) -> Option<bool> {

@@ -36,6 +36,17 @@ pub struct Names {
 
 impl Default for Names {
     fn default() -> Self {
+        Names::remembering(REMEMBERED)
+    }
+}
+
+impl Names {
+    /// For a single question: remembers little.
+    pub fn brief() -> Names {
+        Names::remembering(NonZeroUsize::MIN)
+    }
+
+    fn remembering(many: NonZeroUsize) -> Names {
         Names {
             channels: HashMap::new(),
             sources: HashMap::new(),
@@ -44,9 +55,9 @@ impl Default for Names {
             metrics: HashMap::new(),
             metric_names: HashMap::new(),
             subjects: HashMap::new(),
-            addresses: LruCache::new(REMEMBERED),
-            people: LruCache::new(REMEMBERED),
-            deliveries: LruCache::new(REMEMBERED),
+            addresses: LruCache::new(many),
+            people: LruCache::new(many),
+            deliveries: LruCache::new(many),
         }
     }
 }

@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::apply::{Entry, Outcome};
+use super::event_rows;
 use super::receipts::Quarantined;
 use super::{Error, Tracker};
 use crate::domain::Millis;
@@ -148,16 +149,17 @@ impl Work {
         let first = |outcomes: Vec<Outcome>| outcomes.into_iter().next().ok_or(Refused::Unwritable);
         match (self.record(&[entry], received_at_ms), entry) {
             (Ok(outcomes), _) => first(outcomes),
-            (Err(error), Entry::Event { event, raw }) if !error.is_transient() => {
+            (Err(error), Entry::Event { event, .. }) if !error.is_transient() => {
                 tracing::error!(%error, "an event could not be stored and is kept aside");
+                let body = event_rows::as_json(event).to_string().into_bytes();
                 let aside = Entry::Quarantined(Quarantined {
-                    format: "packed".into(),
+                    format: "waybill".into(),
                     reason: "not_stored".into(),
                     detail: error.to_string().into(),
                     delivery_id: Some(event.delivery_id.clone()),
                     due_at_ms: None,
-                    body_bytes: raw.body.len() as i64,
-                    body: raw.body.clone(),
+                    body_bytes: body.len() as i64,
+                    body,
                 });
                 self.record(&[&aside], received_at_ms).map_err(|_| Refused::Unwritable).and_then(first)
             }

@@ -15,6 +15,7 @@ mod message;
 mod pipelines;
 mod reader;
 mod reason;
+pub mod residual;
 pub mod signature;
 #[cfg(test)]
 mod testing;

@@ -12,6 +12,7 @@ use crate::store::log::SourceRef;
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
 use crate::web::format::{Clock, Gap, Plural};
+use crate::wire::residual;
 
 #[derive(Template)]
 #[template(path = "delivery.html")]
@@ -276,7 +277,7 @@ fn raw(delivery: &Delivery) -> Vec<Raw> {
     let raw = |event: &delivery::Event| {
         Some(Raw {
             title: format!("{} at {}", event.metric, crate::web::format::Exact(event.at_ms)),
-            body: event.raw.clone()?,
+            body: event.raw.as_ref().map(|kept| residual::whole(&kept.residual, &kept.event))?,
             id: format!("raw-{}", event.number),
         })
     };
