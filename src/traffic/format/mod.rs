@@ -46,8 +46,8 @@ impl Format {
     pub(super) fn write(self, message: &Message, event: &Event, arrival: Arrival) -> String {
         match self {
             Format::Webhook => webhook::write(message, event),
-            Format::TrackOld => track::write(message, event, &track::old_name(message.channel, event.metric), arrival),
-            Format::TrackNew => track::write(message, event, &track::new_name(message.channel, event.metric), arrival),
+            Format::TrackOld => track::older(message, event, arrival),
+            Format::TrackNew => track::current(message, event, arrival),
             Format::Rudder => rudder::write(message, event, arrival),
             Format::Own => own::write(message, event),
         }
