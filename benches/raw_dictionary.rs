@@ -6,7 +6,7 @@
 
 use waybill::store::raw;
 use waybill::traffic::{Format, Traffic};
-use waybill::wire::{self, Context, IdKey, Item, residual};
+use waybill::wire::{self, Context, IdKey, Item};
 
 /// 2026-11-01T00:00:00Z: any time does.
 const ENDS_AT_MS: i64 = 1_793_491_200_000;
@@ -21,9 +21,9 @@ fn bodies(seed: u64, deliveries: u32) -> (Vec<Vec<u8>>, f64) {
     let (mut kept, mut bytes) = (Vec::new(), 0);
     for line in Traffic::new(seed, deliveries, ENDS_AT_MS).lines(&Format::ALL) {
         for item in wire::read_line(line.with_path().as_bytes(), &context).expect("a line") {
-            if let Item::Event { event, raw, .. } = item {
-                bytes += raw.get().len();
-                kept.push(residual::of(raw.get(), &event).into_bytes());
+            if let Item::Event { residual, .. } = item {
+                bytes += line.body.len();
+                kept.push(residual.into_bytes());
             }
         }
     }

@@ -1,15 +1,12 @@
 //! From what a wire format says to what the store takes: the one place that knows both.
 
 use crate::store::{BODY_BYTES_KEPT, Entry, Quarantined, raw};
-use crate::wire::{self, Context, Item, residual};
+use crate::wire::{self, Context, Item};
 
 /// What an item is stored as.
 pub fn entry(item: Item) -> Entry {
     match item {
-        Item::Event { event, raw, .. } => {
-            let raw = raw::pack(&residual::of(raw.get(), &event));
-            Entry::Event { event, raw }
-        }
+        Item::Event { event, residual, .. } => Entry::Event { event, raw: raw::pack(&residual) },
         Item::Ignored { name } => Entry::Ignored { name },
         Item::Quarantined(aside) => Entry::Quarantined(kept_aside(aside)),
     }

@@ -23,8 +23,6 @@ mod time;
 mod waybill;
 mod webhook;
 
-use serde_json::value::RawValue;
-
 use crate::domain::{Event, Millis, Text};
 
 use reader::Reader;
@@ -51,12 +49,12 @@ pub struct Context<'a> {
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each is what they would cost")]
 pub enum Item {
-    /// An event and its JSON as it came, but for webhooks without a `writeKey`, which is no part of the event. In a
-    /// Data Pipelines call the address in the `context` of its batch is put in, which is one. White space and key
-    /// order may differ then.
+    /// An event.
     Event {
         event: Event,
-        raw: Box<RawValue>,
+        /// What of its JSON the event does not hold, for [`residual::whole`]. A `writeKey` is no part of the event and
+        /// left out, but for webhooks; the address in the `context` of a Data Pipelines batch is one, and put in.
+        residual: String,
         /// A `Report Delivery Event`: a public sender may report on deliveries that are known, and only on those.
         report: bool,
     },

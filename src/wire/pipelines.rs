@@ -340,8 +340,9 @@ mod tests {
         let read: Vec<_> = batch
             .iter()
             .map(|item| match item {
-                Item::Event { event, raw, .. } => {
-                    assert!(!raw.get().contains("writeKey") && raw.get().contains("traits"));
+                Item::Event { event, residual, .. } => {
+                    let whole = crate::wire::residual::whole(residual, event);
+                    assert!(!whole.contains("writeKey") && whole.contains("traits"));
                     event.attributes.get(Attribute::Email).unwrap()
                 }
                 Item::Ignored { name } => name,

@@ -8,7 +8,9 @@ use crate::domain::Text;
 use super::body::{self, Body};
 use super::fields::{Fields, ID_BYTES_MAX};
 use super::reason::{Reason, Refusal, Unreadable};
-use super::{CallType, Context, Format, ITEMS_MAX, Item, Outcome, fields, json, line, pipelines, waybill, webhook};
+use super::{
+    CallType, Context, Format, ITEMS_MAX, Item, Outcome, fields, json, line, pipelines, residual, waybill, webhook,
+};
 
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
@@ -131,7 +133,9 @@ impl Reader<'_> {
             Format::Pipelines | Format::Line => pipelines::read(&object, self.call, self.context),
         };
         Ok(match outcome {
-            Ok(Outcome::Event { event, report }) => Item::Event { event, raw, report },
+            Ok(Outcome::Event { event, report }) => {
+                Item::Event { residual: residual::of(raw.get(), object, &event), event, report }
+            }
             Ok(Outcome::Ignored(name)) => Item::Ignored { name },
             Err(refusal) => Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes())),
         })
