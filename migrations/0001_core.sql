@@ -155,7 +155,7 @@ CREATE TABLE events (
 ) STRICT, WITHOUT ROWID;
 
 -- What of each event's JSON no column holds, by the delivery's row and the event's number: [format, mask, rest], as
--- src/wire/residual.rs says, or the whole where that would not come out the same.
+-- src/wire/residual.rs and columns.rs say, or the whole where that would not come out the same.
 CREATE TABLE raw (
     delivery  INTEGER NOT NULL,
     number    INTEGER NOT NULL,

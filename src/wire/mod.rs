@@ -7,6 +7,7 @@
 //! Pure: no clock (the receipt time is an argument), no IO. Nothing here panics, whatever the bytes.
 
 mod body;
+mod columns;
 mod fields;
 mod identity;
 mod json;

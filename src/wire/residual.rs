@@ -1,177 +1,15 @@
 //! What of an event's JSON its columns do not hold.
 //!
-//! Most of what an event says stands in columns. So that it is not stored twice, its JSON is kept as
-//! `[format, mask]` or `[format, mask, rest]`: bit n of the mask says that the n-th path of the format's table held
-//! just what the columns make of it, and `rest` is the JSON without those. [`whole`] puts it together again: every key,
-//! value and digit; white space and key order may differ. What would not come out the same is kept as it came.
-//!
-//! The tables are stored in masks: append, never reorder.
+//! Most of what an event says stands in columns. So that it is not stored twice, its JSON is kept as `[format, mask]` or
+//! `[format, mask, rest]`: bit n of the mask says that the n-th path of the format's table ([`columns`](super::columns))
+//! held just what the columns make of it, and `rest` is the JSON without those. [`whole`] puts it together again: every
+//! key, value and digit; white space and key order may differ. What would not come out the same is kept as it came.
 
 use serde_json::{Map, Value};
 
+use super::columns::{SHAPES, iso};
 use super::json;
-use crate::domain::{Attribute, Event, Metric, MetricName, Millis};
-
-use Attribute::*;
-use Column::*;
-
-/// A column, and how a format writes it.
-#[derive(Clone, Copy)]
-enum Column {
-    Id,
-    DeliveryId,
-    /// `dropped` for suppressed, as webhooks say.
-    WebhookMetric,
-    Name,
-    /// The newest generation: `Email Link Clicked`.
-    EventName,
-    Seconds,
-    Iso,
-    /// A constant.
-    Is(&'static str),
-    Text(Attribute),
-    /// A number where the text is one.
-    Scalar(Attribute),
-    Href,
-    LinkId,
-    LinkText,
-    Reason,
-    ActionValue,
-    Machine,
-    Proxied,
-    Synthetic,
-    Recipients,
-    SourceKind,
-    SourceId,
-}
-
-type Path = &'static [&'static str];
-
-struct Shape {
-    columns: &'static [(Path, Column)],
-    /// Times that lie near the event's: kept as milliseconds from it.
-    near: &'static [Path],
-}
-
-/// In the order of their numbers in the file, from 0.
-static SHAPES: [Shape; 3] = [
-    Shape { columns: WEBHOOK, near: &[] },
-    Shape { columns: PIPELINES, near: &[&["timestamp"], &["sentAt"], &["receivedAt"]] },
-    Shape { columns: WAYBILL, near: &[] },
-];
-
-const WEBHOOK: &[(Path, Column)] = &[
-    (&["event_id"], Id),
-    (&["object_type"], Text(Channel)),
-    (&["metric"], WebhookMetric),
-    (&["timestamp"], Seconds),
-    (&["data", "delivery_id"], DeliveryId),
-    (&["data", "customer_id"], Text(PersonId)),
-    (&["data", "identifiers", "id"], Text(PersonId)),
-    (&["data", "identifiers", "email"], Text(Email)),
-    (&["data", "identifiers", "cio_id"], Text(CioId)),
-    (&["data", "recipient"], Text(Recipient)),
-    (&["data", "subject"], Text(Subject)),
-    (&["data", "campaign_id"], Scalar(CampaignId)),
-    (&["data", "broadcast_id"], Scalar(BroadcastId)),
-    (&["data", "newsletter_id"], Scalar(NewsletterId)),
-    (&["data", "transactional_message_id"], Scalar(TransactionalMessageId)),
-    (&["data", "action_id"], Scalar(ActionId)),
-    (&["data", "content_id"], Scalar(ContentId)),
-    (&["data", "parent_action_id"], Scalar(ParentActionId)),
-    (&["data", "journey_id"], Scalar(JourneyId)),
-    (&["data", "trigger_id"], Scalar(TriggerId)),
-    (&["data", "trigger_event_id"], Text(TriggerEventId)),
-    (&["data", "href"], Href),
-    (&["data", "link_id"], LinkId),
-    (&["data", "failure_message"], Reason),
-    (&["data", "prefetched"], Machine),
-    (&["data", "machine"], Machine),
-    (&["data", "proxied"], Proxied),
-    (&["data", "synthetic"], Synthetic),
-    (&["data", "recipients"], Recipients),
-    (&["data", "tracked_response"], ActionValue),
-];
-
-const PIPELINES: &[(Path, Column)] = &[
-    (&["type"], Is("track")),
-    (&["event"], EventName),
-    (&["messageId"], Id),
-    (&["originalTimestamp"], Iso),
-    (&["userId"], Text(PersonId)),
-    (&["anonymousId"], Text(Email)),
-    (&["context", "traits", "email"], Text(Email)),
-    (&["properties", "delivery_id"], DeliveryId),
-    (&["properties", "customer_id"], Text(PersonId)),
-    (&["properties", "userId"], Text(PersonId)),
-    (&["properties", "recipient"], Text(Recipient)),
-    (&["properties", "subject"], Text(Subject)),
-    (&["properties", "campaign_id"], Scalar(CampaignId)),
-    (&["properties", "broadcast_id"], Scalar(BroadcastId)),
-    (&["properties", "newsletter_id"], Scalar(NewsletterId)),
-    (&["properties", "transactional_message_id"], Scalar(TransactionalMessageId)),
-    (&["properties", "action_id"], Scalar(ActionId)),
-    (&["properties", "content_id"], Scalar(ContentId)),
-    (&["properties", "parent_action_id"], Scalar(ParentActionId)),
-    (&["properties", "journey_id"], Scalar(JourneyId)),
-    (&["properties", "trigger_id"], Scalar(TriggerId)),
-    (&["properties", "trigger_event_id"], Text(TriggerEventId)),
-    (&["properties", "href"], Href),
-    (&["properties", "link_id"], LinkId),
-    (&["properties", "failure_message"], Reason),
-    (&["properties", "prefetched"], Machine),
-    (&["properties", "machine"], Machine),
-    (&["properties", "proxied"], Proxied),
-    (&["properties", "synthetic"], Synthetic),
-    (&["properties", "recipients"], Recipients),
-    // RudderStack's dialect
-    (&["properties", "eventId"], Id),
-    (&["properties", "deliveryId"], DeliveryId),
-    (&["properties", "emailSubject"], Text(Subject)),
-    (&["properties", "campaignId"], Scalar(CampaignId)),
-    (&["properties", "broadcastId"], Scalar(BroadcastId)),
-    (&["properties", "newsletterId"], Scalar(NewsletterId)),
-    (&["properties", "transactionalMessageId"], Scalar(TransactionalMessageId)),
-    (&["properties", "actionId"], Scalar(ActionId)),
-    (&["properties", "contentId"], Scalar(ContentId)),
-    (&["properties", "journeyId"], Scalar(JourneyId)),
-    (&["properties", "triggerId"], Scalar(TriggerId)),
-    (&["properties", "triggerEventId"], Text(TriggerEventId)),
-    (&["properties", "link", "url"], Href),
-    (&["properties", "link", "id"], LinkId),
-    (&["properties", "reason"], Reason),
-    // reports on a delivery
-    (&["properties", "metric"], Name),
-    (&["properties", "actionValue"], ActionValue),
-];
-
-const WAYBILL: &[(Path, Column)] = &[
-    (&["id"], Id),
-    (&["delivery_id"], DeliveryId),
-    (&["channel"], Text(Channel)),
-    (&["metric"], Name),
-    (&["time"], Iso),
-    (&["source", "kind"], SourceKind),
-    (&["source", "id"], SourceId),
-    (&["source", "action_id"], Text(ActionId)),
-    (&["source", "content_id"], Text(ContentId)),
-    (&["person_id"], Text(PersonId)),
-    (&["email"], Text(Email)),
-    (&["cio_id"], Text(CioId)),
-    (&["recipient"], Text(Recipient)),
-    (&["subject"], Text(Subject)),
-    (&["journey_id"], Text(JourneyId)),
-    (&["parent_action_id"], Text(ParentActionId)),
-    (&["trigger_id"], Text(TriggerId)),
-    (&["trigger_event_id"], Text(TriggerEventId)),
-    (&["machine"], Machine),
-    (&["proxied"], Proxied),
-    (&["synthetic"], Synthetic),
-    (&["href"], Href),
-    (&["link_id"], LinkText),
-    (&["reason"], Reason),
-    (&["action_value"], ActionValue),
-];
+use crate::domain::{Event, Millis};
 
 /// What is kept of an event's JSON: `object` is the same, read.
 pub(super) fn of(raw: &str, object: Map<String, Value>, event: &Event) -> String {
@@ -249,74 +87,6 @@ fn shape_of(object: &Map<String, Value>) -> usize {
     } else {
         2
     }
-}
-
-impl Column {
-    /// The column's value as this format writes it; `None` where the event has none.
-    fn write(self, event: &Event) -> Option<Value> {
-        let text = |text: &Option<crate::domain::Text>| text.as_deref().map(Value::from);
-        let attribute = |attribute| event.attributes.get(attribute);
-        Some(match self {
-            Id => (&*event.id).into(),
-            DeliveryId => (&*event.delivery_id).into(),
-            Name => event.metric.as_str().into(),
-            WebhookMetric => match &event.metric {
-                MetricName::Known(Metric::Suppressed) => "dropped".into(),
-                other => other.as_str().into(),
-            },
-            EventName => {
-                let channel = event.attributes.channel()?;
-                let word = match event.metric.known()? {
-                    Metric::Clicked if channel != crate::domain::Channel::InApp => "Link Clicked",
-                    Metric::Spammed => "Marked as Spam",
-                    metric => metric.title(),
-                };
-                format!("{} {word}", channel.title()).into()
-            }
-            Seconds if event.time.ms % 1000 == 0 => (event.time.ms / 1000).into(),
-            Seconds => return None,
-            Iso => iso(event.time.ms)?.into(),
-            Is(constant) => constant.into(),
-            Text(name) => attribute(name)?.into(),
-            Scalar(name) => scalar(attribute(name)?),
-            Href => text(&event.href)?,
-            LinkId => scalar(event.link_id.as_deref()?),
-            LinkText => text(&event.link_id)?,
-            Reason => text(&event.reason)?,
-            ActionValue => text(&event.action_value)?,
-            Machine => event.flags.machine?.into(),
-            Proxied => event.flags.proxied?.into(),
-            Synthetic => event.flags.synthetic?.into(),
-            Recipients if event.recipients.is_empty() => return None,
-            Recipients => event.recipients.iter().map(device).collect(),
-            SourceKind => event.attributes.source()?.kind.name().into(),
-            SourceId => (&*event.attributes.source()?.id).into(),
-        })
-    }
-}
-
-fn device(device: &crate::domain::Device) -> Value {
-    let mut json = Map::new();
-    json.insert("device_id".into(), (&*device.device_id).into());
-    for (key, value) in [("device_platform", &device.platform), ("failure_message", &device.reason)] {
-        if let Some(value) = value {
-            json.insert(key.into(), (&**value).into());
-        }
-    }
-    Value::Object(json)
-}
-
-/// A number where the text is the canonical form of one.
-fn scalar(text: &str) -> Value {
-    match text.parse::<u64>() {
-        Ok(number) if number.to_string() == text => number.into(),
-        _ => text.into(),
-    }
-}
-
-/// `2023-08-22T16:42:55.000Z`, the one way that all senders with milliseconds write.
-fn iso(ms: Millis) -> Option<String> {
-    Some(chrono::DateTime::from_timestamp_millis(ms)?.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
 }
 
 fn read_iso(text: &str) -> Option<Millis> {
@@ -414,6 +184,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::wire::columns::{PIPELINES, WEBHOOK};
     use crate::wire::{Context, Format, IdKey, Item, read};
 
     const RECEIVED_AT_MS: Millis = 1_795_000_000_000;
