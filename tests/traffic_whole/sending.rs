@@ -68,21 +68,13 @@ pub fn odd_lines() -> Vec<Line> {
     lines
 }
 
-/// Where this version takes a line: calls about people are told apart by their type on any path of calls.
-fn path(line: &Line) -> &'static str {
-    match line.path {
-        "/v1/identify" | "/v1/page" => "/v1/track",
-        path => path,
-    }
-}
-
 /// Each line by itself, over several connections at once.
 pub fn post_one_by_one(client: &Client, lines: &[Line]) -> Sent {
     const CONNECTIONS: usize = 16;
     let post = |first: usize| {
         let mut sent = Sent::default();
         for line in lines.iter().skip(first).step_by(CONNECTIONS) {
-            sent.add(&client.post(path(line), &[], &line.body));
+            sent.add(&client.post(line.path, &[], &line.body));
         }
         sent
     };
@@ -104,7 +96,7 @@ pub fn post_in_batches(client: &Client, lines: &[Line], seed: u64) -> Sent {
             run.iter().cloned().partition(|line| line.path == "/webhooks/customerio");
         sent = Sent::sum([sent, post_one_by_one(client, &webhooks)].into_iter());
         for at in ["/v1/track", "/webhooks/pipelines", "/v1/events"] {
-            let bodies: Vec<&str> = others.iter().filter(|line| path(line) == at).map(|line| &*line.body).collect();
+            let bodies: Vec<&str> = others.iter().filter(|line| line.path == at).map(|line| &*line.body).collect();
             for bodies in bodies.chunks(1 + random.below(150)) {
                 let (path, body) = batch(at, bodies, &mut random);
                 sent.add(&client.post(path, &[], body));

@@ -18,13 +18,9 @@ use crate::wire::{self, CallType, Format, Item, Unreadable};
 const BODY_BYTES_MAX: usize = 4 << 20;
 const LIMITS: Limits = Limits { keep: BODY_BYTES_MAX, keep_of_longer: 0, max: BODY_BYTES_MAX };
 
-pub async fn track(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
-    let read = |body: &[u8], context: &wire::Context| wire::read_call(CallType::Track, body, context);
-    receive(&request, payload, &ingest, read).await.unwrap_or_else(Refusal::respond)
-}
-
-pub async fn batch(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
-    let read = |body: &[u8], context: &wire::Context| wire::read_call(CallType::Batch, body, context);
+/// A Data Pipelines call whose type the path names.
+pub async fn call(call: CallType, request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
+    let read = |body: &[u8], context: &wire::Context| wire::read_call(call, body, context);
     receive(&request, payload, &ingest, read).await.unwrap_or_else(Refusal::respond)
 }
 

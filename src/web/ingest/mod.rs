@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::domain::Millis;
 use crate::intake;
 use crate::store::{Entry, Refused, Writer};
-use crate::wire::{self, IdKey, Item, signature};
+use crate::wire::{self, CallType, IdKey, Item, signature};
 
 use answer::Refusal;
 use body::{Body, Budget};
@@ -44,9 +44,11 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(post("/webhooks/customerio", webhooks::customerio))
         .service(post("/webhooks/pipelines", webhooks::pipelines))
-        .service(post("/v1/track", calls::track))
-        .service(post("/v1/batch", calls::batch))
         .service(post("/v1/events", calls::events));
+    for call in CallType::ALL {
+        let handler = move |request, payload, ingest| calls::call(call, request, payload, ingest);
+        config.service(post(&format!("/v1/{}", call.name()), handler));
+    }
 }
 
 /// A path that takes POST, and says so to whoever comes with something else.
