@@ -84,6 +84,9 @@ pub fn post_one_by_one(client: &Client, lines: &[Line]) -> Sent {
     })
 }
 
+/// The paths that take several events at once, or have one beside them that does.
+const TAKE_SEVERAL: [&str; 3] = ["/v1/track", "/webhooks/pipelines", "/v1/events"];
+
 /// Runs of random length after one another; in each, what came to one path goes in one request or one by one.
 pub fn post_in_batches(client: &Client, lines: &[Line], seed: u64) -> Sent {
     let mut random = Random::new(seed);
@@ -92,11 +95,11 @@ pub fn post_in_batches(client: &Client, lines: &[Line], seed: u64) -> Sent {
     while !rest.is_empty() {
         let (run, after) = rest.split_at(rest.len().min(1 + random.below(400)));
         rest = after;
-        let (webhooks, others): (Vec<Line>, Vec<Line>) =
-            run.iter().cloned().partition(|line| line.path == "/webhooks/customerio");
-        sent = Sent::sum([sent, post_one_by_one(client, &webhooks)].into_iter());
-        for at in ["/v1/track", "/webhooks/pipelines", "/v1/events"] {
-            let bodies: Vec<&str> = others.iter().filter(|line| line.path == at).map(|line| &*line.body).collect();
+        let (several, single): (Vec<Line>, Vec<Line>) =
+            run.iter().cloned().partition(|line| TAKE_SEVERAL.contains(&line.path));
+        sent = Sent::sum([sent, post_one_by_one(client, &single)].into_iter());
+        for at in TAKE_SEVERAL {
+            let bodies: Vec<&str> = several.iter().filter(|line| line.path == at).map(|line| &*line.body).collect();
             for bodies in bodies.chunks(1 + random.below(150)) {
                 let (path, body) = batch(at, bodies, &mut random);
                 sent.add(&client.post(path, &[], body));
