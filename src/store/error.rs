@@ -25,6 +25,8 @@ pub enum Error {
     Random(String),
     #[error("the file or its -wal was moved, replaced or deleted while in use")]
     Moved,
+    #[error("someone reads the file without an end, so that its -wal has grown to its limit; end that reader")]
+    LogFull,
 }
 
 impl Error {
@@ -50,7 +52,7 @@ impl Error {
                         | SchemaChanged
                 )
             ),
-            Error::Pool(_) | Error::Moved => true,
+            Error::Pool(_) | Error::Moved | Error::LogFull => true,
             _ => false,
         }
     }

@@ -55,6 +55,11 @@ pub fn open(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Whether statements wait for locks that others hold, or fail at once.
+pub fn wait_for_locks(connection: &Connection, wait: bool) -> Result<(), Error> {
+    Ok(connection.busy_timeout(if wait { BUSY } else { Duration::ZERO })?)
+}
+
 /// The file holds addresses: its owner alone may read it.
 fn create(path: &Path) -> Result<(), Error> {
     let mut options = fs::OpenOptions::new();

@@ -15,13 +15,18 @@ pub struct Tracker {
     /// True only as far as the transactions that wrote it have committed: emptied after a rollback.
     names: Names,
     file: File,
+    log_bytes_max: u64,
 }
+
+/// How large the write-ahead log may grow. It cannot be reset while someone reads from before it, and would fill the
+/// disk behind a reader that never ends.
+const LOG_BYTES_MAX: u64 = 1 << 30;
 
 impl Tracker {
     /// Opens the file, creating and migrating it as needed.
     pub fn open(path: &Path) -> Result<Tracker, Error> {
         let connection = sqlite::open(path)?;
-        Ok(Tracker { connection, names: Names::default(), file: File::of(path)? })
+        Ok(Tracker { connection, names: Names::default(), file: File::of(path)?, log_bytes_max: LOG_BYTES_MAX })
     }
 
     /// Takes entries in, in one transaction, which is on disk when this returns. The outcomes are in their order.
@@ -40,11 +45,13 @@ impl Tracker {
     /// it holds in memory.
     ///
     /// # Errors
-    /// Also where the file is not in its place any more: a commit into a deleted file is lost.
+    /// Also where the file is not in its place any more: a commit into a deleted file is lost; and where a reader that
+    /// does not end has let the write-ahead log grow to its limit.
     pub fn begin(&mut self) -> Result<Recording<'_>, Error> {
         if !self.file.is_in_place() {
             return Err(Error::Moved);
         }
+        self.bound_log()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Recording { transaction: Some(transaction), names: &mut self.names, file: &self.file })
     }
@@ -53,6 +60,21 @@ impl Tracker {
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
+    }
+
+    fn bound_log(&self) -> Result<(), Error> {
+        if self.file.log_bytes() <= self.log_bytes_max {
+            return Ok(());
+        }
+        // at once or not at all: waiting for the reader would hold up the answers
+        sqlite::wait_for_locks(&self.connection, false)?;
+        let emptied = self.checkpoint();
+        sqlite::wait_for_locks(&self.connection, true)?;
+        match emptied {
+            _ if self.file.log_bytes() <= self.log_bytes_max => Ok(()),
+            Ok(()) => Err(Error::LogFull),
+            Err(error) => Err(error),
+        }
     }
 
     /// The secret that makes the ids of events that come without one.
@@ -134,6 +156,10 @@ impl File {
         Ok(File { parts })
     }
 
+    fn log_bytes(&self) -> u64 {
+        self.parts.get(1).and_then(|(log, _)| std::fs::metadata(log).ok()).map_or(0, |meta| meta.len())
+    }
+
     fn is_in_place(&self) -> bool {
         self.parts.iter().all(|(path, opened)| identity(path) == Some(*opened))
     }
@@ -148,4 +174,35 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 #[cfg(not(unix))]
 fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|_| (0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Event, EventTime, MetricName};
+    use crate::store::raw;
+
+    fn entry(n: i64) -> Entry {
+        let time = EventTime::given(1_790_000_000_000 + n);
+        let event = Event::new(&format!("d{n}"), MetricName::parse("sent"), &format!("e{n}"), time, time.ms);
+        Entry::Event { event, raw: raw::pack("{}") }
+    }
+
+    #[test]
+    fn a_reader_that_does_not_end_does_not_fill_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let mut tracker = Tracker { log_bytes_max: 1 << 20, ..Tracker::open(&path).unwrap() };
+        tracker.record(&[&entry(0)], 0).unwrap();
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+
+        let refused = (1..10_000).find_map(|n| tracker.record(&[&entry(n)], 0).err()).expect("a limit");
+        assert!(matches!(refused, Error::LogFull) && refused.is_transient(), "{refused}");
+        assert!(tracker.file.log_bytes() < 2 << 20);
+
+        reader.execute_batch("COMMIT").unwrap();
+        tracker.record(&[&entry(10_000)], 0).unwrap();
+        assert!(tracker.file.log_bytes() < 1 << 20);
+    }
 }

@@ -62,7 +62,7 @@ pub struct Writer {
 impl Writer {
     /// Starts the thread.
     pub fn start(tracker: Tracker) -> std::io::Result<(Writer, JoinHandle<()>)> {
-        let mut work = Work { tracker };
+        let mut work = Work { tracker, refused: 0 };
         let (messages, waiting) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&waiting))?;
         Ok((Writer { messages }, thread))
@@ -88,6 +88,8 @@ impl Writer {
 
 struct Work {
     tracker: Tracker,
+    /// How many groups in a row could not be stored.
+    refused: u64,
 }
 
 impl Work {
@@ -122,6 +124,10 @@ impl Work {
         let entries: Vec<&Entry> = group.iter().flat_map(|request| &request.entries).collect();
         match self.record(&entries, received_at_ms) {
             Ok(outcomes) => {
+                if self.refused > 0 {
+                    tracing::info!(groups = self.refused, "what comes is stored again");
+                    self.refused = 0;
+                }
                 let mut outcomes = outcomes.into_iter();
                 for request in group {
                     // the caller may have gone; what it sent is stored all the same
@@ -129,7 +135,11 @@ impl Work {
                 }
             }
             Err(error) if error.is_transient() => {
-                tracing::error!(%error, requests = group.len(), "nothing of this group was stored");
+                self.refused += 1;
+                // a full disk refuses thousands a second: told when it begins, and ever more rarely
+                if self.refused.is_power_of_two() {
+                    tracing::error!(%error, groups = self.refused, "what came was not stored");
+                }
                 for request in group {
                     let _ = request.reply.send(Err(Refused::Unwritable));
                 }
