@@ -20,7 +20,7 @@ use support::process::Process;
 use support::server::{Server, waybill};
 
 /// Ids that events get because they bring none are equal only in files of one key.
-const ID_KEY: [&str; 2] = ["--id-key", "the same for all files"];
+const ID_KEY: [(&str, &str); 1] = [("WAYBILL_ID_KEY", "the same for all files")];
 
 fn traffic() -> Traffic {
     Traffic::new(23, 3_000, 1_767_225_600_000)
@@ -163,7 +163,7 @@ fn write_lines(lines: &[Line], path: &Path) {
 /// What the summary says.
 fn import(db: &Path, files: &[&Path], stdin: Option<File>) -> Sent {
     let mut command: Command = waybill();
-    command.args(ID_KEY).arg("import").args(files).arg("--db").arg(db);
+    command.envs(ID_KEY).arg("import").args(files).arg("--db").arg(db);
     let output = command.stdin(stdin.map_or(Stdio::null(), Stdio::from)).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));

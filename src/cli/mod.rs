@@ -2,6 +2,7 @@
 
 mod import;
 mod name;
+mod secret;
 mod serve;
 mod upkeep;
 
@@ -19,7 +20,13 @@ use clap::{Args, Parser, Subcommand};
   waybill                                   serve waybill.db on http://127.0.0.1:8787
   waybill serve --db /var/lib/waybill.db --listen 127.0.0.1:9000
   waybill import history.ndjson.gz          bring in a year of events
-  waybill verify                            recount everything and compare"
+  waybill verify                            recount everything and compare
+
+Secrets come by the environment, several separated by commas:
+  WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
+  WAYBILL_INGEST_KEYS   only who has one of these may send to /v1; none: everyone may
+  WAYBILL_ID_KEY        for the ids of events that come without one; only a file without events
+                        takes a new one"
 )]
 struct Cli {
     #[command(flatten)]
@@ -59,7 +66,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     let Cli { file, serve, command } = Cli::parse();
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
-        Some(Command::Import(import)) => import.run(&file.db, serve.id_key().as_ref()),
+        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref()),
         Some(Command::Verify) => upkeep::verify(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),

@@ -9,7 +9,7 @@ use super::{BATCH, EVENTS, TRACK, WEBHOOK, assert_refused, assert_taken, own, tr
 
 #[test]
 fn a_key_is_asked_for_in_any_of_three_ways() {
-    let server = Server::start_with(&["--ingest-keys", "first-key,second-key"]);
+    let server = Server::start_with(&[("WAYBILL_INGEST_KEYS", "first-key,second-key")]);
     let client = server.client();
     let with_key = |body: String, key: &str| body.replacen('{', &format!("{{\"writeKey\":\"{key}\","), 1);
     let basic = |pair: &str| format!("Basic {}", BASE64.encode(pair));

@@ -11,7 +11,7 @@ use super::{EVENTS, PIPELINES, WEBHOOK, assert_refused, assert_taken, own, track
 const ACCEPTED: [u64; 4] = [1, 0, 0, 0];
 
 fn start() -> Server {
-    Server::start_with(&["--signing-keys", "the-old-key,the-new-key"])
+    Server::start_with(&[("WAYBILL_SIGNING_KEYS", "the-old-key,the-new-key")])
 }
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {

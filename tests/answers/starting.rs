@@ -28,7 +28,7 @@ fn an_address_that_others_reach_must_be_allowed() {
         }
         assert!(!db.exists());
     }
-    let server = Server::start_with(&["--allow-anonymous"]);
+    let server = Server::start_with(&[("WAYBILL_ALLOW_ANONYMOUS", "true")]);
     assert_eq!(server.client().get("/healthz").status, 200);
 }
 

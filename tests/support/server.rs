@@ -30,16 +30,16 @@ impl Server {
         Server::start_with(&[])
     }
 
-    /// On a new file, with further arguments.
-    pub fn start_with(arguments: &[&str]) -> Server {
-        Server::start_in(tempfile::tempdir().unwrap(), arguments)
+    /// On a new file, with settings in its environment.
+    pub fn start_with(settings: &[(&str, &str)]) -> Server {
+        Server::start_in(tempfile::tempdir().unwrap(), settings)
     }
 
-    /// On the file of an earlier one, or with further arguments.
-    pub fn start_in(folder: TempDir, arguments: &[&str]) -> Server {
+    /// On the file of an earlier one.
+    pub fn start_in(folder: TempDir, settings: &[(&str, &str)]) -> Server {
         let mut command = waybill();
         command.arg("serve").arg("--db").arg(folder.path().join("waybill.db")).args(["--listen", "127.0.0.1:0"]);
-        command.args(arguments).stderr(Stdio::inherit());
+        command.envs(settings.iter().copied()).stderr(Stdio::inherit());
         let (process, address) = Process::start(&mut command, "listening on http://");
         let client = Client::new(format!("http://{}", address.trim()));
         Server { process, folder: Some(folder), client }
