@@ -49,3 +49,35 @@ fn an_event_from_the_future_is_applied_when_its_time_has_come() {
     assert_eq!(rows(&server, "SELECT count(*) FROM events_v1 WHERE delivery_id = 'ahead' AND metric = 'sent'"), 1);
     assert_eq!(rows(&server, "SELECT coalesce(sum(rows), 0) FROM quarantine_counts"), 0);
 }
+
+#[test]
+fn what_is_no_event_when_its_time_has_come_holds_up_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = sqlite::open(&folder.path().join("waybill.db")).unwrap();
+    let event = |id: &str, delivery_id: &str| {
+        json!({ "event_id": id, "object_type": "email", "metric": "sent", "timestamp": 1_790_000_000,
+            "data": { "delivery_id": delivery_id } })
+        .to_string()
+    };
+    // as many as are taken at once: their ids are too long, which was not looked at while their time had not come
+    let keep =
+        "INSERT INTO quarantine (received_at_ms, format, reason, detail, due_at_ms, body, body_bytes, fingerprint)
+        VALUES (1, 'webhook', 'time_in_the_future', '', ?1, ?2, length(?2), randomblob(16))";
+    connection.execute_batch("BEGIN").unwrap();
+    for n in 0..1_000 {
+        connection.execute(keep, (1, event(&format!("{n:0300}"), "long").as_bytes())).unwrap();
+    }
+    connection.execute(keep, (2, event("e", "ahead").as_bytes())).unwrap();
+    connection.execute_batch("INSERT INTO quarantine_counts VALUES ('time_in_the_future', 1001); COMMIT").unwrap();
+    drop(connection);
+
+    let server = Server::start_in(folder, &[]);
+    let started = Instant::now();
+    while rows(&server, "SELECT count(*) FROM events_v1 WHERE delivery_id = 'ahead'") == 0 {
+        assert!(started.elapsed() < Duration::from_secs(20), "what is due was not applied");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let kept = "SELECT count(*) FROM quarantine WHERE reason = 'id_too_long' AND due_at_ms IS NULL";
+    assert_eq!((rows(&server, kept), rows(&server, "SELECT count(*) FROM quarantine")), (1_000, 1_000));
+    assert_eq!(rows(&server, "SELECT sum(rows) FROM quarantine_counts"), 1_000);
+}

@@ -198,16 +198,19 @@ impl Delivery {
 type Decided<'a> = (Standing, &'a Event);
 
 /// For each device that an event of a known metric names, what became of the sending to it. An event that names
-/// no device speaks for all.
+/// no device speaks for all. Each name is looked at once: an event may name as many as its body has room for.
 fn devices_of<'a>(events: &[&'a Event]) -> BTreeMap<&'a str, Option<Decided<'a>>> {
-    let known = || events.iter().copied().filter(|event| event.metric.known().is_some());
-    let mut devices: BTreeMap<&str, Option<Decided>> =
-        known().flat_map(|event| event.recipients.iter().map(|device| (&*device.device_id, None))).collect();
-    for (device_id, decided) in &mut devices {
-        let speaks_for = |event: &&Event| {
-            event.recipients.is_empty() || event.recipients.iter().any(|device| &*device.device_id == *device_id)
-        };
-        *decided = greatest(known().filter(speaks_for), is_sending);
+    let mut devices: BTreeMap<&str, Option<Decided>> = BTreeMap::new();
+    for event in events.iter().copied().filter(|event| event.metric.known().is_some()) {
+        let decided = greatest(std::iter::once(event), is_sending);
+        for device in &event.recipients {
+            let stands = devices.entry(&device.device_id).or_default();
+            *stands = (*stands).into_iter().chain(decided).reduce(greater);
+        }
+    }
+    let of_all = greatest(events.iter().copied().filter(|event| event.recipients.is_empty()), is_sending);
+    for stands in devices.values_mut() {
+        *stands = (*stands).into_iter().chain(of_all).reduce(greater);
     }
     devices
 }
@@ -259,4 +262,31 @@ fn fare(metric: Metric) -> usize {
         Metric::Queued,
     ];
     BEST_FIRST.iter().position(|best| *best == metric).unwrap_or(BEST_FIRST.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{Attribute, Device, EventTime, MetricName};
+
+    use super::*;
+
+    #[test]
+    fn a_push_to_very_many_devices_is_not_the_square_of_work() {
+        let push = |id: &str, metric: Metric, at_ms: Millis, devices: std::ops::Range<u32>| {
+            let mut event = Event::new("d", MetricName::Known(metric), id, EventTime::given(at_ms), at_ms);
+            event.attributes.set(Attribute::Channel, Some("push".into()));
+            event.recipients =
+                devices.map(|n| Device { device_id: n.to_string().into(), platform: None, reason: None }).collect();
+            event
+        };
+        // a body of 8 MiB names three times as many: in the square of them it would hold up the writer for minutes
+        let many = 100_000;
+        let sent = push("a", Metric::Sent, 1_000, 0..many);
+        let bounced = push("b", Metric::Bounced, 2_000, 0..many - 1);
+        let delivery = Delivery::of([&sent, &bounced]).unwrap();
+        assert_eq!((delivery.devices, delivery.devices_bounced), (many, many - 1));
+        assert_eq!(delivery.outcome, Some(Standing { metric: Metric::Sent, at_ms: 1_000 }));
+        let failed = push("c", Metric::Failed, 3_000, 0..0);
+        assert_eq!(Delivery::of([&sent, &failed]).unwrap().outcome.map(|o| o.metric), Some(Metric::Failed));
+    }
 }

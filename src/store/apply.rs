@@ -5,7 +5,7 @@
 //! which stops at the events table, can never count twice.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -17,7 +17,7 @@ use super::receipts::{self, Quarantined, Receipts};
 use super::rollups::{self, Rows};
 use super::{Error, people};
 use crate::domain::delivery::Applied;
-use crate::domain::{Delivery, Delta, Event, Text};
+use crate::domain::{Delivery, Delta, Event, MetricName, Text};
 
 /// One thing that came in.
 #[derive(Clone, Debug)]
@@ -203,9 +203,14 @@ impl Batch<'_> {
         let mut events: Vec<(i64, Cow<Event>)> =
             history.iter().map(|stored| (stored.number, Cow::Borrowed(&stored.event))).collect();
         let mut next = history.iter().map(|stored| stored.number).max().unwrap_or(0) + 1;
+        // a delivery may have any number of events, and a batch may bring thousands
+        let identity = |event: &Event| (event.metric.clone(), event.id.clone());
+        let mut places: HashMap<(MetricName, Text), usize> =
+            events.iter().enumerate().map(|(i, (_, event))| (identity(event), i)).collect();
         for Arrival { place, event, raw } in arrivals {
-            match events.iter_mut().find(|(_, known)| known.is_copy_of(event)) {
-                Some((number, known)) => {
+            match places.entry(identity(event)) {
+                hash_map::Entry::Occupied(known) => {
+                    let (number, known) = &mut events[*known.get()];
                     let mut merged = known.clone().into_owned();
                     if merged.merge(event) {
                         event_rows::keep_base(self.connection, id, *number, known)?;
@@ -214,8 +219,9 @@ impl Batch<'_> {
                     self.outcomes[*place] = Outcome::Duplicate;
                     self.count_repeat(id, *number)?;
                 }
-                None => {
+                hash_map::Entry::Vacant(vacant) => {
                     self.write_raw(id, next, raw)?;
+                    vacant.insert(events.len());
                     events.push((next, Cow::Borrowed(event)));
                     next += 1;
                 }

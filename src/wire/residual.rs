@@ -5,6 +5,7 @@
 //! held just what the columns make of it, and `rest` is the JSON without those. [`whole`] puts it together again: every
 //! key, value and digit; white space and key order may differ. What would not come out the same is kept as it came.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::columns::{SHAPES, iso};
@@ -57,11 +58,15 @@ fn shortened(raw: &str, object: Map<String, Value>, event: &Event) -> Option<Str
 }
 
 fn restored(kept: &str, event: &Event) -> Option<Value> {
-    let Value::Array(mut parts) = json::parse(kept).ok()? else { return None };
-    let rest = if parts.len() > 2 { parts.pop()? } else { Value::Object(Map::new()) };
-    let (number, mask) = (parts.first()?.as_u64()?, parts.get(1)?.as_u64()?);
-    let shape = SHAPES.get(number as usize)?;
-    let mut whole = rest;
+    // the rest is read by itself: it may be as deep as the reader goes, and within the array it would lie one deeper
+    let parts: Vec<&RawValue> = serde_json::from_str(kept).ok()?;
+    let number: usize = parts.first()?.get().parse().ok()?;
+    let mask: u64 = parts.get(1)?.get().parse().ok()?;
+    let shape = SHAPES.get(number)?;
+    let mut whole = match parts.get(2) {
+        Some(rest) => json::parse(rest.get()).ok()?,
+        None => Value::Object(Map::new()),
+    };
     for path in shape.near {
         if let Some(place) = at_mut(&mut whole, path)
             && let Some(after_ms) = place.as_i64()
@@ -276,6 +281,111 @@ mod tests {
             }
         }
         assert!(after * 4 < before, "{after} of {before} bytes are kept");
+    }
+
+    #[test]
+    fn an_event_as_deep_as_the_reader_goes_comes_back() {
+        for (format, open, close) in [
+            (Format::Webhook, r#"{"object_type":"push","metric":"sent","data":{"delivery_id":"d","a":"#, "}}"),
+            (Format::Pipelines, r#"{"event":"Push Sent","properties":{"delivery_id":"d","a":"#, "}}"),
+            (Format::Waybill, r#"{"delivery_id":"d","metric":"sent","source":{"a":"#, "}}"),
+        ] {
+            for depth in [100, 124, 125] {
+                let raw = format!("{open}{}{}{close}", "[".repeat(depth), "]".repeat(depth));
+                let (event, kept) = read_one(format, &raw).unwrap();
+                assert_eq!(json::parse(&whole(&kept, &event)).unwrap(), json::parse(&raw).unwrap(), "{depth}");
+            }
+        }
+    }
+
+    /// Anything that may stand in JSON, also what no sender means.
+    fn anything() -> impl Strategy<Value = Value> {
+        let key = || {
+            prop_oneof![
+                Just(String::new()),
+                Just("__proto__".into()),
+                Just("a:b\"\\".into()),
+                Just("$serde_json::private::Number".into()),
+                Just("$serde_json::private::RawValue".into()),
+                Just("delivery_id".into()),
+                Just("email".into()),
+                Just("id".into()),
+                Just("url".into()),
+                Just("device_id".into()),
+                Just("failure_message".into()),
+                ".{0,4}",
+            ]
+        };
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,6}".prop_map(Value::from),
+            "[0-9]{1,21}".prop_map(Value::from),
+            "[0-9]{1,12}[.][0-9]{1,3}"
+                .prop_map(|text| text.parse::<serde_json::Number>().map_or(Value::Null, Value::Number)),
+            prop_oneof![
+                Just("d"),
+                Just("p"),
+                Just("7"),
+                Just("a@b.c"),
+                Just("track"),
+                Just("campaign"),
+                Just("Push Sent"),
+                Just("sent"),
+                Just("push"),
+                Just("2026-09-21T14:13:20.000Z"),
+                Just("2026-09-21T14:13:20.5Z"),
+                Just("2026-09-21T14:13:21.000Z"),
+                Just("\u{0}")
+            ]
+            .prop_map(Value::from),
+            Just(Value::from(1_790_000_000)),
+            Just(Value::from(7)),
+            Just(json!({})),
+            Just(json!([])),
+        ];
+        leaf.prop_recursive(3, 12, 3, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::vec((key(), inner), 0..3)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// The paths that any format reads, and some that none does.
+    fn any_path() -> impl Strategy<Value = Vec<&'static str>> {
+        let known = SHAPES.iter().flat_map(|shape| shape.columns.iter().map(|(path, _)| path).chain(shape.near));
+        let known: Vec<Vec<&str>> = known.map(|path| path.to_vec()).collect();
+        let odd =
+            ["", "__proto__", "data", "properties", "context", "source", "metric", "object_type", "messageId", "near"];
+        prop_oneof![4 => proptest::sample::select(known), 1 => proptest::sample::select(odd.map(|key| vec![key]).to_vec())]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn whatever_else_an_event_says_comes_back(
+            format in proptest::sample::select(vec![Format::Webhook, Format::Pipelines, Format::Waybill]),
+            members in proptest::collection::vec((any_path(), anything()), 0..8),
+            spread in any::<bool>(),
+        ) {
+            let mut body = match format {
+                Format::Webhook => json!({ "object_type": "push", "metric": "sent", "data": { "delivery_id": "d" } }),
+                Format::Pipelines => json!({ "event": "Push Sent", "properties": { "delivery_id": "d" } }),
+                _ => json!({ "delivery_id": "d", "metric": "sent" }),
+            };
+            for (path, value) in members {
+                put(&mut body, &path, value);
+            }
+            let raw = if spread { format!("{body:#}") } else { body.to_string() };
+            if let Some((event, kept)) = read_one(format, &raw) {
+                prop_assert_eq!(json::parse(&whole(&kept, &event)).unwrap(), json::parse(&raw).unwrap(), "{}", kept);
+            }
+        }
     }
 
     proptest! {

@@ -30,6 +30,13 @@ impl Default for Budget {
     }
 }
 
+#[cfg(test)]
+impl Budget {
+    pub fn free(&self) -> usize {
+        self.0.available_permits()
+    }
+}
+
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
@@ -49,6 +56,7 @@ pub enum Unread {
 }
 
 /// A body that was read, and its share of the budget until it is dropped.
+#[derive(Default)]
 pub struct Body {
     /// The first `keep` bytes.
     pub bytes: Vec<u8>,
@@ -91,7 +99,7 @@ pub async fn read(
     limits: Limits,
     mut each: impl FnMut(&[u8]),
 ) -> Result<Body, Unread> {
-    let mut body = Body { bytes: Vec::new(), length: 0, share: None };
+    let mut body = Body::default();
     let reading = async {
         while let Some(chunk) = payload.next().await {
             let chunk: Bytes = chunk.map_err(|_| Unread::Broken)?;
@@ -165,7 +173,7 @@ mod tests {
     fn the_budget_is_shared_and_given_back() {
         let budget = Budget::default();
         let drawing = || {
-            let mut body = Body { bytes: Vec::new(), length: 0, share: None };
+            let mut body = Body::default();
             body.draw(&budget, 1 << 20)?;
             body.draw(&budget, BUDGET_BYTES / 2 - (1 << 20)).map(|()| body)
         };

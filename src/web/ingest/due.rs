@@ -7,7 +7,7 @@ use actix_web::web;
 use super::Ingest;
 use crate::intake;
 use crate::store::{Entry, Error, Readers, quarantine};
-use crate::wire::{self, Context, Format, IdKey, Item};
+use crate::wire::{self, Context, Format, IdKey};
 
 /// How often it is looked whether something is due.
 const EVERY: Duration = Duration::from_secs(60);
@@ -53,15 +53,21 @@ fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>,
     for due in quarantine::due(&*readers.get()?, now_ms, TOGETHER_MAX)? {
         let Some(format) = Format::parse(&due.format) else { continue };
         let context = Context { received_at_ms: now_ms, id_key };
-        // what does not become an event now would not a minute later: it stays, for people to look at
         let Ok(items) = wire::read(format, &due.body, &context) else { continue };
-        for item in items.into_iter().filter(|item| matches!(item, Item::Event { .. })) {
-            let mut entry = intake::entry(item);
-            if let Entry::Event { event, .. } = &mut entry {
+        let mut read_anew: Vec<Entry> = items.into_iter().map(intake::entry).collect();
+        let still_waits = |entry: &Entry| matches!(entry, Entry::Quarantined(aside) if aside.due_at_ms.is_some());
+        if read_anew.iter().any(still_waits) {
+            continue;
+        }
+        for entry in &mut read_anew {
+            if let Entry::Event { event, .. } = entry {
                 event.received_at_ms = due.received_at_ms;
             }
-            entries.extend([entry, Entry::Released { quarantine_id: due.id }]);
         }
+        // what is no event is kept aside for that now: left as due, it would be read again every minute, and a
+        // thousand such would hold up all that is due after them
+        entries.extend(read_anew);
+        entries.push(Entry::Released { quarantine_id: due.id });
     }
     Ok(entries)
 }

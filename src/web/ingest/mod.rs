@@ -80,7 +80,7 @@ impl Ingest {
     }
 
     /// Stores what a body was read as, and answers once it is on disk. The body's share of the budget is held until
-    /// then: what waits for the writer takes memory too.
+    /// the writer is done with it, also where the sender has gone or was told to come again: what waits takes memory.
     async fn store(&self, started: &Started, items: Vec<Item>, body: Body) -> Result<HttpResponse, Refusal> {
         let errors = items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).collect();
         let entries: Vec<Entry> = items.into_iter().map(intake::entry).collect();
@@ -88,9 +88,17 @@ impl Ingest {
             return Ok(answer::success(&[], errors));
         }
         let left = ANSWER_WITHIN.saturating_sub(started.at.elapsed());
-        let writing = self.writer.write(entries, started.received_at_ms);
-        let outcomes = tokio::time::timeout(left, writing).await.unwrap_or(Err(Refused::Unwritable));
-        drop(body);
+        let (writer, received_at_ms) = (self.writer.clone(), started.received_at_ms);
+        // a task of its own: the entries wait on when nobody waits for the answer any more
+        let writing = actix_web::rt::spawn(async move {
+            let outcomes = writer.write(entries, received_at_ms).await;
+            drop(body);
+            outcomes
+        });
+        let outcomes = match tokio::time::timeout(left, writing).await {
+            Ok(Ok(outcomes)) => outcomes,
+            Ok(Err(_)) | Err(_) => Err(Refused::Unwritable),
+        };
         Ok(answer::success(&outcomes.map_err(Refusal::Writer)?, errors))
     }
 }
@@ -98,4 +106,46 @@ impl Ingest {
 fn error_of(index: usize, item: &Item) -> Option<Value> {
     let Item::Quarantined(aside) = item else { return None };
     Some(json!({ "index": index, "code": aside.reason.name(), "field": aside.field, "message": aside.detail }))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::Tracker;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn what_waits_for_the_writer_keeps_its_share_when_the_sender_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = folder.path().join("waybill.db");
+        let (writer, writing) = Writer::start(Tracker::open(&db).unwrap()).unwrap();
+        let budget = Budget::default();
+        let ingest = Ingest {
+            writer: writer.clone(),
+            id_key: Arc::new(IdKey::new(b"test")),
+            signing_keys: Arc::new([]),
+            ingest_keys: Arc::new([]),
+            budget: budget.clone(),
+        };
+        let lock = rusqlite::Connection::open(&db).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+        let free = budget.free();
+        let mut body = Body::default();
+        body.draw(&budget, 1_000).unwrap();
+        let started = Started::now();
+        let read = wire::read(wire::Format::Webhook, b"{}", &ingest.context(&started)).unwrap();
+        let gone = tokio::time::timeout(Duration::from_millis(50), ingest.store(&started, read, body)).await;
+        assert!(gone.is_err());
+        assert_eq!(budget.free(), free - 1_000, "its entries wait for the writer");
+
+        lock.execute_batch("ROLLBACK").unwrap();
+        while budget.free() < free {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        writer.stop();
+        writing.join().unwrap();
+        let kept: i64 = lock.query_row("SELECT count(*) FROM quarantine", [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, 1);
+    }
 }
