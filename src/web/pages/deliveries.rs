@@ -216,16 +216,18 @@ fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choi
             count.status == status && (chosen.is_empty() || chosen.iter().any(|wanted| wanted == channel))
         };
         let deliveries: i64 = counts.iter().filter(here).map(|count| count.deliveries).sum();
-        let is_on = query.filter.statuses.contains(&status);
+        let (name, title) = status.map_or(("unknown", "Unknown"), |metric| (metric.name(), metric.title()));
+        let is_on = query.is_chosen(name);
         (deliveries > 0 || is_on).then(|| {
-            let (name, title) = status.map_or(("unknown", "Unknown"), |metric| (metric.name(), metric.title()));
+            // choosing one that was left out takes it in again
+            let address = query.address.clone().without_pair("status", &format!("-{name}"));
             Choice {
                 title: title.into(),
                 icon: format!("st-{name}"),
                 name: name.into(),
                 deliveries: query.is_counted().then_some(Count(deliveries)),
                 is_on,
-                href: switched(&query.address, "status", name, is_on),
+                href: switched(&address, "status", name, is_on),
             }
         })
     };

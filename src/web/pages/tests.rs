@@ -263,3 +263,26 @@ async fn nothing_found_says_what_was_looked_for() {
     assert!(log.all(".empty")[0].contains("No delivery matches"));
     assert_eq!(log.attributes(".empty a.button", "href"), ["/below/deliveries"]);
 }
+
+#[actix_web::test]
+async fn a_status_can_be_left_out() {
+    let site = Site::new(&events());
+    let log = site.get("/below/deliveries?source=campaign:3&status=-sent").await;
+    assert_eq!(log.all(".head .total"), ["1 delivery"]);
+    assert_eq!(log.all(".lines .badge"), ["Clicked"]);
+    let again = site.get(&log.attributes(".choices a.st-sent", "href")[0]).await;
+    assert_eq!(again.all(".head .total"), ["122 deliveries"]);
+    let found = site.get("/below/search?q=ever%3Aopened+-status%3Aclicked").await;
+    assert_eq!(found.headers[4], "/below/deliveries?ever=opened&status=-clicked");
+}
+
+#[actix_web::test]
+async fn a_phone_number_is_found_however_it_is_written() {
+    let mut sms = event("sms-9", "sent", 5, "sms");
+    sms.attributes.set(Attribute::Recipient, Some("+15551012235".into()));
+    let site = Site::new(&[sms]);
+    for words in ["%2B15551012235", "%2B1+%28555%29+101-2235", "1-555-101-2235"] {
+        let found = site.get(&format!("/below/search?q={words}")).await;
+        assert_eq!(found.headers[4], "/below/deliveries?recipient=%2B15551012235", "{words}");
+    }
+}
