@@ -15,8 +15,8 @@ pub enum Found {
     Nothing,
 }
 
-/// Looks in order: a source's kind and id, a delivery's id, a recipient, a person, a source's name, the beginning
-/// of a recipient, part of a source's name.
+/// Looks in order: a source's kind and id, a delivery's id, a recipient, a person, a phone number written otherwise,
+/// a source's name, the beginning of a recipient, part of a source's name.
 pub fn find(connection: &Connection, words: &str) -> Result<Found, Error> {
     if let Some(source) = source_named_by_id(words)
         && source::find(connection, &source)?.is_some()
