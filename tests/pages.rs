@@ -54,11 +54,48 @@ fn the_log_is_whole_without_scripts() {
 fn nothing_is_wider_than_a_small_phone() {
     let (server, browser) = (served(), Browser::start());
     browser.resize(320, 640);
+    let long = |text: &str, times: usize| text.repeat(times);
+    let odd = format!(
+        r#"{{"id": "e9", "delivery_id": "{}", "channel": "email", "metric": "bounced", "recipient": "{}@example.com", "subject": "{}", "reason": "{}", "source": {{"kind": "campaign", "id": "{}"}}}}"#,
+        long("D", 250),
+        long("local", 40),
+        long("مرحبا", 80),
+        long("x", 900),
+        long("S", 240)
+    );
+    let (status, body) = server.post("/v1/events", &[("Content-Type", "application/x-ndjson")], &odd);
+    assert_eq!(status, 200, "{body}");
+    let odd = [
+        format!("/deliveries/{}", long("D", 250)),
+        format!("/campaigns/campaign/{}", long("S", 240)),
+        format!("/deliveries?recipient={}", long("x", 2_000)),
+        format!("/search?q={}", long("x", 2_000)),
+    ];
     for path in
         ["/", "/deliveries", "/deliveries/one%3D%2F", "/campaigns", "/campaigns/campaign/3", "/quarantine", "/meanings"]
+            .into_iter()
+            .chain(odd.iter().map(String::as_str))
     {
         browser.goto(&server.url(path));
         let over = browser.run("return document.documentElement.scrollWidth - innerWidth");
         assert!(over.as_i64() <= Some(0), "{path} is {over} pixels too wide");
     }
+}
+
+#[test]
+fn the_filters_can_be_skipped_by_keyboard_without_scripts() {
+    let (server, browser) = (served(), Browser::start());
+    browser.resize(1280, 800);
+    browser.allow_scripts(false);
+    browser.goto(&server.url("/deliveries"));
+    let tab = || browser.press(Key::Tab.into());
+    // to the content, past the filters, to the first row
+    tab();
+    browser.press(Key::Enter.into());
+    tab();
+    browser.press(Key::Enter.into());
+    tab();
+    browser.press(Key::Enter.into());
+    browser.wait_for(".timeline");
+    assert_eq!(browser.text("h1"), "+15550001");
 }

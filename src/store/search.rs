@@ -15,8 +15,8 @@ pub enum Found {
     Nothing,
 }
 
-/// Looks in order: a source's kind and id, a delivery's id, a recipient, a person, a source's name, the beginning
-/// of a recipient, part of a source's name.
+/// Looks in order: a source's kind and id, a delivery's id, a recipient, a person, a phone number written otherwise,
+/// a source's name, the beginning of a recipient, part of a source's name.
 pub fn find(connection: &Connection, words: &str) -> Result<Found, Error> {
     if let Some(source) = source_named_by_id(words)
         && source::find(connection, &source)?.is_some()
@@ -39,6 +39,12 @@ pub fn find(connection: &Connection, words: &str) -> Result<Found, Error> {
             return Ok(Found::Person(name.into()));
         }
     }
+    for number in phone_numbers(words) {
+        let exactly = Recipient::Exactly(number);
+        if has_recipient(connection, &exactly)? {
+            return Ok(Found::Recipient(exactly));
+        }
+    }
     if let Some(source) = source_named(connection, "lower(name) = ?1", &lower)? {
         return Ok(Found::Source(source));
     }
@@ -49,6 +55,17 @@ pub fn find(connection: &Connection, words: &str) -> Result<Found, Error> {
         }
     }
     Ok(source_named(connection, "instr(lower(name), ?1) > 0", &lower)?.map_or(Found::Nothing, Found::Source))
+}
+
+/// How a phone number may be kept, however it was written: `+1 (555) 101-2235`, `001 555 101 2235`. None for words.
+fn phone_numbers(words: &str) -> Vec<String> {
+    let digits: String = words.chars().filter(char::is_ascii_digit).collect();
+    let is_phone = digits.len() >= 7 && words.chars().all(|c| c.is_ascii_digit() || " \u{a0}+-.()/".contains(c));
+    if !is_phone {
+        return Vec::new();
+    }
+    let abroad = digits.strip_prefix("00").map(|rest| format!("+{rest}"));
+    [format!("+{digits}"), digits].into_iter().chain(abroad).collect()
 }
 
 fn has_recipient(connection: &Connection, recipient: &Recipient) -> Result<bool, Error> {
@@ -73,4 +90,19 @@ fn source_named(connection: &Connection, how: &'static str, name: &str) -> Resul
             Ok(SourceRef { kind: row.get(0)?, id: row.get::<_, Option<String>>(1)?.unwrap_or_default() })
         })
         .optional()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_number_is_known_however_it_is_written() {
+        for words in ["+1 (555) 101-2235", "1.555.101.2235", "+15551012235"] {
+            assert_eq!(phone_numbers(words)[0], "+15551012235", "{words}");
+        }
+        assert_eq!(phone_numbers("0015551012235")[2], "+15551012235");
+        assert!(phone_numbers("campaign 3").is_empty());
+        assert!(phone_numbers("12345").is_empty());
+    }
 }

@@ -16,7 +16,7 @@ use crate::store::sources::{Range, Source};
 use crate::store::{self, source};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
-use crate::web::format::{Count, Day};
+use crate::web::format::{Count, Day, Plural};
 
 const LINKS: usize = 100;
 
@@ -33,7 +33,7 @@ struct CampaignPage {
     hidden: Vec<(String, String)>,
     action: String,
     log: String,
-    created: Count,
+    created: String,
     is_unlabelled: bool,
     funnel: Vec<Step>,
     problems: Vec<Step>,
@@ -51,6 +51,7 @@ struct Step {
     badge: Badge,
     figure: Figure,
     events: Count,
+    events_are: &'static str,
     /// Of a hundred of all created.
     width: i64,
 }
@@ -152,7 +153,7 @@ pub async fn page(
         hidden: series.on(Address::default()).query().to_vec(),
         action: bare.to_string(),
         log: log.to_string(),
-        created: Count(created),
+        created: Plural(created, "delivery", "deliveries").to_string(),
         is_unlabelled: is_unlabelled(&channels),
         funnel: steps(&FUNNEL, &channels, &log, created),
         problems: steps(&PROBLEMS, &channels, &log, created),
@@ -194,10 +195,12 @@ fn steps(metrics: &[Metric], channels: &[ChannelCounts], log: &Address, created:
         let counted = Counted::Metric(*metric);
         let figure = Figure::rate(counted, channels, Some(log.clone().with("ever", metric.name()).to_string()));
         let deliveries = figure.count.unwrap_or(0);
+        let events: i64 = channels.iter().map(|counts| counts.shown.events(counted)).sum();
         Step {
             badge: Badge::of(Some(*metric)),
             figure,
-            events: Count(channels.iter().map(|counts| counts.shown.events(counted)).sum()),
+            events: Count(events),
+            events_are: if events == 1 { "event" } else { "events" },
             width: if deliveries == 0 { 0 } else { (deliveries * 100 / created.max(1)).clamp(1, 100) },
         }
     };
@@ -212,12 +215,14 @@ fn split(channels: &[ChannelCounts], log: &Address) -> Vec<SplitRow> {
         let figure = |counted: Counted| {
             Figure::rate(counted, channels, Some(log.clone().with("ever", counted.name()).to_string()))
         };
-        let events = format!(
-            "{} human, {} machine, {} in all",
-            Count(sum(Counts::events, human)),
-            Count(sum(Counts::events, machine)),
-            Count(sum(Counts::events, Counted::Metric(metric)))
-        );
+        let (of_people, of_machines) = (sum(Counts::events, human), sum(Counts::events, machine));
+        let all = sum(Counts::events, Counted::Metric(metric));
+        let implied = match all - of_people - of_machines {
+            0 => String::new(),
+            implied => format!("{} implied, ", Count(implied)),
+        };
+        let events =
+            format!("{} human, {} machine, {implied}{} in all", Count(of_people), Count(of_machines), Count(all));
         SplitRow { title, human: figure(human), machine: figure(machine), events }
     };
     let mut rows = Vec::new();

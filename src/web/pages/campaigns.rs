@@ -14,6 +14,7 @@ use crate::store::sources::{self, Source};
 use crate::store::{self, overview};
 use crate::web::address::Address;
 use crate::web::error::Error;
+use crate::web::format::Plural;
 
 #[derive(Template)]
 #[template(path = "campaigns.html")]
@@ -30,7 +31,7 @@ struct CampaignsPage {
     hidden: Vec<(String, String)>,
     action: String,
     is_unlabelled: bool,
-    count: usize,
+    count: String,
 }
 
 struct Column {
@@ -118,7 +119,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         hidden: sorted_here.query().iter().filter(|(key, _)| key != "since" && key != "until").cloned().collect(),
         action: pages.address("/campaigns").to_string(),
         is_unlabelled,
-        count: found.len(),
+        count: Plural(found.len() as i64, "source", "sources").to_string(),
         span,
     };
     layout::html(&page)

@@ -23,6 +23,7 @@ const ROWS: usize = 50;
 struct DeliveriesPage {
     page: Layout,
     rows: Vec<Line>,
+    has_machine: bool,
     /// "2,000 deliveries", where the kept counts know.
     total: Option<String>,
     statuses: Vec<Choice>,
@@ -125,9 +126,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let total = total(&query, &counts, &ever);
     let source_title = filter.source.as_ref().map(|source| source_title(source, source_name.as_deref()));
     let asked_elsewhere = ["recipient", "since", "until"];
+    let rows: Vec<Line> = found.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect();
     let page = DeliveriesPage {
         page: pages.layout("deliveries"),
-        rows: found.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
+        has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
+        rows,
         total: total.map(|total| Plural(total, "delivery", "deliveries").to_string()),
         statuses: statuses(&query, &counts),
         ever: self::ever(&query, &ever),
@@ -216,16 +219,18 @@ fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choi
             count.status == status && (chosen.is_empty() || chosen.iter().any(|wanted| wanted == channel))
         };
         let deliveries: i64 = counts.iter().filter(here).map(|count| count.deliveries).sum();
-        let is_on = query.filter.statuses.contains(&status);
+        let (name, title) = status.map_or(("unknown", "Unknown"), |metric| (metric.name(), metric.title()));
+        let is_on = query.is_chosen(name);
         (deliveries > 0 || is_on).then(|| {
-            let (name, title) = status.map_or(("unknown", "Unknown"), |metric| (metric.name(), metric.title()));
+            // choosing one that was left out takes it in again
+            let address = query.address.clone().without_pair("status", &format!("-{name}"));
             Choice {
                 title: title.into(),
                 icon: format!("st-{name}"),
                 name: name.into(),
                 deliveries: query.is_counted().then_some(Count(deliveries)),
                 is_on,
-                href: switched(&query.address, "status", name, is_on),
+                href: switched(&address, "status", name, is_on),
             }
         })
     };

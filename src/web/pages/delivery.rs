@@ -31,6 +31,8 @@ struct DeliveryPage {
     devices: Vec<DeviceLine>,
     devices_said: String,
     days: Vec<Day>,
+    /// What the marks on the timeline say, each once.
+    marks: Vec<Mark>,
     events_said: String,
     is_cut: bool,
     forgotten: bool,
@@ -85,6 +87,7 @@ struct Step {
     event_id: String,
 }
 
+#[derive(Clone)]
 struct Mark {
     text: String,
     title: &'static str,
@@ -134,6 +137,7 @@ impl DeliveryPage {
             })
         };
         let devices = story::devices(delivery);
+        let days = days(delivery);
         DeliveryPage {
             page: pages.layout("deliveries"),
             title: to.unwrap_or_else(|| delivery.delivery_id.clone()),
@@ -159,7 +163,8 @@ impl DeliveryPage {
                     reason: device.reason.unwrap_or_default(),
                 })
                 .collect(),
-            days: days(delivery),
+            marks: marks(&days),
+            days,
             events_said: Plural(delivery.events.len().min(EVENTS_MAX) as i64, "event", "events").to_string(),
             is_cut: delivery.events.len() > EVENTS_MAX,
             forgotten: delivery.forgotten,
@@ -225,7 +230,7 @@ fn days(delivery: &Delivery) -> Vec<Day> {
             "proxied",
             "Through a proxy that hides the person; says nothing of human or machine",
         );
-        mark(event.synthetic == Some(true), "implied", "An open that was inferred from a click");
+        mark(event.synthetic == Some(true), "implied", "An open that was inferred from a click, not seen");
         mark(event.at_from_receipt, "time of receipt", "It came without a time of its own");
         if event.repeats > 0 {
             marks
@@ -265,6 +270,18 @@ fn days(delivery: &Delivery) -> Vec<Day> {
         }
     }
     days
+}
+
+/// The marks that stand on the timeline, each once; how often a copy came is no part of what the mark says.
+fn marks(days: &[Day]) -> Vec<Mark> {
+    let mut marks: Vec<Mark> = Vec::new();
+    for mark in days.iter().flat_map(|day| &day.events).flat_map(|step| &step.marks) {
+        if !marks.iter().any(|known| known.title == mark.title) {
+            let text = mark.text.split(" ×").next().unwrap_or_default().into();
+            marks.push(Mark { text, title: mark.title });
+        }
+    }
+    marks
 }
 
 /// A push event without a reason of its own has the first of its devices'.

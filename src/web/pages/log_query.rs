@@ -7,6 +7,12 @@ use crate::web::error::Error;
 use crate::web::pages::parts::channel_title;
 use crate::web::pages::span::Span;
 
+/// More filters than a person chooses; each is a chip whose link holds all the others.
+const FILTERS_MAX: usize = 64;
+
+/// Longer text is not in the file, where it is cut.
+const VALUE_MAX: usize = 2_000;
+
 /// A log asked for: what, and which page of it.
 pub struct LogQuery {
     pub filter: Filter,
@@ -27,10 +33,17 @@ impl LogQuery {
     pub fn parse(base: &str, pairs: &[(String, String)], now_ms: Millis) -> Result<LogQuery, Error> {
         let mut filter = Filter::default();
         let (mut at, mut address) = (At::Newest, Address::new(base, "/deliveries"));
+        let mut unwanted = Vec::new();
         for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
             let value = value.trim();
+            if value.chars().count() > VALUE_MAX {
+                return Err(Error::BadRequest(format!("`{key}` is longer than {VALUE_MAX} characters.")));
+            }
             match key.as_str() {
-                "status" => filter.statuses.push(status(value)?),
+                "status" => match value.strip_prefix('-') {
+                    Some(name) => unwanted.push(status(name)?),
+                    None => filter.statuses.push(status(value)?),
+                },
                 "channel" => filter.channels.push(value.into()),
                 "source" => filter.source = Some(source(value)?),
                 "recipient" => filter.recipient = Some(recipient(value)),
@@ -46,6 +59,22 @@ impl LogQuery {
             ) {
                 address = address.without_pair(key, value).with(key, value);
             }
+            if address.query().len() > FILTERS_MAX {
+                return Err(Error::BadRequest(format!(
+                    "The address has more than {FILTERS_MAX} filters. Take some out."
+                )));
+            }
+        }
+        if !unwanted.is_empty() {
+            if filter.statuses.is_empty() {
+                filter.statuses = [None].into_iter().chain(Metric::ALL.map(Some)).collect();
+            }
+            filter.statuses.retain(|status| !unwanted.contains(status));
+            if filter.statuses.is_empty() {
+                return Err(Error::BadRequest(
+                    "No status is left: the address asks for those that it leaves out (`status=-...`).".into(),
+                ));
+            }
         }
         let span = Span::parse(pairs, now_ms)?;
         (filter.since_ms, filter.until_ms) = (span.since_ms, span.until_ms);
@@ -60,6 +89,11 @@ impl LogQuery {
     /// Whether the kept counts of what was ever reached are those of this filter.
     pub fn is_counted_ever(&self) -> bool {
         self.is_of_all() && self.filter.statuses.is_empty() && self.filter.ever.len() <= 1
+    }
+
+    /// Whether the address asks for the status by name, not only by leaving out others.
+    pub fn is_chosen(&self, status: &str) -> bool {
+        self.address.query().iter().any(|(key, value)| key == "status" && value == status)
     }
 
     fn is_of_all(&self) -> bool {
@@ -95,6 +129,9 @@ impl LogQuery {
 }
 
 fn status_title(name: &str) -> String {
+    if let Some(name) = name.strip_prefix('-') {
+        return format!("not {}", status_title(name));
+    }
     Metric::parse(name).map_or("Unknown", Metric::title).to_owned()
 }
 
@@ -172,6 +209,26 @@ mod tests {
         assert_eq!(read.filter.recipient, Some(Recipient::Exactly("a+b@c.d".into())));
         assert_eq!(read.address.to_string(), format!("/deliveries?{}", query.replace("%3A", ":")));
         assert_eq!(read.chips(None).len(), 6);
+    }
+
+    #[test]
+    fn a_status_can_be_left_out() {
+        let read = parse("status=-clicked&ever=opened").unwrap();
+        assert!(!read.filter.statuses.contains(&Some(Metric::Clicked)));
+        assert_eq!(read.filter.statuses.len(), Metric::ALL.len());
+        assert_eq!(read.address.to_string(), "/deliveries?status=-clicked&ever=opened");
+        assert_eq!(read.chips(None)[0].value, "not Clicked");
+        assert!(!read.is_chosen("opened"));
+        assert_eq!(parse("status=sent&status=opened&status=-sent").unwrap().filter.statuses, [Some(Metric::Opened)]);
+        assert!(parse("status=sent&status=-sent").err().unwrap().to_string().contains("No status is left"));
+    }
+
+    #[test]
+    fn an_address_takes_no_more_filters_than_a_page_can_show() {
+        let many: Vec<String> = (0..3_000).map(|i| format!("channel=c{i}")).collect();
+        assert!(parse(&many.join("&")).err().unwrap().to_string().contains("more than 64 filters"));
+        assert!(parse(&format!("recipient={}", "x".repeat(2_001))).is_err());
+        assert_eq!(parse(&vec!["channel=email"; 3_000].join("&")).unwrap().address.query().len(), 1);
     }
 
     #[test]

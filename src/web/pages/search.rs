@@ -72,8 +72,10 @@ const OPERATORS: &str = "to:, person:, status:, ever:, channel:, campaign:, broa
 fn operators(base: &str, words: &str) -> Asked {
     let parts: Vec<&str> = words.split_whitespace().collect();
     let operator = |part: &str| part.split_once(':').map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+    let positive = |name: &str| name.strip_prefix('-').unwrap_or(name).to_owned();
     let split: Vec<Option<(String, String)>> = parts.iter().map(|part| operator(part)).collect();
-    let is_known = |part: &Option<(String, String)>| part.as_ref().is_some_and(|(name, _)| key_of(name).is_some());
+    let is_known =
+        |part: &Option<(String, String)>| part.as_ref().is_some_and(|(name, _)| key_of(&positive(name)).is_some());
     if !split.iter().any(is_known) {
         return Asked::Plain;
     }
@@ -91,6 +93,13 @@ fn operators(base: &str, words: &str) -> Asked {
         };
         if value.is_empty() {
             return Asked::Wrong(format!("“{name}:” has no value. Write it without a space after the colon."));
+        }
+        if name.starts_with('-') {
+            if key_of(&positive(name)) != Some("status") {
+                return Asked::Wrong(format!("“{name}:” cannot be left out; only a status can: -status:clicked."));
+            }
+            address = address.with("status", format!("-{value}"));
+            continue;
         }
         address = match (name.as_str(), key_of(name)) {
             ("id", _) => return Asked::Log(Address::new(base, "/deliveries").segment(value)),
@@ -131,6 +140,8 @@ mod tests {
         };
         assert_eq!(asked("status:bounced to:a@b.c"), "/deliveries?status=bounced&recipient=a@b.c");
         assert_eq!(asked("newsletter:3 ever:opened"), "/deliveries?source=newsletter:3&ever=opened");
+        assert_eq!(asked("ever:opened -status:clicked"), "/deliveries?ever=opened&status=-clicked");
+        assert!(asked("status:sent -channel:sms").contains("-status:clicked"));
         assert_eq!(asked("id:a/b="), "/deliveries/a%2Fb%3D");
         assert_eq!(asked("campaign:3"), "plain");
         assert_eq!(asked("campaign 3"), "plain");

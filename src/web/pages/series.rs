@@ -116,9 +116,9 @@ impl Series {
     pub fn what(&self) -> String {
         match self.by {
             By::Cohort => {
-                "deliveries by when they were created (UTC); what happened to them later is counted there too".into()
+                "Deliveries by when they were created (UTC); what happened to them later is counted there too".into()
             }
-            By::Event => "events by when they happened (UTC)".into(),
+            By::Event => "Events by when they happened (UTC)".into(),
         }
     }
 

@@ -7,6 +7,9 @@ use crate::domain::{self, Attribute, Attributes, Channel, Counted, EventTime, Fl
 use crate::store::delivery::{Delivery, Event};
 use crate::web::format::{Exact, Gap};
 
+/// More characters than this make no sentence; the whole reason stands beside the status.
+const REASON_MAX: usize = 240;
+
 /// More events than this are not explained one by one: each is a reading of all before it.
 const EXPLAINED_MAX: usize = 120;
 
@@ -211,6 +214,10 @@ pub fn answer(delivery: &Delivery) -> String {
 }
 
 /// A reason within a sentence: one line, without the full stop that follows anyway.
-fn end_cut(reason: &str) -> &str {
-    reason.lines().next().unwrap_or(reason).trim_end_matches('.')
+fn end_cut(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or(reason);
+    match line.char_indices().nth(REASON_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.trim_end_matches('.').to_owned(),
+    }
 }

@@ -263,3 +263,52 @@ async fn nothing_found_says_what_was_looked_for() {
     assert!(log.all(".empty")[0].contains("No delivery matches"));
     assert_eq!(log.attributes(".empty a.button", "href"), ["/below/deliveries"]);
 }
+
+#[actix_web::test]
+async fn a_status_can_be_left_out() {
+    let site = Site::new(&events());
+    let log = site.get("/below/deliveries?source=campaign:3&status=-sent").await;
+    assert_eq!(log.all(".head .total"), ["1 delivery"]);
+    assert_eq!(log.all(".lines .badge"), ["Clicked"]);
+    assert_eq!(log.all(".chips .key + bdi"), ["Campaign 3", "not Sent"]);
+    let again = site.get(&log.attributes(".choices a.st-sent", "href")[0]).await;
+    assert_eq!(again.all(".head .total"), ["122 deliveries"]);
+    let found = site.get("/below/search?q=ever%3Aopened+-status%3Aclicked").await;
+    assert_eq!(found.headers[4], "/below/deliveries?ever=opened&status=-clicked");
+}
+
+#[actix_web::test]
+async fn a_phone_number_is_found_however_it_is_written() {
+    let mut sms = event("sms-9", "sent", 5, "sms");
+    sms.attributes.set(Attribute::Recipient, Some("+15551012235".into()));
+    let site = Site::new(&[sms]);
+    for words in ["%2B15551012235", "%2B1+%28555%29+101-2235", "1-555-101-2235"] {
+        let found = site.get(&format!("/below/search?q={words}")).await;
+        assert_eq!(found.headers[4], "/below/deliveries?recipient=%2B15551012235", "{words}");
+    }
+}
+
+#[actix_web::test]
+async fn marks_are_explained_where_they_stand() {
+    let mut opened = event("m-1", "opened", 4, "email");
+    opened.flags.synthetic = Some(true);
+    let mut machine = event("m-1", "opened", 3, "email");
+    machine.flags.machine = Some(true);
+    let site = Site::new(&[event("m-1", "sent", 5, "email"), opened, machine]);
+    let page = site.get("/below/deliveries/m-1").await;
+    assert_eq!(page.all(".timeline .mark"), ["implied", "machine"]);
+    assert_eq!(page.all(".marks dt"), ["implied", "machine"]);
+    assert!(page.all(".marks dd")[0].contains("inferred from a click"));
+    let campaign = site.get("/below/campaigns/campaign/3").await;
+    assert!(campaign.all(".figures td:last-child").contains(&"0 human, 1 machine, 1 implied, 2 in all".to_owned()));
+}
+
+#[actix_web::test]
+async fn a_long_reason_is_cut_in_the_sentence_alone() {
+    let mut bounced = event("long-1", "bounced", 3, "email");
+    bounced.reason = Some("x".repeat(900).into());
+    let site = Site::new(&[bounced]);
+    let page = site.get("/below/deliveries/long-1").await;
+    assert!(page.all(".answer")[0].chars().count() < 320);
+    assert!(page.all(".standing .reason")[0].len() == 900);
+}
