@@ -405,7 +405,7 @@ CREATE TABLE quarantine (
     delivery_id     TEXT,
     due_at_ms       INTEGER,                    -- an event from the future: when it may be applied
     body            BLOB NOT NULL,
-    body_bytes      INTEGER NOT NULL,           -- of the whole; only the first 64 KiB of a larger one are kept
+    body_bytes      INTEGER NOT NULL,           -- of the whole; of one above 8 MiB only the beginning is kept
     fingerprint     BLOB NOT NULL,              -- the same body again is the same row
     repeats         INTEGER NOT NULL DEFAULT 0
 ) STRICT;

@@ -1,6 +1,6 @@
 //! From what a wire format says to what the store takes: the one place that knows both.
 
-use crate::store::{BODY_BYTES_KEPT, Entry, Quarantined, raw};
+use crate::store::{Entry, Quarantined, raw};
 use crate::wire::{self, Context, Item};
 
 /// What an item is stored as.
@@ -22,15 +22,13 @@ pub fn entries_of_line(line: &[u8], context: &Context) -> Vec<Entry> {
 
 /// What is kept of something that was not understood.
 pub fn kept_aside(aside: wire::Quarantined) -> Quarantined {
-    let mut body = aside.body;
-    body.truncate(BODY_BYTES_KEPT);
     Quarantined {
         format: aside.format.name().into(),
         reason: aside.reason.name().into(),
         detail: aside.detail.into(),
         delivery_id: aside.delivery_id,
         due_at_ms: aside.due_at_ms,
-        body,
+        body: aside.body,
         body_bytes: aside.body_bytes as i64,
     }
 }

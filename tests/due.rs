@@ -23,7 +23,7 @@ fn an_event_from_the_future_is_applied_when_its_time_has_come() {
     let server = Server::start();
     let event = json!({
         "event_id": "01HXKBR78S2QAHA9YK104Y5S25", "object_type": "email", "metric": "sent",
-        "timestamp": hours_ahead(30), "data": { "delivery_id": "ahead", "recipient": "a@example.com" },
+        "timestamp": hours_ahead(30), "data": { "delivery_id": "ahead", "recipient": "a@example.com", "content": "<p>".repeat(50_000) },
     });
     let (status, answer) = server.post("/webhooks/customerio", &[], event.to_string().as_bytes());
     let answer: Value = serde_json::from_str(&answer).unwrap();

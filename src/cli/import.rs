@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
@@ -20,6 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::config::Secret;
 use crate::intake;
 use crate::store::{BODY_BYTES_KEPT, Entry, Outcome, Quarantined, Tracker};
+use crate::web;
 use crate::wire::{self, IdKey};
 
 #[derive(Args)]
@@ -42,10 +44,17 @@ const CHUNK_BYTES: usize = 512 << 10;
 const LINE_BYTES_MAX: usize = 8 << 20;
 /// Larger transactions write each page less often.
 const TRANSACTION_ENTRIES: usize = 100_000;
+/// Beside a server, which waits 2.5 s for the file and then tells its senders to come again, they are shorter, and
+/// followed by a pause in which it looks at the lock at least once.
+const TRANSACTION_BESIDE: Duration = Duration::from_millis(1_000);
+const PAUSE_BESIDE: Duration = Duration::from_millis(120);
 
 /// Lines, and how far into the input they reach.
+#[derive(Default)]
 struct Chunk {
     bytes: Vec<u8>,
+    /// A line that was too long and comes after them: its beginning, and its length.
+    cut_off: Option<(Vec<u8>, u64)>,
     read_bytes: u64,
 }
 
@@ -73,7 +82,7 @@ impl Import {
         let total = self.files.iter().map(|file| file.metadata().map(|meta| meta.len())).sum::<io::Result<u64>>().ok();
         let bar = bar(total)?;
         let mut summary = Summary::default();
-        for file in &self.files {
+        let imported = self.files.iter().try_for_each(|file| {
             let before = bar.position();
             let (chunks, to_parse) = sync_channel(4);
             let (parsed, to_write) = sync_channel(4);
@@ -82,12 +91,13 @@ impl Import {
                 let id_key = &id_key;
                 scope.spawn(move || parse(&to_parse, &parsed, &wire::Context { received_at_ms, id_key }));
                 let progress = |read_bytes| bar.set_position(before + read_bytes);
-                let written = write(&mut tracker, to_write, received_at_ms, &mut summary, progress);
+                let is_served = || web::is_served(db);
+                let written = write(&mut tracker, to_write, received_at_ms, &mut summary, is_served, progress);
                 let read = reader.join().map_err(|_| anyhow::anyhow!("the reading thread panicked"))?;
                 written.and(read)
             })
-            .with_context(|| format!("importing {}", file.display()))?;
-        }
+            .with_context(|| format!("importing {}", file.display()))
+        });
         tracker.checkpoint()?;
         bar.finish_and_clear();
         let Summary { accepted, duplicate, ignored, quarantined } = summary;
@@ -96,7 +106,7 @@ impl Import {
         println!(
             "{accepted} accepted, {duplicate} duplicate, {ignored} ignored, {quarantined} quarantined in {seconds:.1} s ({rate:.0} events a second)"
         );
-        Ok(ExitCode::SUCCESS)
+        imported.map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -139,55 +149,65 @@ fn read(file: &Path, chunks: &SyncSender<Chunk>) -> anyhow::Result<()> {
         Box::new(input)
     };
     loop {
-        let mut bytes = Vec::with_capacity(CHUNK_BYTES + 4096);
-        while bytes.len() < CHUNK_BYTES && read_line(&mut lines, &mut bytes)? {}
-        if bytes.is_empty() {
-            return Ok(());
+        let mut chunk = Chunk { bytes: Vec::with_capacity(CHUNK_BYTES + 4096), ..Chunk::default() };
+        let filled = fill(&mut lines, &mut chunk);
+        if chunk.bytes.is_empty() && chunk.cut_off.is_none() {
+            return Ok(filled?);
         }
-        let chunk = Chunk { bytes, read_bytes: read_bytes.load(Ordering::Relaxed) };
+        chunk.read_bytes = read_bytes.load(Ordering::Relaxed);
         if chunks.send(chunk).is_err() {
             // the writer has failed and says why
             return Ok(());
         }
+        filled?;
     }
 }
 
-/// Appends a line with its end; of one beyond the limit, its beginning. False at the end of the input.
-fn read_line(lines: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<bool> {
-    let before = bytes.len();
-    lines.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', bytes)?;
-    let read = bytes.len() - before;
-    if read == LINE_BYTES_MAX && !bytes.ends_with(b"\n") {
-        lines.skip_until(b'\n')?;
-        bytes.push(b'\n');
+/// Takes whole lines until the chunk is full, a line is too long, or the input ends or breaks off.
+fn fill(lines: &mut impl BufRead, chunk: &mut Chunk) -> io::Result<()> {
+    while chunk.bytes.len() < CHUNK_BYTES {
+        let before = chunk.bytes.len();
+        let read = lines.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut chunk.bytes);
+        if let Err(error) = read {
+            // it broke off within a line; the lines before it are good
+            chunk.bytes.truncate(before);
+            return Err(error);
+        }
+        let read = chunk.bytes.len() - before;
+        if read == 0 {
+            return Ok(());
+        }
+        if read == LINE_BYTES_MAX && !chunk.bytes.ends_with(b"\n") {
+            let mut line = chunk.bytes.split_off(before);
+            line.truncate(BODY_BYTES_KEPT);
+            let rest = lines.skip_until(b'\n');
+            chunk.cut_off = Some((line, (read + rest.as_ref().map_or(0, |rest| *rest)) as u64));
+            return rest.map(drop);
+        }
     }
-    Ok(read > 0)
+    Ok(())
 }
 
 fn parse(chunks: &Receiver<Chunk>, parsed: &SyncSender<Parsed>, context: &wire::Context) {
-    for Chunk { bytes, read_bytes } in chunks {
-        let entries = bytes
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.trim_ascii().is_empty())
-            .flat_map(|line| {
-                if line.len() >= LINE_BYTES_MAX { vec![too_long(line)] } else { intake::entries_of_line(line, context) }
-            })
-            .collect();
+    for Chunk { bytes, cut_off, read_bytes } in chunks {
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let entries = lines.flat_map(|line| intake::entries_of_line(line, context));
+        let entries = entries.chain(cut_off.map(|(line, length)| too_long(line, length))).collect();
         if parsed.send(Parsed { entries, read_bytes }).is_err() {
             return;
         }
     }
 }
 
-fn too_long(line: &[u8]) -> Entry {
+fn too_long(line: Vec<u8>, length: u64) -> Entry {
     Entry::Quarantined(Quarantined {
         format: wire::Format::Line.name().into(),
         reason: wire::Reason::TooLarge.name().into(),
         detail: format!("a line of more than {LINE_BYTES_MAX} bytes").into(),
         delivery_id: None,
         due_at_ms: None,
-        body: line[..BODY_BYTES_KEPT].to_vec(),
-        body_bytes: line.len() as i64,
+        body: line,
+        body_bytes: length as i64,
     })
 }
 
@@ -196,13 +216,17 @@ fn write(
     parsed: Receiver<Parsed>,
     received_at_ms: i64,
     summary: &mut Summary,
+    is_served: impl Fn() -> bool,
     progress: impl Fn(u64),
 ) -> anyhow::Result<()> {
     let mut parsed = parsed.into_iter().peekable();
     while parsed.peek().is_some() {
+        let beside = is_served();
         let mut recording = tracker.begin()?;
+        let begun = Instant::now();
         let (mut entries_taken, mut outcomes) = (0, Vec::new());
         while entries_taken < TRANSACTION_ENTRIES
+            && !(beside && begun.elapsed() > TRANSACTION_BESIDE)
             && let Some(Parsed { entries, read_bytes }) = parsed.next()
         {
             entries_taken += entries.len();
@@ -210,6 +234,9 @@ fn write(
             progress(read_bytes);
         }
         recording.commit()?;
+        if beside {
+            thread::sleep(PAUSE_BESIDE);
+        }
         for outcome in outcomes {
             match outcome {
                 Outcome::Accepted => summary.accepted += 1,

@@ -4,7 +4,6 @@
 //! transaction added that was then rolled back is not: [`Names::forget`] after a rollback.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
@@ -20,15 +19,21 @@ const SUBJECTS_MAX: usize = 256;
 /// How many recipients, people and delivery ids are remembered: some 20 MB.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("invariant: not zero");
 
+/// How many channels, metrics, sources and messages. Few are in use at a time, but senders make them up.
+const NAMES_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("invariant: not zero");
+
+/// Of how many messages the subjects are remembered: some 10 MB.
+const SUBJECTS_REMEMBERED: NonZeroUsize = NonZeroUsize::new(512).expect("invariant: not zero");
+
 /// What was read or written before, by name and by number.
 pub struct Names {
-    channels: HashMap<Option<Text>, i64>,
-    sources: HashMap<Option<Source>, i64>,
-    messages: HashMap<Message, (i64, i64, i64)>,
-    parts: HashMap<i64, Message>,
-    metrics: HashMap<Text, i64>,
-    metric_names: HashMap<i64, Text>,
-    subjects: HashMap<i64, HashMap<Text, i64>>,
+    channels: LruCache<Text, i64>,
+    sources: LruCache<Source, i64>,
+    messages: LruCache<Message, (i64, i64, i64)>,
+    parts: LruCache<i64, Message>,
+    metrics: LruCache<Text, i64>,
+    metric_names: LruCache<i64, Text>,
+    subjects: LruCache<i64, HashMap<Text, i64>>,
     pub addresses: LruCache<Text, i64>,
     pub people: LruCache<[Option<Text>; 3], i64>,
     pub deliveries: LruCache<Text, i64>,
@@ -48,13 +53,13 @@ impl Names {
 
     fn remembering(many: NonZeroUsize) -> Names {
         Names {
-            channels: HashMap::new(),
-            sources: HashMap::new(),
-            messages: HashMap::new(),
-            parts: HashMap::new(),
-            metrics: HashMap::new(),
-            metric_names: HashMap::new(),
-            subjects: HashMap::new(),
+            channels: LruCache::new(NAMES_REMEMBERED.min(many)),
+            sources: LruCache::new(NAMES_REMEMBERED.min(many)),
+            messages: LruCache::new(NAMES_REMEMBERED.min(many)),
+            parts: LruCache::new(NAMES_REMEMBERED.min(many)),
+            metrics: LruCache::new(NAMES_REMEMBERED.min(many)),
+            metric_names: LruCache::new(NAMES_REMEMBERED.min(many)),
+            subjects: LruCache::new(SUBJECTS_REMEMBERED.min(many)),
             addresses: LruCache::new(many),
             people: LruCache::new(many),
             deliveries: LruCache::new(many),
@@ -95,7 +100,7 @@ impl Names {
             "INSERT INTO metrics (id, metric) SELECT max(100, max(id) + 1), ?1 FROM metrics",
             name,
         )?;
-        self.metrics.insert(name.clone(), id);
+        self.metrics.put(name.clone(), id);
         Ok(id)
     }
 
@@ -106,7 +111,7 @@ impl Names {
         }
         let name: Text =
             connection.prepare_cached("SELECT metric FROM metrics WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
-        self.metric_names.insert(id, name.clone());
+        self.metric_names.put(id, name.clone());
         Ok(name)
     }
 
@@ -115,7 +120,7 @@ impl Names {
         if let Some(known) = Channel::parse(name) {
             return Ok(i64::from(known.code()));
         }
-        if let Some(id) = self.channels.get(&channel.cloned()) {
+        if let Some(id) = self.channels.get(name) {
             return Ok(*id);
         }
         let id = find_or_add(
@@ -124,14 +129,14 @@ impl Names {
             "INSERT INTO channels (id, channel) SELECT max(100, max(id) + 1), ?1 FROM channels",
             name,
         )?;
-        self.channels.insert(channel.cloned(), id);
+        self.channels.put(name.clone(), id);
         Ok(id)
     }
 
     /// The number of a source; that of the unknown one where there is none.
     pub fn source(&mut self, connection: &Connection, source: Option<&Source>) -> Result<i64, Error> {
         let Some(named) = source else { return Ok(UNKNOWN_SOURCE) };
-        if let Some(id) = self.sources.get(&source.cloned()) {
+        if let Some(id) = self.sources.get(named) {
             return Ok(*id);
         }
         let id = match connection
@@ -147,7 +152,7 @@ impl Names {
                 connection.last_insert_rowid()
             }
         };
-        self.sources.insert(source.cloned(), id);
+        self.sources.put(named.clone(), id);
         Ok(id)
     }
 
@@ -190,27 +195,26 @@ impl Names {
                 connection.last_insert_rowid()
             }
         };
-        self.messages.insert(message.clone(), (id, source, channel));
+        self.messages.put(message.clone(), (id, source, channel));
         Ok((id, source, channel))
     }
 
     /// What a message's number stands for.
     pub fn message_parts(&mut self, connection: &Connection, id: i64) -> Result<&Message, Error> {
-        let known = match self.parts.entry(id) {
-            Entry::Occupied(known) => return Ok(known.into_mut()),
-            Entry::Vacant(known) => known,
-        };
-        let mut statement = connection.prepare_cached(
-            "SELECT s.source_kind, s.source_id, c.channel, m.action_id, m.content_id
-             FROM messages m JOIN sources s ON s.id = m.source JOIN channels c ON c.id = m.channel
-             WHERE m.id = ?1",
-        )?;
-        Ok(known.insert(statement.query_row([id], |row| {
-            let kind: String = row.get(0)?;
-            let source_id: Option<Text> = row.get(1)?;
-            let source = SourceKind::parse(&kind).zip(source_id).map(|(kind, id)| Source { kind, id });
-            Ok(Message { feed: Feed { source, channel: row.get(2)? }, action_id: row.get(3)?, content_id: row.get(4)? })
-        })?))
+        self.parts.try_get_or_insert(id, || {
+            let mut statement = connection.prepare_cached(
+                "SELECT s.source_kind, s.source_id, c.channel, m.action_id, m.content_id
+                 FROM messages m JOIN sources s ON s.id = m.source JOIN channels c ON c.id = m.channel
+                 WHERE m.id = ?1",
+            )?;
+            Ok(statement.query_row([id], |row| {
+                let kind: String = row.get(0)?;
+                let source_id: Option<Text> = row.get(1)?;
+                let source = SourceKind::parse(&kind).zip(source_id).map(|(kind, id)| Source { kind, id });
+                let feed = Feed { source, channel: row.get(2)? };
+                Ok(Message { feed, action_id: row.get(3)?, content_id: row.get(4)? })
+            })?)
+        })
     }
 
     /// A subject as the delivery's row has it: shared, or its own.
@@ -221,14 +225,11 @@ impl Names {
         subject: Option<&'a str>,
     ) -> Result<(Option<i64>, Option<&'a str>), Error> {
         let Some(text) = subject else { return Ok((None, None)) };
-        let known = match self.subjects.entry(message) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(known) => {
-                let mut statement = connection.prepare_cached("SELECT subject, id FROM subjects WHERE message = ?1")?;
-                let rows = statement.query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                known.insert(rows.collect::<Result<_, _>>()?)
-            }
-        };
+        let known = self.subjects.try_get_or_insert_mut(message, || {
+            let mut statement = connection.prepare_cached("SELECT subject, id FROM subjects WHERE message = ?1")?;
+            let rows = statement.query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<Result<HashMap<Text, i64>, _>>()
+        })?;
         if let Some(id) = known.get(text) {
             return Ok((Some(*id), None));
         }
@@ -258,5 +259,44 @@ fn find_or_add(connection: &Connection, find: &str, add: &str, name: &str) -> Re
             connection.prepare_cached(add)?.execute([name])?;
             Ok(connection.last_insert_rowid())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite;
+
+    #[test]
+    fn what_senders_make_up_does_not_fill_the_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = sqlite::open(&folder.path().join("waybill.db")).unwrap();
+        let transaction = connection.transaction().unwrap();
+        let mut names = Names::default();
+        let mut first = None;
+        for n in 0..NAMES_REMEMBERED.get() + 100 {
+            let text: Text = format!("made up {n}").into();
+            let source = Some(Source { kind: SourceKind::Campaign, id: text.clone() });
+            let feed = Feed { source, channel: Some(text.clone()) };
+            let message = Message { feed, action_id: None, content_id: None };
+            let (id, ..) = names.message_id(&transaction, &message).unwrap();
+            names.subject(&transaction, id, Some(&text)).unwrap();
+            names.metric(&transaction, &MetricName::Other(text)).unwrap();
+            names.message_parts(&transaction, id).unwrap();
+            first.get_or_insert((id, message));
+        }
+        for remembered in
+            [names.channels.len(), names.sources.len(), names.messages.len(), names.parts.len(), names.metrics.len()]
+        {
+            assert_eq!(remembered, NAMES_REMEMBERED.get());
+        }
+        assert_eq!(names.subjects.len(), SUBJECTS_REMEMBERED.get());
+        // what was forgotten is found again, and not made twice
+        let (id, message) = first.unwrap();
+        assert_eq!(names.message_id(&transaction, &message).unwrap().0, id);
+        assert_eq!(names.message_parts(&transaction, id).unwrap(), &message);
+        assert!(names.subject(&transaction, id, Some("made up 0")).unwrap().0.is_some());
+        let subjects: i64 = transaction.query_row("SELECT count(*) FROM subjects", [], |row| row.get(0)).unwrap();
+        assert_eq!(subjects as usize, NAMES_REMEMBERED.get() + 100);
     }
 }

@@ -8,6 +8,9 @@ use crate::domain::Millis;
 /// The longest part of a body that is read for a page.
 pub const BODY_BYTES_SHOWN_MAX: usize = 64 << 10;
 
+/// When so much has been read of what is due, the rest waits for the next time.
+const DUE_BYTES_MAX: usize = 16 << 20;
+
 #[derive(Clone, Debug)]
 pub struct Row {
     pub id: i64,
@@ -31,17 +34,23 @@ pub struct Due {
     pub body: Vec<u8>,
 }
 
-/// Events from the future whose time has come, the earliest first, at most `limit`. One whose body was not kept whole
-/// cannot be applied, and stays.
+/// Events from the future whose time has come, the earliest first, at most `limit`, and fewer where they are long. One
+/// whose body was not kept whole cannot be applied, and stays.
 pub fn due(connection: &Connection, now_ms: Millis, limit: u32) -> Result<Vec<Due>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT id, received_at_ms, format, body FROM quarantine
          WHERE due_at_ms <= ?1 AND length(body) = body_bytes ORDER BY due_at_ms LIMIT ?2",
     )?;
-    let rows = statement.query_map((now_ms, limit), |row| {
-        Ok(Due { id: row.get(0)?, received_at_ms: row.get(1)?, format: row.get(2)?, body: row.get(3)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut rows = statement.query((now_ms, limit))?;
+    let (mut due, mut bytes) = (Vec::new(), 0);
+    while bytes < DUE_BYTES_MAX
+        && let Some(row) = rows.next()?
+    {
+        let body: Vec<u8> = row.get(3)?;
+        bytes += body.len();
+        due.push(Due { id: row.get(0)?, received_at_ms: row.get(1)?, format: row.get(2)?, body });
+    }
+    Ok(due)
 }
 
 #[derive(Debug, Default)]

@@ -14,7 +14,11 @@ use crate::domain::{Millis, Text};
 const NAMES_MAX: i64 = 1_000;
 const OTHER_NAMES: &str = "(other names)";
 
-/// How much of a body is kept aside.
+/// The longest body that is kept aside whole, to be read again when a later version understands it or its time has
+/// come: the longest that is read at all.
+pub const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// How much is kept of one that is longer.
 pub const BODY_BYTES_KEPT: usize = 64 << 10;
 
 /// A body that was not understood, and why.
@@ -27,7 +31,7 @@ pub struct Quarantined {
     pub delivery_id: Option<Text>,
     /// An event from the future: when it may be applied.
     pub due_at_ms: Option<Millis>,
-    /// Its first 64 KiB at most.
+    /// All of it, or the beginning of one that was too long to be read.
     pub body: Vec<u8>,
     /// The length of the whole.
     pub body_bytes: i64,
@@ -46,7 +50,7 @@ impl Receipts {
 
     /// Keeps a body aside. The same body for the same reason is one row, however often it comes: senders retry.
     pub fn quarantine(&self, connection: &Connection, item: &Quarantined, received_at_ms: Millis) -> Result<(), Error> {
-        let kept = &item.body[..item.body.len().min(BODY_BYTES_KEPT)];
+        let kept = &item.body[..item.body.len().min(BODY_BYTES_MAX)];
         let mut hash = Sha256::new();
         for part in [item.format.as_bytes(), item.reason.as_bytes(), &item.body_bytes.to_le_bytes(), &item.body] {
             hash.update((part.len() as u64).to_le_bytes());

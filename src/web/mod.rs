@@ -9,7 +9,7 @@ mod ops;
 pub mod pages;
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ const WORKERS: usize = 1;
 
 /// Readers at a time; each keeps 8 MB of pages.
 const READERS: u32 = 4;
+
+/// How often it is tried whether another server has the file.
+const LOCK_TRIES: u32 = 5;
 
 /// How long what is under way may take once the server stops.
 const STOP_WITHIN_S: u64 = 5;
@@ -93,13 +96,28 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 /// Makes sure that no other server has the file: each would answer for what the other's queue still holds. Commands may
 /// work beside a server. The lock ends with the process, however it ends.
 fn only_server(db: &Path) -> anyhow::Result<File> {
-    let path = db.with_added_extension("lock");
+    let path = lock_of(db);
     let lock = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => anyhow::bail!("another waybill serves it already; stop that one first"),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            // a command that asks whether the file is served has it for a moment
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
     }
+    anyhow::bail!("another waybill serves it already; stop that one first")
+}
+
+/// Whether a server has the file now.
+pub fn is_served(db: &Path) -> bool {
+    File::open(lock_of(db)).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn lock_of(db: &Path) -> PathBuf {
+    db.with_added_extension("lock")
 }
 
 /// The whole route table: `ingest` and `pages` list theirs. Pages take all addresses that are left, so they come last.

@@ -113,3 +113,15 @@ fn of_a_very_large_body_the_beginning_and_the_length_are_kept() {
     assert_taken(&client.post(WEBHOOK, &[], sized(64 * MIB)), QUARANTINED, "64 MiB");
     assert_eq!(rows(&server.db(), "SELECT body_bytes FROM quarantine_v1"), ["8388609", "67108864"]);
 }
+
+#[test]
+fn of_very_many_in_one_body_each_is_stored() {
+    let server = Server::start();
+    let one = |n: usize| format!(r#"{{"metric":"sent","data":{{"delivery_id":"m{n}"}}}}"#);
+    let body = format!("[{}]", (0..6_000).map(one).collect::<Vec<_>>().join(","));
+    // a slow machine may be told to come again, and finds them stored
+    server.client().post(WEBHOOK, &[], &body);
+    let answer = server.client().post(WEBHOOK, &[], &body).json();
+    assert_eq!((&answer["success"], &answer["quarantined"]), (&true.into(), &0.into()), "{answer}");
+    assert_eq!(rows(&server.db(), "SELECT count(*) FROM events_v1"), ["6000"]);
+}

@@ -21,7 +21,8 @@ use crate::wire::{self, CallType, IdKey, Item, signature};
 use answer::Refusal;
 use body::{Body, Budget};
 
-/// The most items that one request may bring; Segment's webhook destination sends up to 4,000.
+/// The most items that a call may bring, and the most errors that an answer tells one by one. A webhook may bring all
+/// that a body has room for, up to [`wire::ITEMS_MAX`]: what it brings beyond could only be lost.
 const ITEMS_MAX: usize = 5_000;
 
 /// How long the writer may take. With the body's three seconds this would pass the four in which a webhook must be
@@ -82,7 +83,8 @@ impl Ingest {
     /// Stores what a body was read as, and answers once it is on disk. The body's share of the budget is held until
     /// the writer is done with it, also where the sender has gone or was told to come again: what waits takes memory.
     async fn store(&self, started: &Started, items: Vec<Item>, body: Body) -> Result<HttpResponse, Refusal> {
-        let errors = items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).collect();
+        let errors =
+            items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).take(ITEMS_MAX).collect();
         let entries: Vec<Entry> = items.into_iter().map(intake::entry).collect();
         if entries.is_empty() {
             return Ok(answer::success(&[], errors));

@@ -1,12 +1,14 @@
 //! Webhooks: what is authentic is always answered 200, since a refusal holds up all that the sender has after it.
 
+use std::borrow::Cow;
+
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
 
 use super::answer::Refusal;
 use super::body::{self, Body, Limits, Unread};
-use super::{ITEMS_MAX, Ingest, Started};
+use super::{Ingest, Started};
 use crate::store::BODY_BYTES_KEPT;
 use crate::wire::{self, Format, Item, Quarantined, Reason, signature::Verifier};
 
@@ -42,53 +44,53 @@ async fn receive(
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now();
     let Signed { mut verifier, signature } = signed;
-    let body = body::read(payload, &ingest.budget, LIMITS, |chunk| verifier.update(chunk)).await?;
+    let mut body = body::read(payload, &ingest.budget, LIMITS, |chunk| verifier.update(chunk)).await?;
     // with no key set, whatever comes counts as authentic
     if !ingest.signing_keys.is_empty() && !verifier.verify(signature) {
         return Err(Refusal::WrongSignature);
     }
-    let items = match read(format, request, &body, &ingest.context(&started)) {
-        Ok(items) => items,
-        Err(aside) => vec![Item::Quarantined(aside)],
+    let plain = match plain(format, request, &body) {
+        Ok(plain) => plain,
+        Err(aside) => return ingest.store(&started, vec![Item::Quarantined(aside)], body).await,
     };
+    let inflated = match &plain {
+        Cow::Owned(inflated) => inflated.len(),
+        Cow::Borrowed(_) => 0,
+    };
+    let items = match wire::read(format, &plain, &ingest.context(&started)) {
+        Ok(items) => items,
+        Err(unreadable) => vec![Item::Quarantined(unreadable.quarantine(format, &plain))],
+    };
+    drop(plain);
+    // what it inflated to is what now waits for the writer
+    body.draw(&ingest.budget, inflated)?;
     ingest.store(&started, items, body).await
 }
 
-fn read(format: Format, request: &HttpRequest, body: &Body, context: &wire::Context) -> Result<Vec<Item>, Quarantined> {
-    let aside = |reason: Reason, detail: String, bytes: &[u8]| Quarantined {
+/// The body as it was before it was compressed.
+fn plain<'b>(format: Format, request: &HttpRequest, body: &'b Body) -> Result<Cow<'b, [u8]>, Quarantined> {
+    let aside = |reason: Reason, detail: String| Quarantined {
         reason,
         detail,
         field: None,
         format,
         delivery_id: None,
-        body: bytes.to_vec(),
-        body_bytes: bytes.len(),
+        body: body.bytes.clone(),
+        body_bytes: body.length,
         due_at_ms: None,
     };
     if !body.is_whole() {
         let detail =
             format!("the body has {} bytes; those after the first {BODY_BYTES_KEPT} were not kept", body.length);
-        return Err(Quarantined { body_bytes: body.length, ..aside(Reason::TooLarge, detail, &body.bytes) });
+        return Err(aside(Reason::TooLarge, detail));
     }
     let encoding = request.headers().get("Content-Encoding").and_then(|value| value.to_str().ok());
-    let plain = match body::inflate(&body.bytes, encoding, LIMITS.keep) {
-        Ok(plain) => plain,
-        Err(Unread::TooLarge { max }) => {
-            let detail = format!("it inflates to more than {max} bytes; it is kept as it came");
-            return Err(aside(Reason::TooLarge, detail, &body.bytes));
+    body::inflate(&body.bytes, encoding, LIMITS.keep).map_err(|unread| match unread {
+        Unread::TooLarge { max } => {
+            aside(Reason::TooLarge, format!("it inflates to more than {max} bytes; it is kept as it came"))
         }
-        Err(_) => {
-            let detail = "its Content-Encoding is not understood; it is kept as it came".into();
-            return Err(aside(Reason::NotJson, detail, &body.bytes));
-        }
-    };
-    match wire::read(format, &plain, context) {
-        Ok(items) if items.len() > ITEMS_MAX => {
-            Err(aside(Reason::TooLarge, format!("it has {} items; {ITEMS_MAX} are taken at once", items.len()), &plain))
-        }
-        Ok(items) => Ok(items),
-        Err(unreadable) => Err(unreadable.quarantine(format, &plain)),
-    }
+        _ => aside(Reason::NotJson, "its Content-Encoding is not understood; it is kept as it came".into()),
+    })
 }
 
 fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
