@@ -141,20 +141,20 @@ pub fn write(connection: &Connection, names: &mut Names, mut delta: Delta, rows:
 fn write_statuses(connection: &Connection, names: &mut Names, delta: &Delta) -> Result<(), Error> {
     for ((feed, kind, metric), n) in &delta.statuses {
         let (source, channel) = names.feed(connection, feed)?;
-        let key = params![source, channel, *kind as i64, metric.map_or(0, |metric| i64::from(metric.code())), n];
+        let (kind, status) = (*kind as i64, metric.map_or(0, |metric| i64::from(metric.code())));
         connection
             .prepare_cached(
                 "INSERT INTO status_counts (source, channel, kind, status, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (source, channel, kind, status) DO UPDATE SET deliveries = deliveries + excluded.deliveries",
             )?
-            .execute(key)?;
+            .execute(params![source, channel, kind, status, n])?;
         if *n < 0 {
             connection
                 .prepare_cached(
                     "DELETE FROM status_counts
-                     WHERE source = ?1 AND channel = ?2 AND kind = ?3 AND status = ?4 AND deliveries = 0 AND ?5 < 0",
+                     WHERE source = ?1 AND channel = ?2 AND kind = ?3 AND status = ?4 AND deliveries = 0",
                 )?
-                .execute(key)?;
+                .execute(params![source, channel, kind, status])?;
         }
     }
     Ok(())

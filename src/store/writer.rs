@@ -9,7 +9,7 @@
 //! - *Answers.* A reply is sent after the commit and never before. A request whose caller has gone is committed all
 //!   the same: ids make the retry harmless.
 //! - *A group fails as a whole* for reasons that pass (locked, full, stuck): all are told to come again. If it fails
-//!   for a reason of its own, each request is tried alone, then each entry, and the one that cannot be stored is
+//!   for a reason of its own, its halves are tried, and theirs, and the one entry that cannot be stored is
 //!   kept aside: a poisoned event never holds up its neighbours.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -145,14 +145,33 @@ impl Work {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "a group could not be stored as a whole; trying its entries one by one");
+                tracing::error!(%error, "a group could not be stored as a whole; looking for the entry at fault");
+                let mut outcomes = self.record_in_halves(&entries, received_at_ms).into_iter();
                 for request in group {
-                    let outcomes = request.entries.iter().map(|entry| self.commit_alone(entry, received_at_ms));
-                    let outcomes = outcomes.collect();
-                    let _ = request.reply.send(outcomes);
+                    let _ = request.reply.send(outcomes.by_ref().take(request.entries.len()).collect());
                 }
             }
         }
+    }
+
+    /// Finds what cannot be stored by halving: one entry at fault among thousands costs a few commits, not thousands.
+    fn record_in_halves(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Vec<Result<Outcome, Refused>> {
+        let (left, right) = entries.split_at(entries.len() / 2);
+        let mut outcomes = Vec::with_capacity(entries.len());
+        for half in [left, right] {
+            match half {
+                [] => {}
+                [entry] => outcomes.push(self.commit_alone(entry, received_at_ms)),
+                half => match self.record(half, received_at_ms) {
+                    Ok(stored) => outcomes.extend(stored.into_iter().map(Ok)),
+                    Err(error) if error.is_transient() => {
+                        outcomes.extend(half.iter().map(|_| Err(Refused::Unwritable)));
+                    }
+                    Err(_) => outcomes.extend(self.record_in_halves(half, received_at_ms)),
+                },
+            }
+        }
+        outcomes
     }
 
     fn commit_alone(&mut self, entry: &Entry, received_at_ms: Millis) -> Result<Outcome, Refused> {
@@ -185,5 +204,46 @@ impl Work {
     fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
         catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
             .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Event, EventTime, MetricName};
+    use crate::store::raw;
+
+    #[test]
+    fn one_entry_that_cannot_be_stored_costs_its_neighbours_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut work = Work { tracker: Tracker::open(&folder.path().join("w.db")).unwrap(), refused: 0 };
+        let poison = "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN new.delivery_id IN ('d3', 'd11')
+            BEGIN SELECT raise(ABORT, 'poison'); END";
+        work.tracker.connection().execute_batch(poison).unwrap();
+        let entry = |n: i64| {
+            let time = EventTime::given(1_790_000_000_000 + n);
+            let event = Event::new(&format!("d{n}"), MetricName::parse("sent"), &format!("e{n}"), time, time.ms);
+            Entry::Event { event, raw: raw::pack("{}") }
+        };
+        let (mut group, mut answers) = (Vec::new(), Vec::new());
+        for entries in [0..5, 5..6, 6..13] {
+            let (reply, answer) = oneshot::channel();
+            group.push(Request { entries: entries.map(entry).collect(), received_at_ms: 0, reply });
+            answers.push(answer);
+        }
+        work.settle(group);
+
+        let outcomes: Vec<Outcome> =
+            answers.into_iter().flat_map(|answer| answer.blocking_recv().unwrap().unwrap()).collect();
+        for (n, outcome) in outcomes.iter().enumerate() {
+            let expected = if [3, 11].contains(&n) { Outcome::Quarantined } else { Outcome::Accepted };
+            assert_eq!(*outcome, expected, "entry {n}");
+        }
+        let aside: Vec<String> = {
+            let mut statement = work.tracker.connection().prepare("SELECT body FROM quarantine ORDER BY id").unwrap();
+            let rows = statement.query_map([], |row| Ok(String::from_utf8(row.get(0)?).unwrap())).unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        };
+        assert!(aside.len() == 2 && aside[0].contains("\"d3\"") && aside[1].contains("\"d11\""), "{aside:?}");
     }
 }

@@ -11,7 +11,7 @@ use constant_time_eq::constant_time_eq;
 
 use super::answer::Refusal;
 use super::body::{self, Limits};
-use super::{ITEMS_MAX, Ingest, Started, error_of};
+use super::{CALL_ITEMS_MAX, Ingest, Started, error_of};
 use crate::wire::{self, CallType, Format, Item, Unreadable};
 
 /// The largest body, as sent and inflated. SDKs send at most 500 KB.
@@ -56,11 +56,11 @@ async fn receive(
         }
     }
     let items = read(&plain, &ingest.context(&started)).map_err(|unreadable| match unreadable {
-        Unreadable::TooMany { .. } => Refusal::TooMany { max: ITEMS_MAX },
+        Unreadable::TooMany { .. } => Refusal::TooMany { max: CALL_ITEMS_MAX },
         unreadable => Refusal::NotJson(unreadable.to_string()),
     })?;
-    if items.len() > ITEMS_MAX {
-        return Err(Refusal::TooMany { max: ITEMS_MAX });
+    if items.len() > CALL_ITEMS_MAX {
+        return Err(Refusal::TooMany { max: CALL_ITEMS_MAX });
     }
     if request.headers().get("X-Strict-Mode").is_some_and(|value| value.as_bytes() == b"1") {
         let errors: Vec<_> = items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).collect();

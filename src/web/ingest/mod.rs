@@ -23,7 +23,7 @@ use body::{Body, Budget};
 
 /// The most items that a call may bring, and the most errors that an answer tells one by one. A webhook may bring all
 /// that a body has room for, up to [`wire::ITEMS_MAX`]: what it brings beyond could only be lost.
-const ITEMS_MAX: usize = 5_000;
+const CALL_ITEMS_MAX: usize = 5_000;
 
 /// How long the writer may take. With the body's three seconds this would pass the four in which a webhook must be
 /// answered, so what is left of them counts.
@@ -84,7 +84,7 @@ impl Ingest {
     /// the writer is done with it, also where the sender has gone or was told to come again: what waits takes memory.
     async fn store(&self, started: &Started, items: Vec<Item>, body: Body) -> Result<HttpResponse, Refusal> {
         let errors =
-            items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).take(ITEMS_MAX).collect();
+            items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).take(CALL_ITEMS_MAX).collect();
         let entries: Vec<Entry> = items.into_iter().map(intake::entry).collect();
         if entries.is_empty() {
             return Ok(answer::success(&[], errors));
