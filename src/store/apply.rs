@@ -7,15 +7,15 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, hash_map};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
+use super::Error;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow, Stored};
 use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{self, Quarantined, Receipts};
 use super::rollups::{self, Rows};
-use super::{Error, people};
 use crate::domain::delivery::Applied;
 use crate::domain::{Delivery, Delta, Event, MetricName, Text};
 
@@ -111,7 +111,7 @@ impl Batch<'_> {
         let mut known = Vec::with_capacity(groups.len());
         let mut new = Vec::new();
         for (delivery_id, arrivals) in groups {
-            match find(self.connection, self.names, &delivery_id)? {
+            match delivery_rows::find(self.connection, self.names, &delivery_id)? {
                 Some(id) => known.push((id, delivery_id, arrivals)),
                 None => new.push((delivery_id, arrivals)),
             }
@@ -269,19 +269,4 @@ impl Batch<'_> {
             .execute([delivery, number])?;
         Ok(())
     }
-}
-
-/// The row of a delivery.
-pub fn find(connection: &Connection, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
-    if let Some(id) = names.deliveries.get(delivery_id) {
-        return Ok(Some(*id));
-    }
-    let mut find = connection.prepare_cached("SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2")?;
-    let found = people::newest_block_first(connection, "SELECT max(id) FROM deliveries", |block| {
-        find.query_row(params![block, delivery_id], |row| row.get(0)).optional()
-    })?;
-    if let Some(id) = found {
-        names.deliveries.put(delivery_id.into(), id);
-    }
-    Ok(found)
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::blocks::{self, Table};
 use super::names::Names;
-use super::{Error, delivery_rows, event_rows, raw, walk};
+use super::{Error, delivery_rows, event_rows, raw};
 use crate::domain::{self, Metric, Millis, Reached};
 
 #[derive(Clone, Debug)]
@@ -82,7 +83,7 @@ pub const EVENTS_MAX: usize = 500;
 /// The row of a delivery, looked for block by block from the newest.
 pub fn find(connection: &Connection, delivery_id: &str) -> Result<Option<i64>, Error> {
     let mut statement = connection.prepare_cached(FIND)?;
-    for block in walk::blocks(connection, "SELECT max(id) >> 17 FROM deliveries")? {
+    for block in blocks::of(connection, Table::Deliveries)? {
         if let Some(id) = statement.query_row(params![block, delivery_id], |row| row.get(0)).optional()? {
             return Ok(Some(id));
         }

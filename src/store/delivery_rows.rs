@@ -1,10 +1,26 @@
 //! Rows of deliveries, and what they mean.
 
-use rusqlite::{Connection, OptionalExtension, ToSql};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
+use super::blocks::{self, Table};
 use super::names::Names;
 use super::{Error, people};
 use crate::domain::{Attribute, Attributes, Delivery, Metric, Millis, Reached, Standing};
+
+/// The row of a delivery.
+pub fn find(connection: &Connection, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
+    if let Some(id) = names.deliveries.get(delivery_id) {
+        return Ok(Some(*id));
+    }
+    let mut find = connection.prepare_cached("SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2")?;
+    let found = blocks::newest_first(connection, Table::Deliveries, |block| {
+        find.query_row(params![block, delivery_id], |row| row.get(0)).optional()
+    })?;
+    if let Some(id) = found {
+        names.deliveries.put(delivery_id.into(), id);
+    }
+    Ok(found)
+}
 
 /// The delivery of a row.
 pub fn one(connection: &Connection, names: &mut Names, id: i64) -> Result<Option<Delivery>, Error> {

@@ -5,6 +5,7 @@
 //! the recount.
 
 mod apply;
+mod blocks;
 pub mod counts;
 pub mod delivery;
 mod delivery_rows;

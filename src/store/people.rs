@@ -1,16 +1,11 @@
 //! Recipients and the identifiers of people: kept once each, since a person gets many messages.
-//!
-//! They are found block by block, from the newest: one index over all would take each new entry at a random place
-//! of a big tree.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Error;
+use super::blocks::{self, Table};
 use super::names::Names;
 use crate::domain::{Attribute, Attributes};
-
-/// The rows of a block share the bits above these.
-pub const BLOCK_BITS: u32 = 17;
 
 /// The row of a recipient.
 pub fn address(connection: &Connection, names: &mut Names, address: Option<&str>) -> Result<Option<i64>, Error> {
@@ -19,7 +14,7 @@ pub fn address(connection: &Connection, names: &mut Names, address: Option<&str>
         return Ok(Some(*id));
     }
     let mut find = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
-    let found = newest_block_first(connection, "SELECT max(id) FROM addresses", |block| {
+    let found = blocks::newest_first(connection, Table::Addresses, |block| {
         find.query_row(params![block, address], |row| row.get(0)).optional()
     })?;
     let id = match found {
@@ -45,7 +40,7 @@ pub fn person(connection: &Connection, names: &mut Names, shown: &Attributes) ->
     let mut find = connection.prepare_cached(
         "SELECT id FROM people WHERE block = ?1 AND name = ?2 AND person_id IS ?3 AND email IS ?4 AND cio_id IS ?5",
     )?;
-    let found = newest_block_first(connection, "SELECT max(id) FROM people", |block| {
+    let found = blocks::newest_first(connection, Table::People, |block| {
         find.query_row(params![block, name, person_id, email, cio_id], |row| row.get(0)).optional()
     })?;
     let id = match found {
@@ -59,20 +54,4 @@ pub fn person(connection: &Connection, names: &mut Names, shown: &Attributes) ->
     };
     names.people.put(key, id);
     Ok(Some(id))
-}
-
-/// Asks each block of a table from the newest on, until one answers.
-pub fn newest_block_first(
-    connection: &Connection,
-    greatest_id: &str,
-    mut ask: impl FnMut(i64) -> rusqlite::Result<Option<i64>>,
-) -> Result<Option<i64>, Error> {
-    let greatest: Option<i64> = connection.prepare_cached(greatest_id)?.query_row([], |row| row.get(0))?;
-    let Some(greatest) = greatest else { return Ok(None) };
-    for block in (0..=greatest >> BLOCK_BITS).rev() {
-        if let Some(id) = ask(block)? {
-            return Ok(Some(id));
-        }
-    }
-    Ok(None)
 }

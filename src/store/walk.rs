@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use rusqlite::{Connection, Row, named_params, params};
 
 use super::Error;
+use super::blocks::{self, Table};
 use super::log::{Cursor, Recipient};
 use crate::domain::Millis;
 
@@ -274,7 +275,7 @@ impl By {
 pub fn gather(connection: &Connection, by: By, keys: &HashSet<i64>) -> Result<Option<Vec<i64>>, Error> {
     let mut statement = connection.prepare_cached(by.sql())?;
     let mut found = Vec::new();
-    for block in blocks(connection, "SELECT max(id) >> 17 FROM deliveries")? {
+    for block in blocks::of(connection, Table::Deliveries)? {
         for key in keys {
             let mut rows = statement.query(params![block, key, (GATHERED_MAX + 1 - found.len()) as i64])?;
             while let Some(row) = rows.next()? {
@@ -297,7 +298,7 @@ pub fn recipients(connection: &Connection, recipient: &Recipient) -> Result<Opti
     };
     let mut statement = connection.prepare_cached(ADDRESSES)?;
     let mut ids = HashSet::new();
-    for block in blocks(connection, "SELECT max(id) >> 17 FROM addresses")? {
+    for block in blocks::of(connection, Table::Addresses)? {
         let mut rows = statement
             .query(named_params! {":block": block, ":from": from, ":to": to, ":limit": ADDRESSES_MAX as i64 + 1})?;
         while let Some(row) = rows.next()? {
@@ -317,7 +318,7 @@ pub(super) const ADDRESSES: &str =
 pub fn people(connection: &Connection, name: &str) -> Result<HashSet<i64>, Error> {
     let mut statement = connection.prepare_cached(PEOPLE)?;
     let mut ids = HashSet::new();
-    for block in blocks(connection, "SELECT max(id) >> 17 FROM people")? {
+    for block in blocks::of(connection, Table::People)? {
         let mut rows = statement.query(params![block, name])?;
         while let Some(row) = rows.next()? {
             ids.insert(row.get(0)?);
@@ -327,9 +328,3 @@ pub fn people(connection: &Connection, name: &str) -> Result<HashSet<i64>, Error
 }
 
 pub(super) const PEOPLE: &str = "SELECT id FROM people WHERE block = ?1 AND name = ?2";
-
-/// The blocks of a table, newest first, by a query of its greatest.
-pub(super) fn blocks(connection: &Connection, newest: &str) -> Result<impl Iterator<Item = i64> + use<>, Error> {
-    let newest: Option<i64> = connection.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
-    Ok((0..newest.map_or(0, |newest| newest + 1)).rev())
-}
