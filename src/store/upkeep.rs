@@ -15,7 +15,7 @@ use super::event_rows::{self, EventRow};
 use super::names::Names;
 use super::rollups::{self, Rows, Wide};
 use crate::domain::rollup::Click;
-use crate::domain::{Counted, Counts, Delivery, Delta, Event};
+use crate::domain::{Counted, Counts, Delivery, Delta, Event, Metric};
 
 /// How many differences of a kind are told one by one.
 const TOLD_MAX: usize = 20;
@@ -53,8 +53,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         report.differs(|| format!("SQLite's quick_check: {check}"));
     }
     let mut names = Names::default();
-    let mut delta = Delta::default();
-    let mut rows = Rows::new();
+    let mut counts = Recount::default();
     each_delivery(&transaction, &mut names, |names, row, before, events| {
         report.deliveries += 1;
         report.events += events.len() as u64;
@@ -70,10 +69,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
                 if (row.source, row.facet) != (source, delivery_rows::facet(channel, status)) {
                     report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
                 }
-                delta.add(after, &events);
-                if after.reached.has(Counted::Metric(crate::domain::Metric::Clicked)) {
-                    rows.insert(row.delivery_id.clone().into(), row.id);
-                }
+                counts.add(row, after, &events);
             }
         }
         if report.deliveries % 1024 == 0 {
@@ -86,7 +82,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         let of_deliveries = report.events;
         report.differs(|| format!("events has {all} rows, of which {of_deliveries} are of a delivery"));
     }
-    compare(&transaction, &mut names, &delta, &rows, &mut report)?;
+    compare(&transaction, &mut names, &counts.delta, &counts.rows, &mut report)?;
     Ok(report)
 }
 
@@ -95,8 +91,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut report = Report::default();
     let mut names = Names::default();
-    let mut delta = Delta::default();
-    let mut rows = Rows::new();
+    let mut counts = Recount::default();
     each_delivery(&transaction, &mut names, |names, row, before, events| {
         report.deliveries += 1;
         report.events += events.len() as u64;
@@ -112,10 +107,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
                 report.differs(|| difference(&row.delivery_id, &before, &after));
             }
             delivery_rows::rewrite(&transaction, names, row.id, &after)?;
-            delta.add(&after, &events);
-            if after.reached.has(Counted::Metric(crate::domain::Metric::Clicked)) {
-                rows.insert(row.delivery_id.clone().into(), row.id);
-            }
+            counts.add(row, &after, &events);
         }
         if report.deliveries % 1024 == 0 {
             progress(report.deliveries);
@@ -123,9 +115,25 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
         Ok(())
     })?;
     rollups::clear(&transaction)?;
-    rollups::write(&transaction, &mut names, delta, &rows)?;
+    rollups::write(&transaction, &mut names, counts.delta, &counts.rows)?;
     transaction.commit()?;
     Ok(report)
+}
+
+/// What all deliveries contribute, and the rows of those that were clicked: clicks are filed under them.
+#[derive(Default)]
+struct Recount {
+    delta: Delta,
+    rows: Rows,
+}
+
+impl Recount {
+    fn add(&mut self, row: &DeliveryRow, delivery: &Delivery, events: &[Event]) {
+        self.delta.add(delivery, events);
+        if delivery.reached.has(Counted::Metric(Metric::Clicked)) {
+            self.rows.insert(row.delivery_id.as_str().into(), row.id);
+        }
+    }
 }
 
 struct DeliveryRow {
