@@ -12,8 +12,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Any of them signs a webhook: two while a key is being changed.
     pub signing_keys: Vec<Secret>,
-    /// Any of them may send by Data Pipelines and Waybill's own format. None: everyone may.
+    /// Any of them may send all there is by the paths that are not signed. No key of either kind: everyone may.
     pub ingest_keys: Vec<Secret>,
+    /// Keys that stand in public pages: whoever has one may report on deliveries that are known.
+    pub browser_keys: Vec<Secret>,
     /// Keys the hash of events that come without an id. None: drawn when the file is made.
     pub id_key: Option<Secret>,
     /// The path that a proxy serves Waybill under, such as `/waybill`; empty at the root.
@@ -81,6 +83,7 @@ mod tests {
             listen: listen.parse().unwrap(),
             signing_keys: secrets(" a, b,,"),
             ingest_keys: Vec::new(),
+            browser_keys: Vec::new(),
             id_key: None,
             base: String::new(),
         }

@@ -43,6 +43,7 @@ impl Serve {
             listen: self.listen,
             signing_keys: secrets(&secret::text("WAYBILL_SIGNING_KEYS")?),
             ingest_keys: secrets(&secret::text("WAYBILL_INGEST_KEYS")?),
+            browser_keys: secrets(&secret::text("WAYBILL_BROWSER_KEYS")?),
             id_key: secret::id_key()?,
             base: self.base,
         };

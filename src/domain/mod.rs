@@ -13,12 +13,14 @@ pub mod attributes;
 pub mod delivery;
 pub mod event;
 pub mod names;
+pub mod people;
 pub mod rollup;
 
 pub use attributes::{Attribute, Attributes, Source, SourceKind};
 pub use delivery::{Delivery, Reached, Standing};
 pub use event::{Device, Event, EventTime, Flags, MetricName};
 pub use names::{Channel, Counted, Metric, Phase};
+pub use people::{Identifiers, Statement};
 pub use rollup::{Counts, Delta};
 
 /// Text that is made once and not changed.

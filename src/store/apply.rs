@@ -15,16 +15,20 @@ use super::event_rows::{self, EventRow, Stored};
 use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{self, Quarantined, Receipts};
+use super::registers;
 use super::rollups::{self, Rows};
 use crate::domain::delivery::Applied;
-use crate::domain::{Delivery, Delta, Event, MetricName, Text};
+use crate::domain::{Delivery, Delta, Event, MetricName, Statement, Text};
 
 /// One thing that came in.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
 pub enum Entry {
     /// An event, with its JSON.
     Event { event: Event, raw: Packed },
+    /// A report by a sender who may speak only of deliveries that are known.
+    Report { event: Event, raw: Packed },
+    /// About a person or an object.
+    Statement(Box<Statement>),
     /// Not about messages: counted under its name.
     Ignored { name: Text },
     /// Not understood: kept aside.
@@ -57,13 +61,14 @@ pub fn apply(
     let mut receipts = Receipts::default();
     for (place, entry) in entries.iter().enumerate() {
         match entry {
-            Entry::Event { event, raw } => {
+            Entry::Event { event, raw } | Entry::Report { event, raw } => {
                 let group = *place_of.entry(event.delivery_id.clone()).or_insert_with(|| {
                     groups.push((event.delivery_id.clone(), Vec::new()));
                     groups.len() - 1
                 });
                 groups[group].1.push(Arrival { place, event, raw });
             }
+            Entry::Statement(statement) => outcomes[place] = registers::take_in(connection, statement)?,
             Entry::Ignored { name } => {
                 outcomes[place] = Outcome::Ignored;
                 receipts.ignore(name.clone());

@@ -19,6 +19,7 @@ mod people;
 pub mod quarantine;
 pub mod raw;
 mod receipts;
+mod registers;
 mod rollups;
 pub mod search;
 pub mod source;

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::store::{Readers, Tracker, Writer};
 use crate::wire::{IdKey, signature};
 use ingest::Ingest;
+use ingest::keys::Keys;
 use pages::Pages;
 
 /// One worker takes and parses; the other core is the writer's. Two were measured to be slower on two cores.
@@ -49,7 +50,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         writer: writer.clone(),
         id_key: Arc::new(id_key),
         signing_keys: config.signing_keys.iter().map(|key| signature::Key::new(key.as_bytes())).collect(),
-        ingest_keys: config.ingest_keys.into(),
+        keys: Keys::new(config.ingest_keys, config.browser_keys),
         budget: ingest::body::Budget::default(),
     };
     let due = actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));

@@ -24,7 +24,7 @@ mod time;
 mod waybill;
 mod webhook;
 
-use crate::domain::{Event, Millis, Text};
+use crate::domain::{Event, Millis, Statement, Text};
 
 use reader::Reader;
 
@@ -59,6 +59,8 @@ pub enum Item {
         /// A `Report Delivery Event`: a public sender may report on deliveries that are known, and only on those.
         report: bool,
     },
+    /// About a person or an object.
+    Statement(Box<Statement>),
     /// Not about messages; counted under this name: an event's ("Order Completed"), a call's ("page"), or what
     /// happened to a customer ("customer subscribed"). At most 64 bytes.
     Ignored { name: Text },
@@ -69,7 +71,12 @@ pub enum Item {
 /// What a format's parser makes of one object.
 #[expect(clippy::large_enum_variant, reason = "as for items")]
 enum Outcome {
-    Event { event: Event, report: bool },
+    Event {
+        event: Event,
+        report: bool,
+    },
+    #[expect(dead_code, reason = "the formats are about to make them")]
+    Statement(Box<Statement>),
     Ignored(Text),
 }
 

@@ -136,6 +136,7 @@ impl Reader<'_> {
             Ok(Outcome::Event { event, report }) => {
                 Item::Event { residual: residual::of(raw.get(), object, &event), event, report }
             }
+            Ok(Outcome::Statement(statement)) => Item::Statement(statement),
             Ok(Outcome::Ignored(name)) => Item::Ignored { name },
             Err(refusal) => Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes())),
         })

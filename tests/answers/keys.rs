@@ -18,7 +18,6 @@ fn a_key_is_asked_for_in_any_of_three_ways() {
     for (path, body) in [(TRACK, track("k1")), (BATCH, batch.clone()), (EVENTS, own("k1"))] {
         for (what, authorization) in [
             ("wrong basic", basic("third-key:")),
-            ("the key as password", basic(":first-key")),
             ("wrong bearer", "Bearer first-key2".into()),
             ("a part of one", "Bearer first-ke".into()),
             ("both", "Bearer first-key,second-key".into()),

@@ -5,13 +5,11 @@ use std::borrow::Cow;
 use actix_web::http::header;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use constant_time_eq::constant_time_eq;
 
 use super::answer::Refusal;
 use super::body::{self, Limits};
 use super::{CALL_ITEMS_MAX, Ingest, Started, error_of};
+use crate::intake::Scope;
 use crate::wire::{self, CallType, Format, Item, Unreadable};
 
 /// The largest body, as sent and inflated. SDKs send at most 500 KB.
@@ -37,10 +35,7 @@ async fn receive(
     read: impl Fn(&[u8], &wire::Context) -> Result<Vec<Item>, Unreadable>,
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now();
-    let sent_key = key(request);
-    if sent_key.as_deref().is_some_and(|key| !is_known(ingest, key)) {
-        return Err(Refusal::WrongKey);
-    }
+    let by_header = ingest.keys.by_header(request)?;
     let mut body = body::read(payload, &ingest.budget, LIMITS, |_| ()).await?;
     let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     let sent = std::mem::take(&mut body.bytes);
@@ -49,12 +44,11 @@ async fn receive(
         body.draw(&ingest.budget, inflated.len())?;
     }
     // browser SDKs say who they are in the body
-    if sent_key.is_none() && !ingest.ingest_keys.is_empty() {
-        let key = wire::write_key(&plain).ok_or(Refusal::WrongKey)?;
-        if !is_known(ingest, &key) {
-            return Err(Refusal::WrongKey);
-        }
-    }
+    let scope = match by_header {
+        Some(scope) => scope,
+        None if ingest.keys.is_open() => Scope::Full,
+        None => ingest.keys.by_word(&wire::write_key(&plain).ok_or(Refusal::WrongKey)?)?,
+    };
     let items = read(&plain, &ingest.context(&started)).map_err(|unreadable| match unreadable {
         Unreadable::TooMany { .. } => Refusal::TooMany { max: CALL_ITEMS_MAX },
         unreadable => Refusal::NotJson(unreadable.to_string()),
@@ -68,22 +62,5 @@ async fn receive(
             return Err(Refusal::Strict(errors));
         }
     }
-    ingest.store(&started, items, body).await
-}
-
-/// The key of an `Authorization` header: the Basic user name, or the Bearer token.
-fn key(request: &HttpRequest) -> Option<String> {
-    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, credentials) = value.split_once(' ').unwrap_or((value, ""));
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(credentials.trim().to_owned());
-    }
-    let decoded = BASE64.decode(credentials.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    Some(decoded.unwrap_or_default().split(':').next().unwrap_or_default().to_owned())
-}
-
-fn is_known(ingest: &Ingest, key: &str) -> bool {
-    // with no key set, whatever is sent is taken: SDKs insist on sending one
-    ingest.ingest_keys.is_empty()
-        || ingest.ingest_keys.iter().fold(false, |known, own| known | constant_time_eq(own.as_bytes(), key.as_bytes()))
+    ingest.store(&started, scope, items, body).await
 }

@@ -54,7 +54,8 @@ fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>,
         let Some(format) = Format::parse(&due.format) else { continue };
         let context = Context { received_at_ms: now_ms, id_key };
         let Ok(items) = wire::read(format, &due.body, &context) else { continue };
-        let mut read_anew: Vec<Entry> = items.into_iter().map(intake::entry).collect();
+        let mut read_anew: Vec<Entry> =
+            items.into_iter().map(|item| intake::entry(item, intake::Scope::Full)).collect();
         let still_waits = |entry: &Entry| matches!(entry, Entry::Quarantined(aside) if aside.due_at_ms.is_some());
         if read_anew.iter().any(still_waits) {
             continue;

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod body;
 mod calls;
 pub mod due;
+pub mod keys;
 mod webhooks;
 
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 use serde_json::{Value, json};
 
 use crate::domain::Millis;
-use crate::intake;
+use crate::intake::{self, Scope};
 use crate::store::{Entry, Refused, Writer};
 use crate::wire::{self, CallType, IdKey, Item, signature};
 
 use answer::Refusal;
 use body::{Body, Budget};
+use keys::Keys;
 
 /// The most items that a call may bring, and the most errors that an answer tells one by one. A webhook may bring all
 /// that a body has room for, up to [`wire::ITEMS_MAX`]: what it brings beyond could only be lost.
@@ -35,8 +37,8 @@ pub struct Ingest {
     pub writer: Writer,
     pub id_key: Arc<IdKey>,
     pub signing_keys: Arc<[signature::Key]>,
-    /// Who may send by Data Pipelines and Waybill's own format; none: everyone.
-    pub ingest_keys: Arc<[crate::config::Secret]>,
+    /// Who may send by the paths that are not signed.
+    pub keys: Keys,
     pub budget: Budget,
 }
 
@@ -82,10 +84,16 @@ impl Ingest {
 
     /// Stores what a body was read as, and answers once it is on disk. The body's share of the budget is held until
     /// the writer is done with it, also where the sender has gone or was told to come again: what waits takes memory.
-    async fn store(&self, started: &Started, items: Vec<Item>, body: Body) -> Result<HttpResponse, Refusal> {
+    async fn store(
+        &self,
+        started: &Started,
+        scope: Scope,
+        items: Vec<Item>,
+        body: Body,
+    ) -> Result<HttpResponse, Refusal> {
         let errors =
             items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).take(CALL_ITEMS_MAX).collect();
-        let entries: Vec<Entry> = items.into_iter().map(intake::entry).collect();
+        let entries: Vec<Entry> = items.into_iter().map(|item| intake::entry(item, scope)).collect();
         if entries.is_empty() {
             return Ok(answer::success(&[], errors));
         }
@@ -126,7 +134,7 @@ mod tests {
             writer: writer.clone(),
             id_key: Arc::new(IdKey::new(b"test")),
             signing_keys: Arc::new([]),
-            ingest_keys: Arc::new([]),
+            keys: Keys::default(),
             budget: budget.clone(),
         };
         let lock = rusqlite::Connection::open(&db).unwrap();
@@ -137,7 +145,8 @@ mod tests {
         body.draw(&budget, 1_000).unwrap();
         let started = Started::now();
         let read = wire::read(wire::Format::Webhook, b"{}", &ingest.context(&started)).unwrap();
-        let gone = tokio::time::timeout(Duration::from_millis(50), ingest.store(&started, read, body)).await;
+        let gone =
+            tokio::time::timeout(Duration::from_millis(50), ingest.store(&started, Scope::Full, read, body)).await;
         assert!(gone.is_err());
         assert_eq!(budget.free(), free - 1_000, "its entries wait for the writer");
 

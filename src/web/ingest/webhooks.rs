@@ -9,6 +9,7 @@ use actix_web::web::{Data, Payload};
 use super::answer::Refusal;
 use super::body::{self, Body, Limits, Unread};
 use super::{Ingest, Started};
+use crate::intake::Scope;
 use crate::store::BODY_BYTES_KEPT;
 use crate::wire::{self, Format, Item, Quarantined, Reason, signature::Verifier};
 
@@ -51,7 +52,7 @@ async fn receive(
     }
     let plain = match plain(format, request, &body) {
         Ok(plain) => plain,
-        Err(aside) => return ingest.store(&started, vec![Item::Quarantined(aside)], body).await,
+        Err(aside) => return ingest.store(&started, Scope::Full, vec![Item::Quarantined(aside)], body).await,
     };
     let inflated = match &plain {
         Cow::Owned(inflated) => inflated.len(),
@@ -64,7 +65,7 @@ async fn receive(
     drop(plain);
     // what it inflated to is what now waits for the writer
     body.draw(&ingest.budget, inflated)?;
-    ingest.store(&started, items, body).await
+    ingest.store(&started, Scope::Full, items, body).await
 }
 
 /// The body as it was before it was compressed.
