@@ -1,5 +1,6 @@
 //! The commands, one file each. Every flag has an environment twin.
 
+mod demo;
 mod import;
 mod name;
 mod secret;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
     after_help = "Examples:
   waybill                                   serve waybill.db on http://127.0.0.1:8787
   waybill serve --db /var/lib/waybill.db --listen 127.0.0.1:9000
+  waybill demo                              look around first, with made-up traffic
   waybill import history.ndjson.gz          bring in a year of events
   waybill verify                            recount everything and compare
 
@@ -51,6 +53,8 @@ struct File {
 enum Command {
     /// Take events and serve the pages (also without a command)
     Serve,
+    /// Look around: weeks of made-up traffic in a file that is thrown away, and live events
+    Demo,
     /// Bring in events from NDJSON files
     Import(import::Import),
     /// Recount everything from the events and compare; exits 1 if anything differs
@@ -66,6 +70,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     let Cli { file, serve, command } = Cli::parse();
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
+        Some(Command::Demo) => demo::run(serve),
         Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref()),
         Some(Command::Verify) => upkeep::verify(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),

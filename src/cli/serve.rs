@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Args;
 
 use super::secret;
@@ -38,6 +37,12 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(self, db: PathBuf) -> anyhow::Result<ExitCode> {
+        web::serve(self.config(db)?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The settings, checked.
+    pub fn config(self, db: PathBuf) -> anyhow::Result<Config> {
         let config = Config {
             db,
             listen: self.listen,
@@ -47,11 +52,6 @@ impl Serve {
             id_key: secret::id_key()?,
             base: self.base,
         };
-        let config = config.check(self.allow_anonymous)?;
-        let served = config.db.clone();
-        actix_web::rt::System::new()
-            .block_on(web::serve(config))
-            .with_context(|| format!("cannot serve {}", served.display()))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(config.check(self.allow_anonymous)?)
     }
 }

@@ -37,7 +37,24 @@ const LOCK_TRIES: u32 = 5;
 const STOP_WITHIN_S: u64 = 5;
 
 /// Serves until it is told to stop (SIGTERM, SIGINT): takes no more, finishes, commits, checkpoints.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub fn serve(config: Config) -> anyhow::Result<()> {
+    serve_with(config, |_| std::future::ready(()))
+}
+
+/// Serves, with a task beside it that ends with the server.
+pub fn serve_with<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let file = config.db.clone();
+    let served = actix_web::rt::System::new().block_on(run(config, beside));
+    served.with_context(|| format!("cannot serve {}", file.display()))
+}
+
+async fn run<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = ()> + 'static,
+{
     let mut tracker = Tracker::open(&config.db)?;
     let _only = only_server(&config.db)?;
     if let Some(key) = &config.id_key {
@@ -53,7 +70,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         keys: Keys::new(config.ingest_keys, config.browser_keys),
         budget: ingest::body::Budget::default(),
     };
-    let due = actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));
+    let tasks = [
+        actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone())),
+        actix_web::rt::spawn(beside(ingest.clone())),
+    ];
     let base = config.base.clone();
     let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
     let server = HttpServer::new(move || {
@@ -88,8 +108,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     server.await?;
     // readers go before the writer: the last connection to close takes the write-ahead log away, and only one that may
     // write can
-    due.abort();
-    let _ = due.await;
+    for task in tasks {
+        task.abort();
+        let _ = task.await;
+    }
     writer.stop();
     writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
 }
