@@ -13,6 +13,8 @@
 //!   kept aside: a poisoned event never holds up its neighbours.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -57,15 +59,24 @@ enum Message {
 #[derive(Clone)]
 pub struct Writer {
     messages: SyncSender<Message>,
+    written: Arc<Written>,
+}
+
+/// What the writer has done since it was started.
+#[derive(Debug, Default)]
+struct Written {
+    commits: AtomicU64,
+    entries: AtomicU64,
 }
 
 impl Writer {
     /// Starts the thread.
     pub fn start(tracker: Tracker) -> std::io::Result<(Writer, JoinHandle<()>)> {
-        let mut work = Work { tracker, refused: 0 };
+        let written = Arc::new(Written::default());
+        let mut work = Work { tracker, refused: 0, written: written.clone() };
         let (messages, waiting) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&waiting))?;
-        Ok((Writer { messages }, thread))
+        Ok((Writer { messages, written }, thread))
     }
 
     /// Hands entries over, and waits until they are on disk.
@@ -79,6 +90,11 @@ impl Writer {
         answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
+    /// How many transactions were committed since the start, and how many entries they held together.
+    pub fn written(&self) -> (u64, u64) {
+        (self.written.commits.load(Relaxed), self.written.entries.load(Relaxed))
+    }
+
     /// Lets the writer finish what waits. It has ended when its handle joins.
     pub fn stop(&self) {
         // an error means that it has ended already
@@ -90,6 +106,7 @@ struct Work {
     tracker: Tracker,
     /// How many groups in a row could not be stored.
     refused: u64,
+    written: Arc<Written>,
 }
 
 impl Work {
@@ -202,8 +219,11 @@ impl Work {
     /// Records entries. A panic on the way is a fault of what was to be recorded, not of the file: the transaction is
     /// rolled back as it unwinds, and the thread lives on.
     fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
-        catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
-            .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))
+        let outcomes = catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
+            .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))?;
+        self.written.commits.fetch_add(1, Relaxed);
+        self.written.entries.fetch_add(entries.len() as u64, Relaxed);
+        Ok(outcomes)
     }
 }
 
@@ -216,7 +236,8 @@ mod tests {
     #[test]
     fn one_entry_that_cannot_be_stored_costs_its_neighbours_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut work = Work { tracker: Tracker::open(&folder.path().join("w.db")).unwrap(), refused: 0 };
+        let tracker = Tracker::open(&folder.path().join("w.db")).unwrap();
+        let mut work = Work { tracker, refused: 0, written: Arc::default() };
         let poison = "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN new.delivery_id IN ('d3', 'd11')
             BEGIN SELECT raise(ABORT, 'poison'); END";
         work.tracker.connection().execute_batch(poison).unwrap();
