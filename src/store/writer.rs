@@ -20,9 +20,9 @@ use tokio::sync::oneshot;
 
 use super::apply::{Entry, Outcome};
 use super::event_rows;
-use super::receipts::Quarantined;
+use super::receipts::{NOT_STORED, Quarantined};
 use super::{Error, Tracker};
-use crate::domain::Millis;
+use crate::domain::{Millis, Text};
 
 /// How many requests may wait. Beyond it the sender is told to come again.
 const WAITING_MAX: usize = 4_096;
@@ -174,28 +174,36 @@ impl Work {
         outcomes
     }
 
+    /// Records what may be at fault. If it is, it is kept aside, so that its sender need not come again with it.
     fn commit_alone(&mut self, entry: &Entry, received_at_ms: Millis) -> Result<Outcome, Refused> {
         let first = |outcomes: Vec<Outcome>| outcomes.into_iter().next().ok_or(Refused::Unwritable);
-        match (self.record(&[entry], received_at_ms), entry) {
-            (Ok(outcomes), _) => first(outcomes),
-            (Err(error), Entry::Event { event, .. }) if !error.is_transient() => {
-                tracing::error!(%error, "an event could not be stored and is kept aside");
-                let body = event_rows::as_json(event).to_string().into_bytes();
-                let aside = Entry::Quarantined(Quarantined {
-                    format: "waybill".into(),
-                    reason: "not_stored".into(),
-                    detail: error.to_string().into(),
-                    delivery_id: Some(event.delivery_id.clone()),
-                    due_at_ms: None,
-                    body_bytes: body.len() as i64,
-                    body,
-                });
-                self.record(&[&aside], received_at_ms).map_err(|_| Refused::Unwritable).and_then(first)
+        let error = match self.record(&[entry], received_at_ms) {
+            Ok(outcomes) => return first(outcomes),
+            Err(error) if error.is_transient() => return Err(Refused::Unwritable),
+            Err(error) => error,
+        };
+        tracing::error!(%error, "an entry could not be stored and is kept aside");
+        let detail = error.to_string();
+        let kept = match entry {
+            // it may be at fault, or what waits for its delivery
+            Entry::Event { event, .. } => match self.tracker.give_up_waiting(&event.delivery_id, &detail) {
+                Ok(0) => self.keep_aside(entry, &detail, received_at_ms),
+                Ok(_) => return self.commit_alone(entry, received_at_ms),
+                Err(error) => Err(error),
+            },
+            Entry::Released { quarantine_id, .. } => {
+                self.tracker.give_up(*quarantine_id, &detail).map(|()| vec![Outcome::Quarantined])
             }
-            (Err(error), _) => {
-                tracing::error!(%error, "an entry could not be stored");
-                Err(Refused::Unwritable)
-            }
+            entry => self.keep_aside(entry, &detail, received_at_ms),
+        };
+        kept.map_err(|error| tracing::error!(%error, "nor could it be kept aside"))
+            .map_or(Err(Refused::Unwritable), first)
+    }
+
+    fn keep_aside(&mut self, entry: &Entry, detail: &str, received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        match not_stored(entry, detail) {
+            Some(aside) => self.record(&[&Entry::Quarantined(aside)], received_at_ms),
+            None => Err(Error::Row("there is nothing to keep".into())),
         }
     }
 
@@ -205,6 +213,31 @@ impl Work {
         catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
             .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))
     }
+}
+
+/// What is kept of an entry that the file does not take; `None` for one that says nothing of its own.
+fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
+    let (format, delivery_id, body): (Text, Option<&Text>, Vec<u8>) = match entry {
+        Entry::Event { event, .. } => {
+            ("waybill".into(), Some(&event.delivery_id), event_rows::as_json(event).to_string().into_bytes())
+        }
+        Entry::Report(report) => (report.format.clone(), Some(&report.event.delivery_id), report.body.clone()),
+        // it is not kept as it came, and what is kept of it is for people
+        Entry::Statement(statement) => ("statement".into(), None, format!("{statement:#?}").into_bytes()),
+        Entry::Ignored { .. } | Entry::Quarantined(_) | Entry::Released { .. } | Entry::QuarantineRead { .. } => {
+            return None;
+        }
+    };
+    Some(Quarantined {
+        format,
+        reason: NOT_STORED.into(),
+        detail: detail.into(),
+        delivery_id: delivery_id.cloned(),
+        due_at_ms: None,
+        public: matches!(entry, Entry::Report(_)),
+        body_bytes: body.len() as i64,
+        body,
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod format;
 pub mod ingest;
 mod ops;
 pub mod pages;
+mod same_origin;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::store::{Readers, Tracker, Writer};
 use crate::wire::{IdKey, signature};
 use ingest::Ingest;
+use ingest::again::Desk;
 use ingest::keys::Keys;
 use pages::Pages;
 
@@ -54,11 +56,16 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         budget: ingest::body::Budget::default(),
     };
     let due = actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));
+    let replay = actix_web::rt::spawn(ingest::again::after_an_upgrade(ingest.clone(), readers.clone()));
+    let desk = Data::new(Desk::new(ingest.clone(), readers.clone()));
     let base = config.base.clone();
     let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
     let server = HttpServer::new(move || {
-        let app =
-            App::new().app_data(Data::new(ingest.clone())).app_data(Data::new(readers.clone())).app_data(pages.clone());
+        let app = App::new()
+            .app_data(Data::new(ingest.clone()))
+            .app_data(Data::new(readers.clone()))
+            .app_data(pages.clone())
+            .app_data(desk.clone());
         // a proxy may pass its prefix on, or strip it
         let below = web::scope(&base).configure(routes);
         app.configure(|app| {
@@ -88,8 +95,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     server.await?;
     // readers go before the writer: the last connection to close takes the write-ahead log away, and only one that may
     // write can
-    due.abort();
-    let _ = due.await;
+    for task in [due, replay] {
+        task.abort();
+        let _ = task.await;
+    }
     writer.stop();
     writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
 }

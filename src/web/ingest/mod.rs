@@ -1,5 +1,6 @@
 //! Where events come in. Each handler: read the body, check who sent it, read its items, store them, answer.
 
+pub mod again;
 pub mod answer;
 pub mod body;
 mod calls;

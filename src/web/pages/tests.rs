@@ -121,7 +121,7 @@ async fn every_link_leads_to_a_sound_page() {
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}");
         assert_eq!(
             (sniff.as_str(), referrer.as_str(), cache.as_str()),
-            ("nosniff", "no-referrer", "no-store"),
+            ("nosniff", "same-origin", "no-store"),
             "{path}"
         );
         assert_eq!(answer.all("h1").len(), 1, "{path} has one heading");
