@@ -22,6 +22,7 @@ use crate::domain::{Delivery, Delta, Event, MetricName, Statement, Text};
 
 /// One thing that came in.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each is what they would cost")]
 pub enum Entry {
     /// An event, with its JSON.
     Event { event: Event, raw: Packed },

@@ -22,6 +22,8 @@ pub struct Row {
     pub repeats: i64,
     /// Whether all of the body was kept.
     pub is_whole: bool,
+    /// By a sender who may only report on deliveries that are known.
+    pub is_public: bool,
 }
 
 /// Something that is kept aside, to be read again.
@@ -149,7 +151,7 @@ pub enum At {
 }
 
 const COLUMNS: &str = "id, received_at_ms, format, reason, detail, delivery_id, due_at_ms, substr(body, 1, 65536), body_bytes, \
-    repeats, length(body) = body_bytes";
+    repeats, length(body) = body_bytes, public";
 
 pub(super) fn sql(by_reason: bool, newer: bool) -> String {
     let reason = if by_reason { "reason = :reason AND " } else { "" };
@@ -205,6 +207,7 @@ fn shown(row: &Found) -> rusqlite::Result<Row> {
         body_bytes: row.get(8)?,
         repeats: row.get(9)?,
         is_whole: row.get(10)?,
+        is_public: row.get(11)?,
     })
 }
 

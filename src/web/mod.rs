@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::store::{Readers, Tracker, Writer};
 use crate::wire::{IdKey, signature};
 use ingest::Ingest;
-use ingest::again::Desk;
+use ingest::again::{Again, Desk};
 use ingest::keys::Keys;
 use pages::Pages;
 
@@ -56,8 +56,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         budget: ingest::body::Budget::default(),
     };
     let due = actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));
-    let replay = actix_web::rt::spawn(ingest::again::after_an_upgrade(ingest.clone(), readers.clone()));
-    let desk = Data::new(Desk::new(ingest.clone(), readers.clone()));
+    let again = Again { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
+    let replay = actix_web::rt::spawn(ingest::again::after_an_upgrade(again.clone()));
+    let desk = Data::new(Desk::new(again));
     let base = config.base.clone();
     let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
     let server = HttpServer::new(move || {

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use actix_web::web;
 
-use super::Ingest;
 use crate::domain::Millis;
 use crate::intake::{self, Scope};
 use crate::store::quarantine::{self, Aside, Portion, Stretch};
-use crate::store::{self, Entry, Outcome, Readers, Refused, waiting};
+use crate::store::{self, Entry, Outcome, Readers, Refused, Writer, waiting};
 use crate::wire::{self, Context, Format, IdKey, Item};
 
 /// What is read at a time.
@@ -97,11 +96,18 @@ pub enum Stopped {
     Stopping,
 }
 
+/// What it takes to read again.
+#[derive(Clone)]
+pub struct Again {
+    pub writer: Writer,
+    pub id_key: Arc<IdKey>,
+    pub readers: Readers,
+}
+
 /// What an operator has set going. One thing at a time.
 #[derive(Clone)]
 pub struct Desk {
-    ingest: Ingest,
-    readers: Readers,
+    again: Again,
     state: Arc<Mutex<State>>,
 }
 
@@ -113,8 +119,8 @@ pub struct State {
 }
 
 impl Desk {
-    pub fn new(ingest: Ingest, readers: Readers) -> Desk {
-        Desk { ingest, readers, state: Arc::default() }
+    pub fn new(again: Again) -> Desk {
+        Desk { again, state: Arc::default() }
     }
 
     pub fn state(&self) -> State {
@@ -159,42 +165,66 @@ impl Running {
     /// # Errors
     /// What was done before stays done.
     pub async fn run(mut self, rows: Rows) -> Result<Tally, Stopped> {
-        let (ingest, readers) = (self.desk.ingest.clone(), self.desk.readers.clone());
-        let desk = self.desk.clone();
-        let tally = go_through(&ingest, &readers, self.act, rows, |tally| {
-            desk.lock().running = Some((self.act, tally));
-        })
-        .await?;
+        let (desk, act) = (self.desk.clone(), self.act);
+        let tally = desk.again.go_through(act, rows, |tally| desk.lock().running = Some((act, tally))).await?;
         self.ended = true;
         Ok(tally)
     }
 }
 
-async fn go_through(
-    ingest: &Ingest,
-    readers: &Readers,
-    act: Act,
-    mut rows: Rows,
-    mut progress: impl FnMut(Tally),
-) -> Result<Tally, Stopped> {
-    let mut tally = Tally::default();
-    loop {
-        let now_ms = chrono::Utc::now().timestamp_millis();
-        let (readers, id_key, these) = (readers.clone(), ingest.id_key.clone(), rows.clone());
-        let step = web::block(move || match act {
-            Act::Replay => replay_step(&readers, &id_key, &these, now_ms),
-            Act::Dismiss => dismiss_step(&readers, &these),
-        });
-        let Step { entries, seen, cut, last } = step.await.map_err(|_| Stopped::Stopping)??;
-        let written = if entries.is_empty() { Vec::new() } else { ingest.writer.write(entries, now_ms).await? };
-        tally.rows += seen;
-        tally.cut += cut;
-        tally.gone += written.iter().filter(|outcome| **outcome == Outcome::Released).count() as u64;
-        progress(tally);
-        match (&mut rows, last) {
-            (Rows::Of(stretch), Some(last)) => stretch.after = last,
-            _ => return Ok(tally),
+impl Again {
+    async fn go_through(&self, act: Act, mut rows: Rows, mut progress: impl FnMut(Tally)) -> Result<Tally, Stopped> {
+        let mut tally = Tally::default();
+        loop {
+            let now_ms = chrono::Utc::now().timestamp_millis();
+            let (readers, id_key, these) = (self.readers.clone(), self.id_key.clone(), rows.clone());
+            let step = web::block(move || match act {
+                Act::Replay => replay_step(&readers, &id_key, &these, now_ms),
+                Act::Dismiss => dismiss_step(&readers, &these),
+            });
+            let Step { entries, seen, cut, last } = step.await.map_err(|_| Stopped::Stopping)??;
+            let written = if entries.is_empty() { Vec::new() } else { self.writer.write(entries, now_ms).await? };
+            tally.rows += seen;
+            tally.cut += cut;
+            tally.gone += written.iter().filter(|outcome| **outcome == Outcome::Released).count() as u64;
+            progress(tally);
+            match (&mut rows, last) {
+                (Rows::Of(stretch), Some(last)) => stretch.after = last,
+                _ => return Ok(tally),
+            }
         }
+    }
+
+    async fn read_all(&self, version: &str) -> Result<(), Stopped> {
+        let readers = self.readers.clone();
+        let (read_by, counts, up_to) = web::block(move || {
+            let reader = readers.get()?;
+            let found = (quarantine::read_by(&reader)?, quarantine::counts(&reader)?, quarantine::latest(&reader)?);
+            Ok::<_, store::Error>(found)
+        })
+        .await
+        .map_err(|_| Stopped::Stopping)??;
+        if read_by.as_deref() == Some(version) {
+            return Ok(());
+        }
+        let mut tally = Tally::default();
+        for (reason, _) in counts {
+            if reason != waiting::REASON && reason != wire::Reason::TimeInTheFuture.name() {
+                let stretch = Stretch { reason, after: 0, up_to };
+                let some = self.go_through(Act::Replay, Rows::Of(stretch), |_| ()).await?;
+                tally = Tally { rows: tally.rows + some.rows, gone: tally.gone + some.gone, cut: tally.cut + some.cut };
+            }
+        }
+        if tally.rows > 0 {
+            tracing::info!(
+                rows = tally.rows,
+                applied = tally.gone,
+                "what is kept aside was read again by this version"
+            );
+        }
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        self.writer.write(vec![Entry::QuarantineRead { version: version.into() }], now_ms).await?;
+        Ok(())
     }
 }
 
@@ -248,41 +278,13 @@ fn dismiss_step(readers: &Readers, rows: &Rows) -> Result<Step, store::Error> {
 }
 
 /// Reads all again, but what waits for its time or its delivery, if another version of the program did so last.
-pub async fn after_an_upgrade(ingest: Ingest, readers: Readers) {
+pub async fn after_an_upgrade(again: Again) {
     let version = format!("{}, formats {}", env!("CARGO_PKG_VERSION"), wire::GENERATION);
-    while let Err(error) = read_all(&ingest, &readers, &version).await {
+    while let Err(error) = again.read_all(&version).await {
         if matches!(error, Stopped::Stopping | Stopped::Refused(Refused::Stopping)) {
             return;
         }
         tracing::warn!(%error, "what is kept aside could not all be read again; it is tried once more in a minute");
         tokio::time::sleep(RETRY_AFTER).await;
     }
-}
-
-async fn read_all(ingest: &Ingest, readers: &Readers, version: &str) -> Result<(), Stopped> {
-    let asked = readers.clone();
-    let (read_by, counts, up_to) = web::block(move || {
-        let reader = asked.get()?;
-        let found = (quarantine::read_by(&reader)?, quarantine::counts(&reader)?, quarantine::latest(&reader)?);
-        Ok::<_, store::Error>(found)
-    })
-    .await
-    .map_err(|_| Stopped::Stopping)??;
-    if read_by.as_deref() == Some(version) {
-        return Ok(());
-    }
-    let mut tally = Tally::default();
-    for (reason, _) in counts {
-        if reason != waiting::REASON && reason != wire::Reason::TimeInTheFuture.name() {
-            let stretch = Stretch { reason, after: 0, up_to };
-            let some = go_through(ingest, readers, Act::Replay, Rows::Of(stretch), |_| ()).await?;
-            tally = Tally { rows: tally.rows + some.rows, gone: tally.gone + some.gone, cut: tally.cut + some.cut };
-        }
-    }
-    if tally.rows > 0 {
-        tracing::info!(rows = tally.rows, applied = tally.gone, "what is kept aside was read again by this version");
-    }
-    let now_ms = chrono::Utc::now().timestamp_millis();
-    ingest.writer.write(vec![Entry::QuarantineRead { version: version.into() }], now_ms).await?;
-    Ok(())
 }

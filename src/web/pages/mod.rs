@@ -14,6 +14,7 @@ mod meanings;
 mod overview;
 mod parts;
 mod quarantine;
+mod quarantine_acts;
 mod search;
 mod series;
 mod span;
@@ -44,6 +45,9 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(resource("/campaigns").route(seen().to(campaigns::page)))
             .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
             .service(resource("/quarantine").route(seen().to(quarantine::page)))
+            .service(resource("/quarantine/confirm").route(seen().to(quarantine_acts::confirm)))
+            .service(resource("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
+            .service(resource("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
             .service(resource("/meanings").route(seen().to(meanings::page)))
             .service(resource("/search").route(seen().to(search::page)))
             .default_service(web::to(nothing)),
