@@ -47,9 +47,18 @@ fn every_fixture_becomes_what_it_became() {
     }
 }
 
+/// The event of a JSON that was kept.
+fn read_again(format: Format, body: &str) -> Event {
+    match read_as(format, body.as_bytes()).unwrap().remove(0) {
+        Item::Event { event, .. } => event,
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
 fn describe(text: &mut String, item: &Item) {
     match item {
-        Item::Event { event, residual, report } => {
+        Item::Event { event, residual, format, report } => {
+            assert_eq!(read_again(*format, &residual::whole(residual, event)), *event);
             let Event { delivery_id, metric, id, time, received_at_ms, attributes, .. } = event;
             let Event { href, link_id, action_value, reason, recipients, flags, .. } = event;
             let kind = if *report { "report" } else { "event" };

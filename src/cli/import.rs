@@ -206,6 +206,7 @@ fn too_long(line: Vec<u8>, length: u64) -> Entry {
         detail: format!("a line of more than {LINE_BYTES_MAX} bytes").into(),
         delivery_id: None,
         due_at_ms: None,
+        public: false,
         body: line,
         body_bytes: length as i64,
     })

@@ -15,26 +15,42 @@ use super::event_rows::{self, EventRow, Stored};
 use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{self, Quarantined, Receipts};
-use super::registers;
 use super::rollups::{self, Rows};
+use super::{quarantine, registers, waiting};
 use crate::domain::delivery::Applied;
 use crate::domain::{Delivery, Delta, Event, MetricName, Statement, Text};
 
 /// One thing that came in.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each is what they would cost")]
 pub enum Entry {
     /// An event, with its JSON.
     Event { event: Event, raw: Packed },
-    /// A report by a sender who may speak only of deliveries that are known.
-    Report { event: Event, raw: Packed },
+    /// A report by a sender who may speak only of deliveries that are known: an event where its delivery is, in the
+    /// file or by an event of the same batch. Else it waits.
+    Report(Box<Report>),
     /// About a person or an object.
     Statement(Box<Statement>),
     /// Not about messages: counted under its name.
     Ignored { name: Text },
     /// Not understood: kept aside.
     Quarantined(Quarantined),
-    /// What was kept aside in this row is in the same batch as an event: the row goes.
-    Released { quarantine_id: i64 },
+    /// What was kept aside in this row was read again as these entries, which are stored as the row goes, all or none;
+    /// without any it is dismissed. Nothing is done if the row has gone already.
+    Released { quarantine_id: i64, entries: Vec<Entry> },
+    /// All that is kept aside was read again by this version of the program.
+    QuarantineRead { version: Text },
+}
+
+/// A report on a delivery, and how to keep it aside.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub event: Event,
+    pub raw: Packed,
+    /// How to read the body again.
+    pub format: Text,
+    /// Its JSON, whole.
+    pub body: Vec<u8>,
 }
 
 /// What became of it.
@@ -45,6 +61,7 @@ pub enum Outcome {
     Duplicate,
     Ignored,
     Quarantined,
+    /// It was about what is kept aside.
     Released,
 }
 
@@ -55,49 +72,96 @@ pub fn apply(
     entries: &[&Entry],
     received_at_ms: i64,
 ) -> Result<Vec<Outcome>, Error> {
-    let mut outcomes = vec![Outcome::Accepted; entries.len()];
-    let mut groups: Vec<(Text, Vec<Arrival<'_>>)> = Vec::new();
-    let mut place_of: HashMap<Text, usize> = HashMap::new();
-    let mut receipts = Receipts::default();
+    let mut sorting = Sorting {
+        connection,
+        received_at_ms,
+        outcomes: vec![Outcome::Accepted; entries.len()],
+        groups: Vec::new(),
+        group_of: HashMap::new(),
+        receipts: Receipts::default(),
+    };
     for (place, entry) in entries.iter().enumerate() {
-        match entry {
-            Entry::Event { event, raw } | Entry::Report { event, raw } => {
-                let group = *place_of.entry(event.delivery_id.clone()).or_insert_with(|| {
-                    groups.push((event.delivery_id.clone(), Vec::new()));
-                    groups.len() - 1
-                });
-                groups[group].1.push(Arrival { place, event, raw });
-            }
-            Entry::Statement(statement) => outcomes[place] = registers::take_in(connection, statement)?,
-            Entry::Ignored { name } => {
-                outcomes[place] = Outcome::Ignored;
-                receipts.ignore(name.clone());
-            }
-            Entry::Quarantined(quarantined) => {
-                outcomes[place] = Outcome::Quarantined;
-                receipts.quarantine(connection, quarantined, received_at_ms)?;
-            }
-            Entry::Released { quarantine_id } => {
-                outcomes[place] = Outcome::Released;
-                receipts::release(connection, *quarantine_id)?;
-            }
-        }
+        sorting.take_in(place, entry)?;
     }
+    let Sorting { outcomes, groups, receipts, .. } = sorting;
 
-    let mut batch = Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes };
+    let mut batch = Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes, may_wait: None };
     batch.take_in(groups)?;
-    let Batch { delta, rows, outcomes, .. } = batch;
+    let Batch { delta, rows, mut outcomes, .. } = batch;
     rollups::write(connection, names, delta, &rows)?;
     receipts.write(connection, &outcomes, received_at_ms)?;
+    // those beyond are of what was kept aside and came out of it
+    outcomes.truncate(entries.len());
     Ok(outcomes)
 }
 
-/// An event of the batch, with its place in it.
+/// An event of the batch, with the place of its outcome.
 #[derive(Clone, Copy)]
 struct Arrival<'a> {
     place: usize,
     event: &'a Event,
     raw: &'a Packed,
+    /// Where it is no more than a report.
+    report: Option<&'a Report>,
+}
+
+/// The events of a delivery.
+struct Group<'a> {
+    delivery_id: Text,
+    arrivals: Vec<Arrival<'a>>,
+}
+
+/// Sorts events by delivery, and takes the rest in.
+struct Sorting<'c, 'a> {
+    connection: &'c Connection,
+    received_at_ms: i64,
+    outcomes: Vec<Outcome>,
+    groups: Vec<Group<'a>>,
+    group_of: HashMap<Text, usize>,
+    receipts: Receipts,
+}
+
+impl<'a> Sorting<'_, 'a> {
+    fn take_in(&mut self, place: usize, entry: &'a Entry) -> Result<(), Error> {
+        match entry {
+            Entry::Event { event, raw } => self.add(Arrival { place, event, raw, report: None }),
+            Entry::Report(report) => {
+                self.add(Arrival { place, event: &report.event, raw: &report.raw, report: Some(report) });
+            }
+            Entry::Statement(statement) => self.outcomes[place] = registers::take_in(self.connection, statement)?,
+            Entry::Ignored { name } => {
+                self.outcomes[place] = Outcome::Ignored;
+                self.receipts.ignore(name.clone());
+            }
+            Entry::Quarantined(quarantined) => {
+                self.outcomes[place] = Outcome::Quarantined;
+                receipts::quarantine(self.connection, quarantined, self.received_at_ms)?;
+            }
+            Entry::Released { quarantine_id, entries } => {
+                self.outcomes[place] = Outcome::Released;
+                if receipts::release(self.connection, *quarantine_id)? {
+                    for entry in entries {
+                        self.outcomes.push(Outcome::Accepted);
+                        self.take_in(self.outcomes.len() - 1, entry)?;
+                    }
+                }
+            }
+            Entry::QuarantineRead { version } => {
+                self.outcomes[place] = Outcome::Released;
+                quarantine::set_read_by(self.connection, version)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, arrival: Arrival<'a>) {
+        let delivery_id = &arrival.event.delivery_id;
+        let group = *self.group_of.entry(delivery_id.clone()).or_insert_with(|| {
+            self.groups.push(Group { delivery_id: delivery_id.clone(), arrivals: Vec::new() });
+            self.groups.len() - 1
+        });
+        self.groups[group].arrivals.push(arrival);
+    }
 }
 
 struct Batch<'c> {
@@ -106,18 +170,21 @@ struct Batch<'c> {
     delta: Delta,
     rows: Rows,
     outcomes: Vec<Outcome>,
+    /// Whether reports wait in the file; looked up once, when the first delivery is new.
+    may_wait: Option<bool>,
 }
 
 impl Batch<'_> {
-    fn take_in(&mut self, groups: Vec<(Text, Vec<Arrival<'_>>)>) -> Result<(), Error> {
+    fn take_in(&mut self, groups: Vec<Group<'_>>) -> Result<(), Error> {
         let greatest: Option<i64> =
             self.connection.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0))?;
         let mut next = greatest.unwrap_or(0) + 1;
         let mut known = Vec::with_capacity(groups.len());
         let mut new = Vec::new();
-        for (delivery_id, arrivals) in groups {
+        for Group { delivery_id, arrivals } in groups {
             match delivery_rows::find(self.connection, self.names, &delivery_id)? {
                 Some(id) => known.push((id, delivery_id, arrivals)),
+                None if arrivals.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(&arrivals)?,
                 None => new.push((delivery_id, arrivals)),
             }
         }
@@ -130,10 +197,38 @@ impl Batch<'_> {
         for (delivery_id, arrivals) in new {
             self.rows.insert(delivery_id.clone(), next);
             self.names.deliveries.put(delivery_id.clone(), next);
-            self.read_again(next, &delivery_id, None, &[], &arrivals)?;
+            let waited = self.waited_for(&delivery_id)?;
+            let mut all = Vec::with_capacity(waited.len() + arrivals.len());
+            // what waited came first
+            for (event, raw) in &waited {
+                self.outcomes.push(Outcome::Accepted);
+                all.push(Arrival { place: self.outcomes.len() - 1, event, raw, report: None });
+            }
+            all.extend(arrivals);
+            self.read_again(next, &delivery_id, None, &[], &all)?;
             next += 1;
         }
         Ok(())
+    }
+
+    /// Keeps aside reports on a delivery that neither the file nor the batch knows.
+    fn let_wait(&mut self, arrivals: &[Arrival]) -> Result<(), Error> {
+        for Arrival { place, report, .. } in arrivals {
+            if let Some(report) = report {
+                waiting::keep(self.connection, report)?;
+                self.outcomes[*place] = Outcome::Quarantined;
+            }
+        }
+        Ok(())
+    }
+
+    /// The reports that waited for a delivery.
+    fn waited_for(&mut self, delivery_id: &str) -> Result<Vec<(Event, Packed)>, Error> {
+        let may_wait = match self.may_wait {
+            Some(known) => known,
+            None => *self.may_wait.insert(waiting::count(self.connection)? > 0),
+        };
+        if may_wait { waiting::take(self.connection, delivery_id) } else { Ok(Vec::new()) }
     }
 
     fn take_in_known(&mut self, id: i64, delivery_id: &str, arrivals: &[Arrival]) -> Result<(), Error> {
@@ -212,7 +307,7 @@ impl Batch<'_> {
         let identity = |event: &Event| (event.metric.clone(), event.id.clone());
         let mut places: HashMap<(MetricName, Text), usize> =
             events.iter().enumerate().map(|(i, (_, event))| (identity(event), i)).collect();
-        for Arrival { place, event, raw } in arrivals {
+        for Arrival { place, event, raw, .. } in arrivals {
             match places.entry(identity(event)) {
                 hash_map::Entry::Occupied(known) => {
                     let (number, known) = &mut events[*known.get()];

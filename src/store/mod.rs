@@ -28,12 +28,13 @@ pub mod sqlite;
 pub mod status_counts;
 mod tracker;
 pub mod upkeep;
+pub mod waiting;
 pub mod walk;
 pub mod writer;
 
-pub use apply::{Entry, Outcome};
+pub use apply::{Entry, Outcome, Report};
 pub use error::Error;
-pub use receipts::{BODY_BYTES_KEPT, Quarantined};
+pub use receipts::{BODY_BYTES_KEPT, NOT_STORED, Quarantined};
 pub use sqlite::{Reader, Readers};
 pub use tracker::{Recording, Tracker};
 pub use writer::{Refused, Writer};

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::apply::{Entry, Outcome, apply};
 use super::names::Names;
-use super::{Error, sqlite};
+use super::{Error, receipts, sqlite, waiting};
 use crate::domain::{Millis, Source};
 
 /// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
@@ -54,6 +54,21 @@ impl Tracker {
         self.bound_log()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Recording { transaction: Some(transaction), names: &mut self.names, file: &self.file })
+    }
+
+    /// Says of a row of the quarantine that what was read from it could not be stored, and why.
+    pub fn give_up(&mut self, quarantine_id: i64, detail: &str) -> Result<(), Error> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        receipts::give_up(&transaction, quarantine_id, detail)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// The same of all reports that wait for a delivery. How many there were.
+    pub fn give_up_waiting(&mut self, delivery_id: &str, detail: &str) -> Result<usize, Error> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let given_up = waiting::give_up(&transaction, delivery_id, detail)?;
+        transaction.commit()?;
+        Ok(given_up)
     }
 
     /// Moves the write-ahead log into the file and empties it.

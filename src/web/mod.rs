@@ -7,6 +7,7 @@ pub mod format;
 pub mod ingest;
 mod ops;
 pub mod pages;
+mod same_origin;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::store::{Readers, Tracker, Writer};
 use crate::wire::{IdKey, signature};
 use ingest::Ingest;
+use ingest::again::{Again, Desk};
 use ingest::keys::Keys;
 use pages::Pages;
 
@@ -70,15 +72,21 @@ where
         keys: Keys::new(config.ingest_keys, config.browser_keys),
         budget: ingest::body::Budget::default(),
     };
+    let again = Again { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
     let tasks = [
         actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone())),
+        actix_web::rt::spawn(ingest::again::after_an_upgrade(again.clone())),
         actix_web::rt::spawn(beside(ingest.clone())),
     ];
+    let desk = Data::new(Desk::new(again));
     let base = config.base.clone();
     let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
     let server = HttpServer::new(move || {
-        let app =
-            App::new().app_data(Data::new(ingest.clone())).app_data(Data::new(readers.clone())).app_data(pages.clone());
+        let app = App::new()
+            .app_data(Data::new(ingest.clone()))
+            .app_data(Data::new(readers.clone()))
+            .app_data(pages.clone())
+            .app_data(desk.clone());
         // a proxy may pass its prefix on, or strip it
         let below = web::scope(&base).configure(routes);
         app.configure(|app| {

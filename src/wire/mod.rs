@@ -34,6 +34,9 @@ pub use json::parse as parse_json;
 pub use reason::{Quarantined, Reason, Unreadable};
 pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
 
+/// Raised whenever the formats understand more than before: what is kept aside is then read again.
+pub const GENERATION: u32 = 1;
+
 /// The most items of one body. Senders stop at 4,000; a few megabytes of `[0,0,0,...]` would become a gigabyte of
 /// items kept aside.
 pub const ITEMS_MAX: usize = 100_000;
@@ -56,6 +59,8 @@ pub enum Item {
         /// What of its JSON the event does not hold, for [`residual::whole`]. A `writeKey` is no part of the event and
         /// left out, but for webhooks; the address in the `context` of a Data Pipelines batch is one, and put in.
         residual: String,
+        /// The format under which that JSON can be read again.
+        format: Format,
         /// A `Report Delivery Event`: a public sender may report on deliveries that are known, and only on those.
         report: bool,
     },

@@ -134,7 +134,7 @@ impl Reader<'_> {
         };
         Ok(match outcome {
             Ok(Outcome::Event { event, report }) => {
-                Item::Event { residual: residual::of(raw.get(), object, &event), event, report }
+                Item::Event { residual: residual::of(raw.get(), object, &event), event, format: self.format, report }
             }
             Ok(Outcome::Statement(statement)) => Item::Statement(statement),
             Ok(Outcome::Ignored(name)) => Item::Ignored { name },

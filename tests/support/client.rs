@@ -18,6 +18,8 @@ pub struct Client {
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<String>,
+    /// Where it sends the asker on to.
+    pub location: Option<String>,
     pub text: String,
     pub took: Duration,
 }
@@ -71,8 +73,9 @@ impl Answer {
 }
 
 fn answer(mut response: Response<ureq::Body>, asked: Instant) -> Result<Answer, ureq::Error> {
-    let retry_after = response.headers().get("Retry-After").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (retry_after, location) = (header("Retry-After"), header("Location"));
     let body = response.body_mut().with_config().limit(1 << 30).read_to_vec()?;
     let text = String::from_utf8_lossy(&body).into_owned();
-    Ok(Answer { status: response.status().as_u16(), retry_after, text, took: asked.elapsed() })
+    Ok(Answer { status: response.status().as_u16(), retry_after, location, text, took: asked.elapsed() })
 }

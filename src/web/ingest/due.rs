@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use actix_web::web;
 
-use super::Ingest;
-use crate::intake;
+use super::{Ingest, again};
 use crate::store::{Entry, Error, Readers, quarantine};
-use crate::wire::{self, Context, Format, IdKey};
+use crate::wire::IdKey;
 
 /// How often it is looked whether something is due.
 const EVERY: Duration = Duration::from_secs(60);
-
-/// How many are applied in one transaction.
-const TOGETHER_MAX: u32 = 1_000;
 
 /// Looks at once and from then on every minute, for as long as the server runs.
 pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
@@ -47,28 +43,8 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
     applied.is_ok()
 }
 
-/// What is due, read again: the events, and the rows of the quarantine that they leave.
+/// What is due, read again.
 fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>, Error> {
-    let mut entries = Vec::new();
-    for due in quarantine::due(&*readers.get()?, now_ms, TOGETHER_MAX)? {
-        let Some(format) = Format::parse(&due.format) else { continue };
-        let context = Context { received_at_ms: now_ms, id_key };
-        let Ok(items) = wire::read(format, &due.body, &context) else { continue };
-        let mut read_anew: Vec<Entry> =
-            items.into_iter().map(|item| intake::entry(item, intake::Scope::Full)).collect();
-        let still_waits = |entry: &Entry| matches!(entry, Entry::Quarantined(aside) if aside.due_at_ms.is_some());
-        if read_anew.iter().any(still_waits) {
-            continue;
-        }
-        for entry in &mut read_anew {
-            if let Entry::Event { event, .. } = entry {
-                event.received_at_ms = due.received_at_ms;
-            }
-        }
-        // what is no event is kept aside for that now: left as due, it would be read again every minute, and a
-        // thousand such would hold up all that is due after them
-        entries.extend(read_anew);
-        entries.push(Entry::Released { quarantine_id: due.id });
-    }
-    Ok(entries)
+    let due = quarantine::due(&*readers.get()?, now_ms, again::STEP)?;
+    Ok(due.iter().filter_map(|aside| again::read(aside, id_key, now_ms)).collect())
 }

@@ -1,5 +1,6 @@
 //! Where events come in. Each handler: read the body, check who sent it, read its items, store them, answer.
 
+pub mod again;
 pub mod answer;
 pub mod body;
 mod calls;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::domain::Millis;
 use crate::intake::{self, Scope};
-use crate::store::{Entry, Refused, Writer};
+use crate::store::{Entry, Outcome, Refused, Writer};
 use crate::wire::{self, CallType, IdKey, Item, signature};
 
 use answer::Refusal;
@@ -91,12 +92,13 @@ impl Ingest {
         items: Vec<Item>,
         body: Body,
     ) -> Result<HttpResponse, Refusal> {
-        let errors =
+        let mut errors: Vec<Value> =
             items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).take(CALL_ITEMS_MAX).collect();
         let entries: Vec<Entry> = items.into_iter().map(|item| intake::entry(item, scope)).collect();
         if entries.is_empty() {
             return Ok(answer::success(&[], errors));
         }
+        let reports: Vec<usize> = (0..entries.len()).filter(|i| matches!(entries[*i], Entry::Report(_))).collect();
         let left = ANSWER_WITHIN.saturating_sub(started.at.elapsed());
         let (writer, received_at_ms) = (self.writer.clone(), started.received_at_ms);
         // a task of its own: the entries wait on when nobody waits for the answer any more
@@ -109,13 +111,21 @@ impl Ingest {
             Ok(Ok(outcomes)) => outcomes,
             Ok(Err(_)) | Err(_) => Err(Refused::Unwritable),
         };
-        Ok(answer::success(&outcomes.map_err(Refusal::Writer)?, errors))
+        let outcomes = outcomes.map_err(Refusal::Writer)?;
+        errors.extend(reports.into_iter().filter(|i| outcomes[*i] == Outcome::Quarantined).map(waits));
+        Ok(answer::success(&outcomes, errors))
     }
 }
 
 fn error_of(index: usize, item: &Item) -> Option<Value> {
     let Item::Quarantined(aside) = item else { return None };
     Some(json!({ "index": index, "code": aside.reason.name(), "field": aside.field, "message": aside.detail }))
+}
+
+/// What is said of a report on a delivery that is not known yet.
+fn waits(index: usize) -> Value {
+    let reason = wire::Reason::UnknownDelivery;
+    json!({ "index": index, "code": reason.name(), "field": null, "message": reason.explanation() })
 }
 
 #[cfg(test)]

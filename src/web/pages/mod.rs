@@ -14,6 +14,7 @@ mod meanings;
 mod overview;
 mod parts;
 mod quarantine;
+mod quarantine_acts;
 mod search;
 mod series;
 mod span;
@@ -25,7 +26,7 @@ mod tests;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, resource};
-use actix_web::{HttpRequest, HttpResponse, Route, guard};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
 use super::assets;
 use super::error::Error;
@@ -44,10 +45,18 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(resource("/campaigns").route(seen().to(campaigns::page)))
             .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
             .service(resource("/quarantine").route(seen().to(quarantine::page)))
+            .service(resource("/quarantine/confirm").route(seen().to(quarantine_acts::confirm)))
+            .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
+            .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
             .service(resource("/meanings").route(seen().to(meanings::page)))
             .service(resource("/search").route(seen().to(search::page)))
             .default_service(web::to(nothing)),
     );
+}
+
+/// Where a page's form is sent to; there is nothing to see.
+fn form(path: &str) -> Resource {
+    resource(path).default_service(web::to(nothing))
 }
 
 /// For GET, and for HEAD, by which probes ask.

@@ -1,6 +1,7 @@
 //! The pages as a browser gets them.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{App, test, web};
@@ -8,7 +9,9 @@ use scraper::{Html, Selector};
 
 use super::{Pages, routes};
 use crate::domain::{Attribute, Device, Event, EventTime, MetricName, SourceKind};
-use crate::store::{Entry, Readers, Tracker, raw};
+use crate::store::{Entry, Readers, Tracker, Writer, raw};
+use crate::web::ingest::again::{Again, Desk};
+use crate::wire::IdKey;
 
 const BASE: &str = "/below";
 const ODD_ID: &str = "a/b=c-d_e?f#g%2F";
@@ -17,6 +20,7 @@ const ODD_ID: &str = "a/b=c-d_e?f#g%2F";
 struct Site {
     _dir: tempfile::TempDir,
     readers: Readers,
+    desk: web::Data<Desk>,
 }
 
 fn event(delivery: &str, metric: &str, minutes_ago: i64, channel: &str) -> Event {
@@ -66,12 +70,19 @@ impl Site {
         let entries: Vec<Entry> = events.iter().map(entry).collect();
         let mut tracker = Tracker::open(&path).unwrap();
         tracker.record(&entries.iter().collect::<Vec<_>>(), super::layout::now_ms()).unwrap();
-        Site { _dir: dir, readers: Readers::open(&path, 2).unwrap() }
+        let readers = Readers::open(&path, 2).unwrap();
+        let (writer, _) = Writer::start(tracker).unwrap();
+        let id_key = Arc::new(IdKey::new(b"test"));
+        let desk = web::Data::new(Desk::new(Again { writer, id_key, readers: readers.clone() }));
+        Site { _dir: dir, readers, desk }
     }
 
     async fn get(&self, path: &str) -> Answer {
         let pages = web::Data::new(Pages { readers: self.readers.clone(), base: BASE.into() });
-        let app = test::init_service(App::new().service(web::scope(BASE).app_data(pages).configure(routes))).await;
+        let app = test::init_service(
+            App::new().service(web::scope(BASE).app_data(pages).app_data(self.desk.clone()).configure(routes)),
+        )
+        .await;
         let answer = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
         let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let headers =
@@ -121,7 +132,7 @@ async fn every_link_leads_to_a_sound_page() {
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}");
         assert_eq!(
             (sniff.as_str(), referrer.as_str(), cache.as_str()),
-            ("nosniff", "no-referrer", "no-store"),
+            ("nosniff", "same-origin", "no-store"),
             "{path}"
         );
         assert_eq!(answer.all("h1").len(), 1, "{path} has one heading");
