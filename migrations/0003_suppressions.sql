@@ -24,34 +24,25 @@ CREATE TABLE suppression_lifts (
     PRIMARY KEY (address, channel, at_ms, delivery, eid)
 ) STRICT, WITHOUT ROWID;
 
--- The cause that stands for each address: the earliest that no lift has taken away since, as of the latest cause.
--- `lifted_at_ms`: the first lift after the latest cause, if there is one.
-CREATE VIEW suppression_reasons AS
-SELECT c.*, c.lift_ms AS lifted_at_ms
-FROM (
-    SELECT b.*,
-        (SELECT min(l.at_ms) FROM suppression_lifts l
-         WHERE l.address = b.address AND l.channel = b.channel AND l.at_ms > b.latest_ms) AS lift_ms,
-        (SELECT min(x.at_ms) FROM suppression_causes x
-         WHERE x.address = b.address AND x.channel = b.channel
-           AND x.at_ms >= coalesce((SELECT max(l.at_ms) FROM suppression_lifts l
-                WHERE l.address = b.address AND l.channel = b.channel AND l.at_ms <= b.latest_ms), x.at_ms)) AS first_ms
-    FROM (
-        SELECT a.*, (SELECT max(x.at_ms) FROM suppression_causes x
-            WHERE x.address = a.address AND x.channel = a.channel) AS latest_ms
-        FROM suppression_causes a
-    ) b
-) c
-WHERE c.at_ms = c.first_ms
-    -- of several at one moment the first by delivery, metric and event
-    AND c.id = (SELECT x.id FROM suppression_causes x
-        JOIN deliveries d ON d.id = x.delivery
-        JOIN events_read e ON e.delivery = x.delivery AND e.metric = x.metric AND e.eid = x.eid
-        WHERE x.address = c.address AND x.channel = c.channel AND x.at_ms = c.at_ms
-        ORDER BY d.delivery_id, x.metric, e.event_id LIMIT 1);
+-- All that lifts: what was delivered, and that the person of a cause (or the address itself) was unsuppressed.
+CREATE VIEW suppression_lifts_read AS
+SELECT address, channel, at_ms, 'delivered' AS lifted_by FROM suppression_lifts
+UNION ALL
+SELECT c.address, c.channel, s.at_ms, 'unsuppressed'
+FROM suppression_causes c
+JOIN standings s ON s.identifier = c.address AND s.standing = 'unsuppressed'
+UNION ALL
+SELECT c.address, c.channel, s.at_ms, 'unsuppressed'
+FROM suppression_causes c
+JOIN deliveries d ON d.id = c.delivery
+JOIN people p ON p.id = d.person
+JOIN standings s ON s.identifier IN (p.person_id, p.email, p.cio_id) AND s.standing = 'unsuppressed';
 
-CREATE VIEW suppressions_v1 AS
+-- Each listed address once, by the cause that stands: the earliest that no lift has taken away, as of the latest cause.
+-- `lifted_at_ms` is the first lift after the latest cause, if there is one.
+CREATE VIEW suppressions_read AS
 SELECT
+    r.id,
     r.address,
     CAST(CASE r.channel WHEN 2 THEN 'device' ELSE 'address' END AS TEXT) AS kind,
     h.channel,
@@ -70,7 +61,38 @@ SELECT
     r.at_ms AS since_ms,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (r.lifted_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (r.lifted_at_ms) % 1000) AS TEXT) AS lifted_at,
     CAST(r.lifted_at_ms AS INTEGER) AS lifted_at_ms,
+    CAST((SELECT min(l.lifted_by) FROM suppression_lifts_read l
+        WHERE l.address = r.address AND l.channel = r.channel AND l.at_ms = r.lifted_at_ms) AS TEXT) AS lifted_by,
     CAST(r.lifted_at_ms IS NULL AS INTEGER) AS active
-FROM suppression_reasons r
+FROM (
+    SELECT b.*,
+        (SELECT min(l.at_ms) FROM suppression_lifts_read l
+         WHERE l.address = b.address AND l.channel = b.channel AND l.at_ms > b.latest_ms) AS lifted_at_ms,
+        (SELECT min(x.at_ms) FROM suppression_causes x
+         WHERE x.address = b.address AND x.channel = b.channel
+           AND x.at_ms >= coalesce(b.before_ms, x.at_ms)) AS first_ms
+    FROM (
+        SELECT a.*,
+            (SELECT max(l.at_ms) FROM suppression_lifts_read l
+             WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms <= a.latest_ms) AS before_ms
+        FROM (
+            SELECT c.*, (SELECT max(x.at_ms) FROM suppression_causes x
+                WHERE x.address = c.address AND x.channel = c.channel) AS latest_ms
+            FROM suppression_causes c
+        ) a
+    ) b
+) r
 JOIN channels h ON h.id = r.channel
-JOIN deliveries d ON d.id = r.delivery;
+JOIN deliveries d ON d.id = r.delivery
+WHERE r.at_ms = r.first_ms
+    -- of several at one moment the first by delivery, metric and event
+    AND r.id = (SELECT x.id FROM suppression_causes x
+        JOIN deliveries y ON y.id = x.delivery
+        JOIN events_read e ON e.delivery = x.delivery AND e.metric = x.metric AND e.eid = x.eid
+        WHERE x.address = r.address AND x.channel = r.channel AND x.at_ms = r.at_ms
+        ORDER BY y.delivery_id, x.metric, e.event_id LIMIT 1);
+
+CREATE VIEW suppressions_v1 AS
+SELECT address, kind, channel, class, cause, reason, delivery_id, since, since_ms, lifted_at, lifted_at_ms, lifted_by,
+    active
+FROM suppressions_read;

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::blocks::{self, Table};
 use super::eid::Eid;
 use super::names::Names;
 use super::rollups::Rows;
-use super::{Error, delivery_rows, event_rows};
+use super::{Error, delivery_rows, event_rows, people};
 use crate::domain::suppression::{self, Mark};
 use crate::domain::{Channel, Counted, Delta, Metric, Text};
 
@@ -119,7 +119,7 @@ pub struct Lift {
 /// What was ever delivered to an address, read from the deliveries to it.
 pub fn lifts_of(connection: &Connection, names: &mut Names, (address, channel): &Listed) -> Result<Vec<Lift>, Error> {
     let mut lifts = Vec::new();
-    for id in deliveries_to(connection, address, *channel)? {
+    for id in deliveries_to(connection, address)? {
         let Some(delivery) = delivery_rows::one(connection, names, id)? else { continue };
         if delivery.attributes.channel() != Some(*channel)
             || !delivery.reached.has(Counted::Metric(Metric::Delivered))
@@ -137,4 +137,27 @@ pub fn lifts_of(connection: &Connection, names: &mut Names, (address, channel): 
         });
     }
     Ok(lifts)
+}
+
+/// The deliveries to an address: those that have it as their recipient, and those whose events mention it.
+fn deliveries_to(connection: &Connection, address: &str) -> Result<BTreeSet<i64>, Error> {
+    let mut ids = BTreeSet::new();
+    let Some(address) = people::known_address(connection, address)? else { return Ok(ids) };
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2
+         UNION SELECT delivery FROM mentions WHERE block = ?1 AND address = ?2",
+    )?;
+    for block in blocks::of(connection, Table::Deliveries)? {
+        let rows = statement.query_map([block, address], |row| row.get(0))?;
+        for id in rows {
+            ids.insert(id?);
+        }
+    }
+    Ok(ids)
+}
+
+/// Empties both tables, before they are written anew.
+pub fn clear(connection: &Connection) -> Result<(), Error> {
+    connection.execute_batch("DELETE FROM suppression_lifts; DELETE FROM suppression_causes;")?;
+    Ok(())
 }
