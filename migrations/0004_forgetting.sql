@@ -14,15 +14,16 @@ CREATE TABLE standings (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX standings_by_due ON standings (due_at_ms) WHERE due_at_ms IS NOT NULL AND revoked_at_ms IS NULL;
 
--- Identifiers that copies of a delivery's events carry and the delivery's own columns do not show: devices of a push,
+-- Identifiers that copies of a delivery's events carry and the delivery's own columns may not show: devices of a push,
 -- and what events say otherwise. With the indexes of `people` and of recipients, all deliveries that carry an
 -- identifier are found.
 CREATE TABLE mentions (
-    block     INTEGER NOT NULL,             -- of the delivery
-    address   INTEGER NOT NULL REFERENCES addresses,
     delivery  INTEGER NOT NULL REFERENCES deliveries,
-    PRIMARY KEY (block, address, delivery)
+    address   INTEGER NOT NULL REFERENCES addresses,
+    block     INTEGER AS (delivery >> 17) VIRTUAL,
+    PRIMARY KEY (delivery, address)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX mentions_by_address ON mentions (block, address);
 
 -- What was said, by the keyed hash of the identifier: deletions once they erase, all suppressions and their ends.
 CREATE TABLE forgotten (
@@ -39,9 +40,19 @@ CREATE TABLE forgotten_links (
     PRIMARY KEY (hash, named)
 ) STRICT, WITHOUT ROWID;
 
--- Identifiers whose traces are being erased; gone when none is left.
+-- Identifiers whose traces are being erased, and tombstones of those whose text is not known; gone when no trace is
+-- left.
 CREATE TABLE erasures (
     identifier  TEXT PRIMARY KEY,
     looked      INTEGER NOT NULL DEFAULT 0, -- 1: all deliveries that carry it were looked at
     delivery    INTEGER NOT NULL DEFAULT 0  -- up to this one until then
 ) STRICT, WITHOUT ROWID;
+
+-- How far the walk through what no index finds has come, while there is something to erase.
+CREATE TABLE erasing (
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    stage   INTEGER NOT NULL,
+    cursor  INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('mentions', 'mentions_by_address', '1000000 131072 2');
