@@ -31,8 +31,7 @@ pub enum BounceClass {
 }
 
 impl BounceClass {
-    pub const ALL: [BounceClass; 4] =
-        [BounceClass::Hard, BounceClass::Soft, BounceClass::Policy, BounceClass::Unknown];
+    pub const ALL: [BounceClass; 4] = [BounceClass::Hard, BounceClass::Soft, BounceClass::Policy, BounceClass::Unknown];
 
     /// Its name in SQL, JSON and URLs.
     pub fn name(self) -> &'static str {
@@ -240,8 +239,25 @@ fn carrier_code(code: u32) -> Option<BounceClass> {
         }
         // suspended, blocked, filtered, not allowed there, not verified, unsubscribed, not registered to send,
         // outside the time in which one may write, held back by Meta
-        21408 | 21606 | 21608 | 21610 | 21612 | 30002 | 30004 | 30007 | 30010 | 30022..=30024 | 30032..=30035
-        | 63016 | 63032 | 63033 | 63049 | 130472 | 131047 | 131049 | 131050 => Some(BounceClass::Policy),
+        21408
+        | 21606
+        | 21608
+        | 21610
+        | 21612
+        | 30002
+        | 30004
+        | 30007
+        | 30010
+        | 30022..=30024
+        | 30032..=30035
+        | 63016
+        | 63032
+        | 63033
+        | 63049
+        | 130472
+        | 131047
+        | 131049
+        | 131050 => Some(BounceClass::Policy),
         30008 | 63012 | 131000 | 131026 => Some(BounceClass::Unknown),
         _ => None,
     }

@@ -86,11 +86,7 @@ pub fn is_mark(metric: Metric) -> bool {
 
 /// What these events of a delivery say of addresses. All of the delivery's events, or some that say it by
 /// themselves: an event that names no device speaks for the delivery's only one, and that is found in the others.
-pub fn marks<'a>(
-    delivery: &Delivery,
-    events: impl IntoIterator<Item = &'a Event> + Clone,
-    mut each: impl FnMut(Mark),
-) {
+pub fn marks<'a>(delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone, mut each: impl FnMut(Mark)) {
     let Some(channel) = delivery.attributes.channel().filter(|channel| CHANNELS.contains(channel)) else { return };
     let saying = || {
         let known = |event: &'a Event| Some((event, event.metric.known().filter(|metric| is_mark(*metric))?));
@@ -171,11 +167,7 @@ mod tests {
     fn naming(devices: &[(&str, Option<&str>)], mut event: Event) -> Event {
         event.recipients = devices
             .iter()
-            .map(|(id, reason)| Device {
-                device_id: (*id).into(),
-                platform: None,
-                reason: reason.map(Into::into),
-            })
+            .map(|(id, reason)| Device { device_id: (*id).into(), platform: None, reason: reason.map(Into::into) })
             .collect();
         event
     }
@@ -228,7 +220,7 @@ mod tests {
         let sent = |devices: &[_]| naming(devices, event("push", "sent", None));
         assert_eq!(said(&[sent(&[("A", None)]), delivered.clone()]), ["delivered A"]);
         assert!(said(&[sent(&[("A", None), ("B", None)]), delivered.clone()]).is_empty());
-        assert!(said(&[delivered.clone()]).is_empty());
+        assert!(said(std::slice::from_ref(&delivered)).is_empty());
         assert_eq!(said(&[sent(&[("A", None), ("B", None)]), to("B", delivered)]), ["delivered B"]);
     }
 }

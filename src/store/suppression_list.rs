@@ -100,13 +100,7 @@ pub fn page(connection: &Connection, filter: &Filter, at: At, size: usize) -> Re
     page_within(connection, filter, at, size, BUDGET)
 }
 
-fn page_within(
-    connection: &Connection,
-    filter: &Filter,
-    at: At,
-    size: usize,
-    budget: usize,
-) -> Result<Page, Error> {
+fn page_within(connection: &Connection, filter: &Filter, at: At, size: usize, budget: usize) -> Result<Page, Error> {
     let (is_older, from) = match at {
         At::Newest => (true, None),
         At::OlderThan(cursor) => (true, Some(cursor)),
@@ -124,11 +118,8 @@ fn page_within(
     }
     let (first, last) = (rows.first().map(|row| row.cursor), rows.last().map(|row| row.cursor));
     let beyond = |end: Option<Cursor>| if has_more { end } else { stopped };
-    let (newer, older) = if is_older {
-        (from.and(first.or(from)), beyond(last))
-    } else {
-        (beyond(first), last.or(from))
-    };
+    let (newer, older) =
+        if is_older { (from.and(first.or(from)), beyond(last)) } else { (beyond(first), last.or(from)) };
     let looked = stopped.filter(|_| !has_more).map(|cursor| (looked, cursor.since_ms));
     Ok(Page { rows, newer, older, looked })
 }

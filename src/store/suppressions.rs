@@ -100,13 +100,7 @@ fn write_lift(connection: &Connection, delivery: i64, mark: &Mark, n: i64) -> Re
          WHERE address = ?1 AND channel = ?2 AND at_ms = ?3 AND delivery = ?4 AND eid = ?5"
     };
     let Mark { address, channel, at_ms, event_id, .. } = mark;
-    connection.prepare_cached(sql)?.execute(params![
-        address,
-        channel.code(),
-        at_ms,
-        delivery,
-        Eid::pack(event_id)
-    ])?;
+    connection.prepare_cached(sql)?.execute(params![address, channel.code(), at_ms, delivery, Eid::pack(event_id)])?;
     Ok(())
 }
 
@@ -121,8 +115,7 @@ pub fn lifts_of(connection: &Connection, names: &mut Names, (address, channel): 
     let mut lifts = Vec::new();
     for id in deliveries_to(connection, address)? {
         let Some(delivery) = delivery_rows::one(connection, names, id)? else { continue };
-        if delivery.attributes.channel() != Some(*channel)
-            || !delivery.reached.has(Counted::Metric(Metric::Delivered))
+        if delivery.attributes.channel() != Some(*channel) || !delivery.reached.has(Counted::Metric(Metric::Delivered))
         {
             continue;
         }

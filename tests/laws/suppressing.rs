@@ -13,7 +13,8 @@ const GONE: &str = "550 5.1.1 <a@x.test>";
 
 fn event(delivery: &str, metric: &str, after: i64, recipient: &str, reason: Option<&str>) -> Event {
     let time = EventTime::given(NOON + after);
-    let mut event = Event::new(delivery, MetricName::parse(metric), &format!("{delivery}-{metric}-{after}"), time, NOON);
+    let mut event =
+        Event::new(delivery, MetricName::parse(metric), &format!("{delivery}-{metric}-{after}"), time, NOON);
     event.attributes.set(Attribute::Channel, Some("email".into()));
     event.attributes.set(Attribute::Recipient, Some(recipient.into()));
     event.attributes.set(Attribute::PersonId, Some(format!("person of {recipient}").into()));
@@ -61,12 +62,16 @@ fn a_later_delivery_lifts_and_a_still_later_cause_lists_again() {
     let b = listed(&mut tracker, "b@x.test");
     assert_eq!((b.cause, b.lifted_at_ms), (Cause::Suppressed, None), "delivered at the same moment lifts nothing");
     let token = listed(&mut tracker, "token");
-    assert_eq!((token.cause, token.lifted_at_ms, token.is_unsuppressed), (Cause::HardBounce, Some(NOON + 4_000), false));
+    assert_eq!(
+        (token.cause, token.lifted_at_ms, token.is_unsuppressed),
+        (Cause::HardBounce, Some(NOON + 4_000), false)
+    );
     assert_eq!(token.reason.as_deref(), Some("Unregistered"));
     assert_eq!(suppression_list::of_address(tracker.connection(), "c@x.test").expect("an answer"), []);
 
     // a reason that another copy puts right takes the address off the list, and the causes with it
-    let mut copies = [event("d5", "suppressed", 3_000, "b@x.test", None), event("d1", "bounced", 1_000, "a@x.test", None)];
+    let mut copies =
+        [event("d5", "suppressed", 3_000, "b@x.test", None), event("d1", "bounced", 1_000, "a@x.test", None)];
     copies[1].reason = Some("250 never mind".into());
     record(&mut tracker, &copies);
     let left: i64 = tracker

@@ -26,8 +26,11 @@ struct Cause<'e> {
     reason: Option<&'e str>,
 }
 
-const CAUSES: [(&str, &str, &str); 3] =
-    [("bounced", "likely", "hard_bounce"), ("suppressed", "proven", "suppressed"), ("spammed", "proven", "spam_complaint")];
+const CAUSES: [(&str, &str, &str); 3] = [
+    ("bounced", "likely", "hard_bounce"),
+    ("suppressed", "proven", "suppressed"),
+    ("spammed", "proven", "spam_complaint"),
+];
 
 pub fn lines(deliveries: &[Delivery]) -> Vec<String> {
     let mut stories: BTreeMap<(&str, &str), BTreeMap<i64, Moment>> = BTreeMap::new();
@@ -44,8 +47,7 @@ pub fn lines(deliveries: &[Delivery]) -> Vec<String> {
                     if event.metric == "bounced" && !named && !reason.is_some_and(|it| DEAD.contains(&it)) {
                         continue;
                     }
-                    let cause =
-                        Cause { delivery_id: &event.delivery_id, order, event_id: &event.id, reason };
+                    let cause = Cause { delivery_id: &event.delivery_id, order, event_id: &event.id, reason };
                     let story = stories.entry((address, channel)).or_default();
                     story.entry(event.at).or_default().causes.insert(cause);
                 }
@@ -70,7 +72,8 @@ fn spoken_of<'e>(delivery: &'e Delivery, event: &'e Merged, push: bool) -> Vec<(
         return device.map(|device| (device, reason)).into_iter().collect();
     }
     let failed: Vec<_> = event.recipients.iter().filter(|device| device.reason.is_some()).collect();
-    let named = if failed.is_empty() || event.metric == "delivered" { event.recipients.iter().collect() } else { failed };
+    let named =
+        if failed.is_empty() || event.metric == "delivered" { event.recipients.iter().collect() } else { failed };
     let mut told: BTreeMap<&str, Vec<Option<&str>>> = BTreeMap::new();
     for device in named {
         told.entry(&device.device_id).or_default().push(device.reason.as_deref().or(reason));
