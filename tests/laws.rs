@@ -10,6 +10,8 @@ mod describe;
 mod history;
 #[path = "laws/scenarios.rs"]
 mod scenarios;
+#[path = "laws/suppressing.rs"]
+mod suppressing;
 #[path = "laws/tables.rs"]
 mod tables;
 #[path = "laws/tampering.rs"]

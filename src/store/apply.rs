@@ -13,6 +13,7 @@ use super::Error;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow, Stored};
 use super::names::Names;
+use super::people;
 use super::raw::Packed;
 use super::receipts::{self, Quarantined, Receipts};
 use super::rollups::{self, Rows};
@@ -347,10 +348,22 @@ impl Batch<'_> {
             }
         }
         match before {
-            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after),
-            Some(before) if *before != after => delivery_rows::update(self.connection, self.names, id, before, &after),
-            Some(_) => Ok(()),
+            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after)?,
+            Some(before) if *before != after => delivery_rows::update(self.connection, self.names, id, before, &after)?,
+            Some(_) => {}
         }
+        self.mention_devices(id, all())
+    }
+
+    /// Files the delivery under the devices that its events name.
+    fn mention_devices<'a>(&mut self, id: i64, events: impl Iterator<Item = &'a Event>) -> Result<(), Error> {
+        for device in events.flat_map(|event| &event.recipients) {
+            let address = people::address(self.connection, self.names, Some(&device.device_id))?;
+            self.connection
+                .prepare_cached("INSERT OR IGNORE INTO mentions (delivery, address) VALUES (?1, ?2)")?
+                .execute(params![id, address])?;
+        }
+        Ok(())
     }
 
     fn write_raw(&self, delivery: i64, number: i64, raw: &Packed) -> Result<(), Error> {

@@ -26,6 +26,8 @@ pub mod source;
 pub mod sources;
 pub mod sqlite;
 pub mod status_counts;
+pub mod suppression_list;
+mod suppressions;
 mod tracker;
 pub mod upkeep;
 pub mod waiting;

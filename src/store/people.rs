@@ -13,11 +13,7 @@ pub fn address(connection: &Connection, names: &mut Names, address: Option<&str>
     if let Some(id) = names.addresses.get(address) {
         return Ok(Some(*id));
     }
-    let mut find = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
-    let found = blocks::newest_first(connection, Table::Addresses, |block| {
-        find.query_row(params![block, address], |row| row.get(0)).optional()
-    })?;
-    let id = match found {
+    let id = match known_address(connection, address)? {
         Some(id) => id,
         None => {
             connection.prepare_cached("INSERT INTO addresses (address) VALUES (?1)")?.execute([address])?;
@@ -26,6 +22,14 @@ pub fn address(connection: &Connection, names: &mut Names, address: Option<&str>
     };
     names.addresses.put(address.into(), id);
     Ok(Some(id))
+}
+
+/// The row of a recipient that the file has.
+pub fn known_address(connection: &Connection, address: &str) -> Result<Option<i64>, Error> {
+    let mut find = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
+    blocks::newest_first(connection, Table::Addresses, |block| {
+        find.query_row(params![block, address], |row| row.get(0)).optional()
+    })
 }
 
 /// The row of the identifiers that a delivery carries.

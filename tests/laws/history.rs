@@ -119,7 +119,7 @@ fn usual_carried() -> impl Strategy<Value = Carried> {
 }
 
 fn device() -> impl Strategy<Value = Device> {
-    let reason = weighted(0.4, select(&["gone", "busy", "a \"quoted\" \\ one"][..]));
+    let reason = weighted(0.4, select(&["Unregistered", "busy", "a \"quoted\" \\ one"][..]));
     (select(&["A", "B", "C"][..]), weighted(0.3, select(&["ios", "android"][..])), reason).prop_map(
         |(id, platform, reason)| Device {
             device_id: id.into(),
@@ -152,7 +152,7 @@ fn said() -> impl Strategy<Value = Said> {
         weighted(0.5, prop_oneof![select(&HREFS[..2]), select(&HREFS[..])]),
         weighted(0.4, prop_oneof![Just("1"), select(&["1", "2", "https://x.test/a", " "][..])]),
         weighted(0.1, select(&["yes", "no"][..])),
-        weighted(0.3, select(&["late", "full", "550 5.1.1 <a@x.test>"][..])),
+        weighted(0.4, select(&["late", "full", "550 5.1.1 <a@x.test>", "Unregistered"][..])),
     );
     let flags = (weighted(0.3, any::<bool>()), weighted(0.15, any::<bool>()), weighted(0.25, any::<bool>()));
     let recipients = prop_oneof![3 => Just(Vec::new()), 3 => vec(device(), 1..2), 1 => vec(device(), 2..6)];

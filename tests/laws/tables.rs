@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 
 use super::model::{Line, Tables};
 
-pub const VIEWS: [&str; 12] = [
+pub const VIEWS: [&str; 13] = [
     "deliveries_v1",
     "events_v1",
     "event_devices_v1",
@@ -19,6 +19,7 @@ pub const VIEWS: [&str; 12] = [
     "outcome_counts_v1",
     "engagement_counts_v1",
     "link_metrics_v1",
+    "suppressions_v1",
 ];
 
 /// All rows of all views.

@@ -55,7 +55,7 @@ fn columns(tracker: &mut Tracker, table: &str) -> Vec<String> {
 }
 
 /// Does it, and sees that `verify` finds it and `rebuild` leaves what is expected.
-fn tamper(tracker: &mut Tracker, sql: &str, expected: &Tables) {
+pub fn tamper(tracker: &mut Tracker, sql: &str, expected: &Tables) {
     let changed = tracker.connection().execute(sql, []).expect(sql);
     assert!(changed > 0, "{sql}: nothing to tamper with");
     assert!(difference_count(tracker) > 0, "{sql}: verify did not see it");

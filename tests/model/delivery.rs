@@ -145,6 +145,10 @@ impl<'e> Delivery<'e> {
         self.plain("channel")
     }
 
+    pub fn recipient(&self) -> Option<&str> {
+        self.plain("recipient")
+    }
+
     pub fn trigger_id(&self) -> Option<&str> {
         self.plain("trigger_id")
     }

@@ -6,6 +6,7 @@
 mod counts;
 mod delivery;
 mod merge;
+mod suppressions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +49,7 @@ pub fn expected(copies: &[Arrived]) -> Tables {
     tables.insert("deliveries_v1", deliveries.iter().map(Delivery::line).collect());
     tables.insert("events_v1", deliveries.iter().flat_map(Delivery::event_lines).collect());
     tables.insert("event_devices_v1", deliveries.iter().flat_map(Delivery::device_lines).collect());
+    tables.insert("suppressions_v1", suppressions::lines(&deliveries));
     for lines in tables.values_mut() {
         lines.sort();
     }

@@ -8,10 +8,11 @@ use super::log_query::{Chip, LogQuery, source_value};
 use super::parts::{Badge, Milestone, Moment, channel_icon, channel_title, milestones, source_address, source_title};
 use super::span;
 use super::start::Start;
+use super::suppressions::Note;
 use crate::domain::Metric::*;
 use crate::domain::{Channel, Counted, Counts, Metric, Millis};
-use crate::store::log::{self, SourceRef};
-use crate::store::{self, overview, source, status_counts};
+use crate::store::log::{self, Recipient, SourceRef};
+use crate::store::{self, overview, source, status_counts, suppression_list};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Count, Exact, Plural};
@@ -23,6 +24,8 @@ const ROWS: usize = 50;
 struct DeliveriesPage {
     page: Layout,
     rows: Vec<Line>,
+    /// That the address asked for is on the suppression list.
+    suppressions: Vec<Note>,
     has_machine: bool,
     /// "2,000 deliveries", where the kept counts know.
     total: Option<String>,
@@ -106,7 +109,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let now_ms = layout::now_ms();
     let query = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
     let (filter, at) = (query.filter.clone(), query.at);
-    let (found, counts, source_name, ever, has_deliveries) = pages
+    let (found, counts, source_name, ever, has_deliveries, listed) = pages
         .read(move |connection| {
             let name = match &filter.source {
                 Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
@@ -118,6 +121,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 name,
                 status_counts::ever(connection, filter.source.as_ref(), &filter.channels)?,
                 overview::has_deliveries(connection)?,
+                match &filter.recipient {
+                    Some(Recipient::Exactly(address)) => suppression_list::of_address(connection, address)?,
+                    _ => Vec::new(),
+                },
             ))
         })
         .await?;
@@ -131,6 +138,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         page: pages.layout("deliveries"),
         has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
         rows,
+        suppressions: listed.iter().map(|listed| Note::new(&pages.base, listed, None, now_ms)).collect(),
         total: total.map(|total| Plural(total, "delivery", "deliveries").to_string()),
         statuses: statuses(&query, &counts),
         ever: self::ever(&query, &ever),

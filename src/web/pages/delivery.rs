@@ -2,13 +2,18 @@
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
+use rusqlite::Connection;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Moment, channel_icon, channel_title, source_address, source_title};
 use super::story;
+use super::suppressions::Note;
+use crate::domain::bounce::{self, BounceClass};
 use crate::domain::{Channel, Metric, Millis};
+use crate::store;
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
 use crate::store::log::SourceRef;
+use crate::store::suppression_list::{self, Listed};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
 use crate::web::format::{Clock, Gap, Plural};
@@ -37,6 +42,8 @@ struct DeliveryPage {
     is_cut: bool,
     forgotten: bool,
     raw: Vec<Raw>,
+    /// That its address, or devices of it, are on the suppression list.
+    suppressions: Vec<Note>,
 }
 
 /// A named value: with a link, or to copy.
@@ -52,6 +59,8 @@ struct Line {
     badge: Badge,
     at: Moment,
     reason: Option<String>,
+    /// What a bounce says of the address.
+    class: Option<BounceClass>,
     /// The element of the timeline.
     by: Option<String>,
 }
@@ -61,6 +70,7 @@ struct DeviceLine {
     platform: String,
     badge: Option<Badge>,
     reason: String,
+    class: Option<BounceClass>,
 }
 
 /// The events of one day, oldest first.
@@ -103,14 +113,46 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
     let now_ms = layout::now_ms();
     let wanted = id.into_inner();
     let delivery_id = wanted.clone();
-    let found = pages.read(move |connection| delivery::by_id(connection, &delivery_id)).await?;
-    let delivery =
+    let found = pages
+        .read(move |connection| {
+            let Some(delivery) = delivery::by_id(connection, &delivery_id)? else { return Ok(None) };
+            let listed = listed(connection, &delivery)?;
+            Ok::<_, store::Error>(Some((delivery, listed)))
+        })
+        .await?;
+    let (delivery, listed) =
         found.ok_or_else(|| Error::NotFound(format!("No event of a delivery with the id {wanted} was received.")))?;
-    layout::html(&DeliveryPage::new(&pages, &delivery, now_ms))
+    layout::html(&DeliveryPage::new(&pages, &delivery, &listed, now_ms))
+}
+
+/// Of a push to very many devices the first are looked for.
+const DEVICES_MAX: usize = 100;
+
+/// What is known of its address, or of its devices.
+fn listed(connection: &Connection, delivery: &Delivery) -> Result<Vec<Listed>, store::Error> {
+    let Some(channel) = delivery.channel.as_deref() else { return Ok(Vec::new()) };
+    let mut addresses: Vec<&str> = if channel == Channel::Push.name() {
+        delivery.events.iter().flat_map(|event| &event.devices).map(|device| device.device_id.as_str()).collect()
+    } else {
+        delivery.recipient.as_deref().into_iter().collect()
+    };
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.truncate(DEVICES_MAX);
+    let mut listed = Vec::new();
+    for address in addresses {
+        listed.extend(suppression_list::of(connection, address, channel)?);
+    }
+    Ok(listed)
+}
+
+/// What the reason of a bounce says; nothing of what is none.
+fn class_of(metric: Metric, reason: Option<&str>) -> Option<BounceClass> {
+    (metric == Metric::Bounced).then(|| bounce::classify(reason))
 }
 
 impl DeliveryPage {
-    fn new(pages: &Pages, delivery: &Delivery, now_ms: Millis) -> DeliveryPage {
+    fn new(pages: &Pages, delivery: &Delivery, listed: &[Listed], now_ms: Millis) -> DeliveryPage {
         let status = delivery.engagement.or(delivery.outcome);
         let badge = Badge::of(status.map(|(metric, _)| metric));
         let answer = story::answer(delivery);
@@ -128,6 +170,7 @@ impl DeliveryPage {
             standing.map(|(metric, at_ms)| Line {
                 badge: Badge::of(Some(metric)),
                 at: Moment::exact(at_ms, now_ms),
+                class: class_of(metric, reason.as_deref()),
                 reason,
                 by: delivery
                     .events
@@ -160,6 +203,7 @@ impl DeliveryPage {
                     device_id: device.device_id,
                     platform: device.platform.unwrap_or_default(),
                     badge: device.outcome.map(|outcome| Badge::of(Some(outcome))),
+                    class: device.outcome.and_then(|outcome| class_of(outcome, device.reason.as_deref())),
                     reason: device.reason.unwrap_or_default(),
                 })
                 .collect(),
@@ -169,6 +213,10 @@ impl DeliveryPage {
             is_cut: delivery.events.len() > EVENTS_MAX,
             forgotten: delivery.forgotten,
             raw: raw(delivery),
+            suppressions: listed
+                .iter()
+                .map(|listed| Note::new(&pages.base, listed, Some(&delivery.delivery_id), now_ms))
+                .collect(),
         }
     }
 }
@@ -238,6 +286,10 @@ fn days(delivery: &Delivery) -> Vec<Day> {
                     text: format!("came again ×{}", event.repeats), title: "Copies of one event count once"
                 });
         }
+        let reason = event.reason.clone().or_else(|| push_reason(delivery, event));
+        if let Some(class) = known.and_then(|metric| class_of(metric, reason.as_deref())) {
+            marks.push(Mark { text: class.title().into(), title: class.meaning() });
+        }
         let step = Step {
             number: event.number,
             name: known.map_or("other", Metric::name).into(),
@@ -246,7 +298,7 @@ fn days(delivery: &Delivery) -> Vec<Day> {
             clock: Clock(event.at_ms).to_string(),
             gap: before.map(|before| format!("+{}", Gap(event.at_ms - before))),
             marks,
-            reason: event.reason.clone().or_else(|| push_reason(delivery, event)),
+            reason,
             is_link: event.href.as_deref().is_some_and(followable),
             href: event.href.clone().or_else(|| event.link_id.as_ref().map(|id| format!("link {id}"))),
             action_value: event.action_value.clone(),

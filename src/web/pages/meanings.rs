@@ -5,7 +5,9 @@ use askama::Template;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::Badge;
-use crate::domain::{Channel, Metric, Phase};
+use super::suppressions;
+use crate::domain::suppression::Cause;
+use crate::domain::{BounceClass, Channel, Metric, Phase};
 use crate::web::error::Error;
 
 #[derive(Template)]
@@ -15,6 +17,14 @@ struct MeaningsPage {
     phases: Vec<PhaseRow>,
     channels: Vec<&'static str>,
     matrix: Vec<MatrixRow>,
+    bounces: [BounceClass; 4],
+    causes: Vec<CauseRow>,
+}
+
+struct CauseRow {
+    title: &'static str,
+    sure: &'static str,
+    meaning: &'static str,
 }
 
 struct PhaseRow {
@@ -47,6 +57,15 @@ pub async fn page(pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let ordered: Vec<Metric> = phases.iter().flat_map(|(phase, ..)| of_phase(*phase)).collect();
     let page = MeaningsPage {
         page: pages.layout("meanings"),
+        bounces: BounceClass::ALL,
+        causes: Cause::ALL
+            .into_iter()
+            .map(|cause| CauseRow {
+                title: cause.title(),
+                sure: suppressions::sure(cause),
+                meaning: suppressions::meaning(cause),
+            })
+            .collect(),
         channels: Channel::ALL.iter().map(|channel| channel.title()).collect(),
         matrix: ordered
             .into_iter()

@@ -20,6 +20,7 @@ mod series;
 mod span;
 mod start;
 mod story;
+mod suppressions;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
             .service(resource("/campaigns").route(seen().to(campaigns::page)))
             .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
+            .service(resource("/suppressions").route(seen().to(suppressions::page)))
             .service(resource("/quarantine").route(seen().to(quarantine::page)))
             .service(resource("/quarantine/confirm").route(seen().to(quarantine_acts::confirm)))
             .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
