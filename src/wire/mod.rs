@@ -18,6 +18,8 @@ mod reader;
 mod reason;
 pub mod residual;
 pub mod signature;
+#[allow(dead_code, reason = "the formats are about to say them")]
+mod statement;
 #[cfg(test)]
 mod testing;
 mod time;
