@@ -25,6 +25,11 @@ impl<'a> Fields<'a> {
         Fields(value.and_then(Value::as_object))
     }
 
+    /// The object itself; `None` where there is none.
+    pub fn map(self) -> Option<&'a Map<String, Value>> {
+        self.0
+    }
+
     /// What the key holds; null and empty text carry nothing.
     pub fn value(self, key: &str) -> Option<&'a Value> {
         self.0?.get(key).filter(|value| match value {

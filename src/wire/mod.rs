@@ -18,11 +18,11 @@ mod reader;
 mod reason;
 pub mod residual;
 pub mod signature;
-#[allow(dead_code, reason = "the formats are about to say them")]
 mod statement;
 #[cfg(test)]
 mod testing;
 mod time;
+mod track_api;
 mod waybill;
 mod webhook;
 
@@ -35,6 +35,7 @@ pub use identity::IdKey;
 pub use json::parse as parse_json;
 pub use reason::{Quarantined, Reason, Unreadable};
 pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
+pub use track_api::TrackRequest;
 
 /// The most items of one body. Senders stop at 4,000; a few megabytes of `[0,0,0,...]` would become a gigabyte of
 /// items kept aside.
@@ -88,11 +89,7 @@ pub enum Item {
 /// What a format's parser makes of one object.
 #[expect(clippy::large_enum_variant, reason = "as for items")]
 enum Outcome {
-    Event {
-        event: Event,
-        report: bool,
-    },
-    #[expect(dead_code, reason = "the formats are about to make them")]
+    Event { event: Event, report: bool },
     Statement(Box<Statement>),
     Ignored(Text),
 }
@@ -193,8 +190,23 @@ pub fn read_call(call: CallType, body: &[u8], bounds: Bounds, context: &Context)
     Reader { format: Format::Pipelines, call: Some(call), bounds, context }.read(body)
 }
 
+/// Reads the body of a Track API call: what each call of it became, in their order. Only a batch has several, and a
+/// call may say several things.
+///
+/// # Errors
+///
+/// As [`read`], with the items of `bounds`; and an array where the path is no batch's.
+pub fn read_track(
+    request: TrackRequest,
+    body: &[u8],
+    bounds: Bounds,
+    context: &Context,
+) -> Result<Vec<Vec<Item>>, Unreadable> {
+    track_api::read(request, body, bounds, context)
+}
+
 /// Reads a line of an import file: an item or an array of any known format, told by its keys, or
-/// `{"path": ..., "body": ...}`, told by the path.
+/// `{"path": ..., "method": ..., "body": ...}`, told by the path.
 ///
 /// # Errors
 ///

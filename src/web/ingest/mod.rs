@@ -3,17 +3,17 @@
 pub mod answer;
 pub mod body;
 mod calls;
-#[allow(dead_code, reason = "the paths of browsers are about to use it")]
 mod cors;
 pub mod due;
 pub mod keys;
+mod track_api;
 mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
+use actix_web::{FromRequest, Handler, Resource, Responder, guard};
 use serde_json::{Value, json};
 
 use crate::config::Limits;
@@ -51,7 +51,8 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(post("/webhooks/customerio", webhooks::customerio))
         .service(post("/webhooks/pipelines", webhooks::pipelines))
-        .service(post("/v1/events", calls::events));
+        .service(post("/v1/events", calls::events))
+        .configure(track_api::routes);
     for call in CallType::ALL {
         let handler = move |request, payload, ingest| calls::call(call, request, payload, ingest);
         // browser SDKs shorten it to its letter, and some send to the whole name
@@ -68,8 +69,19 @@ where
     A: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let otherwise = web::to(|| async { answer::wrong_method("POST") });
-    web::resource(path).route(web::post().to(handler)).default_service(otherwise)
+    taking("POST", path, handler)
+}
+
+/// A path that takes these methods, written as in an `Allow` header.
+fn taking<F, A>(methods: &'static str, path: &str, handler: F) -> Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let otherwise = web::to(move || async move { answer::wrong_method(methods) });
+    let is_taken = guard::fn_guard(move |asked| methods.split(", ").any(|method| asked.head().method == method));
+    web::resource(path).route(web::route().guard(is_taken).to(handler)).default_service(otherwise)
 }
 
 /// A request under way: when it came, on both clocks.
@@ -91,13 +103,7 @@ impl Ingest {
 
     /// Stores what a body was read as; what became of it is known once it is on disk. The body's share of the budget is held until
     /// the writer is done with it, also where the sender has gone or was told to come again: what waits takes memory.
-    async fn store(
-        &self,
-        started: &Started,
-        scope: Scope,
-        items: Vec<Item>,
-        body: Body,
-    ) -> Result<Stored, Refusal> {
+    async fn store(&self, started: &Started, scope: Scope, items: Vec<Item>, body: Body) -> Result<Stored, Refusal> {
         if items.is_empty() {
             return Ok(Stored::default());
         }
