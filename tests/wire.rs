@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use waybill::domain::{Attribute, Channel, Event, Metric, names};
 use waybill::wire::residual;
 use waybill::wire::{
-    Bounds, CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, Unreadable, parse_json, read, read_call, read_line,
-    write_key,
+    Bounds, CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, Unreadable, parse_json, read, read_call,
+    read_line, write_key,
 };
 
 /// 2024-10-25T00:00:00Z
@@ -77,7 +77,7 @@ fn describe(text: &mut String, item: &Item) {
             }
             assert!(residual::whole(residual, event).starts_with('{'));
         }
-        Item::Statement(statement) => writeln!(text, "{statement:#?}").unwrap(),
+        Item::Statement(statement) | Item::Also(statement) => writeln!(text, "{statement:#?}").unwrap(),
         Item::Ignored { name } => writeln!(text, "ignored {name}").unwrap(),
         Item::Quarantined(aside) => {
             let id = aside.delivery_id.as_deref().unwrap_or("-");

@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn the_path_names_the_type_where_the_body_does_not() {
         let names = |call, body: Value| match items_of_call(call, &body).remove(0) {
-            Item::Statement(statement) => statement.name.into(),
+            Item::Statement(statement) | Item::Also(statement) => statement.name.into(),
             Item::Ignored { name } => name.into(),
             Item::Quarantined(quarantined) => quarantined.reason.name().to_owned(),
             Item::Event { .. } => "event".to_owned(),
@@ -346,7 +346,7 @@ mod tests {
                     assert!(!whole.contains("writeKey") && whole.contains("traits"));
                     event.attributes.get(Attribute::Email).unwrap()
                 }
-                Item::Statement(statement) => &statement.name,
+                Item::Statement(statement) | Item::Also(statement) => &statement.name,
                 Item::Ignored { name } => name,
                 Item::Quarantined(quarantined) => quarantined.reason.name(),
             })
