@@ -13,13 +13,14 @@ mod identity;
 mod json;
 mod line;
 mod message;
+mod people;
 mod pipelines;
 mod reader;
 mod reason;
 pub mod residual;
 pub mod signature;
-#[allow(dead_code, reason = "the formats are about to say them")]
 mod statement;
+mod subscription;
 #[cfg(test)]
 mod testing;
 mod time;
