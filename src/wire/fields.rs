@@ -25,11 +25,6 @@ impl<'a> Fields<'a> {
         Fields(value.and_then(Value::as_object))
     }
 
-    /// The object itself; `None` where there is none.
-    pub fn map(self) -> Option<&'a Map<String, Value>> {
-        self.0
-    }
-
     /// What the key holds; null and empty text carry nothing.
     pub fn value(self, key: &str) -> Option<&'a Value> {
         self.0?.get(key).filter(|value| match value {
@@ -37,6 +32,11 @@ impl<'a> Fields<'a> {
             Value::String(text) => !text.is_empty(),
             _ => true,
         })
+    }
+
+    /// All keys, of an object that is there.
+    pub fn map(self) -> Option<&'a Map<String, Value>> {
+        self.0
     }
 
     /// The object that the key holds, if it is one.

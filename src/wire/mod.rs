@@ -13,12 +13,14 @@ mod identity;
 mod json;
 mod line;
 mod message;
+mod people;
 mod pipelines;
 mod reader;
 mod reason;
 pub mod residual;
 pub mod signature;
 mod statement;
+mod subscription;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -79,6 +81,8 @@ pub enum Item {
     },
     /// About a person or an object.
     Statement(Box<Statement>),
+    /// A second statement of the call that the item before it is of: that one's place in its body is its own.
+    Also(Box<Statement>),
     /// Not about messages; counted under this name: an event's ("Order Completed"), a call's ("page"), or what
     /// happened to a customer ("customer subscribed"). At most 64 bytes.
     Ignored { name: Text },
@@ -86,12 +90,38 @@ pub enum Item {
     Quarantined(Quarantined),
 }
 
+impl Item {
+    /// Whether it stands for a call of its body: all do but what a call says besides.
+    pub fn is_call(&self) -> bool {
+        !matches!(self, Item::Also(_))
+    }
+}
+
 /// What a format's parser makes of one object.
 #[expect(clippy::large_enum_variant, reason = "as for items")]
 enum Outcome {
-    Event { event: Event, report: bool },
-    Statement(Box<Statement>),
+    Event {
+        event: Event,
+        report: bool,
+    },
+    /// One or more.
+    Statements(Vec<Statement>),
     Ignored(Text),
+}
+
+impl Outcome {
+    /// `residual` makes what is kept of an event's JSON.
+    fn push_to(self, items: &mut Vec<Item>, residual: impl FnOnce(&Event) -> String) {
+        match self {
+            Outcome::Event { event, report } => items.push(Item::Event { residual: residual(&event), event, report }),
+            Outcome::Statements(statements) => {
+                let mut statements = statements.into_iter().map(Box::new);
+                items.extend(statements.next().map(Item::Statement));
+                items.extend(statements.map(Item::Also));
+            }
+            Outcome::Ignored(name) => items.push(Item::Ignored { name }),
+        }
+    }
 }
 
 /// A wire format. The names are stored in the file: append, never rename.
@@ -190,8 +220,7 @@ pub fn read_call(call: CallType, body: &[u8], bounds: Bounds, context: &Context)
     Reader { format: Format::Pipelines, call: Some(call), bounds, context }.read(body)
 }
 
-/// Reads the body of a Track API call: what each call of it became, in their order. Only a batch has several, and a
-/// call may say several things.
+/// Reads the body of a Track API call; only a batch has several.
 ///
 /// # Errors
 ///
@@ -201,7 +230,7 @@ pub fn read_track(
     body: &[u8],
     bounds: Bounds,
     context: &Context,
-) -> Result<Vec<Vec<Item>>, Unreadable> {
+) -> Result<Vec<Item>, Unreadable> {
     track_api::read(request, body, bounds, context)
 }
 

@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::domain::people::Standing;
 use crate::domain::{Attribute, Channel, Device, Identifiers, Metric, MetricName, Text};
 
 use super::body::{self, Body};
@@ -108,29 +109,28 @@ impl<'a> Call<'a> {
         matches!(self, Delete { .. } | NoDevice { .. } | Suppress { .. } | Unsuppress { .. })
     }
 
-    fn read(self, object: &Map<String, Value>, context: &Context) -> Result<Vec<Outcome>, Refusal> {
+    fn read(self, object: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
         let top = Fields::new(object);
-        let one = |outcome: Outcome| vec![outcome];
         match self {
-            Call::Metric => metric(top, context).map(one),
-            Call::Push => push(top, context).map(one),
-            Call::InApp => in_app(top, context).map(one),
-            Call::Unsubscribe { delivery_id } => unsubscribe(delivery_id, top, context).map(one),
+            Call::Metric => metric(top, context),
+            Call::Push => push(top, context),
+            Call::InApp => in_app(top, context),
+            Call::Unsubscribe { delivery_id } => unsubscribe(delivery_id, top, context),
             Call::Entity | Call::Batch => match top.word(&["type"], "type")?.as_deref() {
-                Some("delivery") => delivery(top, context).map(one),
+                Some("delivery") => delivery(top, context),
                 kind => people::entity(kind, top, context),
             },
             Call::Identify { person } => people::identify(of_path(person)?, object, context),
-            Call::Delete { person } => people::delete(of_path(person)?, top, context).map(one),
-            Call::Device { person } => people::device(of_path(person)?, top, context).map(one),
+            Call::Delete { person } => people::standing(of_path(person)?, Standing::Deleted, top, context),
+            Call::Device { person } => people::device(of_path(person)?, top, context),
             Call::NoDevice { person, device_id } => {
-                people::no_device(of_path(person)?, decoded(device_id, "device_id")?, top, context).map(one)
+                people::no_device(of_path(person)?, decoded(device_id, "device_id")?, top, context)
             }
-            Call::Suppress { person } => people::suppress(of_path(person)?, top, context).map(one),
-            Call::Unsuppress { person } => people::unsuppress(of_path(person)?, top, context).map(one),
-            Call::Event => Ok(one(people::event(top))),
-            Call::Merge => people::merge(top, context).map(one),
-            Call::Other(name) => Ok(one(Outcome::Ignored(name.into()))),
+            Call::Suppress { person } => people::standing(of_path(person)?, Standing::Suppressed, top, context),
+            Call::Unsuppress { person } => people::standing(of_path(person)?, Standing::Unsuppressed, top, context),
+            Call::Event => Ok(people::event(top)),
+            Call::Merge => people::merge(top, context),
+            Call::Other(name) => Ok(Outcome::Ignored(name.into())),
         }
     }
 }
@@ -140,35 +140,38 @@ pub(super) fn is_one(path: &str) -> bool {
     Call::of(TrackRequest { method: "", path }).is_some()
 }
 
-/// What each call of a body became, in their order: a batch has several calls, and a call may say several things.
+/// What each call of a body became, in their order.
 pub(super) fn read(
     request: TrackRequest,
     body: &[u8],
     bounds: Bounds,
     context: &Context,
-) -> Result<Vec<Vec<Item>>, Unreadable> {
+) -> Result<Vec<Item>, Unreadable> {
     let path = bare(request.path);
     let Some(call) = Call::of(request) else {
         let refusal = Refusal::new(Reason::UnknownKind, "no event is read from this path");
-        return Ok(vec![vec![Item::Quarantined(refusal.quarantine(Format::Line, body))]]);
+        return Ok(vec![Item::Quarantined(refusal.quarantine(Format::Line, body))]);
     };
     let reader = Reader { call, path, bounds, context };
     let body = if call.may_be_empty() && body.trim_ascii().is_empty() { b"{}" } else { body };
+    let mut items = Vec::new();
     match (call, Body::read(body)?) {
-        (Call::Batch, Body::Many(raws)) => reader.batch(raws),
+        (Call::Batch, Body::Many(raws)) => reader.batch(raws, &mut items)?,
         (Call::Batch, Body::One(raw)) => match body::keys(raw).unwrap_or_default().get("batch") {
             Some(batch) => match serde_json::from_str::<Vec<&RawValue>>(batch.get()) {
-                Ok(raws) => reader.batch(raws),
+                Ok(raws) => reader.batch(raws, &mut items)?,
                 Err(_) => {
-                    Ok(vec![vec![reader.aside(Refusal::at(Reason::BadField, "batch", "is not an array"), raw.get())]])
+                    let refusal = Refusal::at(Reason::BadField, "batch", "is not an array");
+                    items.push(reader.aside(refusal, raw.get()));
                 }
             },
             // a call by itself
-            None => reader.batch(vec![raw]),
+            None => reader.batch(vec![raw], &mut items)?,
         },
-        (_, Body::One(raw)) => Ok(vec![reader.call(raw)?]),
-        (_, Body::Many(_)) => Err(Unreadable::NoUse { found: "an array" }),
+        (_, Body::One(raw)) => reader.call(raw, &mut items)?,
+        (_, Body::Many(_)) => return Err(Unreadable::NoUse { found: "an array" }),
     }
+    Ok(items)
 }
 
 #[derive(Clone, Copy)]
@@ -180,53 +183,48 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn batch(self, raws: Vec<&RawValue>) -> Result<Vec<Vec<Item>>, Unreadable> {
+    fn batch(self, raws: Vec<&RawValue>, items: &mut Vec<Item>) -> Result<(), Unreadable> {
         if raws.len() > self.bounds.items {
             return Err(Unreadable::TooMany { items: raws.len(), max: self.bounds.items });
         }
         // each is kept as the call that it would be by itself
         let reader = Reader { call: Call::Entity, path: "/api/v2/entity", ..self };
-        Ok(raws.into_iter().map(|raw| reader.call_of_batch(raw)).collect())
+        raws.into_iter().for_each(|raw| reader.call_of_batch(raw, items));
+        Ok(())
     }
 
-    fn call_of_batch(self, raw: &RawValue) -> Vec<Item> {
+    fn call_of_batch(self, raw: &RawValue, items: &mut Vec<Item>) {
         let bytes = raw.get().len();
-        if bytes > self.bounds.item_bytes {
+        let refusal = if !raw.get().starts_with('{') {
+            Refusal::new(Reason::NotAnObject, "an item of the batch is not an object")
+        } else if bytes > self.bounds.item_bytes {
             let detail = format!("the call has {bytes} bytes, more than {}", self.bounds.item_bytes);
-            return vec![self.aside(Refusal::new(Reason::TooLarge, detail), raw.get())];
-        }
-        self.call(raw).unwrap_or_else(|error| {
-            let detail = "an item of the batch is not an object";
-            let refusal = match error {
-                Unreadable::NoUse { .. } => Refusal::new(Reason::NotAnObject, detail),
-                error => Refusal::new(error.reason(), error.to_string()),
-            };
-            vec![self.aside(refusal, raw.get())]
-        })
+            Refusal::new(Reason::TooLarge, detail)
+        } else {
+            match self.call(raw, items) {
+                Ok(()) => return,
+                Err(error) => Refusal::new(error.reason(), error.to_string()),
+            }
+        };
+        items.push(self.aside(refusal, raw.get()));
     }
 
-    fn call(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
+    fn call(self, raw: &RawValue, items: &mut Vec<Item>) -> Result<(), Unreadable> {
         // read as it would be kept: a body that is just not too deep would be, one level further down
         let line = self.line(raw.get());
         let kept = json::parse(&line)?;
-        let outcomes = match kept.get("body") {
+        let outcome = match kept.get("body") {
             Some(Value::Object(object)) => self.call.read(object, self.context),
             other => return Err(Unreadable::NoUse { found: json::kind(other.unwrap_or(&Value::Null)) }),
         };
-        let outcomes = match outcomes {
-            Ok(outcomes) => outcomes,
-            Err(refusal) => return Ok(vec![self.aside(refusal, raw.get())]),
-        };
-        let Value::Object(mut kept) = kept else { return Ok(Vec::new()) };
-        let item = |outcome| match outcome {
-            // of several outcomes none is an event
-            Outcome::Event { event, report } => {
-                Item::Event { residual: residual::of(&line, std::mem::take(&mut kept), &event), event, report }
-            }
-            Outcome::Statement(statement) => Item::Statement(statement),
-            Outcome::Ignored(name) => Item::Ignored { name },
-        };
-        Ok(outcomes.into_iter().map(item).collect())
+        match outcome {
+            Ok(outcome) => outcome.push_to(items, |event| {
+                let kept = if let Value::Object(kept) = kept { kept } else { Map::new() };
+                residual::of(&line, kept, event)
+            }),
+            Err(refusal) => items.push(self.aside(refusal, raw.get())),
+        }
+        Ok(())
     }
 
     fn aside(self, refusal: Refusal, raw: &str) -> Item {
@@ -335,7 +333,7 @@ fn of_path(segment: &str) -> Result<Identifiers, Refusal> {
 fn decoded(segment: &str, field: &'static str) -> Result<Text, Refusal> {
     let id = percent_decode_str(segment).decode_utf8_lossy().replace('\0', "\u{FFFD}");
     match id.len() {
-        0 => Err(Refusal::at(Reason::BadField, field, "is missing in the path")),
+        0 => Err(Refusal::at(Reason::NoIdentifier, field, "is missing in the path")),
         1..=ID_BYTES_MAX => Ok(id.into()),
         bytes => Err(Refusal::at(Reason::IdTooLong, field, &format!("has {bytes} bytes, more than {ID_BYTES_MAX}"))),
     }

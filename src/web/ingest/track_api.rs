@@ -67,13 +67,13 @@ async fn receive_call(
     ingest: &Ingest,
 ) -> Result<HttpResponse, Refusal> {
     let taken = calls::take(request, payload, ingest, ingest.limits.call_bytes, without).await?;
-    let mut items = Vec::new();
-    for item in read(pattern, request, &taken, ingest)?.into_iter().flatten() {
-        match item {
-            // law 4: only for its time is a call kept aside; for what else is wrong the sender is told
-            Item::Quarantined(aside) if !is_of_time(aside.reason) => return Err(Refusal::Invalid(aside)),
-            item => items.push(item),
-        }
+    let mut items = read(pattern, request, &taken, ingest)?;
+    // law 4: only for its time is a call kept aside; for what else is wrong the sender is told
+    let wrong = |item: &Item| matches!(item, Item::Quarantined(aside) if !is_of_time(aside.reason));
+    if let Some(at) = items.iter().position(wrong)
+        && let Item::Quarantined(aside) = items.swap_remove(at)
+    {
+        return Err(Refusal::Invalid(aside));
     }
     Ok(answer::success(&store(taken, items, ingest).await?, false))
 }
@@ -89,26 +89,16 @@ async fn batch(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> 
 /// One bad call costs no other: it is kept aside, and named in the answer as upstream names it.
 async fn receive_batch(request: &HttpRequest, payload: Payload, ingest: &Ingest) -> Result<HttpResponse, Refusal> {
     let taken = calls::take(request, payload, ingest, ingest.limits.batch_bytes, Without::Refused).await?;
-    let calls = read(BATCH, request, &taken, ingest)?;
-    // a call may say several things
-    let (places, items): (Vec<usize>, Vec<Item>) = calls
-        .into_iter()
-        .enumerate()
-        .flat_map(|(place, items)| items.into_iter().map(move |item| (place, item)))
-        .unzip();
+    let items = read(BATCH, request, &taken, ingest)?;
     let mut stored = store(taken, items, ingest).await?;
     for error in &mut stored.errors {
-        let place = error["index"].as_u64().and_then(|index| places.get(index as usize));
-        *error = json!({
-            "batch_index": place, "reason": error["code"].take(), "field": error["field"].take(),
-            "message": error["message"].take(),
-        });
+        let [index, code, field, message] = ["index", "code", "field", "message"].map(|key| error[key].take());
+        *error = json!({ "batch_index": index, "reason": code, "field": field, "message": message });
     }
-    stored.errors.dedup();
     Ok(answer::success(&stored, false))
 }
 
-fn read(pattern: &str, request: &HttpRequest, taken: &Taken, ingest: &Ingest) -> Result<Vec<Vec<Item>>, Refusal> {
+fn read(pattern: &str, request: &HttpRequest, taken: &Taken, ingest: &Ingest) -> Result<Vec<Item>, Refusal> {
     let bounds = Bounds { items: CALL_ITEMS_MAX, item_bytes: ingest.limits.call_bytes };
     let path = below_base(request.uri().path(), pattern);
     let track = TrackRequest { method: request.method().as_str(), path };

@@ -12,7 +12,7 @@ use crate::wire::{Context, Outcome, message, time};
 const RELATIONSHIPS: &str = "cio_relationships";
 
 /// One entity of `POST /api/v2/entity` or a batch, by its type; a delivery is not for here.
-pub fn entity(kind: Option<&str>, top: Fields, context: &Context) -> Result<Vec<Outcome>, Refusal> {
+pub fn entity(kind: Option<&str>, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     let action = action(top)?;
     match kind {
         Some("person") => person(&action, top, context),
@@ -27,15 +27,15 @@ pub fn action(top: Fields) -> Result<Text, Refusal> {
     top.word(&["action"], "action")?.ok_or_else(|| Refusal::at(Reason::UnknownKind, "action", "is missing"))
 }
 
-fn person(action: &str, top: Fields, context: &Context) -> Result<Vec<Outcome>, Refusal> {
+fn person(action: &str, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     match action {
-        "event" => return Ok(vec![event(top)]),
-        "page" | "screen" => return Ok(vec![Outcome::Ignored(action.into())]),
-        "merge" => return Ok(vec![merge(top, context)?]),
+        "event" => return Ok(event(top)),
+        "page" | "screen" => return Ok(Outcome::Ignored(action.into())),
+        "merge" => return merge(top, context),
         _ => {}
     }
     let who = || named(top.object("identifiers")?, "identifiers");
-    Ok(vec![match action {
+    match action {
         "identify" => {
             let attributes = top.object("attributes")?;
             let time = match top.value("timestamp") {
@@ -44,32 +44,32 @@ fn person(action: &str, top: Fields, context: &Context) -> Result<Vec<Outcome>, 
             };
             let empty = Map::new();
             let attributes = attributes.map().unwrap_or(&empty);
-            return set_person(who()?, attributes, top.value(RELATIONSHIPS), time, context);
+            set_person(who()?, attributes, top.value(RELATIONSHIPS), time, context)
         }
-        "delete" => delete(who()?, top, context)?,
-        "suppress" => suppress(who()?, top, context)?,
-        "unsuppress" => unsuppress(who()?, top, context)?,
-        "add_device" => device(who()?, top, context)?,
+        "delete" => standing(who()?, Standing::Deleted, top, context),
+        "suppress" => standing(who()?, Standing::Suppressed, top, context),
+        "unsuppress" => standing(who()?, Standing::Unsuppressed, top, context),
+        "add_device" => device(who()?, top, context),
         "delete_device" => {
             let id = statement::device_id(top.object("device")?, "device.token")?;
-            let id = id.ok_or_else(|| Refusal::at(Reason::BadField, "device.token", "is missing"))?;
-            no_device(who()?, id, top, context)?
+            let id = id.ok_or_else(|| Refusal::at(Reason::NoIdentifier, "device.token", "is missing"))?;
+            no_device(who()?, id, top, context)
         }
         "add_relationships" | "delete_relationships" => {
             let who = who()?;
             let is_added = action == "add_relationships";
             let settings = related_objects(&who, top.value(RELATIONSHIPS), is_added)?;
             let name = if is_added { "group" } else { "Relationship Deleted" };
-            said(name, who, Said::Set(settings), at(top, context)?, context)
+            Ok(said(name, who, [Said::Set(settings)], at(top, context)?, context))
         }
-        _ => Outcome::Ignored(message::short(&format!("person {action}"))),
-    }])
+        _ => Ok(Outcome::Ignored(message::short(&format!("person {action}")))),
+    }
 }
 
-fn object(action: &str, top: Fields, context: &Context) -> Result<Vec<Outcome>, Refusal> {
+fn object(action: &str, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     let object = || -> Result<ObjectRef, Refusal> {
         object_of(top.object("identifiers")?, "identifiers.object_id")?
-            .ok_or_else(|| Refusal::at(Reason::BadField, "identifiers.object_id", "is missing"))
+            .ok_or_else(|| Refusal::at(Reason::NoIdentifier, "identifiers.object_id", "is missing"))
     };
     let (name, settings) = match action {
         "identify" | "identify_anonymous" => {
@@ -87,13 +87,13 @@ fn object(action: &str, top: Fields, context: &Context) -> Result<Vec<Outcome>, 
         "delete_relationships" => {
             ("Relationship Deleted", related_people(&object()?, top.value(RELATIONSHIPS), false)?)
         }
-        _ => return Ok(vec![Outcome::Ignored(message::short(&format!("object {action}")))]),
+        _ => return Ok(Outcome::Ignored(message::short(&format!("object {action}")))),
     };
-    Ok(vec![said(name, Identifiers::default(), Said::Set(settings), at(top, context)?, context)])
+    Ok(said(name, Identifiers::default(), [Said::Set(settings)], at(top, context)?, context))
 }
 
 /// `PUT /api/v1/customers/{identifier}`: the body is the person's attributes.
-pub fn identify(who: Identifiers, attributes: &Map<String, Value>, context: &Context) -> Result<Vec<Outcome>, Refusal> {
+pub fn identify(who: Identifiers, attributes: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
     let time = time::read(Fields::new(attributes).value("_timestamp"), "_timestamp", context.received_at_ms)?;
     set_person(who, attributes, None, time, context)
 }
@@ -104,7 +104,7 @@ fn set_person(
     added: Option<&Value>,
     time: EventTime,
     context: &Context,
-) -> Result<Vec<Outcome>, Refusal> {
+) -> Result<Outcome, Refusal> {
     let fields = Fields::new(attributes);
     // what the call is addressed to stands before what it says beside it
     let other = |key| fields.text(&[key]).filter(|id: &Text| id.len() <= ID_BYTES_MAX);
@@ -126,37 +126,35 @@ fn set_person(
         }
         listed => settings.extend(related_objects(&who, listed, true)?),
     }
-    let preferences = statement::preferences(attributes);
-    let set = said("identify", who.clone(), Said::Set(settings), time, context);
-    let preferences = preferences.map(|preferences| said("identify", who, preferences, time, context));
-    Ok([set].into_iter().chain(preferences).collect())
+    let all = [Some(Said::Set(settings)), statement::preferences(attributes)].into_iter().flatten();
+    Ok(said("identify", who, all, time, context))
 }
 
 /// A device of a person, with what is said of it; clients put their own attributes beside or within `attributes`.
 pub fn device(who: Identifiers, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     let device = top.object("device")?;
     let Some((id, told)) = statement::device_id(device, "device.id")?.zip(device.map()) else {
-        return Err(Refusal::at(Reason::BadField, "device.id", "is missing"));
+        return Err(Refusal::at(Reason::NoIdentifier, "device.id", "is missing"));
     };
     let setting = statement::device(who.name().unwrap_or_default(), id, told);
-    Ok(said("Device Created or Updated", who, Said::Set(vec![setting]), at(top, context)?, context))
+    Ok(said("Device Created or Updated", who, [Said::Set(vec![setting])], at(top, context)?, context))
 }
 
 pub fn no_device(who: Identifiers, id: Text, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     let setting = statement::no_device(who.name().unwrap_or_default(), id);
-    Ok(said("Device Deleted", who, Said::Set(vec![setting]), at(top, context)?, context))
+    Ok(said("Device Deleted", who, [Said::Set(vec![setting])], at(top, context)?, context))
 }
 
-pub fn delete(who: Identifiers, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
-    Ok(said("User Deleted", who, Said::Standing(Standing::Deleted), at(top, context)?, context))
-}
-
-pub fn suppress(who: Identifiers, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
-    Ok(said("User Suppressed", who, Said::Standing(Standing::Suppressed), at(top, context)?, context))
-}
-
-pub fn unsuppress(who: Identifiers, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
-    Ok(said("User Unsuppressed", who, Said::Standing(Standing::Unsuppressed), at(top, context)?, context))
+/// Whether what is known of a person may be kept.
+pub fn standing(mut who: Identifiers, standing: Standing, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
+    // some workspaces know people by their address
+    who.email = who.email.or_else(|| who.person_id.clone().filter(|person| person.contains('@')));
+    let name = match standing {
+        Standing::Deleted => "User Deleted",
+        Standing::Suppressed => "User Suppressed",
+        Standing::Unsuppressed => "User Unsuppressed",
+    };
+    Ok(said(name, who, [Said::Standing(standing)], at(top, context)?, context))
 }
 
 /// What a person did; counted and left.
@@ -182,15 +180,22 @@ pub fn merge(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
         }
     }
     who.anonymous_id = who.anonymous_id.or(before);
-    Ok(said("alias", who, Said::Set(Vec::new()), at(top, context)?, context))
+    Ok(said("alias", who, [Said::Set(Vec::new())], at(top, context)?, context))
 }
 
 fn at(top: Fields, context: &Context) -> Result<EventTime, Refusal> {
     time::read(top.value("timestamp"), "timestamp", context.received_at_ms)
 }
 
-fn said(name: &str, who: Identifiers, said: Said, time: EventTime, context: &Context) -> Outcome {
-    Outcome::Statement(Box::new(statement::statement(name, who, said, None, time, context)))
+fn said(
+    name: &str,
+    who: Identifiers,
+    all: impl IntoIterator<Item = Said>,
+    time: EventTime,
+    context: &Context,
+) -> Outcome {
+    let statement = |said| statement::statement(name, who.clone(), said, None, time, context);
+    Outcome::Statements(all.into_iter().map(statement).collect())
 }
 
 /// The person that an object of identifiers names; `path` says to people where it stands.
@@ -204,7 +209,7 @@ fn named(identifiers: Fields, path: &'static str) -> Result<Identifiers, Refusal
     };
     match who.name() {
         Some(_) => Ok(who),
-        None => Err(Refusal::at(Reason::BadField, path, "names no person by id, email, cio_id or phone")),
+        None => Err(Refusal::at(Reason::NoIdentifier, path, "names no person by id, email, cio_id or phone")),
     }
 }
 
@@ -245,7 +250,7 @@ fn relations(
         Some(Value::Array(entries)) => entries,
         Some(_) => return Err(Refusal::at(Reason::BadField, RELATIONSHIPS, "is not an array")),
     };
-    let missing = || Refusal::at(Reason::BadField, RELATIONSHIPS, problem);
+    let missing = || Refusal::at(Reason::NoIdentifier, RELATIONSHIPS, problem);
     entries.iter().map(|entry| related(Fields::of(Some(entry)))?.ok_or_else(missing)).collect()
 }
 

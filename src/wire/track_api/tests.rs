@@ -12,15 +12,15 @@ const PERSON: &str = "/api/v1/customers/p7";
 const ENTITY: &str = "/api/v2/entity";
 const BATCH: &str = "/api/v2/batch";
 
-fn sent(method: &str, path: &str, body: &[u8], bounds: Bounds) -> Result<Vec<Vec<Item>>, Unreadable> {
+fn sent(method: &str, path: &str, body: &[u8], bounds: Bounds) -> Result<Vec<Item>, Unreadable> {
     let id_key = IdKey::new(b"a secret");
     read(TrackRequest { method, path }, body, bounds, &Context { received_at_ms: RECEIVED, id_key: &id_key })
 }
 
 fn items(method: &str, path: &str, body: impl ToString) -> Vec<Item> {
-    let mut calls = sent(method, path, body.to_string().as_bytes(), Bounds::default()).unwrap();
-    assert_eq!(calls.len(), 1, "{path}");
-    calls.remove(0)
+    let items = sent(method, path, body.to_string().as_bytes(), Bounds::default()).unwrap();
+    assert_eq!(items.iter().filter(|item| item.is_call()).count(), 1, "{path}");
+    items
 }
 
 #[track_caller]
@@ -43,7 +43,7 @@ fn report(path: &str, body: Value) -> Event {
 #[track_caller]
 fn said(method: &str, path: &str, body: Value) -> Vec<Statement> {
     let statements = items(method, path, &body).into_iter().map(|item| match item {
-        Item::Statement(statement) => *statement,
+        Item::Statement(statement) | Item::Also(statement) => *statement,
         other => panic!("{body} became {other:?}"),
     });
     statements.collect()
@@ -256,7 +256,7 @@ fn standings_are_the_same_by_both_versions_and_need_no_body() {
         assert_eq!(entity(json!({"type": "person", "action": action, "identifiers": {"id": "p7"}})), by_path);
         for empty in ["", " \n"] {
             let calls = sent(method, &path, empty.as_bytes(), Bounds::default()).unwrap();
-            assert!(matches!(&calls[0][..], [Item::Statement(found)] if **found == by_path));
+            assert!(matches!(&calls[..], [Item::Statement(found)] if **found == by_path));
         }
         assert!(sent(method, &path, b"nothing", Bounds::default()).is_err());
     }
@@ -350,13 +350,18 @@ fn a_call_is_refused_for_what_it_lacks_and_can_be_read_again() {
         (ENTITY, json!({"type": "person"}), UnknownKind, "action"),
         (ENTITY, json!({"type": "company", "action": "identify"}), UnknownKind, "type"),
         (ENTITY, json!({"type": "delivery", "action": "event", "name": "opened"}), NoDeliveryId, "identifiers.id"),
-        (ENTITY, person(json!({})), BadField, "identifiers"),
+        (ENTITY, person(json!({})), NoIdentifier, "identifiers"),
         (ENTITY, person(json!({"identifiers": {"id": "p"}, "attributes": 5})), BadField, "attributes"),
         (ENTITY, person(json!({"identifiers": {"id": "p"}, "cio_relationships": {}})), BadField, "cio_relationships"),
-        (ENTITY, person(json!({"identifiers": {"id": "p"}, "cio_relationships": [5]})), BadField, "cio_relationships"),
-        (ENTITY, json!({"type": "object", "action": "delete"}), BadField, "identifiers.object_id"),
-        ("/api/v1/customers/p7/devices", json!({}), BadField, "device.id"),
-        ("/api/v1/merge_customers", json!({"primary": {"id": "p"}}), BadField, "secondary"),
+        (
+            ENTITY,
+            person(json!({"identifiers": {"id": "p"}, "cio_relationships": [5]})),
+            NoIdentifier,
+            "cio_relationships",
+        ),
+        (ENTITY, json!({"type": "object", "action": "delete"}), NoIdentifier, "identifiers.object_id"),
+        ("/api/v1/customers/p7/devices", json!({}), NoIdentifier, "device.id"),
+        ("/api/v1/merge_customers", json!({"primary": {"id": "p"}}), NoIdentifier, "secondary"),
         ("/unsubscribe/", json!({"unsubscribe": true}), UnknownKind, ""),
     ] {
         let aside = refused("POST", path, body.clone());
@@ -383,18 +388,19 @@ fn a_batch_is_read_call_by_call() {
         let kind = |item: &Item| match item {
             Item::Event { .. } => "event",
             Item::Statement(_) => "statement",
+            Item::Also(_) => "also",
             Item::Ignored { .. } => "ignored",
             Item::Quarantined(aside) => aside.reason.name(),
         };
         let calls = sent("POST", BATCH, body.to_string().as_bytes(), bounds).unwrap();
-        calls.iter().map(|call| call.iter().map(kind).collect::<Vec<_>>().join("+")).collect()
+        calls.iter().map(|item| kind(item).to_owned()).collect()
     };
     assert_eq!(
         kinds(&batch, Bounds::default()),
-        ["event", "statement+statement", "unknown_kind", "not_an_object", "ignored"]
+        ["event", "statement", "also", "unknown_kind", "not_an_object", "ignored"]
     );
     assert_eq!(kinds(&batch, Bounds { item_bytes: 100, ..bounds })[1], "too_large");
-    assert_eq!(kinds(&batch["batch"], Bounds::default()).len(), 5);
+    assert_eq!(kinds(&batch["batch"], Bounds::default()).len(), 6);
     assert_eq!(kinds(&delivery, bounds), ["event"]);
     assert_eq!(kinds(&json!({"batch": 5}), bounds), ["bad_field"]);
     let error = sent("POST", BATCH, batch.to_string().as_bytes(), Bounds { items: 4, ..bounds }).unwrap_err();
@@ -424,7 +430,7 @@ fn recorded_requests_are_read_in_all_the_ways_they_are_written() {
     let nested = format!("{}{}", "[".repeat(125), "]".repeat(125));
     let deep = format!(r#"{{"delivery_id":"d","metric":"opened","timestamp":1900000000,"a":{nested}}}"#);
     let calls = sent("POST", METRICS, deep.as_bytes(), Bounds::default()).unwrap();
-    let Item::Quarantined(aside) = &calls[0][0] else { panic!("{calls:?}") };
+    let Item::Quarantined(aside) = &calls[0] else { panic!("{calls:?}") };
     assert!(read_format(Format::Line, &aside.body, &context).is_ok(), "what is kept is not too deep to be read again");
     let deeper = deep.replace(&nested, &format!("[{nested}]"));
     assert!(sent("POST", METRICS, deeper.as_bytes(), Bounds::default()).is_err());
