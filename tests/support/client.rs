@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::Response;
+use ureq::http::{HeaderMap, Request, Response};
 
 /// Clones share their connections.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ pub struct Client {
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<String>,
+    pub headers: HeaderMap,
     pub text: String,
     pub took: Duration,
 }
@@ -47,6 +48,23 @@ impl Client {
         self.send(path, headers, body.as_ref()).unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
+    /// By any method. A body is sent where there is one.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+        let mut request = Request::builder().method(method).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let asked = Instant::now();
+        let body = body.as_ref();
+        let response = if body.is_empty() {
+            self.agent.run(request.body(()).unwrap())
+        } else {
+            let request = self.agent.configure_request(request.body(body).unwrap()).allow_non_standard_methods(true);
+            self.agent.run(request.build())
+        };
+        answer(response.unwrap_or_else(|error| panic!("{method} {path}: {error}")), asked).unwrap()
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         let asked = Instant::now();
         let response = self.agent.get(self.url(path)).call();
@@ -64,6 +82,11 @@ impl Client {
 }
 
 impl Answer {
+    /// A header of the answer; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
     /// The body, which must be JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text))
@@ -72,7 +95,8 @@ impl Answer {
 
 fn answer(mut response: Response<ureq::Body>, asked: Instant) -> Result<Answer, ureq::Error> {
     let retry_after = response.headers().get("Retry-After").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let headers = response.headers().clone();
     let body = response.body_mut().with_config().limit(1 << 30).read_to_vec()?;
     let text = String::from_utf8_lossy(&body).into_owned();
-    Ok(Answer { status: response.status().as_u16(), retry_after, text, took: asked.elapsed() })
+    Ok(Answer { status: response.status().as_u16(), retry_after, headers, text, took: asked.elapsed() })
 }
