@@ -1,5 +1,8 @@
 //! From a body to its items: whole bodies, arrays, batches, lines. What one object says is its format's to read.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
@@ -9,7 +12,8 @@ use super::body::{self, Body};
 use super::fields::{Fields, ID_BYTES_MAX};
 use super::reason::{Quarantined, Reason, Refusal, Unreadable};
 use super::{
-    Bounds, CallType, Context, Format, Item, Outcome, fields, json, line, people, pipelines, residual, waybill, webhook,
+    Bounds, CallType, Context, Format, Item, TrackRequest, fields, json, line, people, pipelines, residual, track_api,
+    waybill, webhook,
 };
 
 #[derive(Clone, Copy)]
@@ -101,23 +105,37 @@ impl Reader<'_> {
 
     fn by_keys(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
         let keys = body::keys(raw).unwrap_or_default();
-        if let (Some(path), Some(sent)) = (keys.get("path"), keys.get("body")) {
-            let path = json::parse(path.get())?;
-            let Some((format, call)) = path.as_str().and_then(line::format_by_path) else {
-                return Ok(vec![self.unknown(raw, "no event is read from this path")]);
-            };
-            let reader = Reader { format, call, ..self };
-            // some recorders take bodies for text
-            if sent.get().starts_with('"') {
-                let text = fields::text_of(&json::parse(sent.get())?).unwrap_or_default();
-                return reader.read(text.as_bytes());
-            }
-            return reader.read(sent.get().as_bytes());
+        if let Some(path) = keys.get("path").map(|path| json::parse(path.get())).transpose()?
+            && (keys.contains_key("body") || keys.contains_key("method"))
+        {
+            return self.recorded(raw, &keys, path.as_str().unwrap_or_default());
         }
         match line::format_of(&keys) {
             Some(format) => Reader { format, ..self }.one(raw),
             None => Ok(vec![self.unknown(raw, "its keys are those of no known format")]),
         }
+    }
+
+    /// A request that was recorded. Some recorders take bodies for text; of a request without one there is none.
+    fn recorded(self, raw: &RawValue, keys: &BTreeMap<String, &RawValue>, path: &str) -> Result<Vec<Item>, Unreadable> {
+        let text = |key: &str| -> Result<Option<Text>, Unreadable> {
+            let Some(value) = keys.get(key) else { return Ok(None) };
+            Ok(fields::text_of(&json::parse(value.get())?))
+        };
+        let sent = match keys.get("body").map(|body| body.get()) {
+            None | Some("null") => Cow::Borrowed(""),
+            Some(body) if body.starts_with('"') => Cow::Owned(text("body")?.unwrap_or_default().into()),
+            Some(body) => Cow::Borrowed(body),
+        };
+        if track_api::is_one(path) {
+            let method = text("method")?.unwrap_or_default();
+            let request = TrackRequest { method: &method, path };
+            return track_api::read(request, sent.as_bytes(), self.bounds, self.context);
+        }
+        let Some((format, call)) = line::format_by_path(path) else {
+            return Ok(vec![self.unknown(raw, "no event is read from this path")]);
+        };
+        Reader { format, call, ..self }.read(sent.as_bytes())
     }
 
     fn unknown(self, raw: &RawValue, detail: &str) -> Item {
@@ -164,15 +182,7 @@ impl Reader<'_> {
             Format::Pipelines | Format::Line => pipelines::read(&object, self.call, self.context),
         };
         match outcome {
-            Ok(Outcome::Event { event, report }) => {
-                items.push(Item::Event { residual: residual::of(raw.get(), object, &event), event, report });
-            }
-            Ok(Outcome::Statements(statements)) => {
-                let mut statements = statements.into_iter().map(Box::new);
-                items.extend(statements.next().map(Item::Statement));
-                items.extend(statements.map(Item::Also));
-            }
-            Ok(Outcome::Ignored(name)) => items.push(Item::Ignored { name }),
+            Ok(outcome) => outcome.push_to(items, |event| residual::of(raw.get(), object, event)),
             Err(refusal) => items.push(Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()))),
         }
         Ok(())
