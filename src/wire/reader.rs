@@ -12,8 +12,8 @@ use super::body::{self, Body};
 use super::fields::{Fields, ID_BYTES_MAX};
 use super::reason::{Quarantined, Reason, Refusal, Unreadable};
 use super::{
-    Bounds, CallType, Context, Format, Item, TrackRequest, fields, json, line, pipelines, residual, track_api, waybill,
-    webhook,
+    Bounds, CallType, Context, Format, Item, TrackRequest, fields, json, line, people, pipelines, residual, track_api,
+    waybill, webhook,
 };
 
 #[derive(Clone, Copy)]
@@ -93,13 +93,13 @@ impl Reader<'_> {
             return Ok(vec![Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()))]);
         };
         let lent = match keys.get("context") {
-            Some(context) => address_of(&json::parse(context.get())?),
+            Some(context) => Some(Lent::of(&json::parse(context.get())?)),
             None => None,
         };
         let reader = Reader { call: None, ..self };
         let batch = self.not_too_many(batch)?;
         let mut items = Vec::with_capacity(batch.len());
-        batch.into_iter().for_each(|raw| reader.item_or_aside(raw, lent.as_deref(), &mut items));
+        batch.into_iter().for_each(|raw| reader.item_or_aside(raw, lent.as_ref(), &mut items));
         Ok(items)
     }
 
@@ -148,7 +148,7 @@ impl Reader<'_> {
         Ok(items)
     }
 
-    fn item_or_aside(self, raw: &RawValue, lent: Option<&str>, items: &mut Vec<Item>) {
+    fn item_or_aside(self, raw: &RawValue, lent: Option<&Lent>, items: &mut Vec<Item>) {
         let aside = if !raw.get().starts_with('{') {
             let refusal = Refusal::new(Reason::NotAnObject, "an item of the array is not an object");
             refusal.quarantine(self.format, raw.get().as_bytes())
@@ -173,8 +173,8 @@ impl Reader<'_> {
         Refusal::new(Reason::TooLarge, detail).quarantine(self.format, kept)
     }
 
-    /// One call's object; `lent` is the address in the context of its batch.
-    fn item(self, raw: &RawValue, lent: Option<&str>, items: &mut Vec<Item>) -> Result<(), Unreadable> {
+    /// One call's object; `lent` is from the context of its batch.
+    fn item(self, raw: &RawValue, lent: Option<&Lent>, items: &mut Vec<Item>) -> Result<(), Unreadable> {
         let (object, raw) = self.open(raw, lent)?;
         let outcome = match self.format {
             Format::Webhook => webhook::read(&object, self.context),
@@ -190,7 +190,7 @@ impl Reader<'_> {
 
     /// The object, and its JSON as it is to be kept. A call is kept as it would be by itself, with what the context
     /// of its batch says of the person. The key of a sender is kept nowhere in plain text.
-    fn open(self, raw: &RawValue, lent: Option<&str>) -> Result<(Map<String, Value>, Box<RawValue>), Unreadable> {
+    fn open(self, raw: &RawValue, lent: Option<&Lent>) -> Result<(Map<String, Value>, Box<RawValue>), Unreadable> {
         let mut object = match json::parse(raw.get())? {
             Value::Object(object) => object,
             other => return Err(Unreadable::NoUse { found: json::kind(&other) }),
@@ -200,10 +200,12 @@ impl Reader<'_> {
         }
         let had_key = object.remove("writeKey").is_some();
         let lent = lent.filter(|_| object.get("context").is_none_or(Value::is_null));
-        if let Some(email) = lent {
-            object.insert("context".to_owned(), json!({"traits": {"email": email}}));
+        let lent = lent.and_then(|lent| lent.to(&object));
+        let has_lent = lent.is_some();
+        if let Some(context) = lent {
+            object.insert("context".to_owned(), context);
         }
-        let raw = if had_key || lent.is_some() { to_raw_value(&object)? } else { raw.to_owned() };
+        let raw = if had_key || has_lent { to_raw_value(&object)? } else { raw.to_owned() };
         Ok((object, raw))
     }
 
@@ -215,7 +217,33 @@ impl Reader<'_> {
 
 /// All of a batch's context that its calls are read for. No more is lent: a copy of megabytes for each of a hundred
 /// thousand calls would fill the memory.
-fn address_of(context: &Value) -> Option<Text> {
-    let email = Fields::of(Some(context)).inside("traits").text(&["email"]);
-    email.filter(|email| email.len() <= ID_BYTES_MAX)
+struct Lent {
+    email: Option<Text>,
+    /// What a device is known by, for the calls about devices only.
+    device: Map<String, Value>,
+}
+
+impl Lent {
+    fn of(context: &Value) -> Lent {
+        let context = Fields::of(Some(context));
+        let short = |fields: Fields, key| fields.text(&[key]).filter(|text| text.len() <= ID_BYTES_MAX);
+        let device = context.inside("device");
+        let device = ["token", "id", "type"].into_iter().filter_map(|key| Some((key, short(device, key)?)));
+        Lent {
+            email: short(context.inside("traits"), "email"),
+            device: device.map(|(key, text)| (key.to_owned(), Value::from(&*text))).collect(),
+        }
+    }
+
+    /// The context that a call without one is read with.
+    fn to(&self, call: &Map<String, Value>) -> Option<Value> {
+        let mut context = Map::new();
+        if let Some(email) = &self.email {
+            context.insert("traits".to_owned(), json!({ "email": email }));
+        }
+        if !self.device.is_empty() && call.get("event").and_then(Value::as_str).is_some_and(people::is_of_device) {
+            context.insert("device".to_owned(), Value::Object(self.device.clone()));
+        }
+        (!context.is_empty()).then_some(Value::Object(context))
+    }
 }

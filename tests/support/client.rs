@@ -18,7 +18,7 @@ pub struct Client {
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<String>,
-    pub headers: HeaderMap,
+    headers: HeaderMap,
     pub text: String,
     pub took: Duration,
 }
@@ -48,27 +48,32 @@ impl Client {
         self.send(path, headers, body.as_ref()).unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
-    /// By any method. A body is sent where there is one.
+    pub fn get(&self, path: &str) -> Answer {
+        let asked = Instant::now();
+        let response = self.agent.get(self.url(path)).call();
+        answer(response.unwrap_or_else(|error| panic!("GET {path}: {error}")), asked).unwrap()
+    }
+
+    /// What a browser asks before it sends.
+    pub fn preflight(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask("OPTIONS", path, headers, "")
+    }
+
+    /// By any method; with a body where there is one.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
         let mut request = Request::builder().method(method).uri(self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let asked = Instant::now();
-        let body = body.as_ref();
-        let response = if body.is_empty() {
-            self.agent.run(request.body(()).unwrap())
-        } else {
-            let request = self.agent.configure_request(request.body(body).unwrap()).allow_non_standard_methods(true);
-            self.agent.run(request.build())
+        let response = match body.as_ref() {
+            [] => self.agent.run(request.body(()).unwrap()),
+            body => {
+                let request = request.body(body).unwrap();
+                self.agent.run(self.agent.configure_request(request).allow_non_standard_methods(true).build())
+            }
         };
         answer(response.unwrap_or_else(|error| panic!("{method} {path}: {error}")), asked).unwrap()
-    }
-
-    pub fn get(&self, path: &str) -> Answer {
-        let asked = Instant::now();
-        let response = self.agent.get(self.url(path)).call();
-        answer(response.unwrap_or_else(|error| panic!("GET {path}: {error}")), asked).unwrap()
     }
 
     fn send(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, ureq::Error> {
@@ -82,9 +87,9 @@ impl Client {
 }
 
 impl Answer {
-    /// A header of the answer; empty where there is none.
+    /// Empty where it is not there.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
     /// The body, which must be JSON.
@@ -95,8 +100,8 @@ impl Answer {
 
 fn answer(mut response: Response<ureq::Body>, asked: Instant) -> Result<Answer, ureq::Error> {
     let retry_after = response.headers().get("Retry-After").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let headers = response.headers().clone();
     let body = response.body_mut().with_config().limit(1 << 30).read_to_vec()?;
     let text = String::from_utf8_lossy(&body).into_owned();
+    let headers = response.headers().clone();
     Ok(Answer { status: response.status().as_u16(), retry_after, headers, text, took: asked.elapsed() })
 }
