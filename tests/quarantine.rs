@@ -53,7 +53,7 @@ fn send(server: &Server, key: &str, body: &str) -> Value {
 fn press(server: &Server, act: &str, form: &str) -> String {
     let answer = server.client().post(&format!("/quarantine/{act}"), OURS, form);
     assert_eq!(answer.status, 303, "{}", answer.text);
-    let page = server.client().get(&answer.location.unwrap());
+    let page = server.client().get(answer.header("Location"));
     assert_eq!(page.status, 200);
     note(&page)
 }

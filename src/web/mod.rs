@@ -70,6 +70,7 @@ where
         id_key: Arc::new(id_key),
         signing_keys: config.signing_keys.iter().map(|key| signature::Key::new(key.as_bytes())).collect(),
         keys: Keys::new(config.ingest_keys, config.browser_keys),
+        limits: config.limits,
         budget: ingest::body::Budget::default(),
     };
     let again = Again { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };

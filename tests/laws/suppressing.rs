@@ -5,6 +5,7 @@ use waybill::domain::{Attribute, Channel, Device, Event, EventTime, MetricName};
 use waybill::store::suppression_list::{self, Address, At, Filter, Listed};
 use waybill::store::{Tracker, upkeep};
 
+use super::model::Arrived;
 use super::tampering::tamper;
 use super::{file, model, record};
 
@@ -36,8 +37,8 @@ fn listed(tracker: &mut Tracker, address: &str) -> Listed {
     found.remove(0)
 }
 
-fn events() -> Vec<Event> {
-    vec![
+fn events() -> Vec<Arrived> {
+    [
         event("d0", "delivered", 0, "a@x.test", None),
         event("d1", "bounced", 1_000, "a@x.test", Some(GONE)),
         event("d2", "delivered", 2_000, "a@x.test", None),
@@ -49,6 +50,8 @@ fn events() -> Vec<Event> {
         push("d8", "delivered", 4_000, "token"),
         event("d9", "delivered", 0, "c@x.test", None),
     ]
+    .map(Arrived::from)
+    .to_vec()
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn a_later_delivery_lifts_and_a_still_later_cause_lists_again() {
     let mut copies =
         [event("d5", "suppressed", 3_000, "b@x.test", None), event("d1", "bounced", 1_000, "a@x.test", None)];
     copies[1].reason = Some("250 never mind".into());
-    record(&mut tracker, &copies);
+    record(&mut tracker, &copies.map(Arrived::from));
     let left: i64 = tracker
         .connection()
         .query_row("SELECT count(*) FROM suppression_causes WHERE delivery = 2", [], |row| row.get(0))
