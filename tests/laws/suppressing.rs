@@ -135,16 +135,16 @@ fn what_lists_and_lifts_is_verified_and_mended() {
 #[test]
 fn the_list_is_paged_both_ways_and_filtered() {
     let (_folder, mut tracker) = file();
-    let many: Vec<Event> = (0..7)
+    let many: Vec<Arrived> = (0..7)
         .map(|n| {
             let metric = if n % 2 == 0 { "bounced" } else { "spammed" };
-            event(&format!("d{n}"), metric, n * 1_000, &format!("{n}@x.test"), Some(GONE))
+            event(&format!("d{n}"), metric, n * 1_000, &format!("{n}@x.test"), Some(GONE)).into()
         })
         .collect();
     record(&mut tracker, &many);
     // a second cause of one address is no second row
-    record(&mut tracker, &[event("again", "bounced", 9_000, "3@x.test", Some(GONE))]);
-    record(&mut tracker, &[event("lift", "delivered", 99_000, "6@x.test", None)]);
+    record(&mut tracker, &[event("again", "bounced", 9_000, "3@x.test", Some(GONE)).into()]);
+    record(&mut tracker, &[event("lift", "delivered", 99_000, "6@x.test", None).into()]);
     let mut page = |filter: Filter, at: At| {
         let page = suppression_list::page(tracker.connection(), &filter, at, 3).expect("a page");
         let rows: String = page.rows.iter().map(|row| row.address.split_at(1).0).collect();
