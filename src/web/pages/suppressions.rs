@@ -12,7 +12,7 @@ use crate::store::suppression_list::{self, At, Cursor, Filter, Listed};
 use crate::store::{self, suppression_list::Address as Wanted};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Exact, Plural};
+use crate::web::format::{Ago, Exact, Plural};
 
 const ROWS: usize = 50;
 
@@ -89,7 +89,7 @@ impl Line {
         let is_device = listed.channel == Channel::Push.name();
         let standing = match listed.lifted_at_ms {
             None => sure(listed.cause).to_owned(),
-            Some(at_ms) => format!("Lifted {}: {}", Exact(at_ms), lifted_by(&listed)),
+            Some(at_ms) => format!("Lifted {}: {}", Ago { at_ms, now_ms }, lifted_by(&listed)),
         };
         let log = Address::new(base, "/deliveries").with("recipient", &listed.address).to_string();
         Line {
