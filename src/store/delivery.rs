@@ -1,6 +1,6 @@
 //! One delivery with everything that is known of it: its head, its events, its devices, the JSON as it came.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -38,6 +38,8 @@ pub struct Delivery {
     pub devices: i64,
     pub devices_bounced: i64,
     pub forgotten: bool,
+    /// What statements call the devices that its events name.
+    pub device_names: HashMap<String, String>,
     /// Oldest first.
     pub events: Vec<Event>,
 }
@@ -139,12 +141,33 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
             devices: row.get(25)?,
             devices_bounced: row.get(26)?,
             forgotten: row.get(27)?,
+            device_names: HashMap::new(),
             events: Vec::new(),
         })
     })?;
     delivery.events = events(connection, id, delivery_id)?;
+    delivery.device_names = device_names(connection, &delivery.events)?;
     Ok(Some(delivery))
 }
+
+/// The latest name that was said of each device.
+fn device_names(connection: &Connection, events: &[Event]) -> Result<HashMap<String, String>, Error> {
+    let mut statement = connection.prepare_cached(DEVICE_NAME)?;
+    let mut names = HashMap::new();
+    let devices: HashSet<&String> = events.iter().flat_map(|event| &event.devices).map(|it| &it.device_id).collect();
+    for device in devices {
+        if let Some(name) = statement.query_row([device], |row| row.get(0)).optional()? {
+            names.insert(device.clone(), name);
+        }
+    }
+    Ok(names)
+}
+
+pub(super) const DEVICE_NAME: &str = "SELECT name FROM (
+    SELECT coalesce(device ->> '$.name', device ->> '$.device_name', device ->> '$.device_model',
+        device ->> '$.model') AS name, changed_at_ms
+    FROM devices_v1 WHERE device_id = ?1
+) WHERE name IS NOT NULL ORDER BY changed_at_ms DESC LIMIT 1";
 
 pub(super) const EVENTS: &str =
     "SELECT e.number, e.event_id, m.metric, e.at_ms, e.at_ms + e.received_after_ms, e.flags >> 6 & 1,

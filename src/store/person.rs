@@ -102,6 +102,8 @@ pub struct Sent {
     pub statuses: Vec<(Option<Metric>, usize)>,
     /// There are more, older ones.
     pub is_cut: bool,
+    /// The one name that all of them are of, if so: the log by this person finds the same.
+    pub of_one: Option<String>,
 }
 
 /// More names than this are not followed: what so many share says nothing of one person.
@@ -394,7 +396,10 @@ impl Search {
         let mut statuses: Vec<(Option<Metric>, usize)> =
             statuses.into_iter().map(|(code, n)| (u8::try_from(code).ok().and_then(Metric::from_code), n)).collect();
         statuses.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-        person.sent = Sent { deliveries: newest.len(), statuses, is_cut: self.is_cut };
+        let name = |near: &&Near| near.person.and_then(|id| self.people.get(&id)).map(|carried| &carried.name);
+        let first = newest.first().and_then(name);
+        let of_one = first.filter(|_| newest.iter().all(|near| name(near) == first)).cloned();
+        person.sent = Sent { deliveries: newest.len(), statuses, is_cut: self.is_cut, of_one };
         person.deliveries =
             newest.iter().take(ROWS_MAX).map(|near| log::row(connection, near.id)).collect::<Result<_, _>>()?;
         Ok(())
