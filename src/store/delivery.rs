@@ -38,8 +38,8 @@ pub struct Delivery {
     pub devices: i64,
     pub devices_bounced: i64,
     pub forgotten: bool,
-    /// What statements call the devices that its events name.
-    pub device_names: HashMap<String, String>,
+    /// The devices that statements spoke of, with the name that they gave.
+    pub known_devices: HashMap<String, Option<String>>,
     /// Oldest first.
     pub events: Vec<Event>,
 }
@@ -141,18 +141,18 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
             devices: row.get(25)?,
             devices_bounced: row.get(26)?,
             forgotten: row.get(27)?,
-            device_names: HashMap::new(),
+            known_devices: HashMap::new(),
             events: Vec::new(),
         })
     })?;
     delivery.events = events(connection, id, delivery_id)?;
-    delivery.device_names = device_names(connection, &delivery.events)?;
+    delivery.known_devices = known_devices(connection, &delivery.events)?;
     Ok(Some(delivery))
 }
 
-/// The latest name that was said of each device.
-fn device_names(connection: &Connection, events: &[Event]) -> Result<HashMap<String, String>, Error> {
-    let mut statement = connection.prepare_cached(DEVICE_NAME)?;
+/// The latest that was said of each device.
+fn known_devices(connection: &Connection, events: &[Event]) -> Result<HashMap<String, Option<String>>, Error> {
+    let mut statement = connection.prepare_cached(KNOWN_DEVICE)?;
     let mut names = HashMap::new();
     let devices: HashSet<&String> = events.iter().flat_map(|event| &event.devices).map(|it| &it.device_id).collect();
     for device in devices {
@@ -163,11 +163,9 @@ fn device_names(connection: &Connection, events: &[Event]) -> Result<HashMap<Str
     Ok(names)
 }
 
-pub(super) const DEVICE_NAME: &str = "SELECT name FROM (
-    SELECT coalesce(device ->> '$.name', device ->> '$.device_name', device ->> '$.device_model',
-        device ->> '$.model') AS name, changed_at_ms
-    FROM devices_v1 WHERE device_id = ?1
-) WHERE name IS NOT NULL ORDER BY changed_at_ms DESC LIMIT 1";
+pub(super) const KNOWN_DEVICE: &str = "SELECT
+        coalesce(device ->> '$.name', device ->> '$.device_name', device ->> '$.device_model', device ->> '$.model')
+    FROM devices_v1 WHERE device_id = ?1 ORDER BY changed_at_ms DESC, person LIMIT 1";
 
 pub(super) const EVENTS: &str =
     "SELECT e.number, e.event_id, m.metric, e.at_ms, e.at_ms + e.received_after_ms, e.flags >> 6 & 1,

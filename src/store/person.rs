@@ -1,7 +1,8 @@
 //! One person with everything that is known of them: who they are, what they have, what was sent to them.
 //!
 //! Whoever is asked for is found by any identifier, one hop far: the names that are known with it, and what is known
-//! with those names. Two people who share an address are both found by it, and neither by the other's id.
+//! with those names. Where an address is of two people, both are named, and only what was said of the address and sent
+//! to it is shown.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,8 +17,13 @@ use crate::domain::{Channel, Metric, Millis};
 
 #[derive(Debug, Default)]
 pub struct Person {
+    /// The person's name where one is known, else the identifier that was asked for.
+    pub name: String,
     /// The names that statements and deliveries are filed under: ids mostly, or the address where no id was said.
     pub names: Vec<String>,
+    /// Where the identifier is of several people, the others. Then only what was said of the identifier itself and sent
+    /// with it is here.
+    pub shared_by: Vec<String>,
     /// All that is known with these names.
     pub identifiers: Vec<Identifier>,
     /// When the person was last said to be deleted, if nothing was said since.
@@ -109,6 +115,9 @@ pub struct Sent {
 /// More names than this are not followed: what so many share says nothing of one person.
 const NAMES_MAX: usize = 20;
 
+/// Of how many identifiers it is asked what was said and sent with them alone.
+const ALIASES_MAX: usize = 30;
+
 /// How many identifiers, traits, devices and relations are read.
 const PARTS_MAX: usize = 200;
 
@@ -123,10 +132,11 @@ pub fn is_known(connection: &Connection, identifier: &str) -> Result<bool, Error
     if !names_said(connection, identifier)?.is_empty() {
         return Ok(true);
     }
-    let rows = people_rows(connection, identifier)?;
-    let addresses = walk::recipients(connection, &Recipient::Exactly(identifier.into()))?.unwrap_or_default();
-    Ok(!gather(connection, walk::By::Person, &rows, 1)?.0.is_empty()
-        || !gather(connection, walk::By::Recipient, &addresses, 1)?.0.is_empty())
+    let has = |by, keys: &HashSet<i64>| Ok::<_, Error>(!gather(connection, by, keys, 1)?.0.is_empty());
+    let addresses = addresses(connection, identifier)?;
+    Ok(has(By::Person, &people_rows(connection, identifier)?)?
+        || has(By::Recipient, &addresses)?
+        || has(By::Mention, &addresses)?)
 }
 
 /// Whoever has this identifier. `None`: nothing is known.
@@ -134,45 +144,73 @@ pub fn by_identifier(connection: &Connection, identifier: &str) -> Result<Option
     let mut found = Search::default();
     found.names(names_said(connection, identifier)?);
     found.add_people(connection, people_rows(connection, identifier)?)?;
-    let addresses = walk::recipients(connection, &Recipient::Exactly(identifier.into()))?.unwrap_or_default();
-    found.add_addressed(connection, &addresses, None)?;
+    found.add_addressed(connection, &addresses(connection, identifier)?, None)?;
     if found.names.is_empty() && found.sent.is_empty() {
         return Ok(None);
     }
+    let known = found.identifiers(connection)?;
+    let people: Vec<String> = found.names.iter().filter(|name| !is_alias(&known, name)).cloned().collect();
+    let is_shared = people.len() > 1;
+    if is_shared {
+        // what is said of one of them is not said of the others
+        found.names.retain(|name| name == identifier);
+        found.people.retain(|_, carried| carried.name == identifier);
+    }
 
-    // all that was sent to these names, and then what is known with them
     for name in found.names.clone() {
         found.add_people(connection, walk::people(connection, &name)?)?;
     }
     let mut identifiers = found.identifiers(connection)?;
-    // what was said with an identifier alone is filed under that
-    let aliases: Vec<String> =
-        identifiers.iter().filter(|it| it.kind != "device").map(|it| it.value.clone()).take(NAMES_MAX).collect();
-    for alias in &aliases {
-        found.add_people(connection, walk::people(connection, alias)?)?;
-        let addresses = walk::recipients(connection, &Recipient::Exactly(alias.clone()))?.unwrap_or_default();
-        let people = found.people.keys().copied().collect();
-        found.add_addressed(connection, &addresses, Some(&people))?;
+    identifiers.extend(known.into_iter().filter(|it| it.value == identifier));
+    order(&mut identifiers);
+    let mut under = vec![identifier.to_owned()];
+    let mine: HashSet<i64> = found.people.keys().copied().collect();
+    for Identifier { kind, value } in identifiers.iter().take(ALIASES_MAX) {
+        // what was said with an identifier alone is filed under that
+        if kind != "device" {
+            under.push(value.clone());
+            found.add_people(connection, walk::people(connection, value)?)?;
+        }
+        found.add_addressed(connection, &addresses(connection, value)?, Some(&mine))?;
     }
-    let mut under = found.names.clone();
-    under.extend(aliases.into_iter().filter(|alias| !found.names.contains(alias)));
+    under.extend(found.names.iter().cloned());
+    under.sort();
+    under.dedup();
 
     let mut person = said(connection, &under)?;
-    found.add_seen_devices(connection, &mut person.devices)?;
-    for device in &person.devices {
-        identifiers.push(Identifier { kind: "device".into(), value: device.device_id.clone() });
-    }
-    identifiers.sort_by(|a, b| (kind_order(&a.kind), a).cmp(&(kind_order(&b.kind), b)));
-    identifiers.dedup();
+    found.add_seen_devices(connection, &mine, &mut person.devices)?;
+    let device = |device: &Device| Identifier { kind: "device".into(), value: device.device_id.clone() };
+    identifiers.extend(person.devices.iter().map(device));
+    order(&mut identifiers);
     identifiers.truncate(PARTS_MAX);
+    let own = found.names.iter().find(|name| !is_shared && !is_alias(&identifiers, name));
+    person.name = own.map_or(identifier, String::as_str).to_owned();
+    if is_shared {
+        person.shared_by = people.into_iter().filter(|name| name != identifier).collect();
+    }
     person.identifiers = identifiers;
-    person.names = found.names.clone();
     found.show(connection, &mut person)?;
+    person.names = found.names;
     Ok(Some(person))
 }
 
-fn kind_order(kind: &str) -> usize {
-    ["id", "email", "phone", "cio_id", "anonymous_id"].iter().position(|it| *it == kind).unwrap_or(9)
+/// An address under which something was said alone is no other person.
+fn is_alias(identifiers: &[Identifier], name: &str) -> bool {
+    identifiers.iter().any(|it| it.kind != "id" && it.value == name)
+}
+
+/// Ids first; each once.
+fn order(identifiers: &mut Vec<Identifier>) {
+    let kind = |it: &Identifier| KINDS.iter().position(|kind| *kind == it.kind).unwrap_or(KINDS.len());
+    identifiers.sort_by(|a, b| (kind(a), a).cmp(&(kind(b), b)));
+    identifiers.dedup();
+}
+
+const KINDS: [&str; 5] = ["id", "email", "phone", "cio_id", "anonymous_id"];
+
+/// The rows of an address or device.
+fn addresses(connection: &Connection, identifier: &str) -> Result<HashSet<i64>, Error> {
+    Ok(walk::recipients(connection, &Recipient::Exactly(identifier.into()))?.unwrap_or_default())
 }
 
 /// The names under which statements that carry this identifier are filed.
@@ -221,12 +259,12 @@ impl Near {
 }
 
 /// The deliveries of these people or addresses, the newest blocks first, and whether there are more than were gathered.
-fn gather(connection: &Connection, by: walk::By, keys: &HashSet<i64>, many: usize) -> Result<(Vec<Near>, bool), Error> {
+fn gather(connection: &Connection, by: By, keys: &HashSet<i64>, many: usize) -> Result<(Vec<Near>, bool), Error> {
     let mut found = Vec::new();
     if keys.is_empty() {
         return Ok((found, false));
     }
-    let mut statement = connection.prepare_cached(near_sql(by))?;
+    let mut statement = connection.prepare_cached(by.sql())?;
     for block in blocks::of(connection, Table::Deliveries)? {
         for key in keys {
             let mut rows = statement.query(params![block, key, many as i64 + 1])?;
@@ -247,15 +285,30 @@ fn gather(connection: &Connection, by: walk::By, keys: &HashSet<i64>, many: usiz
     Ok((found, false))
 }
 
-pub(super) fn near_sql(by: walk::By) -> &'static str {
-    match by {
-        walk::By::Person => {
-            "SELECT id, created_at_ms, facet, person, recipient FROM deliveries
-            WHERE block = ?1 AND person = ?2 ORDER BY id DESC LIMIT ?3"
-        }
-        walk::By::Recipient => {
-            "SELECT id, created_at_ms, facet, person, recipient FROM deliveries
-            WHERE block = ?1 AND recipient = ?2 ORDER BY id DESC LIMIT ?3"
+/// The indexes that are led by a block: whose a delivery is, whom it was sent to, and what its events name beside.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By {
+    Person,
+    Recipient,
+    Mention,
+}
+
+impl By {
+    pub(super) fn sql(self) -> &'static str {
+        match self {
+            By::Person => {
+                "SELECT id, created_at_ms, facet, person, recipient FROM deliveries
+                WHERE block = ?1 AND person = ?2 ORDER BY id DESC LIMIT ?3"
+            }
+            By::Recipient => {
+                "SELECT id, created_at_ms, facet, person, recipient FROM deliveries
+                WHERE block = ?1 AND recipient = ?2 ORDER BY id DESC LIMIT ?3"
+            }
+            By::Mention => {
+                "SELECT d.id, d.created_at_ms, d.facet, d.person, d.recipient
+                FROM mentions m JOIN deliveries d ON d.id = m.delivery
+                WHERE m.block = ?1 AND m.address = ?2 ORDER BY m.delivery DESC LIMIT ?3"
+            }
         }
     }
 }
@@ -289,7 +342,7 @@ impl Search {
     /// Takes in the deliveries of these people.
     fn add_people(&mut self, connection: &Connection, mut rows: HashSet<i64>) -> Result<(), Error> {
         rows.retain(|row| self.asked.len() < PARTS_MAX && self.asked.insert(*row));
-        let (found, is_cut) = gather(connection, walk::By::Person, &rows, GATHERED_MAX)?;
+        let (found, is_cut) = gather(connection, By::Person, &rows, GATHERED_MAX)?;
         self.is_cut |= is_cut;
         self.add(connection, found)
     }
@@ -301,12 +354,15 @@ impl Search {
         addresses: &HashSet<i64>,
         people: Option<&HashSet<i64>>,
     ) -> Result<(), Error> {
-        let (mut found, is_cut) = gather(connection, walk::By::Recipient, addresses, GATHERED_MAX)?;
-        self.is_cut |= is_cut;
-        if let Some(people) = people {
-            found.retain(|near| near.person.is_none_or(|person| people.contains(&person)));
+        for by in [By::Recipient, By::Mention] {
+            let (mut found, is_cut) = gather(connection, by, addresses, GATHERED_MAX)?;
+            self.is_cut |= is_cut;
+            if let Some(people) = people {
+                found.retain(|near| near.person.is_none_or(|person| people.contains(&person)));
+            }
+            self.add(connection, found)?;
         }
-        self.add(connection, found)
+        Ok(())
     }
 
     fn add(&mut self, connection: &Connection, found: Vec<Near>) -> Result<(), Error> {
@@ -358,14 +414,20 @@ impl Search {
         for (kind, id) in addresses {
             found.push(Identifier { kind: kind.into(), value: statement.query_row([id], |row| row.get(0))? });
         }
-        found.sort_by(|a, b| (kind_order(&a.kind), a).cmp(&(kind_order(&b.kind), b)));
-        found.dedup();
+        order(&mut found);
         Ok(found)
     }
 
     /// The devices that the newest pushes name and nothing else was said of.
-    fn add_seen_devices(&self, connection: &Connection, devices: &mut Vec<Device>) -> Result<(), Error> {
-        let is_mine = |near: &&Near| near.channel() == Some(Channel::Push) && near.person.is_some();
+    fn add_seen_devices(
+        &self,
+        connection: &Connection,
+        people: &HashSet<i64>,
+        devices: &mut Vec<Device>,
+    ) -> Result<(), Error> {
+        let is_mine = |near: &&Near| {
+            near.channel() == Some(Channel::Push) && near.person.is_some_and(|person| people.contains(&person))
+        };
         let mut pushes: Vec<&Near> = self.sent.values().filter(is_mine).collect();
         pushes.sort_by_key(|near| std::cmp::Reverse((near.created_at_ms, near.id)));
         let mut statement = connection.prepare_cached(

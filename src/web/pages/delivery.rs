@@ -60,7 +60,7 @@ struct DeviceLine {
     device_id: String,
     /// What statements call it, if any spoke of it.
     name: Option<String>,
-    href: String,
+    href: Option<String>,
     platform: String,
     badge: Option<Badge>,
     reason: String,
@@ -160,8 +160,11 @@ impl DeliveryPage {
             devices: devices
                 .into_iter()
                 .map(|device| DeviceLine {
-                    name: delivery.device_names.get(&device.device_id).cloned(),
-                    href: person_address(&pages.base, &device.device_id).to_string(),
+                    name: delivery.known_devices.get(&device.device_id).cloned().flatten(),
+                    href: delivery
+                        .known_devices
+                        .contains_key(&device.device_id)
+                        .then(|| person_address(&pages.base, &device.device_id).to_string()),
                     device_id: device.device_id,
                     platform: device.platform.unwrap_or_default(),
                     badge: device.outcome.map(|outcome| Badge::of(Some(outcome))),

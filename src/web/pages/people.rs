@@ -106,21 +106,7 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
 impl PersonPage {
     fn new(pages: &Pages, asked: String, person: Person, now_ms: Millis) -> PersonPage {
         let base = &pages.base;
-        // an address under which something was said alone is no other person
-        let is_alias = |name: &&String| person.identifiers.iter().any(|it| it.kind != "id" && it.value == **name);
-        let people: Vec<&String> = person.names.iter().filter(|name| !is_alias(name)).collect();
-        let title = match people[..] {
-            [one] => one.clone(),
-            _ => asked.clone(),
-        };
-        let several = match people.len() {
-            0 | 1 => Vec::new(),
-            _ => people
-                .iter()
-                .filter(|name| ***name != asked)
-                .map(|name| Link { href: person_address(base, name).to_string(), value: (*name).clone() })
-                .collect(),
-        };
+        let several = |name: &String| Link { href: person_address(base, name).to_string(), value: name.clone() };
         let rows: Vec<Line> =
             person.deliveries.iter().map(|row| Line { who: None, ..Line::new(base, row.clone(), now_ms) }).collect();
         PersonPage {
@@ -130,9 +116,9 @@ impl PersonPage {
             logs: logs(base, &person),
             has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
             rows,
-            title,
+            title: person.name,
             asked,
-            several,
+            several: person.shared_by.iter().map(several).collect(),
             deleted: person.deleted_at_ms.map(|at_ms| Moment::exact(at_ms, now_ms)),
             subscription: person.subscription.as_ref().map(|change| ChangeLine::new(base, change, now_ms)),
             preferences: person
