@@ -13,8 +13,7 @@ use super::{Attribute, Channel, Event, Millis, Text};
 pub type Hash = [u8; 16];
 
 /// The attributes that identify a person.
-pub const IDENTIFYING: [Attribute; 4] =
-    [Attribute::PersonId, Attribute::Email, Attribute::CioId, Attribute::Recipient];
+pub const IDENTIFYING: [Attribute; 4] = [Attribute::PersonId, Attribute::Email, Attribute::CioId, Attribute::Recipient];
 
 const TOMBSTONE: &str = "forgotten-";
 
@@ -59,9 +58,8 @@ pub fn covers(
 
 /// The identifiers that an event carries, with the attribute; devices have none.
 pub fn identifiers(event: &Event) -> impl Iterator<Item = (Option<Attribute>, &str)> {
-    let shown = IDENTIFYING
-        .into_iter()
-        .filter_map(|attribute| Some((Some(attribute), event.attributes.get(attribute)?)));
+    let shown =
+        IDENTIFYING.into_iter().filter_map(|attribute| Some((Some(attribute), event.attributes.get(attribute)?)));
     shown.chain(event.recipients.iter().map(|device| (None, &*device.device_id)))
 }
 
@@ -223,7 +221,14 @@ mod tests {
     fn only_a_tombstone_is_one() {
         let text = tombstone(&[0xAB; 16]);
         assert_eq!(hash_of_tombstone(&text), Some([0xAB; 16]));
-        for other in ["forgotten-", "forgotten", "ada", &text.to_uppercase(), &text[..text.len() - 1], "forgotten-+bababababababababababababababab"] {
+        for other in [
+            "forgotten-",
+            "forgotten",
+            "ada",
+            &text.to_uppercase(),
+            &text[..text.len() - 1],
+            "forgotten-+bababababababababababababababab",
+        ] {
             assert_eq!(hash_of_tombstone(other), None, "{other}");
         }
     }

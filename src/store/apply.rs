@@ -87,7 +87,9 @@ pub fn apply(
                 outcomes[place] = Outcome::Ignored;
                 receipts.ignore(name.clone());
             }
-            Entry::Quarantined(quarantined) if forgetting::traces::is_of_the_forgotten(connection, names, quarantined, received_at_ms)? => {
+            Entry::Quarantined(quarantined)
+                if forgetting::traces::is_of_the_forgotten(connection, names, quarantined, received_at_ms)? =>
+            {
                 outcomes[place] = Outcome::Ignored;
                 receipts.ignore(OF_THE_FORGOTTEN.into());
             }
@@ -122,8 +124,7 @@ const OF_THE_FORGOTTEN: &str = "of a forgotten person";
 
 /// Looks at deliveries again whose people may be forgotten since.
 pub fn look_again(connection: &Connection, names: &mut Names, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
-    let mut batch =
-        Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes: Vec::new() };
+    let mut batch = Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes: Vec::new() };
     for id in ids {
         let delivery_id: Text = connection
             .prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?
@@ -288,7 +289,8 @@ impl Batch<'_> {
         let (mut raws, mut bases, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for Arrival { place, event, raw } in arrivals {
             // compared with its like: tombstones with tombstones
-            let event = if was_forgotten { Cow::Owned(self.names.forgotten.entombed(event)) } else { Cow::Borrowed(*event) };
+            let event =
+                if was_forgotten { Cow::Owned(self.names.forgotten.entombed(event)) } else { Cow::Borrowed(*event) };
             match places.entry(identity(&event)) {
                 hash_map::Entry::Occupied(known) => {
                     let (number, known) = &mut events[*known.get()];
@@ -368,7 +370,8 @@ impl Batch<'_> {
         is_forgotten: bool,
     ) -> Result<(), Error> {
         let carried = events.iter().flat_map(|(_, event)| identifiers(event));
-        let hidden = carried.filter(|(attribute, text)| attribute.and_then(|at| shown.attributes.get(at)) != Some(*text));
+        let hidden =
+            carried.filter(|(attribute, text)| attribute.and_then(|at| shown.attributes.get(at)) != Some(*text));
         let mut hidden: Vec<&str> = hidden.map(|(_, text)| text).collect();
         if !is_forgotten {
             hidden.extend(others.iter().map(|text| &**text));
@@ -408,6 +411,7 @@ fn lost(merged: &Event, copies: [&Event; 2]) -> Vec<Text> {
 
 /// Whether a copy carries identifiers that the event does not.
 fn tells_of_others(copy: &Event, event: &Event) -> bool {
-    let differs = |attribute| copy.attributes.get(attribute).is_some_and(|said| event.attributes.get(attribute) != Some(said));
+    let differs =
+        |attribute| copy.attributes.get(attribute).is_some_and(|said| event.attributes.get(attribute) != Some(said));
     IDENTIFYING.into_iter().any(differs) || (!copy.recipients.is_empty() && copy.recipients != event.recipients)
 }

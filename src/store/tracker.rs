@@ -1,11 +1,12 @@
 //! A file that events are recorded in: what the writer, `import` and embedding programs hold.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::apply::{Entry, Outcome, apply};
-use super::forgetting::{self, erasing};
+use super::forgetting::{self, Erased, erasing};
 use super::names::Names;
 use super::{Error, sqlite};
 use crate::domain::people::Standing;
@@ -42,8 +43,8 @@ impl Tracker {
     }
 
     /// How long after a person is said to be deleted that takes effect; 0: at once.
-    pub fn set_deletion_grace(&mut self, grace_ms: Millis) {
-        self.deletion_grace_ms = grace_ms;
+    pub fn set_deletion_grace(&mut self, grace: Duration) {
+        self.deletion_grace_ms = Millis::try_from(grace.as_millis()).unwrap_or(Millis::MAX);
     }
 
     /// Takes entries in, in one transaction, which is on disk when this returns. The outcomes are in their order.
@@ -79,6 +80,11 @@ impl Tracker {
     /// Whether something was left to erase when this last wrote.
     pub fn is_erasing(&self) -> bool {
         self.names.forgotten.is_erasing
+    }
+
+    /// How much this process has erased.
+    pub fn erased(&self) -> Erased {
+        self.names.forgotten.erased
     }
 
     /// Erases all that is known of a person by this identifier, and was created until now. The rest of the work is

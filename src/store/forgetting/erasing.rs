@@ -41,10 +41,8 @@ pub enum Left {
 }
 
 pub fn left(connection: &Connection) -> Result<Left, Error> {
-    let stage: Option<i64> = connection
-        .prepare_cached("SELECT stage FROM erasing")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
+    let stage: Option<i64> =
+        connection.prepare_cached("SELECT stage FROM erasing")?.query_row([], |row| row.get(0)).optional()?;
     Ok(match stage {
         None => Left::Nothing,
         Some(LOG) => Left::Log,
@@ -155,7 +153,10 @@ fn carrying(
             Ok(())
         };
         find("SELECT id FROM deliveries WHERE block = ?1 AND person = ?2 AND id > ?3 ORDER BY id LIMIT ?4", &people)?;
-        find("SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2 AND id > ?3 ORDER BY id LIMIT ?4", &addresses)?;
+        find(
+            "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+            &addresses,
+        )?;
         find(
             "SELECT delivery FROM mentions WHERE block = ?1 AND address = ?2 AND delivery > ?3 ORDER BY delivery LIMIT ?4",
             &addresses,
@@ -187,8 +188,7 @@ fn people_of(connection: &Connection, text: &str) -> Result<Vec<i64>, Error> {
 fn addresses_of(connection: &Connection, text: &str) -> Result<Vec<i64>, Error> {
     let mut ids = Vec::new();
     for block in blocks::of(connection, Table::Addresses)? {
-        let mut statement =
-            connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
+        let mut statement = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
         for id in statement.query_map(params![block, text], |row| row.get(0))? {
             ids.push(id?);
         }
@@ -289,7 +289,12 @@ fn forgotten(connection: &Connection, names: &Names) -> Result<Vec<String>, Erro
 }
 
 /// Drops bodies kept aside that name whom is forgotten.
-fn walk_quarantine(connection: &Connection, names: &Names, cursor: i64, work: &mut i64) -> Result<Option<i64>, Error> {
+fn walk_quarantine(
+    connection: &Connection,
+    names: &mut Names,
+    cursor: i64,
+    work: &mut i64,
+) -> Result<Option<i64>, Error> {
     let mut each = Vec::new();
     for identifier in forgotten(connection, names)? {
         each.push((names.forgotten.hash(&identifier), Traces::of(&[identifier])?));
@@ -310,19 +315,27 @@ fn walk_quarantine(connection: &Connection, names: &Names, cursor: i64, work: &m
             for (hash, traces) in &each {
                 if traces.in_text(text) && traces::is_forgotten(connection, hash, row.get(1)?, row.get(2)?)? {
                     gone.push(id);
+                    break;
                 }
             }
         }
     }
     drop(rows);
+    gone.dedup();
     for id in gone {
+        names.forgotten.erased.quarantined += 1;
         receipts::release(connection, id)?;
     }
     Ok(next)
 }
 
 /// Subjects that deliveries share, and names of what was ignored: where one names whom is forgotten, it goes.
-fn walk_subjects(connection: &Connection, names: &mut Names, cursor: i64, work: &mut i64) -> Result<Option<i64>, Error> {
+fn walk_subjects(
+    connection: &Connection,
+    names: &mut Names,
+    cursor: i64,
+    work: &mut i64,
+) -> Result<Option<i64>, Error> {
     let traces = Traces::of(&forgotten(connection, names)?)?;
     let named = |sql: &str, cursor: i64, limit: i64, next: &mut Option<i64>| -> Result<Vec<(i64, String)>, Error> {
         let mut statement = connection.prepare_cached(sql)?;

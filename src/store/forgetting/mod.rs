@@ -36,6 +36,17 @@ pub struct Forgotten {
     hashes: Option<HashSet<Hash>>,
     /// Whether there is something to erase.
     pub is_erasing: bool,
+    /// What this process has erased.
+    pub erased: Erased,
+}
+
+/// How much was erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    pub deliveries: u64,
+    pub events: u64,
+    /// Bodies that were kept aside.
+    pub quarantined: u64,
 }
 
 impl Forgotten {
@@ -94,12 +105,14 @@ pub fn refresh(connection: &Connection, names: &mut Names) -> Result<(), Error> 
         .optional()?
         .unwrap_or(0);
     if names.forgotten.generation != generation {
+        let erased = names.forgotten.erased;
         names.forget();
         names.forgotten = Forgotten {
             generation,
             key: Some(key(connection)?),
             hashes: hashes(connection)?,
             is_erasing: connection.query_row("SELECT EXISTS (SELECT 1 FROM erasing)", [], |row| row.get(0))?,
+            erased,
         };
     }
     Ok(())
@@ -229,6 +242,10 @@ pub fn bury(
         }
     }
     hashes.extend(covering.named.iter().chain(&covering.linked));
+    if !grave.was_forgotten {
+        names.forgotten.erased.deliveries += 1;
+        names.forgotten.erased.events += events.len() as u64;
+    }
     let forgotten = &names.forgotten;
     for (_, event) in events.iter_mut() {
         forgetting::sanitize(event.to_mut(), &|text| forgotten.hash(text), &hashes);
@@ -246,14 +263,17 @@ pub fn bury(
 
 /// Marks the row of a forgotten delivery.
 pub fn mark(connection: &Connection, delivery: i64) -> Result<(), Error> {
-    connection.prepare_cached("UPDATE deliveries SET forgotten = 1 WHERE id = ?1 AND forgotten = 0")?.execute([delivery])?;
+    connection
+        .prepare_cached("UPDATE deliveries SET forgotten = 1 WHERE id = ?1 AND forgotten = 0")?
+        .execute([delivery])?;
     Ok(())
 }
 
 /// What a forgotten delivery carries beside those who are named is forgotten with them.
 fn link(connection: &Connection, names: &mut Names, identifier: &str, named: &[Hash]) -> Result<(), Error> {
     let hash = names.forgotten.hash(identifier);
-    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO forgotten_links (hash, named) VALUES (?1, ?2)")?;
+    let mut insert =
+        connection.prepare_cached("INSERT OR IGNORE INTO forgotten_links (hash, named) VALUES (?1, ?2)")?;
     let mut new = 0;
     for named in named.iter().filter(|named| **named != hash) {
         new += insert.execute([hash, *named])?;

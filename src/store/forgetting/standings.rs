@@ -45,9 +45,13 @@ pub fn say(
             Standing::Deleted if grace_ms <= 0 || is_suppressed(connection, names, identifier)? => {
                 forget(connection, names, identifier, standing, at_ms)?
             }
-            Standing::Deleted => {
-                keep(connection, statement, identifier, standing, Some(statement.received_at_ms.saturating_add(grace_ms)))?
-            }
+            Standing::Deleted => keep(
+                connection,
+                statement,
+                identifier,
+                standing,
+                Some(statement.received_at_ms.saturating_add(grace_ms)),
+            )?,
         };
     }
     Ok(if is_new { Outcome::Accepted } else { Outcome::Duplicate })

@@ -107,7 +107,9 @@ pub fn is_of_the_forgotten(
     let base = text.as_ptr() as usize;
     let parts = |separators: &'static [char]| text.split(separators);
     // whole values, and the words of longer ones
-    for word in parts(&['"']).chain(parts(&['"', ' ', ',', ':', ';', '{', '}', '[', ']', '(', ')', '<', '>', '?', '&', '=', '/', '\\', '\n'])) {
+    for word in parts(&['"']).chain(parts(&[
+        '"', ' ', ',', ':', ';', '{', '}', '[', ']', '(', ')', '<', '>', '?', '&', '=', '/', '\\', '\n',
+    ])) {
         let at = word.as_ptr() as usize - base;
         if word.is_empty() || !tells(word.as_bytes(), &text.as_bytes()[..at]) {
             continue;
@@ -164,7 +166,8 @@ mod tests {
         ] {
             assert!(traces.in_text(text.as_bytes()), "{text}");
         }
-        for text in ["bada+x@example.org", "ada+x@example.organic", "p7", r#"{"size":"p7"}"#, "userIdp7", "person-701"] {
+        for text in ["bada+x@example.org", "ada+x@example.organic", "p7", r#"{"size":"p7"}"#, "userIdp7", "person-701"]
+        {
             assert!(!traces.in_text(text.as_bytes()), "{text}");
         }
     }
