@@ -1,5 +1,6 @@
 //! The commands, one file each. Every flag has an environment twin.
 
+mod forget;
 mod import;
 mod name;
 mod secret;
@@ -21,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
   waybill serve --db /var/lib/waybill.db --listen 127.0.0.1:9000
   waybill import history.ndjson.gz          bring in a year of events
   waybill verify                            recount everything and compare
+  waybill forget ada@example.org            erase what is known of a person
 
 Secrets come by the environment, several separated by commas:
   WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
@@ -59,6 +61,8 @@ enum Command {
     Rebuild,
     /// Give a source its name
     Name(name::Name),
+    /// Erase what is known of a person
+    Forget(forget::Forget),
 }
 
 /// Runs the command that the arguments name.
@@ -66,9 +70,10 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     let Cli { file, serve, command } = Cli::parse();
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
-        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref()),
+        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.deletion_grace()),
         Some(Command::Verify) => upkeep::verify(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),
+        Some(Command::Forget(forget)) => forget.run(&file.db),
     }
 }

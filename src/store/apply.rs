@@ -5,20 +5,23 @@
 //! which stops at the events table, can never count twice.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, hash_map};
+use std::collections::{HashMap, HashSet, hash_map};
 
 use rusqlite::{Connection, params};
 
 use super::Error;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow, Stored};
+use super::forgetting::{self, Grave};
 use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{self, Quarantined, Receipts};
 use super::registers;
 use super::rollups::{self, Rows};
 use crate::domain::delivery::Applied;
-use crate::domain::{Delivery, Delta, Event, MetricName, Statement, Text};
+use crate::domain::forgetting::{IDENTIFYING, identifiers};
+use crate::domain::people::Said;
+use crate::domain::{Delivery, Delta, Event, MetricName, Millis, Statement, Text};
 
 /// One thing that came in.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub enum Entry {
     Quarantined(Quarantined),
     /// What was kept aside in this row is in the same batch as an event: the row goes.
     Released { quarantine_id: i64 },
+    /// Deletions of people whose grace has ended take effect.
+    DeletionsDue,
 }
 
 /// What became of it.
@@ -54,7 +59,9 @@ pub fn apply(
     names: &mut Names,
     entries: &[&Entry],
     received_at_ms: i64,
+    deletion_grace_ms: Millis,
 ) -> Result<Vec<Outcome>, Error> {
+    forgetting::refresh(connection, names)?;
     let mut outcomes = vec![Outcome::Accepted; entries.len()];
     let mut groups: Vec<(Text, Vec<Arrival<'_>>)> = Vec::new();
     let mut place_of: HashMap<Text, usize> = HashMap::new();
@@ -68,10 +75,23 @@ pub fn apply(
                 });
                 groups[group].1.push(Arrival { place, event, raw });
             }
-            Entry::Statement(statement) => outcomes[place] = registers::take_in(connection, statement)?,
+            Entry::Statement(statement) => {
+                outcomes[place] = match statement.said {
+                    Said::Standing(standing) => {
+                        forgetting::say(connection, names, statement, standing, deletion_grace_ms)?
+                    }
+                    _ => registers::take_in(connection, statement)?,
+                }
+            }
             Entry::Ignored { name } => {
                 outcomes[place] = Outcome::Ignored;
                 receipts.ignore(name.clone());
+            }
+            Entry::Quarantined(quarantined)
+                if forgetting::traces::is_of_the_forgotten(connection, names, quarantined, received_at_ms)? =>
+            {
+                outcomes[place] = Outcome::Ignored;
+                receipts.ignore(OF_THE_FORGOTTEN.into());
             }
             Entry::Quarantined(quarantined) => {
                 outcomes[place] = Outcome::Quarantined;
@@ -81,6 +101,10 @@ pub fn apply(
                 outcomes[place] = Outcome::Released;
                 receipts::release(connection, *quarantine_id)?;
             }
+            Entry::DeletionsDue => {
+                outcomes[place] = Outcome::Released;
+                forgetting::take_effect(connection, names, received_at_ms)?;
+            }
         }
     }
 
@@ -89,7 +113,28 @@ pub fn apply(
     let Batch { delta, rows, outcomes, .. } = batch;
     rollups::write(connection, names, delta, &rows)?;
     receipts.write(connection, &outcomes, received_at_ms)?;
+    if names.forgotten.is_erasing {
+        forgetting::erasing::step(connection, names)?;
+    }
     Ok(outcomes)
+}
+
+/// What is counted in the place of something unreadable that names a forgotten person.
+const OF_THE_FORGOTTEN: &str = "of a forgotten person";
+
+/// Looks at deliveries again whose people may be forgotten since.
+pub fn look_again(connection: &Connection, names: &mut Names, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
+    let mut batch = Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes: Vec::new() };
+    for id in ids {
+        let delivery_id: Text = connection
+            .prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        batch.rows.insert(delivery_id.clone(), id);
+        let (before, history) = batch.stored(id, &delivery_id)?;
+        batch.read_again(id, &delivery_id, Some(&before), &history, &[])?;
+    }
+    let Batch { delta, rows, .. } = batch;
+    rollups::write(connection, names, delta, &rows)
 }
 
 /// An event of the batch, with its place in it.
@@ -137,13 +182,38 @@ impl Batch<'_> {
     }
 
     fn take_in_known(&mut self, id: i64, delivery_id: &str, arrivals: &[Arrival]) -> Result<(), Error> {
-        let before = delivery_rows::one(self.connection, self.names, id)?
-            .ok_or_else(|| Error::Row(format!("no delivery in row {id}")))?;
-        if self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done {
+        let before = self.before(id)?;
+        if !self.may_be_forgotten(id, &before, arrivals)?
+            && self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done
+        {
             return Ok(());
         }
         let history = event_rows::all(self.connection, self.names, id, delivery_id, &before.attributes)?;
         self.read_again(id, delivery_id, Some(&before), &history, arrivals)
+    }
+
+    fn before(&mut self, id: i64) -> Result<Delivery, Error> {
+        delivery_rows::one(self.connection, self.names, id)?
+            .ok_or_else(|| Error::Row(format!("no delivery in row {id}")))
+    }
+
+    fn stored(&mut self, id: i64, delivery_id: &str) -> Result<(Delivery, Vec<Stored>), Error> {
+        let before = self.before(id)?;
+        let history = event_rows::all(self.connection, self.names, id, delivery_id, &before.attributes)?;
+        Ok((before, history))
+    }
+
+    /// Whether the delivery is forgotten, or may come to be: by an identifier that arrives, or since it is older than
+    /// was known.
+    fn may_be_forgotten(&self, id: i64, before: &Delivery, arrivals: &[Arrival]) -> Result<bool, Error> {
+        let forgotten = &self.names.forgotten;
+        if !forgotten.any() {
+            return Ok(false);
+        }
+        let mut carried = arrivals.iter().flat_map(|arrival| identifiers(arrival.event)).map(|(_, text)| text);
+        Ok(arrivals.iter().any(|arrival| arrival.event.time.ms < before.created_at_ms)
+            || forgotten.knows_any(self.connection, &mut carried)?
+            || forgetting::is_forgotten(self.connection, id)?)
     }
 
     /// Takes the arrivals in without reading the delivery's other events. Does nothing where the result could
@@ -165,14 +235,16 @@ impl Batch<'_> {
             let stored = event_rows::one(self.connection, self.names, id, delivery_id, identity, &before.attributes)?;
             match stored {
                 Some(mut stored) => {
-                    if stored.event.merge(event) {
+                    if stored.event.merge(event) || tells_of_others(event, &stored.event) {
                         return Ok(Applied::ReadHistory);
                     }
                     repeats.push((arrival.place, stored.number));
                 }
                 None => {
+                    // devices are found by what is written beside the row
+                    let devices = !event.recipients.is_empty();
                     let again = fresh.iter().any(|(earlier, _)| earlier.event.is_copy_of(event));
-                    if again || after.apply(event) == Applied::ReadHistory {
+                    if devices || again || after.apply(event) == Applied::ReadHistory {
                         return Ok(Applied::ReadHistory);
                     }
                     fresh.push((*arrival, metric));
@@ -205,6 +277,8 @@ impl Batch<'_> {
         history: &[Stored],
         arrivals: &[Arrival],
     ) -> Result<(), Error> {
+        let may_be_forgotten = self.names.forgotten.any();
+        let was_forgotten = may_be_forgotten && before.is_some() && forgetting::is_forgotten(self.connection, id)?;
         let mut events: Vec<(i64, Cow<Event>)> =
             history.iter().map(|stored| (stored.number, Cow::Borrowed(&stored.event))).collect();
         let mut next = history.iter().map(|stored| stored.number).max().unwrap_or(0) + 1;
@@ -212,28 +286,52 @@ impl Batch<'_> {
         let identity = |event: &Event| (event.metric.clone(), event.id.clone());
         let mut places: HashMap<(MetricName, Text), usize> =
             events.iter().enumerate().map(|(i, (_, event))| (identity(event), i)).collect();
+        let (mut raws, mut bases, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for Arrival { place, event, raw } in arrivals {
-            match places.entry(identity(event)) {
+            // compared with its like: tombstones with tombstones
+            let event =
+                if was_forgotten { Cow::Owned(self.names.forgotten.entombed(event)) } else { Cow::Borrowed(*event) };
+            match places.entry(identity(&event)) {
                 hash_map::Entry::Occupied(known) => {
                     let (number, known) = &mut events[*known.get()];
                     let mut merged = known.clone().into_owned();
-                    if merged.merge(event) {
-                        event_rows::keep_base(self.connection, id, *number, known)?;
-                        *known = Cow::Owned(merged);
+                    let changed = merged.merge(&event);
+                    others.extend(lost(&merged, [&event, known]));
+                    if changed {
+                        let first = std::mem::replace(known, Cow::Owned(merged));
+                        bases.push((*number, first));
                     }
                     self.outcomes[*place] = Outcome::Duplicate;
                     self.count_repeat(id, *number)?;
                 }
                 hash_map::Entry::Vacant(vacant) => {
-                    self.write_raw(id, next, raw)?;
+                    raws.push((next, *raw));
                     vacant.insert(events.len());
-                    events.push((next, Cow::Borrowed(event)));
+                    events.push((next, event));
                     next += 1;
                 }
             }
         }
+        let of = |events: &[(i64, Cow<Event>)]| {
+            Delivery::of(events.iter().map(|(_, event)| &**event))
+                .ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no events")))
+        };
+        let mut after = of(&events)?;
+        let grave = Grave { id, is_stored: before.is_some(), was_forgotten, others: &others };
+        let is_forgotten =
+            may_be_forgotten && forgetting::bury(self.connection, self.names, &grave, &after, &mut events)?;
+        if is_forgotten {
+            after = of(&events)?;
+        } else {
+            for (number, first) in &bases {
+                event_rows::keep_base(self.connection, id, *number, first)?;
+            }
+            for (number, raw) in raws {
+                self.write_raw(id, number, raw)?;
+            }
+        }
+        self.mention(id, &after, &events, &others, is_forgotten)?;
         let all = || events.iter().map(|(_, event)| &**event);
-        let after = Delivery::of(all()).ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no events")))?;
         if let Some(before) = before {
             self.delta.take(before, history.iter().map(|stored| &stored.event));
         }
@@ -252,10 +350,38 @@ impl Batch<'_> {
             }
         }
         match before {
-            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after),
-            Some(before) if *before != after => delivery_rows::update(self.connection, self.names, id, before, &after),
-            Some(_) => Ok(()),
+            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after)?,
+            Some(before) if *before != after => delivery_rows::update(self.connection, self.names, id, before, &after)?,
+            Some(_) => {}
         }
+        if is_forgotten && !was_forgotten {
+            forgetting::mark(self.connection, id)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the delivery findable by what its events carry and its row does not show.
+    fn mention(
+        &mut self,
+        id: i64,
+        shown: &Delivery,
+        events: &[(i64, Cow<Event>)],
+        others: &[Text],
+        is_forgotten: bool,
+    ) -> Result<(), Error> {
+        let carried = events.iter().flat_map(|(_, event)| identifiers(event));
+        let hidden =
+            carried.filter(|(attribute, text)| attribute.and_then(|at| shown.attributes.get(at)) != Some(*text));
+        let mut hidden: Vec<&str> = hidden.map(|(_, text)| text).collect();
+        if !is_forgotten {
+            hidden.extend(others.iter().map(|text| &**text));
+        }
+        hidden.sort_unstable();
+        hidden.dedup();
+        for text in hidden {
+            forgetting::mention(self.connection, self.names, id, text)?;
+        }
+        Ok(())
     }
 
     fn write_raw(&self, delivery: i64, number: i64, raw: &Packed) -> Result<(), Error> {
@@ -274,4 +400,18 @@ impl Batch<'_> {
             .execute([delivery, number])?;
         Ok(())
     }
+}
+
+/// The identifiers of two copies that the event which they make does not carry.
+fn lost(merged: &Event, copies: [&Event; 2]) -> Vec<Text> {
+    let kept: HashSet<&str> = identifiers(merged).map(|(_, text)| text).collect();
+    let carried = copies.into_iter().flat_map(identifiers).map(|(_, text)| text);
+    carried.filter(|text| !kept.contains(text)).map(Into::into).collect()
+}
+
+/// Whether a copy carries identifiers that the event does not.
+fn tells_of_others(copy: &Event, event: &Event) -> bool {
+    let differs =
+        |attribute| copy.attributes.get(attribute).is_some_and(|said| event.attributes.get(attribute) != Some(said));
+    IDENTIFYING.into_iter().any(differs) || (!copy.recipients.is_empty() && copy.recipients != event.recipients)
 }

@@ -12,6 +12,7 @@ mod delivery_rows;
 mod eid;
 pub mod error;
 mod event_rows;
+pub mod forgetting;
 pub mod log;
 mod names;
 pub mod overview;
