@@ -84,7 +84,8 @@ fn delivery(n: u64, hers: bool) -> Vec<Value> {
     match n % 4 {
         0 => {
             let device = if hers { TOKEN.to_owned() } else { format!("token:{}", drawn(n)) };
-            let recipients = json!([{ "device_id": device, "device_platform": "ios", "failure_message": format!("no {device}") }]);
+            let recipients =
+                json!([{ "device_id": device, "device_platform": "ios", "failure_message": format!("no {device}") }]);
             vec![
                 event(0, "sent", json!({ "channel": "push", "person_id": who, "recipients": recipients })),
                 event(1, "bounced", json!({ "channel": "push", "recipients": recipients })),
@@ -95,9 +96,17 @@ fn delivery(n: u64, hers: bool) -> Vec<Value> {
             event(1, "bounced", json!({ "recipient": address, "reason": format!("550 5.1.1 <{address}>: unknown") })),
         ],
         _ => vec![
-            event(0, "sent", json!({ "channel": "email", "person_id": who, "email": address, "recipient": address,
-                "subject": format!("Dear Countess {address}, {}", n % 8) })),
-            event(1, "clicked", json!({ "href": format!("https://x.test/u/{}/offer?to={address}#{who}", address.replace('@', "%40")) })),
+            event(
+                0,
+                "sent",
+                json!({ "channel": "email", "person_id": who, "email": address, "recipient": address,
+                "subject": format!("Dear Countess {address}, {}", n % 8) }),
+            ),
+            event(
+                1,
+                "clicked",
+                json!({ "href": format!("https://x.test/u/{}/offer?to={address}#{who}", address.replace('@', "%40")) }),
+            ),
             event(2, "clicked", json!({ "href": format!("https://x.test/of/{who}"), "link_id": "3" })),
         ],
     }
@@ -150,7 +159,10 @@ fn verify(db: &Path) {
 }
 
 fn forgotten(db: &Path) -> Vec<String> {
-    file::rows(db, "SELECT sum(forgotten), count(DISTINCT person_id), count(DISTINCT recipient) FROM deliveries_v1 WHERE forgotten")
+    file::rows(
+        db,
+        "SELECT sum(forgotten), count(DISTINCT person_id), count(DISTINCT recipient) FROM deliveries_v1 WHERE forgotten",
+    )
 }
 
 #[test]
@@ -166,10 +178,20 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
         all.extend(events);
     }
     // in an order in which trees take their entries at random places
-    all.sort_by_key(|event| drawn(event["id"].as_str().unwrap().bytes().map(u64::from).sum::<u64>() ^ event["time"].as_str().unwrap().len() as u64));
+    all.sort_by_key(|event| {
+        drawn(
+            event["id"].as_str().unwrap().bytes().map(u64::from).sum::<u64>()
+                ^ event["time"].as_str().unwrap().len() as u64,
+        )
+    });
     let lines: String = all.iter().map(|event| format!("{event}\n")).collect();
     std::fs::write(folder.path().join("all.ndjson"), lines).unwrap();
-    let import = waybill().arg("import").arg(folder.path().join("all.ndjson")).arg("--db").arg(folder.path().join("waybill.db")).output();
+    let import = waybill()
+        .arg("import")
+        .arg(folder.path().join("all.ndjson"))
+        .arg("--db")
+        .arg(folder.path().join("waybill.db"))
+        .output();
     assert!(import.unwrap().status.success());
     std::fs::remove_file(folder.path().join("all.ndjson")).unwrap();
     let server = Server::start_in(folder, &[]);
@@ -183,7 +205,8 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
     }
     assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM quarantine_v1"), ["3"]);
     let before = figures(&server.db());
-    let their_count = hers.iter().map(|event| &event["delivery_id"]).collect::<std::collections::HashSet<&Value>>().len();
+    let their_count =
+        hers.iter().map(|event| &event["delivery_id"]).collect::<std::collections::HashSet<&Value>>().len();
     assert!(traces(server.folder()).len() > 5 && their_count > 200);
 
     say(&server, "User Suppressed", "2026-04-01T00:00:00Z");
@@ -213,7 +236,10 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
         event["time"] = json!("2026-04-03T00:00:00Z");
     }
     post(&server, &later);
-    assert_eq!(file::rows(&server.db(), "SELECT recipient FROM deliveries_v1 WHERE person_id = 'person-ada-7'"), [EMAIL]);
+    assert_eq!(
+        file::rows(&server.db(), "SELECT recipient FROM deliveries_v1 WHERE person_id = 'person-ada-7'"),
+        [EMAIL]
+    );
     verify(&server.db());
     let (status, folder) = server.stop();
     assert!(status.success());

@@ -182,7 +182,7 @@ async fn a_person_is_shown_with_all_that_is_known() {
     assert!(log.all(".chips .key + bdi").contains(&"Sent".into()));
 
     // by any identifier, from the search and from a push
-    for words in ["mail%40example.com", "MAIL%40example.com", "%3Cb%3Eann%3C%2Fb%3E%40example.com", "one"] {
+    for words in ["mail%40example.com", "MAIL%40example.com", "%3Cb%3Eann%3C%2Fb%3E%40example.com", "one", "two"] {
         let found = site.get(&format!("/below/search?q={words}")).await;
         assert!(found.headers[4].starts_with("/below/people/"), "{words}: {}", found.headers[4]);
         assert_eq!(site.get(&found.headers[4]).await.all("h1"), [PERSON], "{words}");
