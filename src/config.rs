@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `waybill serve` runs with.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Config {
     pub browser_keys: Vec<Secret>,
     /// Keys the hash of events that come without an id. None: drawn when the file is made.
     pub id_key: Option<Secret>,
+    /// How long after a person is said to be deleted that takes effect.
+    pub deletion_grace: Duration,
     /// The path that a proxy serves Waybill under, such as `/waybill`; empty at the root.
     pub base: String,
     pub limits: Limits,
@@ -119,6 +122,7 @@ mod tests {
             ingest_keys: Vec::new(),
             browser_keys: Vec::new(),
             id_key: None,
+            deletion_grace: Duration::ZERO,
             base: String::new(),
             limits: Limits::LEAST,
         }

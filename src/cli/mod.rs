@@ -1,6 +1,7 @@
 //! The commands, one file each. Every flag has an environment twin.
 
 mod demo;
+mod forget;
 mod import;
 mod name;
 mod secret;
@@ -24,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
   waybill demo                              look around first, with made-up traffic
   waybill import history.ndjson.gz          bring in a year of events
   waybill verify                            recount everything and compare
+  waybill forget ada@example.org            erase what is known of a person
 
 Secrets come by the environment, several separated by commas:
   WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
@@ -65,6 +67,8 @@ enum Command {
     Rebuild,
     /// Give a source its name
     Name(name::Name),
+    /// Erase what is known of a person
+    Forget(forget::Forget),
 }
 
 /// Runs the command that the arguments name.
@@ -73,9 +77,10 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
         Some(Command::Demo) => demo::run(serve),
-        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref()),
+        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.deletion_grace()),
         Some(Command::Verify) => upkeep::verify(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),
+        Some(Command::Forget(forget)) => forget.run(&file.db),
     }
 }

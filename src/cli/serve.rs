@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -29,6 +30,18 @@ pub struct Serve {
         value_name = "PATH"
     )]
     base: String,
+
+    /// How long after a person is said to be deleted all is kept, and the deletion may be revoked; 0s erases at once
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_DELETION_GRACE",
+        default_value = "30d",
+        global = true,
+        value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    deletion_grace: Duration,
 
     /// Listen on an address that others can reach, though whoever asks is shown the pages
     #[arg(long, help_heading = SERVING, env = "WAYBILL_ALLOW_ANONYMOUS", global = true)]
@@ -58,6 +71,11 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// What holds for `import` too.
+    pub fn deletion_grace(&self) -> Duration {
+        self.deletion_grace
+    }
+
     pub fn run(self, db: PathBuf) -> anyhow::Result<ExitCode> {
         web::serve(self.config(db)?)?;
         Ok(ExitCode::SUCCESS)
@@ -72,6 +90,7 @@ impl Serve {
             ingest_keys: secrets(&secret::text("WAYBILL_INGEST_KEYS")?),
             browser_keys: secrets(&secret::text("WAYBILL_BROWSER_KEYS")?),
             id_key: secret::id_key()?,
+            deletion_grace: self.deletion_grace,
             base: self.base,
             limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },
         };

@@ -13,6 +13,7 @@ pub mod attributes;
 pub mod bounce;
 pub mod delivery;
 pub mod event;
+pub mod forgetting;
 pub mod names;
 pub mod people;
 pub mod rollup;

@@ -187,3 +187,17 @@ pub(super) fn count_quarantined(connection: &Connection, reason: &str, n: i64) -
         .execute(params![reason, n])?;
     Ok(())
 }
+
+/// Counts what was ignored under a name with those of all other names: the name must go.
+pub fn ignore_under_another_name(connection: &Connection, name: &str) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO ignored (name, events, last_at_ms)
+             SELECT ?2, events, last_at_ms FROM ignored WHERE name = ?1
+             ON CONFLICT (name) DO UPDATE
+             SET events = events + excluded.events, last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+        )?
+        .execute([name, OTHER_NAMES])?;
+    connection.prepare_cached("DELETE FROM ignored WHERE name = ?1")?.execute([name])?;
+    Ok(())
+}

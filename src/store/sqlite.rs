@@ -19,6 +19,7 @@ const APPLICATION_ID: i64 = 0x5741_5942;
 
 const MIGRATIONS_SQL: &[&str] = &[
     include_str!("../../migrations/0001_core.sql"),
+    include_str!("../../migrations/0002_people.sql"),
     include_str!("../../migrations/0003_suppressions.sql"),
     include_str!("../../migrations/0004_forgetting.sql"),
 ];

@@ -135,7 +135,7 @@ pub fn lifts_of(connection: &Connection, names: &mut Names, (address, channel): 
 /// The deliveries to an address: those that have it as their recipient, and those whose events mention it.
 fn deliveries_to(connection: &Connection, address: &str) -> Result<BTreeSet<i64>, Error> {
     let mut ids = BTreeSet::new();
-    let Some(address) = people::known_address(connection, address)? else { return Ok(ids) };
+    let Some(address) = people::find_address(connection, address)? else { return Ok(ids) };
     let mut statement = connection.prepare_cached(
         "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2
          UNION SELECT delivery FROM mentions WHERE block = ?1 AND address = ?2",

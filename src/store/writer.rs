@@ -15,13 +15,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::apply::{Entry, Outcome};
 use super::event_rows;
+use super::forgetting::erasing::Left;
 use super::receipts::{NOT_STORED, Quarantined};
 use super::{Error, Tracker};
 use crate::domain::{Millis, Text};
@@ -31,6 +33,11 @@ const WAITING_MAX: usize = 4_096;
 
 /// How many entries one transaction takes; more wait for the next, so that no answer waits long.
 const GROUP_ENTRIES_MAX: usize = 5_000;
+
+/// When the write-ahead log is emptied of what was erased, where a reader held it, and when erasing is tried again that
+/// failed.
+const ERASE_AGAIN: Duration = Duration::from_millis(200);
+const ERASE_LATER: Duration = Duration::from_secs(10);
 
 /// Why a request was not taken. Nothing of it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,7 +118,7 @@ struct Work {
 
 impl Work {
     fn run(&mut self, waiting: &Receiver<Message>) {
-        while let Ok(Message::Write(first)) = waiting.recv() {
+        while let Some(Message::Write(first)) = self.next(waiting) {
             let mut entries = first.entries.len();
             let mut group = vec![first];
             let mut stop = false;
@@ -134,6 +141,33 @@ impl Work {
         if let Err(error) = self.tracker.checkpoint() {
             tracing::warn!(%error, "the last checkpoint failed; the next start will do it");
         }
+    }
+
+    /// The next message; what is left of forgotten people is erased while there is none.
+    fn next(&mut self, waiting: &Receiver<Message>) -> Option<Message> {
+        let mut pause = Duration::ZERO;
+        while self.tracker.is_erasing() {
+            match waiting.recv_timeout(pause) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let left = catch_unwind(AssertUnwindSafe(|| self.tracker.erase_some()));
+            pause = match left {
+                Ok(Ok(Left::Steps)) => Duration::ZERO,
+                // a reader holds the log
+                Ok(Ok(_)) => ERASE_AGAIN,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "forgotten people are not erased yet");
+                    ERASE_LATER
+                }
+                Err(_) => {
+                    tracing::error!("erasing forgotten people panicked; please report this");
+                    ERASE_LATER
+                }
+            };
+        }
+        waiting.recv().ok()
     }
 
     fn settle(&mut self, group: Vec<Request>) {
@@ -244,7 +278,11 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
         Entry::Report(report) => (report.format.clone(), Some(&report.event.delivery_id), report.body.clone()),
         // it is not kept as it came, and what is kept of it is for people
         Entry::Statement(statement) => ("statement".into(), None, format!("{statement:#?}").into_bytes()),
-        Entry::Ignored { .. } | Entry::Quarantined(_) | Entry::Released { .. } | Entry::QuarantineRead { .. } => {
+        Entry::Ignored { .. }
+        | Entry::Quarantined(_)
+        | Entry::Released { .. }
+        | Entry::QuarantineRead { .. }
+        | Entry::DeletionsDue => {
             return None;
         }
     };

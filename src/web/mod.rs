@@ -62,6 +62,9 @@ where
     if let Some(key) = &config.id_key {
         tracker.set_id_key(key.as_bytes())?;
     }
+    tracker.set_deletion_grace(config.deletion_grace);
+    // what an earlier process left unfinished
+    tracker.erase_some()?;
     let id_key = IdKey::new(&tracker.id_key()?);
     let readers = Readers::open(&config.db, READERS)?;
     let (writer, writing) = Writer::start(tracker)?;

@@ -6,6 +6,7 @@
 mod counts;
 mod delivery;
 mod merge;
+pub mod people;
 mod suppressions;
 
 use std::collections::{BTreeMap, BTreeSet};

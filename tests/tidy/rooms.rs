@@ -52,6 +52,9 @@ const ROOMS: [Room; 10] = [
             // caches of what rows name, and the fingerprint of a body that is kept aside
             "lru",
             "sha2",
+            // keyed hashes of forgotten people, and what is left of them, byte by byte
+            "hmac",
+            "aho_corasick",
         ]),
     },
     Room { name: "traffic", rooms: Only(&["domain"]), crates: Only(&["serde_json"]) },

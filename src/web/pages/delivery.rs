@@ -5,7 +5,7 @@ use askama::Template;
 use rusqlite::Connection;
 
 use super::layout::{self, Layout, Pages};
-use super::parts::{Badge, Moment, channel_icon, channel_title, source_address, source_title};
+use super::parts::{Badge, Moment, channel_icon, channel_title, person_address, source_address, source_title};
 use super::story;
 use super::suppressions::Note;
 use crate::domain::bounce::{self, BounceClass};
@@ -14,7 +14,7 @@ use crate::store;
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
 use crate::store::log::SourceRef;
 use crate::store::suppression_list::{self, Listed};
-use crate::web::address::{Address, followable};
+use crate::web::address::followable;
 use crate::web::error::Error;
 use crate::web::format::{Clock, Gap, Plural};
 use crate::wire::residual;
@@ -67,6 +67,9 @@ struct Line {
 
 struct DeviceLine {
     device_id: String,
+    /// What statements call it, if any spoke of it.
+    name: Option<String>,
+    href: Option<String>,
     platform: String,
     badge: Option<Badge>,
     reason: String,
@@ -200,6 +203,11 @@ impl DeliveryPage {
             devices: devices
                 .into_iter()
                 .map(|device| DeviceLine {
+                    name: delivery.known_devices.get(&device.device_id).cloned().flatten(),
+                    href: delivery
+                        .known_devices
+                        .contains_key(&device.device_id)
+                        .then(|| person_address(&pages.base, &device.device_id).to_string()),
                     device_id: device.device_id,
                     platform: device.platform.unwrap_or_default(),
                     badge: device.outcome.map(|outcome| Badge::of(Some(outcome))),
@@ -223,17 +231,16 @@ impl DeliveryPage {
 
 fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
     let source = SourceRef { kind: delivery.source_kind.clone(), id: delivery.source_id.clone().unwrap_or_default() };
-    let log = |key: &str, value: &str| Some(Address::new(base, "/deliveries").with(key, value).to_string());
     let mut facts = vec![Fact {
         name: "Source",
         value: source_title(&source, delivery.source_name.as_deref()),
         href: Some(source_address(base, &source).to_string()),
         is_id: false,
     }];
-    let linked = [("Recipient", &delivery.recipient, "recipient"), ("Person", &delivery.person, "person")];
-    for (name, value, key) in linked {
+    for (name, value) in [("Recipient", &delivery.recipient), ("Person", &delivery.person)] {
         if let Some(value) = value {
-            facts.push(Fact { name, value: value.clone(), href: log(key, value), is_id: true });
+            let href = (!delivery.forgotten).then(|| person_address(base, value).to_string());
+            facts.push(Fact { name, value: value.clone(), href, is_id: true });
         }
     }
     let own = |value: &Option<String>| value.clone().filter(|value| Some(value) != delivery.person.as_ref());
