@@ -26,6 +26,8 @@ pub struct Person {
     pub shared_by: Vec<String>,
     /// All that is known with these names.
     pub identifiers: Vec<Identifier>,
+    /// The latest that was said of whether what is known of them may be kept.
+    pub standing: Option<Standing>,
     /// When the person was last said to be deleted, if nothing was said since.
     pub deleted_at_ms: Option<Millis>,
     pub traits: Vec<Trait>,
@@ -47,6 +49,16 @@ pub struct Identifier {
     /// `id`, `email`, `cio_id`, `phone`, `anonymous_id` or `device`.
     pub kind: String,
     pub value: String,
+}
+
+#[derive(Debug)]
+pub struct Standing {
+    /// `deleted`, `suppressed` or `unsuppressed`.
+    pub said: String,
+    pub at_ms: Millis,
+    /// When a deletion erases, unless it was revoked.
+    pub due_at_ms: Option<Millis>,
+    pub is_revoked: bool,
 }
 
 #[derive(Debug)]
@@ -481,6 +493,16 @@ fn said(connection: &Connection, names: &[String]) -> Result<Person, Error> {
             .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         last_said = last_said.max(known);
+        let standing = connection
+            .prepare_cached(STANDING)?
+            .query_row([name], |row| {
+                let (said, at_ms) = (row.get(0)?, row.get(1)?);
+                Ok(Standing { said, at_ms, due_at_ms: row.get(2)?, is_revoked: row.get(3)? })
+            })
+            .optional()?;
+        if standing.as_ref().map(|it| it.at_ms) > person.standing.as_ref().map(|it| it.at_ms) {
+            person.standing = standing;
+        }
         person.traits.extend(all(connection, TRAITS, name, |row| {
             Ok(Trait { name: row.get(0)?, value: row.get(1)?, at_ms: row.get(2)? })
         })?);
@@ -542,6 +564,9 @@ fn all<T>(
     let rows = statement.query_map(params![name, PARTS_MAX as i64], read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+pub(super) const STANDING: &str = "SELECT standing, at_ms, due_at_ms, revoked_at_ms IS NOT NULL FROM standings
+    WHERE identifier = ?1 ORDER BY at_ms DESC, event_id DESC, standing DESC LIMIT 1";
 
 pub(super) const TRAITS: &str =
     "SELECT name, value, changed_at_ms FROM traits_v1 WHERE person = ?1 ORDER BY name LIMIT ?2";

@@ -195,6 +195,7 @@ fn plans_of_the_log() {
         ("identifiers", person::IDENTIFIERS),
         ("people by e-mail", person::BY_EMAIL),
         ("people by cio_id", person::BY_CIO_ID),
+        ("standing", person::STANDING),
         ("traits", person::TRAITS),
         ("devices", person::DEVICES),
         ("relations", person::RELATIONS),
