@@ -147,6 +147,22 @@ fn entries(statements: &[Statement], events: &[Event]) -> Vec<Entry> {
     statements.iter().map(statement).chain(events.iter().map(event)).collect()
 }
 
+#[test]
+fn registers_that_do_not_hold_together_are_seen() {
+    let (_folder, mut tracker) = file();
+    let connection = tracker.connection();
+    for (table, key) in
+        [("people_known", "person"), ("traits", "person, name"), ("person_devices", "person, device_id")]
+    {
+        let keys = key.split(", ").map(|_| "'1'").collect::<Vec<_>>().join(", ");
+        let value = if table == "people_known" { "NULL" } else { "'{'" };
+        let sql = format!("INSERT INTO {table} (at_ms, event_id, value, {key}) VALUES (1, 'e', {value}, {keys})");
+        connection.execute(&sql, []).expect("a row");
+        assert_eq!(upkeep::verify(connection, |_| {}).expect("verified").differences, 1, "{table}");
+        connection.execute(&format!("DELETE FROM {table}"), []).expect("gone");
+    }
+}
+
 proptest! {
     #![proptest_config(config())]
 

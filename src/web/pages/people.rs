@@ -9,10 +9,10 @@ use super::parts::{Badge, Moment, channel_title, person_address, source_address,
 use crate::domain::people::Change;
 use crate::domain::{Metric, Millis};
 use crate::store::log::SourceRef;
-use crate::store::person::{self, Person, SubscriptionChange};
+use crate::store::person::{self, Person, Standing, SubscriptionChange};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Count, Plural};
+use crate::web::format::{Count, Exact, Plural};
 
 /// How many filters of the log are offered.
 const LOGS_MAX: usize = 6;
@@ -26,6 +26,7 @@ struct PersonPage {
     /// The people whom one identifier leads to, where they are several.
     several: Vec<Link>,
     deleted: Option<Moment>,
+    standing: Option<StandingLine>,
     subscription: Option<ChangeLine>,
     preferences: String,
     devices: Vec<DeviceLine>,
@@ -53,6 +54,12 @@ struct ChangeLine {
     by: Option<Link>,
     channel: String,
     content: String,
+}
+
+struct StandingLine {
+    title: &'static str,
+    at: Moment,
+    then: String,
 }
 
 struct DeviceLine {
@@ -120,6 +127,7 @@ impl PersonPage {
             asked,
             several: person.shared_by.iter().map(several).collect(),
             deleted: person.deleted_at_ms.map(|at_ms| Moment::exact(at_ms, now_ms)),
+            standing: person.standing.as_ref().map(|standing| StandingLine::new(standing, now_ms)),
             subscription: person.subscription.as_ref().map(|change| ChangeLine::new(base, change, now_ms)),
             preferences: person
                 .preferences
@@ -195,6 +203,19 @@ impl ChangeLine {
             channel: change.channel.as_deref().map_or_else(String::new, |channel| channel_title(Some(channel))),
             content: change.content.clone().unwrap_or_default(),
         }
+    }
+}
+
+impl StandingLine {
+    fn new(standing: &Standing, now_ms: Millis) -> StandingLine {
+        let (title, then) = match (standing.said.as_str(), standing.due_at_ms) {
+            ("suppressed", _) => ("Suppressed", "what is known of this person is erased".into()),
+            ("unsuppressed", _) => ("Unsuppressed", "what came since is kept".into()),
+            (_, _) if standing.is_revoked => ("Deleted", "revoked: nothing is erased".into()),
+            (_, Some(due_at_ms)) => ("Deleted", format!("to be erased at {}", Exact(due_at_ms))),
+            (_, None) => ("Deleted", String::new()),
+        };
+        StandingLine { title, at: Moment::exact(standing.at_ms, now_ms), then }
     }
 }
 
