@@ -2,7 +2,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::domain::{Attribute, Event, EventTime, MetricName};
-use crate::store::{Entry, Tracker, raw};
+use crate::store::{Entry, Tracker, person, raw};
 
 /// Numbers that look like chance and are the same each time.
 struct Dice(u64);
@@ -187,6 +187,24 @@ fn plans_of_the_log() {
     explain("by person", walk::By::Person.sql());
     explain("addresses", walk::ADDRESSES);
     explain("people", walk::PEOPLE);
+    for by in [person::By::Person, person::By::Recipient, person::By::Mention] {
+        explain(&format!("a person's, by {by:?}"), by.sql());
+    }
+    for (name, sql) in [
+        ("names", person::NAMES_SAID),
+        ("identifiers", person::IDENTIFIERS),
+        ("people by e-mail", person::BY_EMAIL),
+        ("people by cio_id", person::BY_CIO_ID),
+        ("traits", person::TRAITS),
+        ("devices", person::DEVICES),
+        ("relations", person::RELATIONS),
+        ("changes", person::CHANGES),
+        ("state", person::STATE),
+        ("preferences", person::PREFERENCES),
+        ("a device", crate::store::delivery::KNOWN_DEVICE),
+    ] {
+        explain(&format!("a person: {name}"), sql);
+    }
     explain("newest block", "SELECT max(id) >> 17 FROM deliveries");
     explain("a delivery", crate::store::delivery::FIND);
     explain("its events", crate::store::delivery::EVENTS);

@@ -7,7 +7,8 @@ use actix_web::{App, test, web};
 use scraper::{Html, Selector};
 
 use super::{Pages, routes};
-use crate::domain::{Attribute, Device, Event, EventTime, MetricName, SourceKind};
+use crate::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscription};
+use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Identifiers, MetricName, SourceKind, Statement};
 use crate::store::{Entry, Readers, Tracker, raw};
 
 const BASE: &str = "/below";
@@ -60,10 +61,15 @@ fn events() -> Vec<Event> {
 
 impl Site {
     fn new(events: &[Event]) -> Site {
+        Site::of(events, Vec::new())
+    }
+
+    fn of(events: &[Event], statements: Vec<Statement>) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pages.db");
         let entry = |event: &Event| Entry::Event { event: event.clone(), raw: raw::pack("{\"kept\": true}") };
-        let entries: Vec<Entry> = events.iter().map(entry).collect();
+        let said = statements.into_iter().map(|statement| Entry::Statement(Box::new(statement)));
+        let entries: Vec<Entry> = events.iter().map(entry).chain(said).collect();
         let mut tracker = Tracker::open(&path).unwrap();
         tracker.record(&entries.iter().collect::<Vec<_>>(), super::layout::now_ms()).unwrap();
         Site { _dir: dir, readers: Readers::open(&path, 2).unwrap() }
@@ -102,10 +108,115 @@ impl Answer {
     }
 }
 
+const PERSON: &str = "user/1+x@y";
+
+/// What is said of the person of all of these events.
+fn statements() -> Vec<Statement> {
+    let statement = |minutes_ago: i64, said| {
+        let at_ms = super::layout::now_ms() - minutes_ago * 60_000;
+        Statement {
+            name: "a call".into(),
+            id: format!("s-{minutes_ago}").into(),
+            time: EventTime::given(at_ms),
+            received_at_ms: at_ms,
+            who: Identifiers {
+                person_id: Some(PERSON.into()),
+                email: Some("mail@example.com".into()),
+                ..Identifiers::default()
+            },
+            said,
+        }
+    };
+    let object = || ObjectRef { type_id: "1".into(), id: "acme/<b>".into() };
+    let set = |register, value: &str| Setting { register, value: Some(value.into()) };
+    let settings = vec![
+        set(Register::Trait { person: PERSON.into(), name: "<b>plan</b>".into() }, "\"<b>pro</b>\""),
+        set(
+            Register::Device { person: PERSON.into(), device_id: "one".into() },
+            "{\"name\":\"Ann's <b>phone</b>\",\"platform\":\"ios\"}",
+        ),
+        Setting { register: Register::Device { person: PERSON.into(), device_id: "old".into() }, value: None },
+        set(Register::ObjectTrait { object: object(), name: "name".into() }, "\"Acme\""),
+        set(Register::Relationship { object: object(), person: PERSON.into() }, "{\"role\":\"admin\"}"),
+    ];
+    let change = |change, attributes, delivery_id: Option<&str>, content: Option<&str>| {
+        Said::Subscription(Box::new(Subscription {
+            change,
+            attributes,
+            delivery_id: delivery_id.map(Into::into),
+            content: content.map(Into::into),
+        }))
+    };
+    let beside = || Attributes::default().with(SourceKind::Campaign.attribute(), "3");
+    vec![
+        statement(90, Said::Set(settings)),
+        statement(80, change(Change::Subscribed, Attributes::default(), None, None)),
+        statement(70, change(Change::Unsubscribed, beside(), Some("sms-1"), None)),
+        statement(60, change(Change::Preferences, beside(), None, Some("{\"topics\":{\"news\":false}}"))),
+    ]
+}
+
+#[actix_web::test]
+async fn a_person_is_shown_with_all_that_is_known() {
+    let site = Site::of(&events(), statements());
+    let page = site.get("/below/people/user%2F1%2Bx%40y").await;
+    assert_eq!(page.all("h1"), [PERSON]);
+    let state = &page.all(".standing dd")[0];
+    assert!(state.starts_with("Unsubscribed since ") && state.contains("a delivery of Campaign 3"), "{state}");
+    assert_eq!(page.all(".standing small"), ["topic news: false"]);
+    assert_eq!(page.attributes(".standing a", "href"), ["/below/deliveries/sms-1"]);
+    let devices = page.all("[aria-label=Devices] tbody tr");
+    assert!(devices[0].starts_with("oneAnn's <b>phone</b>ios"), "{devices:?}");
+    assert!(devices[1].contains("deleted") && devices[2].ends_with("named by pushes only"), "{devices:?}");
+    assert!(page.all("[aria-label=Objects] tbody tr")[0].starts_with("Acme acme/<b>1{\"role\":\"admin\"}"));
+    assert_eq!(
+        page.all("[aria-label='Subscription history'] tbody th"),
+        ["Preferences changed", "Unsubscribed", "Subscribed"]
+    );
+    assert_eq!(page.all(".traits dd"), ["\"<b>pro</b>\""]);
+    assert_eq!(page.attributes(".about [data-copy]", "data-copy")[..2], [PERSON, "<b>ann</b>@example.com"]);
+    assert_eq!(page.all("#sent"), ["Deliveries the newest 50 of 123 deliveries"]);
+    assert_eq!(page.all(".lines tbody tr").len(), 50);
+    assert_eq!(page.all(".chips li")[0], "Sent 122");
+    let log = site.get(&page.attributes(".chips a", "href")[0]).await;
+    assert!(log.all(".chips .key + bdi").contains(&"Sent".into()));
+
+    // by any identifier, from the search and from a push
+    for words in ["mail%40example.com", "MAIL%40example.com", "%3Cb%3Eann%3C%2Fb%3E%40example.com", "one"] {
+        let found = site.get(&format!("/below/search?q={words}")).await;
+        assert!(found.headers[4].starts_with("/below/people/"), "{words}: {}", found.headers[4]);
+        assert_eq!(site.get(&found.headers[4]).await.all("h1"), [PERSON], "{words}");
+    }
+    let push = site.get("/below/deliveries/push-1").await;
+    assert!(push.all("[aria-label=Devices] tbody th")[0].starts_with("Ann's <b>phone</b>"));
+    assert_eq!(push.attributes("[aria-label=Devices] a", "href"), ["/below/people/one"]);
+}
+
+#[actix_web::test]
+async fn a_shared_address_names_its_people_and_tells_of_none() {
+    let mut events = vec![event("d1", "sent", 5, "email"), event("d2", "sent", 4, "email")];
+    for (event, person) in events.iter_mut().zip(["user/1+x@y", "bob"]) {
+        event.attributes.set(Attribute::PersonId, Some(person.into()));
+        event.attributes.set(Attribute::Recipient, Some("family@example.com".into()));
+    }
+    let site = Site::of(&events, statements());
+    let page = site.get("/below/people/family%40example.com").await;
+    assert_eq!(page.all("h1"), ["family@example.com"]);
+    let mut people = page.attributes(".note a", "href");
+    people.sort();
+    assert_eq!(people, ["/below/people/bob", "/below/people/user%2F1%2Bx@y"]);
+    assert_eq!(page.all(".standing dd"), ["nothing was said of it"]);
+    assert_eq!(page.all(".lines a.row").len(), 2);
+    assert_eq!(page.attributes(".about [data-copy]", "data-copy"), ["family@example.com"]);
+    let bob = site.get("/below/people/bob").await;
+    assert_eq!(bob.all(".lines a.row").len(), 1, "what was sent to the other is not his");
+    assert_eq!(bob.all(".standing dd"), ["nothing was said of it"]);
+}
+
 /// Follows every link from the overview, and holds each page to the same rules.
 #[actix_web::test]
 async fn every_link_leads_to_a_sound_page() {
-    let site = Site::new(&events());
+    let site = Site::of(&events(), statements());
     let mut waiting = VecDeque::from([format!("{BASE}/")]);
     let mut seen: HashSet<String> = waiting.iter().cloned().collect();
     let mut visited = 0;
@@ -230,6 +341,7 @@ async fn errors_are_pages_that_say_what_to_do() {
     let site = Site::new(&events());
     for (path, status, said) in [
         ("/below/deliveries/none", 404, "No event of a delivery with the id none"),
+        ("/below/people/no%2Fbody", 404, "Nothing is known of no/body"),
         ("/below/nowhere", 404, "There is no page at /below/nowhere"),
         ("/below/campaigns/campaign/99", 404, "No event of campaign 99"),
         ("/below/deliveries?status=bouncy", 400, "bounced"),
@@ -284,7 +396,7 @@ async fn a_phone_number_is_found_however_it_is_written() {
     let site = Site::new(&[sms]);
     for words in ["%2B15551012235", "%2B1+%28555%29+101-2235", "1-555-101-2235"] {
         let found = site.get(&format!("/below/search?q={words}")).await;
-        assert_eq!(found.headers[4], "/below/deliveries?recipient=%2B15551012235", "{words}");
+        assert_eq!(found.headers[4], "/below/people/%2B15551012235", "{words}");
     }
 }
 
