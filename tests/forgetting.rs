@@ -93,7 +93,7 @@ fn delivery(n: u64, hers: bool) -> Vec<Value> {
         ],
         _ => vec![
             event(0, "sent", json!({ "channel": "email", "person_id": who, "email": address, "recipient": address,
-                "subject": format!("Dear Countess {address}, {}", n % 8) })),
+                "subject": format!("Dear {} {address}, {}", if hers { "Countess" } else { "customer" }, n % 8) })),
             event(1, "clicked", json!({ "href": format!("https://x.test/u/{}/offer?to={address}#{who}", address.replace('@', "%40")) })),
             event(2, "clicked", json!({ "href": format!("https://x.test/of/{who}"), "link_id": "3" })),
         ],

@@ -80,6 +80,10 @@ pub fn apply(
                     Said::Standing(standing) => {
                         forgetting::say(connection, names, statement, standing, deletion_grace_ms)?
                     }
+                    _ if forgetting::registers::is_of_the_forgotten(connection, names, statement)? => {
+                        receipts.ignore(OF_THE_FORGOTTEN.into());
+                        Outcome::Ignored
+                    }
                     _ => registers::take_in(connection, statement)?,
                 }
             }
