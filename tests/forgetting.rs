@@ -81,7 +81,8 @@ fn delivery(n: u64, hers: bool) -> Vec<Value> {
     match n % 4 {
         0 => {
             let device = if hers { TOKEN.to_owned() } else { format!("token:{}", drawn(n)) };
-            let recipients = json!([{ "device_id": device, "device_platform": "ios", "failure_message": format!("no {device}") }]);
+            let recipients =
+                json!([{ "device_id": device, "device_platform": "ios", "failure_message": format!("no {device}") }]);
             vec![
                 event(0, "sent", json!({ "channel": "push", "person_id": who, "recipients": recipients })),
                 event(1, "bounced", json!({ "channel": "push", "recipients": recipients })),
@@ -92,9 +93,17 @@ fn delivery(n: u64, hers: bool) -> Vec<Value> {
             event(1, "bounced", json!({ "recipient": address, "reason": format!("550 5.1.1 <{address}>: unknown") })),
         ],
         _ => vec![
-            event(0, "sent", json!({ "channel": "email", "person_id": who, "email": address, "recipient": address,
-                "subject": format!("Dear {} {address}, {}", if hers { "Countess" } else { "customer" }, n % 8) })),
-            event(1, "clicked", json!({ "href": format!("https://x.test/u/{}/offer?to={address}#{who}", address.replace('@', "%40")) })),
+            event(
+                0,
+                "sent",
+                json!({ "channel": "email", "person_id": who, "email": address, "recipient": address,
+                "subject": format!("Dear {} {address}, {}", if hers { "Countess" } else { "customer" }, n % 8) }),
+            ),
+            event(
+                1,
+                "clicked",
+                json!({ "href": format!("https://x.test/u/{}/offer?to={address}#{who}", address.replace('@', "%40")) }),
+            ),
             event(2, "clicked", json!({ "href": format!("https://x.test/of/{who}"), "link_id": "3" })),
         ],
     }
@@ -140,14 +149,17 @@ fn figures(db: &Path) -> BTreeMap<&'static str, Vec<String>> {
 }
 
 fn verify(db: &Path) {
-    for command in ["verify", "rebuild", "verify"] {
+    for command in ["verify", "rebuild"] {
         let output = waybill().args([command, "--db"]).arg(db).output().unwrap();
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stdout));
     }
 }
 
 fn forgotten(db: &Path) -> Vec<String> {
-    file::rows(db, "SELECT sum(forgotten), count(DISTINCT person_id), count(DISTINCT recipient) FROM deliveries_v1 WHERE forgotten")
+    file::rows(
+        db,
+        "SELECT sum(forgotten), count(DISTINCT person_id), count(DISTINCT recipient) FROM deliveries_v1 WHERE forgotten",
+    )
 }
 
 #[test]
@@ -163,10 +175,20 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
         all.extend(events);
     }
     // in an order in which trees take their entries at random places
-    all.sort_by_key(|event| drawn(event["id"].as_str().unwrap().bytes().map(u64::from).sum::<u64>() ^ event["time"].as_str().unwrap().len() as u64));
+    all.sort_by_key(|event| {
+        drawn(
+            event["id"].as_str().unwrap().bytes().map(u64::from).sum::<u64>()
+                ^ event["time"].as_str().unwrap().len() as u64,
+        )
+    });
     let lines: String = all.iter().map(|event| format!("{event}\n")).collect();
     std::fs::write(folder.path().join("all.ndjson"), lines).unwrap();
-    let import = waybill().arg("import").arg(folder.path().join("all.ndjson")).arg("--db").arg(folder.path().join("waybill.db")).output();
+    let import = waybill()
+        .arg("import")
+        .arg(folder.path().join("all.ndjson"))
+        .arg("--db")
+        .arg(folder.path().join("waybill.db"))
+        .output();
     assert!(import.unwrap().status.success());
     std::fs::remove_file(folder.path().join("all.ndjson")).unwrap();
     let server = Server::start_in(folder, &[]);
@@ -180,7 +202,8 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
     }
     assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM quarantine_v1"), ["3"]);
     let before = figures(&server.db());
-    let their_count = hers.iter().map(|event| &event["delivery_id"]).collect::<std::collections::HashSet<&Value>>().len();
+    let their_count =
+        hers.iter().map(|event| &event["delivery_id"]).collect::<std::collections::HashSet<&Value>>().len();
     assert!(traces(server.folder()).len() > 5 && their_count > 200);
 
     say(&server, "User Suppressed", "2026-04-01T00:00:00Z");
@@ -210,9 +233,109 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
         event["time"] = json!("2026-04-03T00:00:00Z");
     }
     post(&server, &later);
-    assert_eq!(file::rows(&server.db(), "SELECT recipient FROM deliveries_v1 WHERE person_id = 'person-ada-7'"), [EMAIL]);
+    assert_eq!(
+        file::rows(&server.db(), "SELECT recipient FROM deliveries_v1 WHERE person_id = 'person-ada-7'"),
+        [EMAIL]
+    );
     verify(&server.db());
     let (status, folder) = server.stop();
     assert!(status.success());
     drop(folder);
+}
+
+fn identify(at: &str) -> Value {
+    json!({ "type": "identify", "userId": PERSON, "messageId": format!("i {at}"), "timestamp": at,
+        "traits": { "email": EMAIL, "name": "Dear Countess" } })
+}
+
+/// All that a small file may hold of her.
+fn her_events() -> Vec<Value> {
+    (0..12).flat_map(|n| delivery(n, true)).collect()
+}
+
+fn forget(db: &Path, more: &[&str]) -> (bool, String) {
+    let output = waybill().args(["forget", PERSON, "--db"]).arg(db).args(more).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_deletion_waits_for_its_grace_and_may_be_revoked_until_then() {
+    let server = Server::start();
+    post(&server, &her_events());
+    assert_eq!(server.post("/v1/identify", &[], identify("2026-03-20T00:00:00Z").to_string()).0, 200);
+    say(&server, "User Deleted", "2026-04-01T00:00:00Z");
+    let due = "SELECT count(*), max(revoked_at_ms IS NOT NULL), max(due_at_ms - received_at_ms) FROM standings";
+    let days = 30 * 24 * 60 * 60 * 1000i64;
+    assert_eq!(file::rows(&server.db(), due), [format!("1|0|{days}")]);
+    assert_eq!(file::rows(&server.db(), "SELECT max(forgotten) FROM deliveries_v1"), ["0"]);
+
+    assert!(forget(&server.db(), &["--revoke"]).0);
+    assert!(!forget(&server.db(), &["--revoke"]).0, "it does not wait any more");
+    // the same once more is not another
+    say(&server, "User Deleted", "2026-04-01T00:00:00Z");
+    assert_eq!(file::rows(&server.db(), due), [format!("1|1|{days}")]);
+
+    say(&server, "User Deleted", "2026-04-02T00:00:00Z");
+    let (_, folder) = server.stop();
+    let connection = waybill::store::sqlite::open(&folder.path().join("waybill.db")).unwrap();
+    connection.execute("UPDATE standings SET due_at_ms = 1", []).unwrap();
+    drop(connection);
+    // its grace has ended meanwhile
+    let server = Server::start_in(folder, &[]);
+    forgotten_at_last(&server);
+    assert_eq!(file::rows(&server.db(), "SELECT min(forgotten), count(*) FROM deliveries_v1"), ["1|12"]);
+    assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM people_v1 WHERE person NOT LIKE 'forgotten-%'"), ["0"]);
+    verify(&server.db());
+}
+
+#[test]
+fn without_a_grace_a_deletion_erases_what_was_and_keeps_what_comes_after() {
+    let server = Server::start_with(&[("WAYBILL_DELETION_GRACE", "0s")]);
+    // said before anything is known
+    say(&server, "User Deleted", "2026-04-01T00:00:00Z");
+    post(&server, &her_events());
+    assert_eq!(server.post("/v1/identify", &[], identify("2026-03-20T00:00:00Z").to_string()).0, 200);
+    assert_eq!(traces(server.folder()), Vec::<String>::new());
+    assert_eq!(file::rows(&server.db(), "SELECT min(forgotten), count(*) FROM deliveries_v1"), ["1|12"]);
+    verify(&server.db());
+
+    // she comes back
+    let mut later = delivery(14, true);
+    for event in &mut later {
+        event["time"] = json!("2026-05-01T00:00:00Z");
+    }
+    post(&server, &later);
+    assert_eq!(server.post("/v1/identify", &[], identify("2026-05-01T00:00:00Z").to_string()).0, 200);
+    assert_eq!(
+        file::rows(&server.db(), "SELECT count(*), max(person_id) FROM deliveries_v1 WHERE NOT forgotten"),
+        [format!("1|{PERSON}")]
+    );
+    verify(&server.db());
+    // and is forgotten by hand, beside the server
+    let (ok, said) = forget(&server.db(), &["--yes"]);
+    assert!(ok && said.starts_with("forgotten: 1 deliveries with 3 events"), "{said}");
+    forgotten_at_last(&server);
+    assert!(!forget(&server.db(), &[]).0, "it asks, and nobody answers");
+    post(&server, &later);
+    forgotten_at_last(&server);
+    verify(&server.db());
+}
+
+#[test]
+fn a_browser_key_can_do_neither() {
+    let server = Server::start_with(&[
+        ("WAYBILL_INGEST_KEYS", "full"),
+        ("WAYBILL_BROWSER_KEYS", "public"),
+        ("WAYBILL_DELETION_GRACE", "0s"),
+    ]);
+    let full = [("Authorization", "Bearer full")];
+    assert_eq!(server.post("/v1/events", &full, json!(her_events()).to_string()).0, 200);
+    for name in ["User Suppressed", "User Deleted"] {
+        let body = statement(name, json!(PERSON), "2026-04-01T00:00:00Z").to_string();
+        let (status, answer) = server.post("/v1/track", &[("Authorization", "Bearer public")], body);
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["ignored"], 1, "{answer}");
+    }
+    assert_eq!(file::rows(&server.db(), "SELECT max(forgotten) FROM deliveries_v1"), ["0"]);
+    assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM standings"), ["0"]);
 }

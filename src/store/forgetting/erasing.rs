@@ -80,7 +80,9 @@ pub fn step(connection: &Connection, names: &mut Names) -> Result<(), Error> {
     loop {
         while let Some(identifier) = look(connection, names, &mut work)? {
             // set first: what follows may find that it must be looked for once more
-            connection.prepare_cached("UPDATE erasures SET looked = 1 WHERE identifier = ?1")?.execute([&identifier])?;
+            connection
+                .prepare_cached("UPDATE erasures SET looked = 1 WHERE identifier = ?1")?
+                .execute([&identifier])?;
             registers::erase(connection, names, &identifier)?;
             remove_rows(connection, names, &identifier)?;
         }
