@@ -6,6 +6,8 @@ mod model;
 
 #[path = "laws/describe.rs"]
 mod describe;
+#[path = "laws/forgetting.rs"]
+mod forgetting;
 #[path = "laws/history.rs"]
 mod history;
 #[path = "laws/people.rs"]

@@ -201,6 +201,12 @@ impl<'a> Sorting<'_, 'a> {
             Said::Standing(standing) => {
                 forgetting::say(self.connection, self.names, statement, standing, self.deletion_grace_ms)
             }
+            Said::Set(_) | Said::Subscription(_)
+                if forgetting::registers::is_of_the_forgotten(self.connection, self.names, statement)? =>
+            {
+                self.receipts.ignore(OF_THE_FORGOTTEN.into());
+                Ok(Outcome::Ignored)
+            }
             Said::Set(_) | Said::Subscription(_) => registers::take_in(self.connection, statement),
         }
     }

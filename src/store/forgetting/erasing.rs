@@ -12,7 +12,7 @@ use super::super::blocks::{self, Table};
 use super::super::names::Names;
 use super::super::{Error, apply, receipts};
 use super::traces::{self, Traces};
-use super::{changed, scrub, standings};
+use super::{changed, registers, scrub, standings};
 use crate::domain::forgetting::{self, Hash};
 
 /// How much a step does, in rows that are looked at. A small file is done in one.
@@ -79,8 +79,12 @@ pub fn step(connection: &Connection, names: &mut Names) -> Result<(), Error> {
     let mut work = WORK_MAX;
     loop {
         while let Some(identifier) = look(connection, names, &mut work)? {
+            // set first: what follows may find that it must be looked for once more
+            connection
+                .prepare_cached("UPDATE erasures SET looked = 1 WHERE identifier = ?1")?
+                .execute([&identifier])?;
+            registers::erase(connection, names, &identifier)?;
             remove_rows(connection, names, &identifier)?;
-            connection.prepare_cached("UPDATE erasures SET looked = 1 WHERE identifier = ?1")?.execute([identifier])?;
         }
         let place: Option<(i64, i64)> = connection
             .prepare_cached("SELECT stage, cursor FROM erasing")?

@@ -5,6 +5,7 @@
 //! tombstoned still shows its hash, so that holds whichever came first. [`erasing`] finds what was stored before.
 
 pub mod erasing;
+pub mod registers;
 mod scrub;
 mod standings;
 pub mod traces;
