@@ -1,0 +1,22 @@
+//! The published SDKs, unmodified, against the real binary: each says that all went well, what it sent is in the file,
+//! sending it again changes nothing, and neither does an outage in the middle.
+//!
+//! `./test` installs the SDKs beside the build, by the lists in `tests/sdk/`. A driver there uses one as its own
+//! documentation says, and tells what the SDK reported.
+
+mod support;
+
+#[path = "sdk/driver.rs"]
+mod driver;
+#[path = "sdk/pipelines.rs"]
+mod pipelines;
+
+use support::server::Server;
+
+/// What `./test` keys the servers with: a write key of Data Pipelines, and a pair of the Track API.
+const WRITE_KEY: &str = "a-write-key";
+
+/// A server that wants keys. All hash alike what comes without an id.
+fn server() -> Server {
+    Server::start_with(&[("WAYBILL_INGEST_KEYS", WRITE_KEY), ("WAYBILL_ID_KEY", "the same in every file")])
+}

@@ -1,0 +1,120 @@
+//! SDKs of Data Pipelines on servers: Customer.io's own, and those of Segment and RudderStack.
+
+use serde_json::{Value, json};
+
+use super::driver::Sdk;
+use super::support::outage::Outage;
+use super::support::{file, server::Server};
+use super::{WRITE_KEY, server};
+
+fn at(second: u32) -> String {
+    format!("2026-03-01T08:00:{second:02}.250Z")
+}
+
+/// What an application sends: about messages, about people, and about neither.
+fn calls() -> Value {
+    let track = |event: &str, id: &str, second, properties: Value| {
+        json!({"type": "track", "event": event, "userId": "p1", "messageId": id, "timestamp": at(second),
+               "properties": properties})
+    };
+    let mut calls = vec![
+        json!({"type": "identify", "userId": "p1", "messageId": "i1", "timestamp": at(0),
+               "traits": {"email": "ada@example.org", "plan": "pro", "seats": 3}}),
+        json!({"type": "group", "userId": "p1", "groupId": "acme", "messageId": "g1", "timestamp": at(1),
+               "traits": {"name": "Acme", "since": null}}),
+        json!({"type": "page", "userId": "p1", "name": "Home", "messageId": "v1", "timestamp": at(2),
+               "properties": {"path": "/"}}),
+        track("Order Completed", "o1", 3, json!({"total": 12.5})),
+    ];
+    for n in 0..5 {
+        let email = |more: Value| {
+            let mut properties = json!({"delivery_id": format!("mail-{n}"), "campaign_id": 8, "action_id": 42,
+                                        "recipient": "ada@example.org", "subject": "Grüße"});
+            properties.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            properties
+        };
+        calls.extend([
+            track("Email Sent", &format!("s{n}"), 10, email(json!({}))),
+            track("Email Delivered", &format!("d{n}"), 11, email(json!({}))),
+            track("Email Opened", &format!("o{n}"), 12, email(json!({"proxied": true, "prefetched": false}))),
+            track("Email Link Clicked", &format!("c{n}"), 13, email(json!({"href": "https://example.org/a?n=1"}))),
+        ]);
+    }
+    calls.extend([
+        track("SMS Bounced", "b1", 20, json!({"delivery_id": "text-1", "failure_message": "unknown subscriber"})),
+        track("Report Delivery Event", "r1", 21, json!({"deliveryId": "mail-0", "metric": "converted"})),
+    ]);
+    Value::Array(calls)
+}
+
+/// What of it a reader finds.
+fn check(server: &Server, sdk: &str) {
+    let deliveries = "SELECT delivery_id, channel, status, status_at, person_id, recipient, subject, source_id, events
+                      FROM deliveries_v1 ORDER BY delivery_id";
+    let clicked = |n: u32| format!("mail-{n}|email|clicked|2026-03-01T08:00:13.250Z|p1|ada@example.org|Grüße|8|4");
+    let mut expected = vec!["mail-0|email|converted|2026-03-01T08:00:21.250Z|p1|ada@example.org|Grüße|8|5".to_owned()];
+    expected.extend((1..5).map(clicked));
+    expected.push("text-1|sms|bounced|2026-03-01T08:00:20.250Z|p1|-|-|-|1".to_owned());
+    assert_eq!(file::rows(&server.db(), deliveries), expected, "{sdk}");
+
+    let events = "SELECT event_id, metric, href, proxied FROM events_v1 WHERE delivery_id = 'mail-1' ORDER BY event_id";
+    let of_one = ["c1|clicked|https://example.org/a?n=1|-", "d1|delivered|-|-", "o1|opened|-|1", "s1|sent|-|-"];
+    assert_eq!(file::rows(&server.db(), events), of_one, "{sdk}");
+    assert_eq!(file::rows(&server.db(), "SELECT * FROM quarantine_v1"), [""; 0], "{sdk}");
+}
+
+/// Every claim of an SDK that is given the ids of what it sends.
+fn keeps_its_word(driver: &'static str) {
+    let environment = if driver.ends_with(".js") { "javascript" } else { "pipelines" };
+    let sdk = Sdk { driver, environment };
+    let (calls, plain, broken) = (calls(), server(), server());
+
+    assert_eq!(sdk.send(&plain.url(""), WRITE_KEY, &calls), Ok(()), "{driver}");
+    check(&plain, driver);
+    let once = file::views(&plain.db());
+
+    assert_eq!(sdk.send(&plain.url(""), WRITE_KEY, &calls), Ok(()), "{driver} again");
+    file::assert_same(&once, &file::views(&plain.db()), &format!("{driver} again"));
+
+    let outage = Outage::before(&broken.url(""), 2);
+    assert_eq!(sdk.send(outage.url(), WRITE_KEY, &calls), Ok(()), "{driver} through an outage");
+    assert!(outage.is_over());
+    file::assert_same(&once, &file::views(&broken.db()), &format!("{driver} through an outage"));
+
+    assert!(sdk.send(&plain.url(""), "another-key", &json!([calls[0]])).is_err(), "{driver} with a wrong key");
+}
+
+#[test]
+fn cdp_analytics_node() {
+    keeps_its_word("cdp-analytics-node.js");
+}
+
+#[test]
+fn segment_analytics_node() {
+    keeps_its_word("segment-analytics-node.js");
+}
+
+#[test]
+fn rudder_sdk_node() {
+    keeps_its_word("rudder-sdk-node.js");
+}
+
+#[test]
+fn customerio_node_pipelines() {
+    keeps_its_word("customerio-node-pipelines.js");
+}
+
+#[test]
+fn cdp_analytics_python() {
+    keeps_its_word("cdp-analytics-python.py");
+}
+
+#[test]
+fn segment_analytics_python() {
+    keeps_its_word("segment-analytics-python.py");
+}
+
+#[test]
+fn rudder_sdk_python() {
+    keeps_its_word("rudder-sdk-python.py");
+}
