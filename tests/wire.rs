@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use waybill::domain::{Attribute, Channel, Event, Metric, names};
 use waybill::wire::residual;
 use waybill::wire::{
-    CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, Unreadable, parse_json, read, read_call, read_line,
+    Bounds, CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, Unreadable, parse_json, read, read_call, read_line,
     write_key,
 };
 
@@ -253,7 +253,7 @@ fn a_body_has_not_more_items_than_can_be_held() {
     let bodies = [zeros(ITEMS_MAX + 1), format!("{{\"batch\":{}}}", zeros(ITEMS_MAX + 1))];
     for body in bodies {
         let error = read_as(Format::Pipelines, body.as_bytes()).unwrap_err();
-        assert_eq!(error, Unreadable::TooMany { items: ITEMS_MAX + 1 });
+        assert_eq!(error, Unreadable::TooMany { items: ITEMS_MAX + 1, max: ITEMS_MAX });
     }
     // nor may a few megabytes of context be copied for each of them
     let large = "c".repeat(1 << 20);
@@ -376,7 +376,7 @@ proptest! {
             }
         }
         for call in CallType::ALL {
-            let _ = read_call(call, text.as_bytes(), &context);
+            let _ = read_call(call, text.as_bytes(), Bounds::default(), &context);
         }
     }
 

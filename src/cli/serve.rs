@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::secret;
-use crate::config::{Config, secrets};
+use crate::config::{Config, Limits, secrets};
 use crate::web;
 
 const SERVING: &str = "When serving";
@@ -34,6 +34,28 @@ pub struct Serve {
     /// Listen on an address that others can reach, though whoever asks is shown the pages
     #[arg(long, help_heading = SERVING, env = "WAYBILL_ALLOW_ANONYMOUS", global = true)]
     allow_anonymous: bool,
+
+    /// The largest call of an SDK, by itself or in a batch, as sent and inflated; at most 4194304
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_CALL_BYTES_MAX",
+        default_value_t = Limits::LEAST.call_bytes,
+        global = true,
+        value_name = "BYTES"
+    )]
+    call_bytes_max: usize,
+
+    /// The largest batch of an SDK, as sent and inflated; at most 8388608
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_BATCH_BYTES_MAX",
+        default_value_t = Limits::LEAST.batch_bytes,
+        global = true,
+        value_name = "BYTES"
+    )]
+    batch_bytes_max: usize,
 }
 
 impl Serve {
@@ -46,6 +68,7 @@ impl Serve {
             browser_keys: secrets(&secret::text("WAYBILL_BROWSER_KEYS")?),
             id_key: secret::id_key()?,
             base: self.base,
+            limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },
         };
         let config = config.check(self.allow_anonymous)?;
         let served = config.db.clone();

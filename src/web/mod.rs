@@ -51,6 +51,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         id_key: Arc::new(id_key),
         signing_keys: config.signing_keys.iter().map(|key| signature::Key::new(key.as_bytes())).collect(),
         keys: Keys::new(config.ingest_keys, config.browser_keys),
+        limits: config.limits,
         budget: ingest::body::Budget::default(),
     };
     let due = actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));

@@ -18,6 +18,8 @@ mod reader;
 mod reason;
 pub mod residual;
 pub mod signature;
+#[allow(dead_code, reason = "the formats are about to say them")]
+mod statement;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -37,6 +39,21 @@ pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
 /// The most items of one body. Senders stop at 4,000; a few megabytes of `[0,0,0,...]` would become a gigabyte of
 /// items kept aside.
 pub const ITEMS_MAX: usize = 100_000;
+
+/// How much of a body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// More items refuse the body; at most [`ITEMS_MAX`].
+    pub items: usize,
+    /// A longer item is kept aside by itself, unread.
+    pub item_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { items: ITEMS_MAX, item_bytes: usize::MAX }
+    }
+}
 
 /// What a parser needs besides the bytes.
 #[derive(Clone, Copy, Debug)]
@@ -164,16 +181,16 @@ impl CallType {
 /// Only where the body as a whole is not JSON, or JSON of no use, such as a number, or has more than [`ITEMS_MAX`]
 /// items.
 pub fn read(format: Format, body: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable> {
-    Reader { format, call: None, context }.read(body)
+    Reader { format, call: None, bounds: Bounds::default(), context }.read(body)
 }
 
 /// Reads the body of a Data Pipelines call whose type the path names; a type in the body stands before it.
 ///
 /// # Errors
 ///
-/// As [`read`].
-pub fn read_call(call: CallType, body: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable> {
-    Reader { format: Format::Pipelines, call: Some(call), context }.read(body)
+/// As [`read`], with the items of `bounds`.
+pub fn read_call(call: CallType, body: &[u8], bounds: Bounds, context: &Context) -> Result<Vec<Item>, Unreadable> {
+    Reader { format: Format::Pipelines, call: Some(call), bounds, context }.read(body)
 }
 
 /// Reads a line of an import file: an item or an array of any known format, told by its keys, or

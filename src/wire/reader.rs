@@ -7,9 +7,9 @@ use crate::domain::Text;
 
 use super::body::{self, Body};
 use super::fields::{Fields, ID_BYTES_MAX};
-use super::reason::{Reason, Refusal, Unreadable};
+use super::reason::{Quarantined, Reason, Refusal, Unreadable};
 use super::{
-    CallType, Context, Format, ITEMS_MAX, Item, Outcome, fields, json, line, pipelines, residual, waybill, webhook,
+    Bounds, CallType, Context, Format, Item, Outcome, fields, json, line, pipelines, residual, waybill, webhook,
 };
 
 #[derive(Clone, Copy)]
@@ -17,6 +17,7 @@ pub(super) struct Reader<'a> {
     pub format: Format,
     /// What the path says of a Data Pipelines body.
     pub call: Option<CallType>,
+    pub bounds: Bounds,
     pub context: &'a Context<'a>,
 }
 
@@ -25,14 +26,14 @@ impl Reader<'_> {
         match Body::read(body) {
             Ok(Body::One(raw)) => self.one(raw),
             Ok(Body::Many(raws)) => {
-                let raws = not_too_many(raws)?;
+                let raws = self.not_too_many(raws)?;
                 // an array sent as a batch is one already
                 let call = self.call.filter(|call| *call != CallType::Batch);
                 let reader = Reader { call, ..self };
                 Ok(raws.into_iter().flat_map(|raw| reader.one_of_many(raw)).collect())
             }
             Err(error) if self.format == Format::Waybill => {
-                let lines = not_too_many(body::lines(body).ok_or(error)?)?;
+                let lines = self.not_too_many(body::lines(body).ok_or(error)?)?;
                 Ok(lines.into_iter().map(|(number, line)| self.line(number, line)).collect())
             }
             Err(error) => Err(error),
@@ -87,7 +88,7 @@ impl Reader<'_> {
             None => None,
         };
         let reader = Reader { call: None, ..self };
-        Ok(not_too_many(batch)?.into_iter().map(|raw| reader.item_or_aside(raw, lent.as_deref())).collect())
+        Ok(self.not_too_many(batch)?.into_iter().map(|raw| reader.item_or_aside(raw, lent.as_deref())).collect())
     }
 
     fn by_keys(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
@@ -120,8 +121,21 @@ impl Reader<'_> {
             let refusal = Refusal::new(Reason::NotAnObject, "an item of the array is not an object");
             return Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()));
         }
+        if raw.get().len() > self.bounds.item_bytes {
+            return Item::Quarantined(self.too_large(raw));
+        }
         self.item(raw, lent)
             .unwrap_or_else(|error| Item::Quarantined(error.quarantine(self.format, raw.get().as_bytes())))
+    }
+
+    /// An item that is not read: a tree of it could take many times the memory of its text.
+    fn too_large(self, raw: &RawValue) -> Quarantined {
+        let mut keys = body::keys(raw).unwrap_or_default();
+        let had_key = keys.remove("writeKey").is_some();
+        let without_key = if had_key { to_raw_value(&keys).ok() } else { None };
+        let kept = without_key.as_deref().unwrap_or(raw).get().as_bytes();
+        let detail = format!("the call has {} bytes, more than {}", raw.get().len(), self.bounds.item_bytes);
+        Refusal::new(Reason::TooLarge, detail).quarantine(self.format, kept)
     }
 
     /// One event's object; `lent` is the address in the context of its batch.
@@ -160,6 +174,11 @@ impl Reader<'_> {
         let raw = if had_key || lent.is_some() { to_raw_value(&object)? } else { raw.to_owned() };
         Ok((object, raw))
     }
+
+    fn not_too_many<T>(self, items: Vec<T>) -> Result<Vec<T>, Unreadable> {
+        let max = self.bounds.items;
+        if items.len() > max { Err(Unreadable::TooMany { items: items.len(), max }) } else { Ok(items) }
+    }
 }
 
 /// All of a batch's context that its calls are read for. No more is lent: a copy of megabytes for each of a hundred
@@ -167,8 +186,4 @@ impl Reader<'_> {
 fn address_of(context: &Value) -> Option<Text> {
     let email = Fields::of(Some(context)).inside("traits").text(&["email"]);
     email.filter(|email| email.len() <= ID_BYTES_MAX)
-}
-
-fn not_too_many<T>(items: Vec<T>) -> Result<Vec<T>, Unreadable> {
-    if items.len() > ITEMS_MAX { Err(Unreadable::TooMany { items: items.len() }) } else { Ok(items) }
 }

@@ -85,7 +85,7 @@ impl Reason {
             Reason::UnknownDelivery => {
                 "It reports on a delivery that is not known yet; it is applied when that arrives."
             }
-            Reason::TooLarge => "It is too large; only its beginning was kept.",
+            Reason::TooLarge => "It is too large to be read; the detail says how large, and what of it was kept.",
         }
     }
 }
@@ -160,8 +160,8 @@ pub enum Unreadable {
     NotJson { message: String, line: usize, column: usize },
     /// JSON, but neither an object nor an array.
     NoUse { found: &'static str },
-    /// More items than are taken at once ([`super::ITEMS_MAX`]).
-    TooMany { items: usize },
+    /// More items than are taken at once.
+    TooMany { items: usize, max: usize },
 }
 
 impl Unreadable {
@@ -186,7 +186,7 @@ impl fmt::Display for Unreadable {
                 write!(f, "not JSON: {message} at line {line} column {column}")
             }
             Unreadable::NoUse { found } => write!(f, "expected an object or an array, found {found}"),
-            Unreadable::TooMany { items } => write!(f, "{items} items, more than {}", super::ITEMS_MAX),
+            Unreadable::TooMany { items, max } => write!(f, "{items} items, more than {max}"),
         }
     }
 }

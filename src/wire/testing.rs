@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::domain::{Event, Millis, Text};
 
-use super::{CallType, Context, Format, IdKey, Item, Quarantined, read, read_call};
+use super::{Bounds, CallType, Context, Format, IdKey, Item, Quarantined, read, read_call};
 
 pub const RECEIVED: Millis = 1_714_600_000_000;
 
@@ -17,7 +17,7 @@ pub fn items(format: Format, body: impl ToString) -> Vec<Item> {
 pub fn items_of_call(call: CallType, body: impl ToString) -> Vec<Item> {
     let id_key = IdKey::new(b"a secret");
     let context = Context { received_at_ms: RECEIVED, id_key: &id_key };
-    read_call(call, body.to_string().as_bytes(), &context).unwrap()
+    read_call(call, body.to_string().as_bytes(), Bounds::default(), &context).unwrap()
 }
 
 pub fn one(format: Format, body: Value) -> Item {

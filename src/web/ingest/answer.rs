@@ -40,7 +40,7 @@ impl Refusal {
             Refusal::Body(Unread::TooLarge { max }) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
-                format!("the body is larger than {max} bytes; send it in parts"),
+                format!("the body is larger than {max} bytes, as sent or inflated; send it in parts"),
             ),
             Refusal::Body(Unread::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is under way; come again".into()),
             Refusal::Body(Unread::TooSlow) => {
@@ -101,8 +101,18 @@ pub fn wrong_method(allowed: &str) -> HttpResponse {
         .json(json!({ "success": false, "code": "wrong_method", "message": message }))
 }
 
-/// What became of a request: how many of each, and for what was kept aside, which and why.
-pub fn success(outcomes: &[Outcome], errors: Vec<Value>) -> HttpResponse {
+/// What became of the items of a request.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// In the order of the items.
+    pub outcomes: Vec<Outcome>,
+    /// For what was not taken as it was meant: which, and why.
+    pub errors: Vec<Value>,
+}
+
+/// How many of each, and what was not taken and why; on demand also what became of each.
+pub fn success(stored: &Stored, each: bool) -> HttpResponse {
+    let Stored { outcomes, errors } = stored;
     let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
     let mut answer = json!({
         "success": true,
@@ -111,8 +121,21 @@ pub fn success(outcomes: &[Outcome], errors: Vec<Value>) -> HttpResponse {
         "ignored": count(Outcome::Ignored),
         "quarantined": count(Outcome::Quarantined),
     });
+    if each {
+        answer["items"] = outcomes.iter().copied().map(name).collect();
+    }
     if !errors.is_empty() {
-        answer["errors"] = errors.into();
+        answer["errors"] = errors.as_slice().into();
     }
     HttpResponse::Ok().json(answer)
+}
+
+fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted => "accepted",
+        Outcome::Duplicate => "duplicate",
+        Outcome::Ignored => "ignored",
+        Outcome::Quarantined => "quarantined",
+        Outcome::Released => "released",
+    }
 }

@@ -6,40 +6,47 @@ use actix_web::http::header;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::answer::Refusal;
+use super::answer::{self, Refusal};
 use super::body::{self, Limits};
 use super::{CALL_ITEMS_MAX, Ingest, Started, error_of};
 use crate::intake::Scope;
-use crate::wire::{self, CallType, Format, Item, Unreadable};
+use crate::wire::{self, Bounds, CallType, Format, Item, Unreadable};
 
-/// The largest body, as sent and inflated. SDKs send at most 500 KB.
-const BODY_BYTES_MAX: usize = 4 << 20;
-const LIMITS: Limits = Limits { keep: BODY_BYTES_MAX, keep_of_longer: 0, max: BODY_BYTES_MAX };
+/// The largest body of Waybill's own events, as sent and inflated.
+const EVENTS_BYTES_MAX: usize = 4 << 20;
 
 /// A Data Pipelines call whose type the path names.
 pub async fn call(call: CallType, request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
-    let read = |body: &[u8], context: &wire::Context| wire::read_call(call, body, context);
-    receive(&request, payload, &ingest, read).await.unwrap_or_else(Refusal::respond)
+    let limits = ingest.limits;
+    let bytes_max = if call == CallType::Batch { limits.batch_bytes } else { limits.call_bytes };
+    let bounds = Bounds { items: CALL_ITEMS_MAX, item_bytes: limits.call_bytes };
+    let read = |body: &[u8], context: &wire::Context| wire::read_call(call, body, bounds, context);
+    let many = call == CallType::Batch;
+    receive(&request, payload, &ingest, bytes_max, many, read).await.unwrap_or_else(Refusal::respond)
 }
 
 /// Waybill's own format: an object, an array, or one object a line.
 pub async fn events(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
     let read = |body: &[u8], context: &wire::Context| wire::read(Format::Waybill, body, context);
-    receive(&request, payload, &ingest, read).await.unwrap_or_else(Refusal::respond)
+    receive(&request, payload, &ingest, EVENTS_BYTES_MAX, false, read).await.unwrap_or_else(Refusal::respond)
 }
 
+/// `many`: the answer tells of each item even where there is only one.
 async fn receive(
     request: &HttpRequest,
     payload: Payload,
     ingest: &Ingest,
+    bytes_max: usize,
+    many: bool,
     read: impl Fn(&[u8], &wire::Context) -> Result<Vec<Item>, Unreadable>,
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now();
     let by_header = ingest.keys.by_header(request)?;
-    let mut body = body::read(payload, &ingest.budget, LIMITS, |_| ()).await?;
+    let limits = Limits { keep: bytes_max, keep_of_longer: 0, max: bytes_max };
+    let mut body = body::read(payload, &ingest.budget, limits, |_| ()).await?;
     let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     let sent = std::mem::take(&mut body.bytes);
-    let plain = body::inflate(&sent, encoding, BODY_BYTES_MAX)?;
+    let plain = body::inflate(&sent, encoding, bytes_max)?;
     if let Cow::Owned(inflated) = &plain {
         body.draw(&ingest.budget, inflated.len())?;
     }
@@ -62,5 +69,9 @@ async fn receive(
             return Err(Refusal::Strict(errors));
         }
     }
-    ingest.store(&started, scope, items, body).await
+    // only what was made of it waits for the writer
+    drop(plain);
+    drop(sent);
+    let many = many || items.len() > 1;
+    Ok(answer::success(&ingest.store(&started, scope, items, body).await?, many))
 }
