@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "sdk/browser.rs"]
+mod browser;
 #[path = "sdk/driver.rs"]
 mod driver;
 #[path = "sdk/pipelines.rs"]
@@ -13,10 +15,16 @@ mod pipelines;
 
 use support::server::Server;
 
-/// What `./test` keys the servers with: a write key of Data Pipelines, and a pair of the Track API.
+/// What SDKs on servers are given.
 const WRITE_KEY: &str = "a-write-key";
+/// What everybody can read in a web page.
+const BROWSER_KEY: &str = "a-browser-key";
 
 /// A server that wants keys. All hash alike what comes without an id.
 fn server() -> Server {
-    Server::start_with(&[("WAYBILL_INGEST_KEYS", WRITE_KEY), ("WAYBILL_ID_KEY", "the same in every file")])
+    Server::start_with(&[
+        ("WAYBILL_INGEST_KEYS", WRITE_KEY),
+        ("WAYBILL_BROWSER_KEYS", BROWSER_KEY),
+        ("WAYBILL_ID_KEY", "the same in every file"),
+    ])
 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use waybill::domain::{Attribute, Channel, Event, Metric, names};
 use waybill::wire::residual;
 use waybill::wire::{
-    Bounds, CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, Unreadable, parse_json, read, read_call, read_line,
-    write_key,
+    Bounds, CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, Unreadable, parse_json, read, read_call,
+    read_line, write_key,
 };
 
 /// 2024-10-25T00:00:00Z

@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::support::process::Process;
 
 /// Where `./test` installs: beside the build.
-fn installed(path: &str) -> PathBuf {
+pub fn installed(path: &str) -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("sdk").join(path);
     assert!(place.exists(), "{} is missing; ./test installs it", place.display());
     place
 }
 
-fn driver(file: &str) -> PathBuf {
+pub fn driver(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/drivers").join(file)
 }
 
@@ -43,7 +43,7 @@ impl Sdk {
         command.args([url, key, &calls.to_string()]);
         // nothing of this is for a proxy, nor worth keeping
         command.env_remove("HTTP_PROXY").env_remove("http_proxy").env("PYTHONDONTWRITEBYTECODE", "1");
-        command.env("NODE_PATH", installed("javascript").join("node_modules"));
+        command.env("NODE_PATH", installed("javascript/node_modules"));
         let (mut process, said) = Process::start(&mut command, "outcome ");
         process.ended();
         let outcome: Value = serde_json::from_str(&said).unwrap();

@@ -91,13 +91,7 @@ impl Ingest {
 
     /// Stores what a body was read as; what became of it is known once it is on disk. The body's share of the budget is held until
     /// the writer is done with it, also where the sender has gone or was told to come again: what waits takes memory.
-    async fn store(
-        &self,
-        started: &Started,
-        scope: Scope,
-        items: Vec<Item>,
-        body: Body,
-    ) -> Result<Stored, Refusal> {
+    async fn store(&self, started: &Started, scope: Scope, items: Vec<Item>, body: Body) -> Result<Stored, Refusal> {
         if items.is_empty() {
             return Ok(Stored::default());
         }
