@@ -12,18 +12,23 @@ mod browser;
 mod driver;
 #[path = "sdk/pipelines.rs"]
 mod pipelines;
+#[path = "sdk/track.rs"]
+mod track;
 
 use support::server::Server;
 
 /// What SDKs on servers are given.
 const WRITE_KEY: &str = "a-write-key";
+/// A pair of the Track API: the site, and its key.
+const SITE_KEY: &str = "site:its-key";
 /// What everybody can read in a web page.
 const BROWSER_KEY: &str = "a-browser-key";
 
 /// A server that wants keys. All hash alike what comes without an id.
 fn server() -> Server {
+    let keys = [WRITE_KEY, SITE_KEY].join(",");
     Server::start_with(&[
-        ("WAYBILL_INGEST_KEYS", WRITE_KEY),
+        ("WAYBILL_INGEST_KEYS", &keys),
         ("WAYBILL_BROWSER_KEYS", BROWSER_KEY),
         ("WAYBILL_ID_KEY", "the same in every file"),
     ])

@@ -1,14 +1,17 @@
 import asyncio
 
-from async_customerio import AsyncCustomerIO
+import async_customerio
 from async_customerio.errors import BaseAsyncCustomerIOError
 
-from driver import calls, key, outcome, url
+from driver import calls, key, outcome, report, url
 
 
-class CustomerIO(AsyncCustomerIO):
-    # it builds https:// itself; `host` alone does for a server with TLS
-    setup_base_url = staticmethod(lambda host, port, prefix: f"{host}/{prefix.strip('/')}")
+class AsyncCustomerIO(async_customerio.AsyncCustomerIO):
+    @staticmethod
+    def setup_base_url(host, port, prefix):
+        # it speaks https only, to whatever host
+        base_url = async_customerio.AsyncCustomerIO.setup_base_url(host, port, prefix)
+        return base_url.replace("https:", "http:")
 
 
 async def send(client, method, **call):
@@ -30,14 +33,13 @@ async def send(client, method, **call):
 
 async def main():
     site_id, api_key = key.split(":")
-    errors = []
-    async with CustomerIO(site_id, api_key, host=url) as client:
+    async with AsyncCustomerIO(site_id, api_key, host=url) as client:
         for call in calls:
             try:
                 await send(client, **call)
             except BaseAsyncCustomerIOError as error:
-                errors.append(error)
-    outcome(errors)
+                report(error)
+    outcome()
 
 
 asyncio.run(main())

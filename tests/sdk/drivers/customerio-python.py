@@ -1,11 +1,11 @@
 from customerio import CustomerIO, CustomerIOException
 
-from driver import calls, key, outcome, url
+from driver import calls, key, outcome, report, url
 
 site_id, api_key = key.split(":")
-client = CustomerIO(site_id, api_key)
-# it builds https:// itself; `host` alone does for a server with TLS
-client.base_url = url + "/api/v1"
+client = CustomerIO(site_id, api_key, host=url)
+# it speaks https only, to whatever host
+client.base_url = client.base_url.replace("https:", "http:")
 
 
 def send(method, **call):
@@ -26,10 +26,9 @@ def send(method, **call):
         client.send_request("POST", url + "/api/v2/batch", {"batch": call["operations"]})
 
 
-errors = []
 for call in calls:
     try:
         send(**call)
     except CustomerIOException as error:
-        errors.append(error)
-outcome(errors)
+        report(error)
+outcome()

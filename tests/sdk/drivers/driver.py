@@ -13,16 +13,24 @@ url, key = sys.argv[1:3]
 calls = json.loads(sys.argv[3])
 
 
-def outcome(errors):
-    """What an SDK reported: nothing, or errors."""
+errors = []
+
+
+def report(error, batch=None):
+    """Takes down what an SDK reports."""
+    errors.append(error)
+
+
+def outcome():
+    """Says how it went: well, or with which error first."""
     print("outcome " + json.dumps({"ok": not errors, "error": str(errors[0]) if errors else None}), flush=True)
 
 
-def send(client, errors):
+def send(client):
     """Sends calls of Data Pipelines, whose SDKs are alike, and waits until the SDK is done with them."""
     for call in calls:
         method = getattr(client, call.pop("type"))
         call["timestamp"] = datetime.fromisoformat(call["timestamp"].replace("Z", "+00:00"))
         method(**{re.sub("([A-Z])", r"_\1", name).lower(): value for name, value in call.items()})
     client.shutdown()
-    outcome(errors)
+    outcome()

@@ -1,8 +1,7 @@
 from rudderstack.analytics.client import Client
 
-from driver import key, send, url
+from driver import key, report, send, url
 
-errors = []
-client = Client(key, host=url, on_error=lambda error, batch: errors.append(error))
+client = Client(key, host=url, on_error=report)
 
-send(client, errors)
+send(client)
