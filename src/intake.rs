@@ -20,9 +20,9 @@ pub fn entry(item: Item, scope: Scope) -> Entry {
             Entry::Report { event, raw: raw::pack(&residual) }
         }
         (Item::Event { event, .. }, Scope::Public) => not_public(event.metric.as_str()),
-        (Item::Statement(statement), Scope::Public) => not_public(&statement.name),
+        (Item::Statement(statement) | Item::Also(statement), Scope::Public) => not_public(&statement.name),
         (Item::Event { event, residual, .. }, Scope::Full) => Entry::Event { event, raw: raw::pack(&residual) },
-        (Item::Statement(statement), Scope::Full) => Entry::Statement(statement),
+        (Item::Statement(statement) | Item::Also(statement), Scope::Full) => Entry::Statement(statement),
         (Item::Ignored { name }, _) => Entry::Ignored { name },
         (Item::Quarantined(aside), _) => Entry::Quarantined(kept_aside(aside)),
     }

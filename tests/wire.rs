@@ -77,7 +77,7 @@ fn describe(text: &mut String, item: &Item) {
             }
             assert!(residual::whole(residual, event).starts_with('{'));
         }
-        Item::Statement(statement) => writeln!(text, "{statement:#?}").unwrap(),
+        Item::Statement(statement) | Item::Also(statement) => writeln!(text, "{statement:#?}").unwrap(),
         Item::Ignored { name } => writeln!(text, "ignored {name}").unwrap(),
         Item::Quarantined(aside) => {
             let id = aside.delivery_id.as_deref().unwrap_or("-");

@@ -84,6 +84,13 @@ pub(super) fn describe(event: &mut Event, properties: Fields) {
     event.flags = flags(event.metric.known(), properties);
 }
 
+/// Takes the source that is named, and nothing else.
+pub(super) fn set_source(attributes: &mut Attributes, properties: Fields) {
+    for (attribute, keys) in NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source()) {
+        attributes.set(attribute, properties.text(keys));
+    }
+}
+
 /// Takes who was written to, what was clicked or answered, and what went wrong.
 pub(super) fn interact(event: &mut Event, properties: Fields) {
     let link = properties.inside("link");

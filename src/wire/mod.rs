@@ -13,13 +13,14 @@ mod identity;
 mod json;
 mod line;
 mod message;
+mod people;
 mod pipelines;
 mod reader;
 mod reason;
 pub mod residual;
 pub mod signature;
-#[allow(dead_code, reason = "the formats are about to say them")]
 mod statement;
+mod subscription;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -78,11 +79,20 @@ pub enum Item {
     },
     /// About a person or an object.
     Statement(Box<Statement>),
+    /// A second statement of the call that the item before it is of: that one's place in its body is its own.
+    Also(Box<Statement>),
     /// Not about messages; counted under this name: an event's ("Order Completed"), a call's ("page"), or what
     /// happened to a customer ("customer subscribed"). At most 64 bytes.
     Ignored { name: Text },
     /// Kept aside.
     Quarantined(Quarantined),
+}
+
+impl Item {
+    /// Whether it stands for a call of its body: all do but what a call says besides.
+    pub fn is_call(&self) -> bool {
+        !matches!(self, Item::Also(_))
+    }
 }
 
 /// What a format's parser makes of one object.
@@ -92,8 +102,8 @@ enum Outcome {
         event: Event,
         report: bool,
     },
-    #[expect(dead_code, reason = "the formats are about to make them")]
-    Statement(Box<Statement>),
+    /// One or more.
+    Statements(Vec<Statement>),
     Ignored(Text),
 }
 

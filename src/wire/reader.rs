@@ -30,42 +30,47 @@ impl Reader<'_> {
                 // an array sent as a batch is one already
                 let call = self.call.filter(|call| *call != CallType::Batch);
                 let reader = Reader { call, ..self };
-                Ok(raws.into_iter().flat_map(|raw| reader.one_of_many(raw)).collect())
+                let mut items = Vec::with_capacity(raws.len());
+                raws.into_iter().for_each(|raw| reader.one_of_many(raw, &mut items));
+                Ok(items)
             }
             Err(error) if self.format == Format::Waybill => {
                 let lines = self.not_too_many(body::lines(body).ok_or(error)?)?;
-                Ok(lines.into_iter().map(|(number, line)| self.line(number, line)).collect())
+                let mut items = Vec::with_capacity(lines.len());
+                lines.into_iter().for_each(|(number, line)| self.line(number, line, &mut items));
+                Ok(items)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn line(self, number: usize, line: &[u8]) -> Item {
-        let item = match Body::read(line) {
-            Ok(Body::One(raw)) => self.item(raw, None),
+    fn line(self, number: usize, line: &[u8], items: &mut Vec<Item>) {
+        let read = match Body::read(line) {
+            Ok(Body::One(raw)) => self.item(raw, None, items),
             Ok(Body::Many(_)) => Err(Unreadable::NoUse { found: "an array" }),
             Err(error) => Err(error),
         };
-        item.unwrap_or_else(|error| {
+        if let Err(error) = read {
             let refusal = Refusal::new(error.reason(), format!("line {number} of the body: {error}"));
-            Item::Quarantined(refusal.quarantine(self.format, line))
-        })
+            items.push(Item::Quarantined(refusal.quarantine(self.format, line)));
+        }
     }
 
     /// An item of an array. Arrays and batches within are not opened: they could be as deep and as many as the body
     /// is long.
-    fn one_of_many(self, raw: &RawValue) -> Vec<Item> {
+    fn one_of_many(self, raw: &RawValue, items: &mut Vec<Item>) {
         if self.format == Format::Line && raw.get().starts_with('{') {
             let aside = |error: Unreadable| Item::Quarantined(error.quarantine(self.format, raw.get().as_bytes()));
-            return self.by_keys(raw).unwrap_or_else(|error| vec![aside(error)]);
+            items.extend(self.by_keys(raw).unwrap_or_else(|error| vec![aside(error)]));
+            return;
         }
-        vec![self.item_or_aside(raw, None)]
+        self.item_or_aside(raw, None, items);
     }
 
     /// An object, which may be a batch or an import line around others.
     fn one(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
         match self.format {
-            Format::Webhook | Format::Waybill => Ok(vec![self.item(raw, None)?]),
+            Format::Webhook | Format::Waybill => self.item_alone(raw),
             Format::Pipelines => self.call_or_batch(raw),
             Format::Line => self.by_keys(raw),
         }
@@ -75,7 +80,7 @@ impl Reader<'_> {
         let keys = body::keys(raw).unwrap_or_default();
         let is_call = ["type", "action", "event"].into_iter().any(|key| keys.contains_key(key));
         if self.call != Some(CallType::Batch) && (is_call || !keys.contains_key("batch")) {
-            return Ok(vec![self.item(raw, None)?]);
+            return self.item_alone(raw);
         }
         let items = keys.get("batch").and_then(|batch| serde_json::from_str::<Vec<&RawValue>>(batch.get()).ok());
         let Some(batch) = items else {
@@ -88,7 +93,10 @@ impl Reader<'_> {
             None => None,
         };
         let reader = Reader { call: None, ..self };
-        Ok(self.not_too_many(batch)?.into_iter().map(|raw| reader.item_or_aside(raw, lent.as_deref())).collect())
+        let batch = self.not_too_many(batch)?;
+        let mut items = Vec::with_capacity(batch.len());
+        batch.into_iter().for_each(|raw| reader.item_or_aside(raw, lent.as_deref(), &mut items));
+        Ok(items)
     }
 
     fn by_keys(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
@@ -116,16 +124,25 @@ impl Reader<'_> {
         Item::Quarantined(Refusal::new(Reason::UnknownKind, detail).quarantine(self.format, raw.get().as_bytes()))
     }
 
-    fn item_or_aside(self, raw: &RawValue, lent: Option<&str>) -> Item {
-        if !raw.get().starts_with('{') {
+    fn item_alone(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
+        let mut items = Vec::with_capacity(1);
+        self.item(raw, None, &mut items)?;
+        Ok(items)
+    }
+
+    fn item_or_aside(self, raw: &RawValue, lent: Option<&str>, items: &mut Vec<Item>) {
+        let aside = if !raw.get().starts_with('{') {
             let refusal = Refusal::new(Reason::NotAnObject, "an item of the array is not an object");
-            return Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()));
-        }
-        if raw.get().len() > self.bounds.item_bytes {
-            return Item::Quarantined(self.too_large(raw));
-        }
-        self.item(raw, lent)
-            .unwrap_or_else(|error| Item::Quarantined(error.quarantine(self.format, raw.get().as_bytes())))
+            refusal.quarantine(self.format, raw.get().as_bytes())
+        } else if raw.get().len() > self.bounds.item_bytes {
+            self.too_large(raw)
+        } else {
+            match self.item(raw, lent, items) {
+                Ok(()) => return,
+                Err(error) => error.quarantine(self.format, raw.get().as_bytes()),
+            }
+        };
+        items.push(Item::Quarantined(aside));
     }
 
     /// An item that is not read: a tree of it could take many times the memory of its text.
@@ -138,22 +155,27 @@ impl Reader<'_> {
         Refusal::new(Reason::TooLarge, detail).quarantine(self.format, kept)
     }
 
-    /// One event's object; `lent` is the address in the context of its batch.
-    fn item(self, raw: &RawValue, lent: Option<&str>) -> Result<Item, Unreadable> {
+    /// One call's object; `lent` is the address in the context of its batch.
+    fn item(self, raw: &RawValue, lent: Option<&str>, items: &mut Vec<Item>) -> Result<(), Unreadable> {
         let (object, raw) = self.open(raw, lent)?;
         let outcome = match self.format {
             Format::Webhook => webhook::read(&object, self.context),
             Format::Waybill => waybill::read(&object, self.context),
             Format::Pipelines | Format::Line => pipelines::read(&object, self.call, self.context),
         };
-        Ok(match outcome {
+        match outcome {
             Ok(Outcome::Event { event, report }) => {
-                Item::Event { residual: residual::of(raw.get(), object, &event), event, report }
+                items.push(Item::Event { residual: residual::of(raw.get(), object, &event), event, report });
             }
-            Ok(Outcome::Statement(statement)) => Item::Statement(statement),
-            Ok(Outcome::Ignored(name)) => Item::Ignored { name },
-            Err(refusal) => Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes())),
-        })
+            Ok(Outcome::Statements(statements)) => {
+                let mut statements = statements.into_iter().map(Box::new);
+                items.extend(statements.next().map(Item::Statement));
+                items.extend(statements.map(Item::Also));
+            }
+            Ok(Outcome::Ignored(name)) => items.push(Item::Ignored { name }),
+            Err(refusal) => items.push(Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()))),
+        }
+        Ok(())
     }
 
     /// The object, and its JSON as it is to be kept. A call is kept as it would be by itself, with what the context

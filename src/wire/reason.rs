@@ -23,10 +23,11 @@ pub enum Reason {
     NoEventName,
     UnknownDelivery,
     TooLarge,
+    NoIdentifier,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 15] = [
         Reason::NotJson,
         Reason::NotAnObject,
         Reason::NoDeliveryId,
@@ -41,6 +42,7 @@ impl Reason {
         Reason::NoEventName,
         Reason::UnknownDelivery,
         Reason::TooLarge,
+        Reason::NoIdentifier,
     ];
 
     /// Its name in SQL, JSON and URLs.
@@ -60,6 +62,7 @@ impl Reason {
             Reason::NoEventName => "no_event_name",
             Reason::UnknownDelivery => "unknown_delivery",
             Reason::TooLarge => "too_large",
+            Reason::NoIdentifier => "no_identifier",
         }
     }
 
@@ -86,6 +89,7 @@ impl Reason {
                 "It reports on a delivery that is not known yet; it is applied when that arrives."
             }
             Reason::TooLarge => "It is too large to be read; the detail says how large, and what of it was kept.",
+            Reason::NoIdentifier => "It does not say which person, device or object it is about.",
         }
     }
 }

@@ -5,12 +5,13 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Attribute, MetricName, Text, names};
+use crate::domain::people::Change;
+use crate::domain::{Attribute, Identifiers, MetricName, Text, names};
 
 use super::fields::Fields;
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
-use super::{Context, Outcome};
+use super::{Context, Outcome, subscription, time};
 
 pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
     let top = Fields::new(object);
@@ -22,13 +23,16 @@ pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Out
     let data = top.object("data")?;
     let delivery_id = data.id(&["delivery_id"], "data.delivery_id")?;
     let by_message = delivery_id.is_some() && data.value("email_address").is_none();
-    if let Some(MetricName::Other(name)) = &metric
-        && let Some(name) = customer_event(name)
-    {
-        return Ok(Outcome::Ignored(name.into()));
-    }
-    if metric == Some(MetricName::Known(names::Metric::Unsubscribed)) && !by_message {
-        return Ok(Outcome::Ignored("customer unsubscribed".into()));
+    let change = match &metric {
+        Some(MetricName::Known(names::Metric::Unsubscribed)) if !by_message => Some(Change::Unsubscribed),
+        Some(MetricName::Other(name)) => customer_change(name),
+        _ => None,
+    };
+    if let Some(change) = change {
+        let of_customer = |name: &Text| name.eq_ignore_ascii_case("customer");
+        // who caused the change; of one generation a field of its own says it
+        let channel = object_type.filter(|name| !of_customer(name)).or_else(|| top.text(&["delivery_type"]));
+        return customer(change, top, data, channel, context);
     }
     if delivery_id.is_none()
         && object_type.as_deref() == Some("customer")
@@ -40,12 +44,55 @@ pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Out
     event(top, data, known, context)
 }
 
-/// Events about a person's subscription, whatever channel they name. An `unsubscribed` may be either.
-fn customer_event(metric: &str) -> Option<&'static str> {
+/// Of a person's subscription, whatever channel it names. An `unsubscribed` may be either.
+fn customer_change(metric: &str) -> Option<Change> {
     match metric {
-        "subscribed" => Some("customer subscribed"),
-        "cio_subscription_preferences_changed" => Some("customer subscription preferences changed"),
-        _ => None,
+        "subscribed" => Some(Change::Subscribed),
+        other => subscription::change(other),
+    }
+}
+
+fn customer(
+    change: Change,
+    top: Fields,
+    data: Fields,
+    channel: Option<Text>,
+    context: &Context,
+) -> Result<Outcome, Refusal> {
+    let time = time::read(top.value("timestamp"), "timestamp", context.received_at_ms)?;
+    let head = (id(top, data)?, time);
+    Ok(Outcome::Statements(vec![subscription::read(
+        change,
+        who(data)?,
+        head,
+        channel,
+        (data, "data.delivery_id"),
+        context,
+    )?]))
+}
+
+fn who(data: Fields) -> Result<Identifiers, Refusal> {
+    let identifiers = data.inside("identifiers");
+    let person = match data.id(&["customer_id", "userId"], "data.customer_id")? {
+        None => identifiers.id(&["id"], "data.identifiers.id")?,
+        id => id,
+    };
+    Ok(Identifiers {
+        person_id: person,
+        email: match identifiers.id(&["email"], "data.identifiers.email")? {
+            None => data.id(&["email_address"], "data.email_address")?,
+            email => email,
+        },
+        cio_id: identifiers.id(&["cio_id"], "data.identifiers.cio_id")?,
+        phone: identifiers.id(&["phone"], "data.identifiers.phone")?,
+        anonymous_id: None,
+    })
+}
+
+fn id(top: Fields, data: Fields) -> Result<Option<Text>, Refusal> {
+    match top.id(&["event_id"], "event_id")? {
+        None => data.id(&["event_id"], "data.event_id"),
+        id => Ok(id),
     }
 }
 
@@ -58,13 +105,8 @@ fn legacy(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
             None => unknown("neither object_type and metric nor event_type is there"),
         });
     };
-    let name = match &*event_type {
-        "customer_subscribed" => Some("customer subscribed"),
-        "customer_unsubscribed" => Some("customer unsubscribed"),
-        other => customer_event(other),
-    };
-    if let Some(name) = name {
-        return Ok(Outcome::Ignored(name.into()));
+    if let Some(change) = customer_change(&event_type) {
+        return customer(change, top, top.object("data")?, None, context);
     }
     let Some((channel, metric)) = names::message_event(&event_type) else {
         return Err(unknown("event_type is not known"));
@@ -93,10 +135,7 @@ fn event(top: Fields, data: Fields, known: Known, context: &Context) -> Result<O
     let head = Head {
         delivery_id: (known.delivery_id, "data.delivery_id"),
         metric: known.metric,
-        id: top.id(&["event_id"], "event_id").and_then(|id| match id {
-            None => data.id(&["event_id"], "data.event_id"),
-            id => Ok(id),
-        }),
+        id: id(top, data),
         time: (top.value("timestamp"), "timestamp"),
     };
     let mut event = head.event(context)?;

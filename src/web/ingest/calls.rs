@@ -64,7 +64,8 @@ async fn receive(
         return Err(Refusal::TooMany { max: CALL_ITEMS_MAX });
     }
     if request.headers().get("X-Strict-Mode").is_some_and(|value| value.as_bytes() == b"1") {
-        let errors: Vec<_> = items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).collect();
+        let calls = items.iter().filter(|item| item.is_call()).enumerate();
+        let errors: Vec<_> = calls.filter_map(|(index, item)| error_of(index, item)).collect();
         if !errors.is_empty() {
             return Err(Refusal::Strict(errors));
         }
@@ -72,6 +73,6 @@ async fn receive(
     // only what was made of it waits for the writer
     drop(plain);
     drop(sent);
-    let many = many || items.len() > 1;
+    let many = many || items.iter().filter(|item| item.is_call()).nth(1).is_some();
     Ok(answer::success(&ingest.store(&started, scope, items, body).await?, many))
 }

@@ -3,7 +3,6 @@
 pub mod answer;
 pub mod body;
 mod calls;
-#[allow(dead_code, reason = "the paths of browsers are about to use it")]
 mod cors;
 pub mod due;
 pub mod keys;
@@ -13,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
+use actix_web::{FromRequest, Handler, Resource, Responder};
 use serde_json::{Value, json};
 
 use crate::config::Limits;
@@ -98,12 +97,18 @@ impl Ingest {
         let mut errors = Vec::new();
         let mut entries = Vec::with_capacity(items.len());
         let mut reports = Vec::new();
-        for (index, item) in items.into_iter().enumerate() {
+        // the entry that each call begins with: what became of that is what became of the call
+        let mut calls = Vec::with_capacity(items.len());
+        for item in items {
+            if item.is_call() {
+                calls.push(entries.len());
+            }
+            let index = calls.len().saturating_sub(1);
             let mut error = error_of(index, &item);
             let is_noise = matches!(item, Item::Ignored { .. });
             let entry = intake::entry(item, scope);
             match entry {
-                Entry::Ignored { .. } if !is_noise => {
+                Entry::Ignored { .. } if !is_noise && calls.last() == Some(&entries.len()) => {
                     let message = "with this key, or none, only reports on deliveries that are known are taken";
                     error = Some(told(index, "needs_full_key", None, message));
                 }
@@ -125,7 +130,8 @@ impl Ingest {
             Ok(Ok(outcomes)) => outcomes,
             Ok(Err(_)) | Err(_) => Err(Refused::Unwritable),
         };
-        let outcomes = written.map_err(Refusal::Writer)?;
+        let written = written.map_err(Refusal::Writer)?;
+        let outcomes: Vec<Outcome> = calls.into_iter().filter_map(|entry| written.get(entry).copied()).collect();
         let reason = Reason::UnknownDelivery;
         reports.retain(|index| outcomes.get(*index) == Some(&Outcome::Quarantined));
         errors.extend(reports.into_iter().map(|index| told(index, reason.name(), None, reason.explanation())));
