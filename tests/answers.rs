@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "answers/browsers.rs"]
+mod browsers;
 #[path = "answers/calls.rs"]
 mod calls;
 #[path = "answers/keys.rs"]

@@ -6,6 +6,7 @@ use std::fs;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use waybill::domain::people::{Said, Setting, Statement};
 use waybill::domain::{Attribute, Channel, Event, Metric, names};
 use waybill::wire::residual;
 use waybill::wire::{
@@ -77,7 +78,8 @@ fn describe(text: &mut String, item: &Item) {
             }
             assert!(residual::whole(residual, event).starts_with('{'));
         }
-        Item::Statement(statement) | Item::Also(statement) => writeln!(text, "{statement:#?}").unwrap(),
+        Item::Statement(statement) => describe_statement(text, "statement", statement),
+        Item::Also(statement) => describe_statement(text, "also", statement),
         Item::Ignored { name } => writeln!(text, "ignored {name}").unwrap(),
         Item::Quarantined(aside) => {
             let id = aside.delivery_id.as_deref().unwrap_or("-");
@@ -88,6 +90,34 @@ fn describe(text: &mut String, item: &Item) {
             }
             writeln!(text, "  body: {}", String::from_utf8_lossy(&aside.body)).unwrap();
         }
+    }
+}
+
+fn describe_statement(text: &mut String, kind: &str, statement: &Statement) {
+    let Statement { name, id, time, received_at_ms, who, said } = statement;
+    let receipt = if time.from_receipt { " (receipt)" } else { "" };
+    assert_eq!(*received_at_ms, RECEIVED);
+    writeln!(text, "{kind} {name}, {id} at {}{receipt}", time.ms).unwrap();
+    for (identifier, value) in who.all() {
+        writeln!(text, "  {identifier}: {value}").unwrap();
+    }
+    match said {
+        Said::Set(settings) => {
+            for Setting { register, value } in settings {
+                writeln!(text, "  {register:?} = {}", value.as_deref().unwrap_or("(deleted)")).unwrap();
+            }
+        }
+        Said::Subscription(subscription) => {
+            let delivery_id = subscription.delivery_id.as_deref().unwrap_or("-");
+            writeln!(text, "  {}, delivery {delivery_id}", subscription.change.name()).unwrap();
+            for (attribute, value) in subscription.attributes.iter() {
+                writeln!(text, "  {}: {value}", attribute.name()).unwrap();
+            }
+            if let Some(content) = &subscription.content {
+                writeln!(text, "  content: {content}").unwrap();
+            }
+        }
+        Said::Standing(standing) => writeln!(text, "  {standing:?}").unwrap(),
     }
 }
 
@@ -104,7 +134,10 @@ fn an_event_keeps_every_key_value_and_digit_of_its_json() {
             let whole = parse_json(&residual::whole(&residual, &event)).unwrap();
             let is_there = came.iter().any(|came| holds(came, &whole));
             // a batch lends its context, and a recorder's line may hold its body as a string
-            assert!(is_there || ["pipelines_batch", "line_by_path"].contains(&&*name), "{name}: {whole}");
+            assert!(
+                is_there || ["pipelines_batch", "pipelines_people", "line_by_path"].contains(&&*name),
+                "{name}: {whole}"
+            );
         }
     }
 }
@@ -295,6 +328,10 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("track".to_owned()),
         Just("Email Opened".to_owned()),
         Just("Report Delivery Event".to_owned()),
+        Just("Device Created or Updated".to_owned()),
+        Just("Subscribed".to_owned()),
+        Just("identify".to_owned()),
+        Just("group".to_owned()),
         Just("2024-10-24T11:04:05Z".to_owned()),
         Just("/v1/batch".to_owned()),
         "\\PC{0,8}",
@@ -309,7 +346,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             "type", "event", "properties", "context", "traits", "email", "batch", "path", "body", "writeKey", "data",
             "object_type", "metric", "event_type", "delivery_id", "deliveryId", "timestamp", "originalTimestamp",
             "messageId", "event_id", "recipients", "device_id", "source", "kind", "id", "time", "link", "href",
-            "identifiers", "machine", "$serde_json::private::Number", "$serde_json::private::RawValue",
+            "identifiers", "machine", "userId", "anonymousId", "groupId", "device", "token", "content", "$serde_json::private::Number", "$serde_json::private::RawValue",
         ]).prop_map(str::to_owned),
         1 => "\\PC{0,6}",
     ];
@@ -362,6 +399,12 @@ proptest! {
             // a line may say that the body of a path is a number
             prop_assert!(format == Format::Line || items.is_ok() == (body.is_object() || body.is_array()));
             for item in items.unwrap_or_default() {
+                if let Item::Statement(statement) = &item {
+                    prop_assert!((1..=256).contains(&statement.id.len()));
+                    prop_assert!(statement.who.all().all(|(_, value)| (1..=256).contains(&value.len())));
+                    let speaks_of_nobody = matches!(&statement.said, Said::Set(settings) if !settings.is_empty());
+                    prop_assert!(statement.who.name().is_some() || speaks_of_nobody);
+                }
                 if let Item::Event { event, residual, .. } = item {
                     let raw = residual::whole(&residual, &event);
                     prop_assert!(!event.id.is_empty() && !event.delivery_id.is_empty());

@@ -102,7 +102,7 @@ pub(super) fn interact(event: &mut Event, properties: Fields) {
 }
 
 /// In-app messages name the button (`actionName`), and some also what it stands for, which says more.
-fn action_value(properties: Fields) -> Option<Text> {
+pub(super) fn action_value(properties: Fields) -> Option<Text> {
     properties.text(&["tracked_response", "actionValue", "action_value", "actionName", "action_name"])
 }
 

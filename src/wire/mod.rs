@@ -24,6 +24,7 @@ mod subscription;
 #[cfg(test)]
 mod testing;
 mod time;
+mod track_api;
 mod waybill;
 mod webhook;
 
@@ -36,6 +37,7 @@ pub use identity::IdKey;
 pub use json::parse as parse_json;
 pub use reason::{Quarantined, Reason, Unreadable};
 pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
+pub use track_api::TrackRequest;
 
 /// The most items of one body. Senders stop at 4,000; a few megabytes of `[0,0,0,...]` would become a gigabyte of
 /// items kept aside.
@@ -105,6 +107,21 @@ enum Outcome {
     /// One or more.
     Statements(Vec<Statement>),
     Ignored(Text),
+}
+
+impl Outcome {
+    /// `residual` makes what is kept of an event's JSON.
+    fn push_to(self, items: &mut Vec<Item>, residual: impl FnOnce(&Event) -> String) {
+        match self {
+            Outcome::Event { event, report } => items.push(Item::Event { residual: residual(&event), event, report }),
+            Outcome::Statements(statements) => {
+                let mut statements = statements.into_iter().map(Box::new);
+                items.extend(statements.next().map(Item::Statement));
+                items.extend(statements.map(Item::Also));
+            }
+            Outcome::Ignored(name) => items.push(Item::Ignored { name }),
+        }
+    }
 }
 
 /// A wire format. The names are stored in the file: append, never rename.
@@ -203,8 +220,22 @@ pub fn read_call(call: CallType, body: &[u8], bounds: Bounds, context: &Context)
     Reader { format: Format::Pipelines, call: Some(call), bounds, context }.read(body)
 }
 
+/// Reads the body of a Track API call; only a batch has several.
+///
+/// # Errors
+///
+/// As [`read`], with the items of `bounds`; and an array where the path is no batch's.
+pub fn read_track(
+    request: TrackRequest,
+    body: &[u8],
+    bounds: Bounds,
+    context: &Context,
+) -> Result<Vec<Item>, Unreadable> {
+    track_api::read(request, body, bounds, context)
+}
+
 /// Reads a line of an import file: an item or an array of any known format, told by its keys, or
-/// `{"path": ..., "body": ...}`, told by the path.
+/// `{"path": ..., "method": ..., "body": ...}`, told by the path.
 ///
 /// # Errors
 ///

@@ -11,6 +11,14 @@ use super::reason::{Reason, Refusal};
 use super::statement::{self, Owner};
 use super::{Context, Outcome, subscription};
 
+/// Whether a track call of this name speaks of a device.
+pub(super) fn is_of_device(name: &str) -> bool {
+    [DEVICE, NO_DEVICE].contains(&name)
+}
+
+const DEVICE: &str = "Device Created or Updated";
+const NO_DEVICE: &str = "Device Deleted";
+
 /// A track call about people. The id and the time are the call's.
 pub(super) fn event(
     name: &str,
@@ -37,8 +45,8 @@ pub(super) fn event(
     }
     // the name of today stands for those of older samples
     let (name, read): (&str, Read) = match name {
-        "Device Created or Updated" => (name, device),
-        "Device Deleted" => (name, no_device),
+        DEVICE => (DEVICE, device),
+        NO_DEVICE => (NO_DEVICE, no_device),
         "User Deleted" | "Delete Person" => ("User Deleted", |_, who| standing(who, Standing::Deleted)),
         "User Suppressed" | "Suppress Person" => ("User Suppressed", |_, who| standing(who, Standing::Suppressed)),
         "User Unsuppressed" | "Unsuppress Person" => {
@@ -250,4 +258,232 @@ fn object_type(top: Fields) -> Result<Option<Text>, Refusal> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::wire::testing::{RECEIVED, in_words, items, items_of_call, one, quarantined, statement, with};
+    use crate::wire::{CallType, Format::Pipelines, Format::Webhook, Item};
+
+    use super::*;
+
+    #[test]
+    fn calls_say_who_a_person_is_and_what_they_have() {
+        let traits = json!({"email": "ada@e.org", "phone": "+1555", "plan": "pro", "gone": null, "age": 7.5});
+        let cases = [
+            (
+                json!({"type": "identify", "userId": "p7", "anonymousId": "a1", "traits": traits}),
+                "identify [id=p7 email=ada@e.org phone=+1555 anonymous_id=a1] person p7={}, p7.age=7.5, \
+                 p7.email=\"ada@e.org\", p7.gone=gone, p7.phone=\"+1555\", p7.plan=\"pro\"",
+            ),
+            (json!({"type": "identify", "user_id": 7.0}), "identify [id=7] person 7={}"),
+            (json!({"type": "identify", "anonymousId": "a1"}), "identify [anonymous_id=a1] person a1={}"),
+            (
+                json!({"type": "identify", "userId": "p7", "context": {"traits": {"email": "c@e.org"}}}),
+                "identify [id=p7 email=c@e.org] person p7={}, p7.email=\"c@e.org\"",
+            ),
+            (
+                json!({"type": "identify", "userId": "p7", "traits": {}, "context": {"traits": {"email": "c@e.org"}}}),
+                "identify [id=p7 email=c@e.org] person p7={}",
+            ),
+            (
+                json!({"type": "identify", "userId": "p7", "traits": {"email": {}}, "anonymousId": "a@e.org"}),
+                "identify [id=p7 email=a@e.org] person p7={}, p7.email={}",
+            ),
+            (
+                json!({"type": "group", "userId": "p7", "groupId": "acme", "traits":
+                       {"seats": 5, "object_type_id": 2, "relationshipAttributes": {"role": "admin"}}}),
+                "group [id=p7] object 2/acme={}, 2/acme.seats=5, p7 in 2/acme={\"role\":\"admin\"}, person p7={}",
+            ),
+            (json!({"type": "group", "groupId": "acme", "objectTypeId": "3"}), "group [] object 3/acme={}"),
+            (
+                json!({"type": "group", "groupId": 5, "anonymousId": "a1", "context": {"objectTypeId": 4}}),
+                "group [anonymous_id=a1] object 4/5={}, a1 in 4/5={}, person a1={}",
+            ),
+            (json!({"type": "alias", "previousId": "a1", "userId": "p7"}), "alias [id=p7 anonymous_id=a1] "),
+            (json!({"type": "alias", "previousId": "a@e.org", "userId": "p7"}), "alias [id=p7 email=a@e.org] "),
+        ];
+        for (body, wanted) in cases {
+            assert_eq!(in_words(&statement(Pipelines, body.clone())), wanted, "{body}");
+        }
+        let by_path = items_of_call(CallType::Identify, json!({"userId": "p7"}));
+        assert!(matches!(&by_path[..], [Item::Statement(said)] if in_words(said) == "identify [id=p7] person p7={}"));
+    }
+
+    #[test]
+    fn reserved_names_speak_of_people_devices_and_objects() {
+        let device = json!({"device": {"token": "t1", "type": "ios", "os": 17}});
+        let lent = json!({"traits": {"email": "ada@e.org"}, "device": {"token": "t1", "id": "hw", "type": "ios"}});
+        let cases = [
+            (
+                json!({"event": "Device Created or Updated", "userId": "p7", "properties": device}),
+                "Device Created or Updated [id=p7] device p7/t1={\"os\":17,\"platform\":\"ios\"}, person p7={}",
+            ),
+            (
+                json!({"event": "Device Created or Updated", "userId": "p7", "context": lent, "properties": {"os": 17}}),
+                "Device Created or Updated [id=p7 email=ada@e.org] \
+                 device p7/t1={\"os\":17,\"platform\":\"ios\"}, person p7={}",
+            ),
+            (
+                json!({"event": "Device Deleted", "userId": "p7", "properties": device}),
+                "Device Deleted [id=p7] device p7/t1=gone",
+            ),
+            (
+                json!({"event": "Device Deleted", "anonymousId": "a1", "context": lent}),
+                "Device Deleted [email=ada@e.org anonymous_id=a1] device ada@e.org/t1=gone",
+            ),
+            (json!({"event": "User Deleted", "userId": "p7"}), "User Deleted [id=p7] Deleted"),
+            (json!({"event": "Delete Person", "userId": "p7"}), "User Deleted [id=p7] Deleted"),
+            (json!({"event": "Suppress Person", "userId": "p7"}), "User Suppressed [id=p7] Suppressed"),
+            (json!({"event": "User Suppressed", "userId": "p7"}), "User Suppressed [id=p7] Suppressed"),
+            (json!({"event": "User Unsuppressed", "userId": "p7"}), "User Unsuppressed [id=p7] Unsuppressed"),
+            (json!({"event": "Unsuppress Person", "userId": "p7"}), "User Unsuppressed [id=p7] Unsuppressed"),
+            (
+                json!({"event": "Object Deleted", "userId": "p7", "properties": {"objectId": "acme", "objectTypeId": 2}}),
+                "Object Deleted [] object 2/acme=gone",
+            ),
+            (
+                json!({"event": "Object Deleted", "anonymousId": "a", "properties": {"groupId": "acme"}}),
+                "Object Deleted [] object 1/acme=gone",
+            ),
+            (
+                json!({"event": "Relationship Deleted", "userId": "p7", "properties": {"objectId": "acme"}}),
+                "Relationship Deleted [id=p7] p7 in 1/acme=gone",
+            ),
+        ];
+        for (body, wanted) in cases {
+            assert_eq!(in_words(&statement(Pipelines, body.clone())), wanted, "{body}");
+        }
+    }
+
+    /// An erasure reaches no further than the person it names.
+    #[test]
+    fn what_cannot_be_undone_goes_by_the_person_alone() {
+        let body = json!({"event": "User Suppressed", "userId": "p7", "anonymousId": "shared",
+                          "context": {"traits": {"email": "lent@e.org"}}});
+        assert_eq!(in_words(&statement(Pipelines, body.clone())), "User Suppressed [id=p7] Suppressed");
+        let by_address = with(body.clone(), json!({"userId": "ada@e.org"}));
+        assert_eq!(
+            in_words(&statement(Pipelines, by_address)),
+            "User Suppressed [id=ada@e.org email=ada@e.org] Suppressed"
+        );
+    }
+
+    #[test]
+    fn a_call_is_refused_for_what_it_lacks() {
+        use Reason::*;
+        let device = json!({"event": DEVICE, "userId": "p7"});
+        let cases = [
+            (json!({"type": "identify"}), NoIdentifier, Some("userId")),
+            (json!({"type": "identify", "userId": "p", "traits": []}), BadField, Some("traits")),
+            (json!({"type": "identify", "userId": "p".repeat(257)}), IdTooLong, Some("userId")),
+            (json!({"type": "identify", "userId": "p", "timestamp": "soon"}), BadTime, Some("timestamp")),
+            (json!({"type": "identify", "userId": "p", "messageId": {}}), BadField, Some("messageId")),
+            (json!({"type": "group", "userId": "p"}), NoIdentifier, Some("groupId")),
+            (json!({"type": "alias", "userId": "p"}), NoIdentifier, Some("previousId")),
+            (json!({"type": "alias", "previousId": "p"}), NoIdentifier, Some("userId")),
+            (json!({"event": "User Deleted"}), NoIdentifier, Some("userId")),
+            (json!({"event": "Unsubscribed"}), NoIdentifier, None),
+            (device.clone(), NoIdentifier, Some("properties.device.token")),
+            (with(device.clone(), json!({"properties": 5})), BadField, Some("properties")),
+            (with(device, json!({"properties": {"device": {"token": []}}})), BadField, Some("properties.device.token")),
+            (json!({"event": "Object Deleted", "userId": "p"}), NoIdentifier, Some("properties.objectId")),
+            (json!({"event": "Relationship Deleted", "properties": {"objectId": "o"}}), NoIdentifier, Some("userId")),
+        ];
+        for (body, reason, field) in cases {
+            let found = quarantined(Pipelines, body.clone());
+            assert_eq!((found.reason, found.field), (reason, field), "{body}");
+        }
+    }
+
+    #[test]
+    fn preferences_among_the_traits_are_said_beside_them() {
+        let body = json!({"type": "identify", "userId": "p7", "messageId": "m1", "traits":
+                          {"plan": "pro", "cio_subscription_preferences": {"topics": {"t1": true}}}});
+        let Ok([Item::Statement(traits), Item::Also(preferences)]): Result<[Item; 2], _> =
+            items(Pipelines, body).try_into()
+        else {
+            panic!("not two")
+        };
+        assert_eq!(in_words(&traits), "identify [id=p7] person p7={}, p7.plan=\"pro\"");
+        assert_eq!(in_words(&preferences), "identify [id=p7] preferences, content={\"topics\":{\"t1\":true}}");
+        assert_eq!((&*traits.id, &*preferences.id), ("m1", "m1"));
+    }
+
+    /// By webhook and in each generation of names of Data Pipelines.
+    #[test]
+    fn a_change_of_a_subscription_is_one_statement_by_every_way() {
+        let names = [
+            ("subscribed", ["Subscribed", "customer_subscribed", "Customer Subscribed"]),
+            ("unsubscribed", ["Unsubscribed", "customer_unsubscribed", "Customer Unsubscribed"]),
+            (
+                "cio_subscription_preferences_changed",
+                [
+                    "Subscription Preferences Changed",
+                    "cio_subscription_preferences_changed",
+                    "Customer Subscription Preferences Changed",
+                ],
+            ),
+        ];
+        for (metric, names) in names {
+            let webhook = statement(
+                Webhook,
+                json!({
+                    "event_id": "e1", "object_type": "customer", "metric": metric, "timestamp": 1714521918,
+                    "data": {"customer_id": "p7", "email_address": "ada@e.org", "delivery_id": "d", "newsletter_id": 3,
+                             "content_id": 4, "content": "{\"topics\":{\"t1\":true}}",
+                             "identifiers": {"id": "p7", "email": "ada@e.org"}}
+                }),
+            );
+            assert_eq!(webhook.received_at_ms, RECEIVED);
+            for name in names {
+                let call = json!({
+                    "type": "track", "event": name, "userId": "p7", "messageId": "e1",
+                    "originalTimestamp": "2024-05-01T00:05:18.000Z", "timestamp": "2024-05-01T00:05:18.004Z",
+                    "context": {"traits": {"email": "ada@e.org"}},
+                    "properties": {"customer_id": "p7", "delivery_id": "d", "newsletter_id": 3, "content_id": 4,
+                                   "content": {"topics": {"t1": true}}}
+                });
+                assert_eq!(statement(Pipelines, call), webhook, "{name}");
+                let rudderstack = json!({
+                    "type": "track", "event": name, "anonymousId": "ada@e.org", "userId": "p7",
+                    "messageId": "00000000-0000-0000-0000-000000000000",
+                    "originalTimestamp": "2024-05-01T00:05:18.000Z",
+                    "properties": {"eventId": "e1", "deliveryId": "d", "newsletterId": 3, "contentId": 4,
+                                   "content": "{\"topics\":{\"t1\":true}}"}
+                });
+                assert_eq!(statement(Pipelines, rudderstack), webhook, "{name}");
+            }
+        }
+        // of the message, and no change of a subscription
+        let of_message = json!({"event": "Email Unsubscribed", "userId": "p7", "properties": {"delivery_id": "d"}});
+        assert!(matches!(one(Pipelines, of_message), Item::Event { .. }));
+    }
+
+    #[test]
+    fn a_batch_lends_a_device_to_the_calls_about_devices() {
+        let batch = json!({
+            "batch": [
+                {"type": "track", "event": DEVICE, "userId": "p7"},
+                {"type": "track", "event": NO_DEVICE, "userId": "p7", "context": {"device": {"token": "own"}}},
+                {"type": "group", "userId": "p7", "groupId": "g"},
+                {"type": "track", "event": "Email Sent", "properties": {"delivery_id": "d"}}
+            ],
+            "context": {"device": {"token": "t1", "type": "ios", "model": "x".repeat(3_000)}}
+        });
+        let read: Vec<_> = items(Pipelines, batch)
+            .iter()
+            .map(|item| match item {
+                Item::Statement(statement) => in_words(statement),
+                Item::Event { residual, event, .. } => crate::wire::residual::whole(residual, event),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(read[0], "Device Created or Updated [id=p7] device p7/t1={\"platform\":\"ios\"}, person p7={}");
+        assert_eq!(read[1], "Device Deleted [id=p7] device p7/own=gone");
+        assert_eq!(read[2], "group [id=p7] object 1/g={}, p7 in 1/g={}, person p7={}");
+        assert!(!read[3].contains("t1"), "{}", read[3]);
+    }
 }

@@ -247,7 +247,8 @@ mod tests {
         let body = json!({
             "anonymousId": "d@1", "event": "Report Delivery Event", "timestamp": "2024-05-01T00:00:00Z",
             "properties": {"deliveryId": "d@1", "metric": "Clicked", "recipient": "token", "reason": "why",
-                           "actionName": "score", "actionValue": "3", "href": "app://x", "subject": "not ours"}
+                           "actionName": "score", "actionValue": "3", "href": "app://x", "subject": "not ours",
+                           "customer_id": "not ours"}
         });
         let Item::Event { event: report, report: true, .. } = one(Pipelines, body.clone()) else { panic!("no report") };
         assert_eq!((&*report.delivery_id, &report.metric), ("d@1", &MetricName::Known(Metric::Clicked)));
@@ -296,10 +297,10 @@ mod tests {
         let cases = [
             (json!({"type": "track", "event": "Order Completed"}), "Order Completed"),
             (json!({"event": "Email Verified", "properties": 5}), "Email Verified"),
-            (json!({"event": "Unsubscribed"}), "Unsubscribed"),
+            (json!({"event": "subscribed", "userId": "p"}), "subscribed"),
+            (json!({"event": "Report Content Event", "properties": {"contentId": 1}}), "Report Content Event"),
             (json!({"type": "page", "event": "Email Sent"}), "page"),
-            (json!({"type": "identify"}), "identify"),
-            (json!({"action": "alias"}), "alias"),
+            (json!({"action": "screen", "userId": "p", "context": {"traits": {"email": "a@e.org"}}}), "screen"),
         ];
         for (body, name) in cases {
             assert_eq!(&*ignored(Pipelines, body.clone()), name, "{body}");

@@ -1,5 +1,8 @@
 //! From a body to its items: whole bodies, arrays, batches, lines. What one object says is its format's to read.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
@@ -9,7 +12,8 @@ use super::body::{self, Body};
 use super::fields::{Fields, ID_BYTES_MAX};
 use super::reason::{Quarantined, Reason, Refusal, Unreadable};
 use super::{
-    Bounds, CallType, Context, Format, Item, Outcome, fields, json, line, pipelines, residual, waybill, webhook,
+    Bounds, CallType, Context, Format, Item, TrackRequest, fields, json, line, people, pipelines, residual, track_api,
+    waybill, webhook,
 };
 
 #[derive(Clone, Copy)]
@@ -89,35 +93,49 @@ impl Reader<'_> {
             return Ok(vec![Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()))]);
         };
         let lent = match keys.get("context") {
-            Some(context) => address_of(&json::parse(context.get())?),
+            Some(context) => Some(Lent::of(&json::parse(context.get())?)),
             None => None,
         };
         let reader = Reader { call: None, ..self };
         let batch = self.not_too_many(batch)?;
         let mut items = Vec::with_capacity(batch.len());
-        batch.into_iter().for_each(|raw| reader.item_or_aside(raw, lent.as_deref(), &mut items));
+        batch.into_iter().for_each(|raw| reader.item_or_aside(raw, lent.as_ref(), &mut items));
         Ok(items)
     }
 
     fn by_keys(self, raw: &RawValue) -> Result<Vec<Item>, Unreadable> {
         let keys = body::keys(raw).unwrap_or_default();
-        if let (Some(path), Some(sent)) = (keys.get("path"), keys.get("body")) {
-            let path = json::parse(path.get())?;
-            let Some((format, call)) = path.as_str().and_then(line::format_by_path) else {
-                return Ok(vec![self.unknown(raw, "no event is read from this path")]);
-            };
-            let reader = Reader { format, call, ..self };
-            // some recorders take bodies for text
-            if sent.get().starts_with('"') {
-                let text = fields::text_of(&json::parse(sent.get())?).unwrap_or_default();
-                return reader.read(text.as_bytes());
-            }
-            return reader.read(sent.get().as_bytes());
+        if let Some(path) = keys.get("path").map(|path| json::parse(path.get())).transpose()?
+            && (keys.contains_key("body") || keys.contains_key("method"))
+        {
+            return self.recorded(raw, &keys, path.as_str().unwrap_or_default());
         }
         match line::format_of(&keys) {
             Some(format) => Reader { format, ..self }.one(raw),
             None => Ok(vec![self.unknown(raw, "its keys are those of no known format")]),
         }
+    }
+
+    /// A request that was recorded. Some recorders take bodies for text; of a request without one there is none.
+    fn recorded(self, raw: &RawValue, keys: &BTreeMap<String, &RawValue>, path: &str) -> Result<Vec<Item>, Unreadable> {
+        let text = |key: &str| -> Result<Option<Text>, Unreadable> {
+            let Some(value) = keys.get(key) else { return Ok(None) };
+            Ok(fields::text_of(&json::parse(value.get())?))
+        };
+        let sent = match keys.get("body").map(|body| body.get()) {
+            None | Some("null") => Cow::Borrowed(""),
+            Some(body) if body.starts_with('"') => Cow::Owned(text("body")?.unwrap_or_default().into()),
+            Some(body) => Cow::Borrowed(body),
+        };
+        if track_api::is_one(path) {
+            let method = text("method")?.unwrap_or_default();
+            let request = TrackRequest { method: &method, path };
+            return track_api::read(request, sent.as_bytes(), self.bounds, self.context);
+        }
+        let Some((format, call)) = line::format_by_path(path) else {
+            return Ok(vec![self.unknown(raw, "no event is read from this path")]);
+        };
+        Reader { format, call, ..self }.read(sent.as_bytes())
     }
 
     fn unknown(self, raw: &RawValue, detail: &str) -> Item {
@@ -130,7 +148,7 @@ impl Reader<'_> {
         Ok(items)
     }
 
-    fn item_or_aside(self, raw: &RawValue, lent: Option<&str>, items: &mut Vec<Item>) {
+    fn item_or_aside(self, raw: &RawValue, lent: Option<&Lent>, items: &mut Vec<Item>) {
         let aside = if !raw.get().starts_with('{') {
             let refusal = Refusal::new(Reason::NotAnObject, "an item of the array is not an object");
             refusal.quarantine(self.format, raw.get().as_bytes())
@@ -155,8 +173,8 @@ impl Reader<'_> {
         Refusal::new(Reason::TooLarge, detail).quarantine(self.format, kept)
     }
 
-    /// One call's object; `lent` is the address in the context of its batch.
-    fn item(self, raw: &RawValue, lent: Option<&str>, items: &mut Vec<Item>) -> Result<(), Unreadable> {
+    /// One call's object; `lent` is from the context of its batch.
+    fn item(self, raw: &RawValue, lent: Option<&Lent>, items: &mut Vec<Item>) -> Result<(), Unreadable> {
         let (object, raw) = self.open(raw, lent)?;
         let outcome = match self.format {
             Format::Webhook => webhook::read(&object, self.context),
@@ -164,15 +182,7 @@ impl Reader<'_> {
             Format::Pipelines | Format::Line => pipelines::read(&object, self.call, self.context),
         };
         match outcome {
-            Ok(Outcome::Event { event, report }) => {
-                items.push(Item::Event { residual: residual::of(raw.get(), object, &event), event, report });
-            }
-            Ok(Outcome::Statements(statements)) => {
-                let mut statements = statements.into_iter().map(Box::new);
-                items.extend(statements.next().map(Item::Statement));
-                items.extend(statements.map(Item::Also));
-            }
-            Ok(Outcome::Ignored(name)) => items.push(Item::Ignored { name }),
+            Ok(outcome) => outcome.push_to(items, |event| residual::of(raw.get(), object, event)),
             Err(refusal) => items.push(Item::Quarantined(refusal.quarantine(self.format, raw.get().as_bytes()))),
         }
         Ok(())
@@ -180,7 +190,7 @@ impl Reader<'_> {
 
     /// The object, and its JSON as it is to be kept. A call is kept as it would be by itself, with what the context
     /// of its batch says of the person. The key of a sender is kept nowhere in plain text.
-    fn open(self, raw: &RawValue, lent: Option<&str>) -> Result<(Map<String, Value>, Box<RawValue>), Unreadable> {
+    fn open(self, raw: &RawValue, lent: Option<&Lent>) -> Result<(Map<String, Value>, Box<RawValue>), Unreadable> {
         let mut object = match json::parse(raw.get())? {
             Value::Object(object) => object,
             other => return Err(Unreadable::NoUse { found: json::kind(&other) }),
@@ -190,10 +200,12 @@ impl Reader<'_> {
         }
         let had_key = object.remove("writeKey").is_some();
         let lent = lent.filter(|_| object.get("context").is_none_or(Value::is_null));
-        if let Some(email) = lent {
-            object.insert("context".to_owned(), json!({"traits": {"email": email}}));
+        let lent = lent.and_then(|lent| lent.to(&object));
+        let has_lent = lent.is_some();
+        if let Some(context) = lent {
+            object.insert("context".to_owned(), context);
         }
-        let raw = if had_key || lent.is_some() { to_raw_value(&object)? } else { raw.to_owned() };
+        let raw = if had_key || has_lent { to_raw_value(&object)? } else { raw.to_owned() };
         Ok((object, raw))
     }
 
@@ -205,7 +217,33 @@ impl Reader<'_> {
 
 /// All of a batch's context that its calls are read for. No more is lent: a copy of megabytes for each of a hundred
 /// thousand calls would fill the memory.
-fn address_of(context: &Value) -> Option<Text> {
-    let email = Fields::of(Some(context)).inside("traits").text(&["email"]);
-    email.filter(|email| email.len() <= ID_BYTES_MAX)
+struct Lent {
+    email: Option<Text>,
+    /// What a device is known by, for the calls about devices only.
+    device: Map<String, Value>,
+}
+
+impl Lent {
+    fn of(context: &Value) -> Lent {
+        let context = Fields::of(Some(context));
+        let short = |fields: Fields, key| fields.text(&[key]).filter(|text| text.len() <= ID_BYTES_MAX);
+        let device = context.inside("device");
+        let device = ["token", "id", "type"].into_iter().filter_map(|key| Some((key, short(device, key)?)));
+        Lent {
+            email: short(context.inside("traits"), "email"),
+            device: device.map(|(key, text)| (key.to_owned(), Value::from(&*text))).collect(),
+        }
+    }
+
+    /// The context that a call without one is read with.
+    fn to(&self, call: &Map<String, Value>) -> Option<Value> {
+        let mut context = Map::new();
+        if let Some(email) = &self.email {
+            context.insert("traits".to_owned(), json!({ "email": email }));
+        }
+        if !self.device.is_empty() && call.get("event").and_then(Value::as_str).is_some_and(people::is_of_device) {
+            context.insert("device".to_owned(), Value::Object(self.device.clone()));
+        }
+        (!context.is_empty()).then_some(Value::Object(context))
+    }
 }

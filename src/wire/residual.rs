@@ -85,7 +85,9 @@ fn restored(kept: &str, event: &Event) -> Option<Value> {
 /// Which table fits an object, by its keys.
 fn shape_of(object: &Map<String, Value>) -> usize {
     let has = |key| object.contains_key(key);
-    if has("object_type") || (has("data") && has("metric")) {
+    if has("path") && has("body") {
+        3
+    } else if has("object_type") || (has("data") && has("metric")) {
         0
     } else if has("event") || has("messageId") {
         1

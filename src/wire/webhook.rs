@@ -159,7 +159,7 @@ mod tests {
     use serde_json::json;
 
     use crate::domain::{Attributes, Device, Event, EventTime, Flags, Metric};
-    use crate::wire::testing::{RECEIVED, event, ignored, one, quarantined, with};
+    use crate::wire::testing::{RECEIVED, event, in_words, one, quarantined, statement, with};
     use crate::wire::{Format::Webhook, Item, Reason};
 
     use super::*;
@@ -215,6 +215,9 @@ mod tests {
             (json!({"metric": "sent", "data": {}}), NoDeliveryId, Some("data.delivery_id")),
             (json!({"object_type": "customer", "metric": "sneezed", "data": {}}), UnknownKind, None),
             (json!({"object_type": "customer", "metric": "opened"}), NoDeliveryId, Some("data.delivery_id")),
+            (json!({"object_type": "customer", "metric": "subscribed"}), NoIdentifier, None),
+            (json!({"metric": "unsubscribed", "data": {}}), NoIdentifier, None),
+            (json!({"event_type": "customer_subscribed", "timestamp": "x"}), BadTime, Some("timestamp")),
             (json!({"event_type": "email_sneezed", "data": {"delivery_id": "d"}}), UnknownKind, None),
             (json!({"event_type": "email_opened", "data": {}}), NoDeliveryId, Some("data.delivery_id")),
             (json!({"event_type": "sms_sent", "data": {"email_id": "d"}}), NoDeliveryId, Some("data.delivery_id")),
@@ -241,24 +244,29 @@ mod tests {
 
     #[test]
     fn unsubscribed_is_of_the_message_or_of_the_customer() {
-        let message = "message";
         let cases = [
-            (json!({"delivery_id": "d", "recipient": "a@example.org"}), message),
-            (json!({"delivery_id": "d", "email_address": null}), message),
-            (json!({"delivery_id": "d", "email_address": "a@example.org"}), "customer unsubscribed"),
-            (json!({"email_address": "a@example.org"}), "customer unsubscribed"),
-            (json!({}), "customer unsubscribed"),
+            (json!({"delivery_id": "d", "recipient": "a@example.org"}), None),
+            (json!({"delivery_id": "d", "email_address": null}), None),
+            (json!({"delivery_id": "d", "email_address": "a@example.org"}), Some(", delivery=d")),
+            (json!({"email_address": "a@example.org"}), Some("")),
         ];
         for (data, wanted) in cases {
             for object_type in ["email", "customer", "push"] {
                 let body = json!({"object_type": object_type, "metric": "unsubscribed", "data": data});
                 match one(Webhook, body.clone()) {
                     Item::Event { event, .. } => {
-                        assert_eq!(wanted, message, "{body}");
+                        assert_eq!(wanted, None, "{body}");
                         let channel = (object_type != "customer").then_some(object_type);
                         assert_eq!(event.attributes.get(Attribute::Channel), channel);
                     }
-                    Item::Ignored { name } => assert_eq!(&*name, wanted, "{body}"),
+                    Item::Statement(statement) => {
+                        let channel = match object_type {
+                            "customer" => String::new(),
+                            channel => format!(", channel={channel}"),
+                        };
+                        let said = format!("Unsubscribed [email=a@example.org] unsubscribed{channel}");
+                        assert_eq!(Some(&*in_words(&statement)), wanted.map(|more| said + more).as_deref(), "{body}");
+                    }
                     other => panic!("{body} became {other:?}"),
                 }
             }
@@ -267,25 +275,41 @@ mod tests {
 
     #[test]
     fn subscriptions_are_of_the_customer_whatever_they_name() {
-        let preferences = "customer subscription preferences changed";
+        let preferences = "cio_subscription_preferences_changed";
         let cases = [
-            (json!({"object_type": "customer", "metric": "subscribed"}), "customer subscribed"),
+            (json!({"object_type": "customer", "metric": "subscribed"}), "Subscribed [id=p] subscribed"),
             (
-                json!({"object_type": "email", "metric": "subscribed", "data": {"delivery_id": "d"}}),
-                "customer subscribed",
+                json!({"object_type": "email", "metric": "subscribed",
+                       "data": {"delivery_id": "d", "identifiers": {"id": "o", "email": "i@e.org", "cio_id": "c"}}}),
+                "Subscribed [id=p email=i@e.org cio_id=c] subscribed, channel=email, delivery=d",
             ),
-            (json!({"object_type": "sms", "metric": "cio_subscription_preferences_changed"}), preferences),
             (
-                json!({"object_type_type": "email", "metric": "cio_subscription_preferences_changed",
-                    "data": {"delivery_id": "d", "campaign_id": 1}}),
-                preferences,
+                json!({"object_type_type": "sms", "metric": preferences,
+                       "data": {"content": "{\"topics\":{\"t2\":false,\"t1\":true}}", "email_address": "a@e.org"}}),
+                "Subscription Preferences Changed [id=p email=a@e.org] preferences, channel=sms, \
+                 content={\"topics\":{\"t1\":true,\"t2\":false}}",
             ),
-            (json!({"delivery_type": "email", "metric": "cio_subscription_preferences_changed"}), preferences),
-            (json!({"event_type": "customer_subscribed"}), "customer subscribed"),
-            (json!({"event_type": "customer_unsubscribed", "data": {"email_id": "d"}}), "customer unsubscribed"),
+            (
+                json!({"object_type": "customer", "delivery_type": "email", "metric": preferences,
+                       "data": {"content": {"channels": {"email": false}}, "newsletter_id": 7, "subject": "Hi"}}),
+                "Subscription Preferences Changed [id=p] preferences, channel=email, newsletter_id=7, \
+                 content={\"channels\":{\"email\":false}}",
+            ),
+            (
+                json!({"delivery_type": "email", "metric": preferences, "data": {"content": "all"}}),
+                "Subscription Preferences Changed [id=p] preferences, channel=email, content=\"all\"",
+            ),
+            (json!({"event_type": "customer_subscribed"}), "Subscribed [id=p] subscribed"),
+            (
+                json!({"event_type": "customer_unsubscribed", "data": {"email_id": "d", "campaign_id": "3"}}),
+                "Unsubscribed [id=p] unsubscribed, campaign_id=3, delivery=d",
+            ),
         ];
-        for (body, name) in cases {
-            assert_eq!(&*ignored(Webhook, body.clone()), name, "{body}");
+        for (body, wanted) in cases {
+            let customer = json!({"data": {"customer_id": "p"}, "event_id": "e", "timestamp": 1714521918});
+            let found = statement(Webhook, with(customer, body.clone()));
+            assert_eq!(in_words(&found), wanted, "{body}");
+            assert_eq!((&*found.id, found.time), ("e", EventTime::given(1_714_521_918_000)));
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::body::Unread;
 use crate::store::{Outcome, Refused};
+use crate::wire::Quarantined;
 
 /// Seconds after which a refused sender should come again.
 const RETRY_AFTER_S: u32 = 5;
@@ -23,6 +24,8 @@ pub enum Refusal {
     },
     /// The request asked to be told instead of having it kept aside.
     Strict(Vec<Value>),
+    /// What the sender must mend: which field, and why.
+    Invalid(Quarantined),
     WrongSignature,
     WrongKey,
     Writer(Refused),
@@ -66,6 +69,7 @@ impl Refusal {
                 "invalid",
                 "X-Strict-Mode is set and not all of it was understood; nothing was stored".into(),
             ),
+            Refusal::Invalid(aside) => (StatusCode::BAD_REQUEST, aside.reason.name(), aside.detail.clone()),
             Refusal::WrongSignature => (
                 StatusCode::UNAUTHORIZED,
                 "wrong_signature",
@@ -74,13 +78,18 @@ impl Refusal {
             Refusal::WrongKey => (
                 StatusCode::UNAUTHORIZED,
                 "wrong_key",
-                "the key is missing or wrong: send one of WAYBILL_INGEST_KEYS as Basic user name, Bearer token or writeKey".into(),
+                "the key is missing or wrong: send one of WAYBILL_INGEST_KEYS as Basic user name, Bearer token or writeKey, or site:key as the Basic pair of the Track API".into(),
             ),
             Refusal::Writer(refused) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{refused}; come again")),
         };
         let mut answer = json!({ "success": false, "code": code, "message": message });
-        if let Refusal::Strict(errors) = self {
-            answer["errors"] = errors.into();
+        match self {
+            Refusal::Strict(errors) => answer["errors"] = errors.into(),
+            Refusal::Invalid(aside) => {
+                let error = json!({ "reason": aside.reason.name(), "field": aside.field, "message": aside.detail });
+                answer["errors"] = vec![error].into();
+            }
+            _ => {}
         }
         let mut response = HttpResponseBuilder::new(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {

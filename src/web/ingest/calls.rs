@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::answer::{self, Refusal};
 use super::body::{self, Limits};
-use super::{CALL_ITEMS_MAX, Ingest, Started, error_of};
+use super::{Body, CALL_ITEMS_MAX, Ingest, Started, error_of};
 use crate::intake::Scope;
 use crate::wire::{self, Bounds, CallType, Format, Item, Unreadable};
 
@@ -40,26 +40,8 @@ async fn receive(
     many: bool,
     read: impl Fn(&[u8], &wire::Context) -> Result<Vec<Item>, Unreadable>,
 ) -> Result<HttpResponse, Refusal> {
-    let started = Started::now();
-    let by_header = ingest.keys.by_header(request)?;
-    let limits = Limits { keep: bytes_max, keep_of_longer: 0, max: bytes_max };
-    let mut body = body::read(payload, &ingest.budget, limits, |_| ()).await?;
-    let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    let sent = std::mem::take(&mut body.bytes);
-    let plain = body::inflate(&sent, encoding, bytes_max)?;
-    if let Cow::Owned(inflated) = &plain {
-        body.draw(&ingest.budget, inflated.len())?;
-    }
-    // browser SDKs say who they are in the body
-    let scope = match by_header {
-        Some(scope) => scope,
-        None if ingest.keys.is_open() => Scope::Full,
-        None => ingest.keys.by_word(&wire::write_key(&plain).ok_or(Refusal::WrongKey)?)?,
-    };
-    let items = read(&plain, &ingest.context(&started)).map_err(|unreadable| match unreadable {
-        Unreadable::TooMany { .. } => Refusal::TooMany { max: CALL_ITEMS_MAX },
-        unreadable => Refusal::NotJson(unreadable.to_string()),
-    })?;
+    let Taken { started, scope, plain, body } = take(request, payload, ingest, bytes_max, Without::WriteKey).await?;
+    let items = read(&plain, &ingest.context(&started)).map_err(unreadable)?;
     if items.len() > CALL_ITEMS_MAX {
         return Err(Refusal::TooMany { max: CALL_ITEMS_MAX });
     }
@@ -72,7 +54,69 @@ async fn receive(
     }
     // only what was made of it waits for the writer
     drop(plain);
-    drop(sent);
     let many = many || items.iter().filter(|item| item.is_call()).nth(1).is_some();
     Ok(answer::success(&ingest.store(&started, scope, items, body).await?, many))
+}
+
+/// A request whose sender may send, and its body.
+pub(super) struct Taken {
+    pub started: Started,
+    pub scope: Scope,
+    /// Without its compression.
+    pub plain: Vec<u8>,
+    /// Its share of the budget; the bytes are gone.
+    pub body: Body,
+}
+
+/// What becomes of a sender whose headers hold no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Without {
+    /// Browser SDKs say who they are in the body.
+    WriteKey,
+    /// There is a key, or it is refused.
+    Refused,
+    /// It may report on deliveries that are known.
+    Public,
+}
+
+/// Reads a request's body, and who sent it.
+pub(super) async fn take(
+    request: &HttpRequest,
+    payload: Payload,
+    ingest: &Ingest,
+    bytes_max: usize,
+    without: Without,
+) -> Result<Taken, Refusal> {
+    let started = Started::now();
+    let by_header = match ingest.keys.by_header(request)? {
+        None if ingest.keys.is_open() => Some(Scope::Full),
+        None if without == Without::Refused => return Err(Refusal::WrongKey),
+        None if without == Without::Public => Some(ingest.keys.without()),
+        scope => scope,
+    };
+    let limits = Limits { keep: bytes_max, keep_of_longer: 0, max: bytes_max };
+    let mut body = body::read(payload, &ingest.budget, limits, |_| ()).await?;
+    let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    let sent = std::mem::take(&mut body.bytes);
+    let inflated = match body::inflate(&sent, encoding, bytes_max)? {
+        Cow::Owned(inflated) => Some(inflated),
+        Cow::Borrowed(_) => None,
+    };
+    if let Some(inflated) = &inflated {
+        body.draw(&ingest.budget, inflated.len())?;
+    }
+    let plain = inflated.unwrap_or(sent);
+    let scope = match by_header {
+        Some(scope) => scope,
+        None => ingest.keys.by_word(&wire::write_key(&plain).ok_or(Refusal::WrongKey)?)?,
+    };
+    Ok(Taken { started, scope, plain, body })
+}
+
+/// What the sender of a body that cannot be read is told.
+pub(super) fn unreadable(unreadable: Unreadable) -> Refusal {
+    match unreadable {
+        Unreadable::TooMany { .. } => Refusal::TooMany { max: CALL_ITEMS_MAX },
+        unreadable => Refusal::NotJson(unreadable.to_string()),
+    }
 }

@@ -6,13 +6,14 @@ mod calls;
 mod cors;
 pub mod due;
 pub mod keys;
+mod track_api;
 mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, Resource, Responder};
+use actix_web::{FromRequest, Handler, Resource, Responder, guard};
 use serde_json::{Value, json};
 
 use crate::config::Limits;
@@ -50,7 +51,8 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(post("/webhooks/customerio", webhooks::customerio))
         .service(post("/webhooks/pipelines", webhooks::pipelines))
-        .service(post("/v1/events", calls::events));
+        .service(post("/v1/events", calls::events))
+        .configure(track_api::routes);
     for call in CallType::ALL {
         let handler = move |request, payload, ingest| calls::call(call, request, payload, ingest);
         // browser SDKs shorten it to its letter, and some send to the whole name
@@ -67,8 +69,19 @@ where
     A: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let otherwise = web::to(|| async { answer::wrong_method("POST") });
-    web::resource(path).route(web::post().to(handler)).default_service(otherwise)
+    taking("POST", path, handler)
+}
+
+/// A path that takes these methods, written as in an `Allow` header.
+fn taking<F, A>(methods: &'static str, path: &str, handler: F) -> Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let otherwise = web::to(move || async move { answer::wrong_method(methods) });
+    let is_taken = guard::fn_guard(move |asked| methods.split(", ").any(|method| asked.head().method == method));
+    web::resource(path).route(web::route().guard(is_taken).to(handler)).default_service(otherwise)
 }
 
 /// A request under way: when it came, on both clocks.
