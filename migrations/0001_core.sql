@@ -90,6 +90,8 @@ CREATE TABLE people (
     name       TEXT AS (coalesce(person_id, email, cio_id)) VIRTUAL
 ) STRICT;
 CREATE INDEX people_by_name ON people (block, name);
+CREATE INDEX people_by_email ON people (block, email) WHERE email IS NOT NULL;
+CREATE INDEX people_by_cio_id ON people (block, cio_id) WHERE cio_id IS NOT NULL;
 
 -- Deliveries and their events ---------------------------------------------------------------------------------------
 
@@ -139,7 +141,9 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('deliveries', 'deliveries_by_recipient', '10000000 131072 4'),
     ('deliveries', 'deliveries_by_person', '10000000 131072 4'),
     ('addresses', 'addresses_by_address', '2000000 131072 1'),
-    ('people', 'people_by_name', '2000000 131072 1');
+    ('people', 'people_by_name', '2000000 131072 1'),
+    ('people', 'people_by_email', '2000000 131072 1'),
+    ('people', 'people_by_cio_id', '2000000 131072 1');
 
 CREATE TABLE events (
     delivery           INTEGER NOT NULL REFERENCES deliveries,

@@ -8,6 +8,8 @@ mod model;
 mod describe;
 #[path = "laws/history.rs"]
 mod history;
+#[path = "laws/people.rs"]
+mod people;
 #[path = "laws/scenarios.rs"]
 mod scenarios;
 #[path = "laws/tables.rs"]

@@ -16,6 +16,7 @@ pub mod log;
 mod names;
 pub mod overview;
 mod people;
+pub mod person;
 pub mod quarantine;
 pub mod raw;
 mod receipts;

@@ -153,7 +153,7 @@ impl<'e> Delivery<'e> {
         self.engagement.as_ref().or(self.outcome.as_ref())
     }
 
-    fn plain(&self, name: &str) -> Option<&str> {
+    pub fn plain(&self, name: &str) -> Option<&str> {
         self.plain.get(name).map(String::as_str)
     }
 

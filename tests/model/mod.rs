@@ -6,6 +6,7 @@
 mod counts;
 mod delivery;
 mod merge;
+pub mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
 

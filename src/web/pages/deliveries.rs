@@ -5,7 +5,9 @@ use askama::Template;
 
 use super::layout::{self, Layout, Pages};
 use super::log_query::{Chip, LogQuery, source_value};
-use super::parts::{Badge, Milestone, Moment, channel_icon, channel_title, milestones, source_address, source_title};
+use super::parts::{
+    Badge, Milestone, Moment, channel_icon, channel_title, milestones, person_address, source_address, source_title,
+};
 use super::span;
 use super::start::Start;
 use crate::domain::Metric::*;
@@ -56,6 +58,8 @@ struct Choice {
 /// One line of the log, as other pages show it too.
 pub struct Line {
     pub href: String,
+    /// The page of the person.
+    pub who: Option<String>,
     pub badge: Badge,
     /// Recipient, else person, else id.
     pub to: String,
@@ -78,6 +82,8 @@ impl Line {
             (n, 0) => Some(format!("{n} devices")),
             (n, bounced) => Some(format!("{bounced} of {} bounced", Plural(n, "device", "devices"))),
         };
+        let who = row.person.as_ref().or(row.recipient.as_ref()).filter(|_| !row.forgotten);
+        let who = who.map(|who| person_address(base, who).to_string());
         let to = if row.forgotten {
             "forgotten".into()
         } else {
@@ -88,6 +94,7 @@ impl Line {
         Line {
             href: Address::new(base, "/deliveries").segment(&row.delivery_id).to_string(),
             badge: Badge::of(row.status),
+            who,
             to,
             subject: row.subject.or(devices).unwrap_or_default(),
             reason: row.failure_reason,
@@ -272,6 +279,11 @@ fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choi
 fn switched(address: &Address, key: &str, name: &str, is_on: bool) -> String {
     let address = address.clone();
     if is_on { address.without_pair(key, name) } else { address.with(key, name) }.to_string()
+}
+
+/// The log by one filter.
+pub fn log_of(base: &str, key: &str, value: &str) -> Address {
+    Address::new(base, "/deliveries").with(key, value)
 }
 
 /// The log of a source's deliveries.

@@ -4,12 +4,12 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::layout::{self, Layout, Pages};
-use super::parts::{Badge, Moment, channel_icon, channel_title, source_address, source_title};
+use super::parts::{Badge, Moment, channel_icon, channel_title, person_address, source_address, source_title};
 use super::story;
 use crate::domain::{Channel, Metric, Millis};
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
 use crate::store::log::SourceRef;
-use crate::web::address::{Address, followable};
+use crate::web::address::followable;
 use crate::web::error::Error;
 use crate::web::format::{Clock, Gap, Plural};
 use crate::wire::residual;
@@ -58,6 +58,9 @@ struct Line {
 
 struct DeviceLine {
     device_id: String,
+    /// What statements call it, if any spoke of it.
+    name: Option<String>,
+    href: Option<String>,
     platform: String,
     badge: Option<Badge>,
     reason: String,
@@ -157,6 +160,11 @@ impl DeliveryPage {
             devices: devices
                 .into_iter()
                 .map(|device| DeviceLine {
+                    name: delivery.known_devices.get(&device.device_id).cloned().flatten(),
+                    href: delivery
+                        .known_devices
+                        .contains_key(&device.device_id)
+                        .then(|| person_address(&pages.base, &device.device_id).to_string()),
                     device_id: device.device_id,
                     platform: device.platform.unwrap_or_default(),
                     badge: device.outcome.map(|outcome| Badge::of(Some(outcome))),
@@ -175,17 +183,16 @@ impl DeliveryPage {
 
 fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
     let source = SourceRef { kind: delivery.source_kind.clone(), id: delivery.source_id.clone().unwrap_or_default() };
-    let log = |key: &str, value: &str| Some(Address::new(base, "/deliveries").with(key, value).to_string());
     let mut facts = vec![Fact {
         name: "Source",
         value: source_title(&source, delivery.source_name.as_deref()),
         href: Some(source_address(base, &source).to_string()),
         is_id: false,
     }];
-    let linked = [("Recipient", &delivery.recipient, "recipient"), ("Person", &delivery.person, "person")];
-    for (name, value, key) in linked {
+    for (name, value) in [("Recipient", &delivery.recipient), ("Person", &delivery.person)] {
         if let Some(value) = value {
-            facts.push(Fact { name, value: value.clone(), href: log(key, value), is_id: true });
+            let href = (!delivery.forgotten).then(|| person_address(base, value).to_string());
+            facts.push(Fact { name, value: value.clone(), href, is_id: true });
         }
     }
     let own = |value: &Option<String>| value.clone().filter(|value| Some(value) != delivery.person.as_ref());

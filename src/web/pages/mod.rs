@@ -13,6 +13,7 @@ mod log_query;
 mod meanings;
 mod overview;
 mod parts;
+mod people;
 mod quarantine;
 mod search;
 mod series;
@@ -41,6 +42,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(resource("/deliveries").route(seen().to(deliveries::page)))
             // ids hold slashes
             .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
+            .service(resource("/people/{id:.+}").route(seen().to(people::page)))
             .service(resource("/campaigns").route(seen().to(campaigns::page)))
             .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
             .service(resource("/quarantine").route(seen().to(quarantine::page)))
