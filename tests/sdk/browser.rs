@@ -98,6 +98,8 @@ fn cdp_analytics_browser() {
         "s1|in_app|sent|2026-03-01T08:00:00.000Z",
     ];
     assert_eq!(file::rows(&plain.db(), events), expected);
+    // a key that everybody can read is good for reports only
+    assert_eq!(file::rows(&plain.db(), "SELECT * FROM traits_v1"), [""; 0]);
     let once = file::views(&plain.db());
 
     send(&browser, &site, &plain, BROWSER_KEY, &calls);
@@ -119,4 +121,7 @@ fn cdp_analytics_browser_with_a_full_key() {
     send(&browser, &site, &server, WRITE_KEY, &calls);
     let events = "SELECT metric FROM events_v1 ORDER BY occurred_at_ms";
     assert_eq!(file::rows(&server.db(), events), ["sent", "opened", "clicked"]);
+    let traits = "SELECT person, name, value FROM traits_v1 ORDER BY name";
+    assert_eq!(file::rows(&server.db(), traits), ["p1|email|\"ada@example.org\"", "p1|plan|\"pro\""]);
+    assert_eq!(file::rows(&server.db(), "SELECT object_id, person FROM relationships_v1"), ["acme|p1"]);
 }

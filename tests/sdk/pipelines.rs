@@ -41,6 +41,8 @@ fn calls() -> Value {
         ]);
     }
     calls.extend([
+        track("Device Created or Updated", "t1", 18, json!({"device": {"token": "token-1", "type": "ios"}})),
+        track("Unsubscribed", "u1", 19, json!({"delivery_id": "mail-0", "campaign_id": 8})),
         track("SMS Bounced", "b1", 20, json!({"delivery_id": "text-1", "failure_message": "unknown subscriber"})),
         track("Report Delivery Event", "r1", 21, json!({"deliveryId": "mail-0", "metric": "converted"})),
     ]);
@@ -60,7 +62,29 @@ fn check(server: &Server, sdk: &str) {
     let events = "SELECT event_id, metric, href, proxied FROM events_v1 WHERE delivery_id = 'mail-1' ORDER BY event_id";
     let of_one = ["c1|clicked|https://example.org/a?n=1|-", "d1|delivered|-|-", "o1|opened|-|1", "s1|sent|-|-"];
     assert_eq!(file::rows(&server.db(), events), of_one, "{sdk}");
-    assert_eq!(file::rows(&server.db(), "SELECT * FROM quarantine_v1"), [""; 0], "{sdk}");
+    for (of_people, expected) in [
+        (
+            "SELECT person, name, value FROM traits_v1 ORDER BY name",
+            &["p1|email|\"ada@example.org\"", "p1|plan|\"pro\"", "p1|seats|3"][..],
+        ),
+        (
+            "SELECT person, device_id, platform, changed_at FROM devices_v1",
+            &["p1|token-1|ios|2026-03-01T08:00:18.250Z"],
+        ),
+        ("SELECT object_type_id, object_id, traits FROM objects_v1", &["1|acme|{\"name\":\"Acme\"}"]),
+        ("SELECT object_id, person FROM relationships_v1", &["acme|p1"]),
+        (
+            "SELECT person, state, since, delivery_id FROM subscriptions_v1",
+            &["p1|unsubscribed|2026-03-01T08:00:19.250Z|mail-0"],
+        ),
+        (
+            "SELECT kind, value FROM identifiers_v1 WHERE person = 'p1' ORDER BY kind",
+            &["device|token-1", "email|ada@example.org", "id|p1"],
+        ),
+        ("SELECT * FROM quarantine_v1", &[]),
+    ] {
+        assert_eq!(file::rows(&server.db(), of_people), expected, "{sdk}: {of_people}");
+    }
 }
 
 /// Every claim of an SDK that is given the ids of what it sends.

@@ -68,6 +68,12 @@ fn check(server: &Server, sdk: &str) {
     assert_eq!(file::rows(&server.db(), events), expected, "{sdk}");
     let devices = "SELECT delivery_id, device_id FROM event_devices_v1";
     assert_eq!(file::rows(&server.db(), devices), ["push-1|token-1"], "{sdk}");
+    let traits =
+        "SELECT name, value, changed_at_ms / 1000 - 1772352000 FROM traits_v1 WHERE person = 'p1' ORDER BY name";
+    let expected = ["email|\"ada@example.org\"|5", "plan|\"pro\"|5", "seats|3|7"];
+    assert_eq!(file::rows(&server.db(), traits), expected, "{sdk}");
+    let devices = "SELECT device_id, platform, changed_at_ms / 1000 - 1772352000 FROM devices_v1 WHERE person = 'p1'";
+    assert_eq!(file::rows(&server.db(), devices), ["token-1|ios|7"], "{sdk}");
     assert_eq!(file::rows(&server.db(), "SELECT * FROM quarantine_v1"), [""; 0], "{sdk}");
 }
 
@@ -98,6 +104,8 @@ fn keeps_its_word(driver: &'static str, comes_again: bool) {
         assert_eq!(sdk.send(&plain.url(""), SITE_KEY, &timeless), Ok(()), "{driver}");
         let unsubscribed = "SELECT delivery_id FROM events_v1 WHERE metric = 'unsubscribed'";
         assert_eq!(file::rows(&plain.db(), unsubscribed), ["mail-1"], "{driver}");
+        let device = "SELECT person, platform FROM devices_v1 WHERE device_id = 'token-2'";
+        assert_eq!(file::rows(&plain.db(), device), ["p1|android"], "{driver}");
     }
 
     assert!(sdk.send(&plain.url(""), "site:another", &json!([calls[0]])).is_err(), "{driver} with a wrong key");
