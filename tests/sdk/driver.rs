@@ -53,3 +53,12 @@ impl Sdk {
         }
     }
 }
+
+/// Does two things at once: SDKs wait more than they work.
+pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        (one.join().unwrap(), other)
+    })
+}

@@ -1,9 +1,11 @@
 //! Clients of the Track API. They give no ids, so what they repeat is known by its time; and they report on messages
 //! that the server has heard of before.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use super::driver::Sdk;
+use super::driver::{Sdk, both};
 use super::support::outage::Outage;
 use super::support::{file, server::Server};
 use super::{SITE_KEY, server};
@@ -54,7 +56,7 @@ fn timeless() -> Value {
     ])
 }
 
-fn check(server: &Server, sdk: &str) {
+fn check(db: &Path, sdk: &str) {
     let events =
         "SELECT delivery_id, metric, occurred_at_ms / 1000 - 1772352000, recipient, href, reason FROM events_v1
                   WHERE metric <> 'sent' ORDER BY occurred_at_ms";
@@ -65,16 +67,16 @@ fn check(server: &Server, sdk: &str) {
         "push-1|delivered|4|-|-|-",
         "note-1|opened|8|-|-|-",
     ];
-    assert_eq!(file::rows(&server.db(), events), expected, "{sdk}");
+    assert_eq!(file::rows(db, events), expected, "{sdk}");
     let devices = "SELECT delivery_id, device_id FROM event_devices_v1";
-    assert_eq!(file::rows(&server.db(), devices), ["push-1|token-1"], "{sdk}");
+    assert_eq!(file::rows(db, devices), ["push-1|token-1"], "{sdk}");
     let traits =
         "SELECT name, value, changed_at_ms / 1000 - 1772352000 FROM traits_v1 WHERE person = 'p1' ORDER BY name";
     let expected = ["email|\"ada@example.org\"|5", "plan|\"pro\"|5", "seats|3|7"];
-    assert_eq!(file::rows(&server.db(), traits), expected, "{sdk}");
+    assert_eq!(file::rows(db, traits), expected, "{sdk}");
     let devices = "SELECT device_id, platform, changed_at_ms / 1000 - 1772352000 FROM devices_v1 WHERE person = 'p1'";
-    assert_eq!(file::rows(&server.db(), devices), ["token-1|ios|7"], "{sdk}");
-    assert_eq!(file::rows(&server.db(), "SELECT * FROM quarantine_v1"), [""; 0], "{sdk}");
+    assert_eq!(file::rows(db, devices), ["token-1|ios|7"], "{sdk}");
+    assert_eq!(file::rows(db, "SELECT * FROM quarantine_v1"), [""; 0], "{sdk}");
 }
 
 /// Every claim of a client, which may come again by itself or leave that to whoever calls it.
@@ -84,31 +86,36 @@ fn keeps_its_word(driver: &'static str, comes_again: bool) {
     let (calls, timeless) = (calls(), timeless());
     let (plain, broken) = (with_messages(), with_messages());
 
-    assert_eq!(sdk.send(&plain.url(""), SITE_KEY, &calls), Ok(()), "{driver}");
-    check(&plain, driver);
-    let once = file::views(&plain.db());
-
-    assert_eq!(sdk.send(&plain.url(""), SITE_KEY, &calls), Ok(()), "{driver} again");
-    file::assert_same(&once, &file::views(&plain.db()), &format!("{driver} again"));
-
     let outage = Outage::before(&broken.url(""), 2);
-    let report = sdk.send(outage.url(), SITE_KEY, &calls);
-    assert!(outage.is_over());
-    assert_eq!(report.is_ok(), comes_again, "{driver} through an outage: {report:?}");
-    if !comes_again {
-        assert_eq!(sdk.send(outage.url(), SITE_KEY, &calls), Ok(()), "{driver} after an outage");
-    }
+    let (url, db) = (plain.url(""), plain.db());
+    let twice = || {
+        assert_eq!(sdk.send(&url, SITE_KEY, &calls), Ok(()), "{driver}");
+        check(&db, driver);
+        let once = file::views(&db);
+        assert_eq!(sdk.send(&url, SITE_KEY, &calls), Ok(()), "{driver} again");
+        file::assert_same(&once, &file::views(&db), &format!("{driver} again"));
+        once
+    };
+    let through_outage = || {
+        let report = sdk.send(outage.url(), SITE_KEY, &calls);
+        assert!(outage.is_over());
+        assert_eq!(report.is_ok(), comes_again, "{driver} through an outage: {report:?}");
+        if !comes_again {
+            assert_eq!(sdk.send(outage.url(), SITE_KEY, &calls), Ok(()), "{driver} after an outage");
+        }
+    };
+    let (once, ()) = both(twice, through_outage);
     file::assert_same(&once, &file::views(&broken.db()), &format!("{driver} through an outage"));
 
     for _ in 0..2 {
-        assert_eq!(sdk.send(&plain.url(""), SITE_KEY, &timeless), Ok(()), "{driver}");
+        assert_eq!(sdk.send(&url, SITE_KEY, &timeless), Ok(()), "{driver}");
         let unsubscribed = "SELECT delivery_id FROM events_v1 WHERE metric = 'unsubscribed'";
-        assert_eq!(file::rows(&plain.db(), unsubscribed), ["mail-1"], "{driver}");
+        assert_eq!(file::rows(&db, unsubscribed), ["mail-1"], "{driver}");
         let device = "SELECT person, platform FROM devices_v1 WHERE device_id = 'token-2'";
-        assert_eq!(file::rows(&plain.db(), device), ["p1|android"], "{driver}");
+        assert_eq!(file::rows(&db, device), ["p1|android"], "{driver}");
     }
 
-    assert!(sdk.send(&plain.url(""), "site:another", &json!([calls[0]])).is_err(), "{driver} with a wrong key");
+    assert!(sdk.send(&url, "site:another", &json!([calls[0]])).is_err(), "{driver} with a wrong key");
 }
 
 #[test]
