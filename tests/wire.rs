@@ -10,8 +10,8 @@ use waybill::domain::people::{Said, Setting, Statement};
 use waybill::domain::{Attribute, Channel, Event, Metric, names};
 use waybill::wire::residual;
 use waybill::wire::{
-    Bounds, CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, Unreadable, parse_json, read, read_call,
-    read_line, write_key,
+    Bounds, CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, TrackRequest, Unreadable, parse_json, read,
+    read_call, read_line, read_track, write_key,
 };
 
 /// 2024-10-25T00:00:00Z
@@ -135,7 +135,8 @@ fn an_event_keeps_every_key_value_and_digit_of_its_json() {
             let is_there = came.iter().any(|came| holds(came, &whole));
             // a batch lends its context, and a recorder's line may hold its body as a string
             assert!(
-                is_there || ["pipelines_batch", "pipelines_people", "line_by_path"].contains(&&*name),
+                is_there
+                    || ["pipelines_batch", "pipelines_people", "line_by_path", "line_track_batch"].contains(&&*name),
                 "{name}: {whole}"
             );
         }
@@ -319,6 +320,20 @@ fn browser_keys_are_read_from_the_body() {
     assert_eq!(read(b"{"), None);
 }
 
+/// A path for each kind of call of the Track API.
+const TRACK_PATHS: [&str; 10] = [
+    "/api/v1/metrics",
+    "/push/events",
+    "/api/v1/cio_deliveries/events",
+    "/unsubscribe/d%2F1",
+    "/api/v2/entity",
+    "/api/v2/batch",
+    "/api/v1/customers/a%40b",
+    "/api/v1/customers/cio_1/devices",
+    "/api/v1/merge_customers",
+    "/api/v1/customers/7/suppress",
+];
+
 /// Any JSON, with the keys that parsers look for more often than chance would have them.
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
@@ -334,6 +349,10 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("group".to_owned()),
         Just("2024-10-24T11:04:05Z".to_owned()),
         Just("/v1/batch".to_owned()),
+        Just("/api/v2/entity".to_owned()),
+        Just("person".to_owned()),
+        Just("delivery".to_owned()),
+        Just("identify".to_owned()),
         "\\PC{0,8}",
         "[0-9:TZ+. e-]{0,30}",
     ];
@@ -420,6 +439,24 @@ proptest! {
         }
         for call in CallType::ALL {
             let _ = read_call(call, text.as_bytes(), Bounds::default(), &context);
+        }
+        for path in TRACK_PATHS {
+            let request = TrackRequest { method: "PUT", path };
+            for item in read_track(request, text.as_bytes(), Bounds::default(), &context).unwrap_or_default() {
+                let kept = match &item {
+                    Item::Event { event, residual, .. } => residual::whole(residual, event).into_bytes(),
+                    Item::Quarantined(aside) if aside.reason != Reason::NotAnObject => aside.body.clone(),
+                    _ => continue,
+                };
+                // a line of an import file, which becomes the same
+                let again = read_line(&kept, &context).unwrap().remove(0);
+                let describe = |item| {
+                    let mut text = String::new();
+                    describe(&mut text, item);
+                    text
+                };
+                prop_assert_eq!(describe(&again), describe(&item));
+            }
         }
     }
 

@@ -19,12 +19,14 @@ use clap::{Args, Parser, Subcommand};
     after_help = "Examples:
   waybill                                   serve waybill.db on http://127.0.0.1:8787
   waybill serve --db /var/lib/waybill.db --listen 127.0.0.1:9000
+  waybill serve --batch-bytes-max 2000000   take larger batches than Customer.io does
   waybill import history.ndjson.gz          bring in a year of events
   waybill verify                            recount everything and compare
 
 Secrets come by the environment, several separated by commas:
   WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
   WAYBILL_INGEST_KEYS   only who has one of these may send to /v1; none: everyone may
+  WAYBILL_BROWSER_KEYS  whoever has one of these may report on known deliveries, from web pages too
   WAYBILL_ID_KEY        for the ids of events that come without one; only a file without events
                         takes a new one"
 )]

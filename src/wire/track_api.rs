@@ -196,7 +196,9 @@ impl Reader<'_> {
     fn call_of_batch(self, raw: &RawValue, items: &mut Vec<Item>) {
         let bytes = raw.get().len();
         let refusal = if !raw.get().starts_with('{') {
-            Refusal::new(Reason::NotAnObject, "an item of the batch is not an object")
+            let refusal = Refusal::new(Reason::NotAnObject, "an item of the batch is not an object");
+            // as the body of a line it would be read as something else: text as JSON, null as nothing
+            return items.push(Item::Quarantined(refusal.quarantine(Format::Line, raw.get().as_bytes())));
         } else if bytes > self.bounds.item_bytes {
             let detail = format!("the call has {bytes} bytes, more than {}", self.bounds.item_bytes);
             Refusal::new(Reason::TooLarge, detail)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::{HeaderMap, Response};
+use ureq::http::{HeaderMap, Request, Response};
 
 /// Clones share their connections.
 #[derive(Clone)]
@@ -56,12 +56,24 @@ impl Client {
 
     /// What a browser asks before it sends.
     pub fn preflight(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self.agent.options(self.url(path));
+        self.ask("OPTIONS", path, headers, "")
+    }
+
+    /// By any method; with a body where there is one.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+        let mut request = Request::builder().method(method).uri(self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let asked = Instant::now();
-        answer(request.call().unwrap_or_else(|error| panic!("OPTIONS {path}: {error}")), asked).unwrap()
+        let response = match body.as_ref() {
+            [] => self.agent.run(request.body(()).unwrap()),
+            body => {
+                let request = request.body(body).unwrap();
+                self.agent.run(self.agent.configure_request(request).allow_non_standard_methods(true).build())
+            }
+        };
+        answer(response.unwrap_or_else(|error| panic!("{method} {path}: {error}")), asked).unwrap()
     }
 
     fn send(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, ureq::Error> {

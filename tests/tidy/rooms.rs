@@ -22,7 +22,16 @@ const ROOMS: [Room; 10] = [
     Room {
         name: "wire",
         rooms: Only(&["domain"]),
-        crates: Only(&["serde", "serde_json", "chrono", "hmac", "sha1", "sha2", "constant_time_eq"]),
+        crates: Only(&[
+            "serde",
+            "serde_json",
+            "chrono",
+            "hmac",
+            "sha1",
+            "sha2",
+            "constant_time_eq",
+            "percent_encoding",
+        ]),
     },
     Room {
         name: "store",

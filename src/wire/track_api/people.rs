@@ -224,37 +224,40 @@ fn object_of(identifiers: Fields, path: &'static str) -> Result<Option<ObjectRef
 
 fn related_objects(who: &Identifiers, listed: Option<&Value>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
     let person = who.name().unwrap_or_default();
-    let related = |relation: Fields| -> Result<Option<Setting>, Refusal> {
-        let object = object_of(relation.inside("identifiers"), RELATIONSHIPS)?;
-        Ok(object.map(|object| statement::relationship(&object, person, told(relation, is_added).as_ref())))
-    };
-    relations(listed, related, "names no object by object_id")
+    relations(listed, is_added, |identifiers, told| {
+        let object = object_of(identifiers, RELATIONSHIPS)?
+            .ok_or_else(|| Refusal::at(Reason::NoIdentifier, RELATIONSHIPS, "names no object by object_id"))?;
+        Ok([statement::being(Owner::Object(&object), true), statement::relationship(&object, person, told)])
+    })
 }
 
 fn related_people(object: &ObjectRef, listed: Option<&Value>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
-    let related = |relation: Fields| {
-        let who = named(relation.inside("identifiers"), RELATIONSHIPS)?;
-        Ok(who.name().map(|person| statement::relationship(object, person, told(relation, is_added).as_ref())))
-    };
-    relations(listed, related, "names no person")
+    relations(listed, is_added, |identifiers, told| {
+        let who = named(identifiers, RELATIONSHIPS)?;
+        let person = who.name().unwrap_or_default();
+        Ok([statement::being(Owner::Person(person), true), statement::relationship(object, person, told)])
+    })
 }
 
-/// A setting for each entry of an array of relationships.
+/// The settings for each entry of an array of relationships: one that begins calls what it leads to into being.
 fn relations(
     listed: Option<&Value>,
-    related: impl Fn(Fields) -> Result<Option<Setting>, Refusal>,
-    problem: &str,
+    is_added: bool,
+    related: impl Fn(Fields, Option<&Map<String, Value>>) -> Result<[Setting; 2], Refusal>,
 ) -> Result<Vec<Setting>, Refusal> {
     let entries = match listed {
         None => return Ok(Vec::new()),
         Some(Value::Array(entries)) => entries,
         Some(_) => return Err(Refusal::at(Reason::BadField, RELATIONSHIPS, "is not an array")),
     };
-    let missing = || Refusal::at(Reason::NoIdentifier, RELATIONSHIPS, problem);
-    entries.iter().map(|entry| related(Fields::of(Some(entry)))?.ok_or_else(missing)).collect()
-}
-
-/// What is said of a relation; nothing where it ends.
-fn told(relation: Fields, is_added: bool) -> Option<Map<String, Value>> {
-    is_added.then(|| relation.inside("relationship_attributes").map().cloned().unwrap_or_default())
+    let mut settings = Vec::new();
+    let empty = Map::new();
+    for entry in entries {
+        let relation = Fields::of(Some(entry));
+        let told = is_added.then(|| relation.inside("relationship_attributes").map().unwrap_or(&empty));
+        let [other, relation] = related(relation.inside("identifiers"), told)?;
+        settings.extend(is_added.then_some(other));
+        settings.push(relation);
+    }
+    Ok(settings)
 }
