@@ -1,8 +1,10 @@
 //! Lets web pages of any origin send: their browsers ask first, and hand over no answer that does not allow it.
 
-use actix_web::dev::HttpServiceFactory;
-use actix_web::http::{Method, header};
-use actix_web::middleware::DefaultHeaders;
+use actix_web::body::MessageBody;
+use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::{self, Next};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
 /// Seconds for which a browser need not ask again; none takes more than a day.
@@ -10,16 +12,26 @@ const MAX_AGE_S: &str = "86400";
 
 /// The same path, for web pages too. No cookie plays a part, so any page may send what any program may.
 pub fn open_to_pages(resource: Resource) -> impl HttpServiceFactory + 'static {
-    let allow = DefaultHeaders::new()
-        .add((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .add((header::ACCESS_CONTROL_EXPOSE_HEADERS, "Retry-After"));
-    resource.route(web::method(Method::OPTIONS).to(preflight)).wrap(allow)
+    resource.route(web::method(Method::OPTIONS).to(preflight)).wrap(middleware::from_fn(show))
+}
+
+/// Lets the page see the answer. Not one that says to come again: SDKs in pages take whatever they can read for
+/// success, and send again only where the browser tells them that no answer came.
+async fn show(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let mut answer = next.call(request).await?;
+    if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    Ok(answer)
 }
 
 /// What a browser asks before it sends. Whatever headers it names are allowed: a `*` would leave out `Authorization`.
 async fn preflight(request: HttpRequest) -> HttpResponse {
     let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    let headers = asked.unwrap_or(header::HeaderValue::from_static("authorization, content-type"));
+    let headers = asked.unwrap_or(HeaderValue::from_static("authorization, content-type"));
     HttpResponse::NoContent()
         .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "POST"))
         .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, headers))
@@ -29,15 +41,15 @@ async fn preflight(request: HttpRequest) -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::StatusCode;
     use actix_web::test::{self, TestRequest};
     use actix_web::{App, HttpResponse};
 
     use super::*;
 
     #[actix_web::test]
-    async fn a_page_may_ask_and_send_and_read_the_answer() {
+    async fn a_page_may_ask_and_send_and_read_the_answer_if_it_is_final() {
         let resource = web::resource("/a")
+            .route(web::put().to(|| async { HttpResponse::ServiceUnavailable().finish() }))
             .route(web::post().to(|| async { HttpResponse::Unauthorized().finish() }))
             .default_service(web::to(|| async { HttpResponse::MethodNotAllowed().finish() }));
         let app = test::init_service(App::new().service(open_to_pages(resource))).await;
@@ -57,5 +69,8 @@ mod tests {
             assert_eq!(sent.status(), status);
             assert_eq!(sent.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "*");
         }
+        let later = test::call_service(&app, said(Method::PUT)).await;
+        assert_eq!(later.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(later.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN), None);
     }
 }
