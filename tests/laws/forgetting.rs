@@ -11,7 +11,7 @@ use waybill::domain::{Attribute, Event, EventTime, Identifiers, Statement};
 use waybill::store::forgetting::erasing::Left;
 use waybill::store::{Entry, Tracker, raw, upkeep};
 
-use super::history::history;
+use super::history::{History, history};
 use super::tables::{self, differences};
 use super::values::TIMES;
 use super::{RECORDED_AT, config, file};
@@ -76,7 +76,8 @@ proptest! {
         batches in (1..6usize, 1..6usize),
     ) {
         let history = history.received_at_once();
-        let (one_order, another) = (history.copies(), history.shuffled().copies());
+        let events = |history: &History| history.copies().into_iter().map(|copy| copy.event).collect::<Vec<Event>>();
+        let (one_order, another) = (events(&history), events(&history.shuffled()));
         // one copy of each event is the first in either order
         let agreed = agreeing(one_order.clone());
         let another: Vec<Event> = another
