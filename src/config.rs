@@ -13,6 +13,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Any of them signs a webhook: two while a key is being changed.
     pub signing_keys: Vec<Secret>,
+    /// How far the time that a webhook was signed at may lie from now. None: ids make replays harmless.
+    pub signature_max_age: Option<Duration>,
     /// Any of them may send all there is by the paths that are not signed. No key of either kind: everyone may.
     pub ingest_keys: Vec<Secret>,
     /// Keys that stand in public pages: whoever has one may report on deliveries that are known.
@@ -122,6 +124,7 @@ mod tests {
             ingest_keys: Vec::new(),
             browser_keys: Vec::new(),
             id_key: None,
+            signature_max_age: None,
             deletion_grace: Duration::ZERO,
             base: String::new(),
             limits: Limits::LEAST,

@@ -43,6 +43,18 @@ pub struct Serve {
     )]
     deletion_grace: Duration,
 
+    /// Refuse a webhook that was signed longer ago, such as 1h. Customer.io tries again for 7 days, and ids make
+    /// replays harmless, so unless this is set age alone refuses none
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_SIGNATURE_MAX_AGE",
+        global = true,
+        value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    signature_max_age: Option<Duration>,
+
     /// Listen on an address that others can reach, though whoever asks is shown the pages
     #[arg(long, help_heading = SERVING, env = "WAYBILL_ALLOW_ANONYMOUS", global = true)]
     allow_anonymous: bool,
@@ -90,6 +102,7 @@ impl Serve {
             ingest_keys: secrets(&secret::text("WAYBILL_INGEST_KEYS")?),
             browser_keys: secrets(&secret::text("WAYBILL_BROWSER_KEYS")?),
             id_key: secret::id_key()?,
+            signature_max_age: self.signature_max_age,
             deletion_grace: self.deletion_grace,
             base: self.base,
             limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },

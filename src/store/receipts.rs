@@ -110,7 +110,8 @@ pub(super) fn insert(
     let kept = &item.body[..item.body.len().min(BODY_BYTES_MAX)];
     let mut hash = Sha256::new();
     let (length, public) = (item.body_bytes.to_le_bytes(), [u8::from(item.public)]);
-    for part in [item.format.as_bytes(), item.reason.as_bytes(), &length, &item.body, &public] {
+    let said = [item.format.as_bytes(), item.reason.as_bytes(), item.detail.as_bytes()];
+    for part in said.into_iter().chain([&length[..], &item.body, &public]) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }

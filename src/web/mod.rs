@@ -71,6 +71,7 @@ where
     let ingest = Ingest {
         writer: writer.clone(),
         id_key: Arc::new(id_key),
+        signature_max_age: config.signature_max_age,
         signing_keys: config.signing_keys.iter().map(|key| signature::Key::new(key.as_bytes())).collect(),
         keys: Keys::new(config.ingest_keys, config.browser_keys),
         limits: config.limits,

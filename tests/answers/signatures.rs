@@ -105,3 +105,24 @@ fn a_large_body_is_judged_by_its_signature_first() {
 fn a_signing_key_is_no_matter_of_the_other_paths() {
     assert_taken(&start().client().post(EVENTS, &[], own("o1")), ACCEPTED, "not a webhook");
 }
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a sender reads the clock")]
+fn age_refuses_nothing_unless_it_is_limited() {
+    let now = chrono::Utc::now().timestamp();
+    for (settings, refused) in [(vec![], false), (vec![("WAYBILL_SIGNATURE_MAX_AGE", "1h")], true)] {
+        let server = Server::start_with(&[&[("WAYBILL_SIGNING_KEYS", "key")], &settings[..]].concat());
+        let post = |at: i64| {
+            let (body, at) = (webhook(&format!("at{at}")), at.to_string());
+            let signature = cio("key", &at, &body);
+            server.client().post(WEBHOOK, &[("X-CIO-Timestamp", &at), ("X-CIO-Signature", &signature)], body)
+        };
+        assert_taken(&post(now - 1_800), ACCEPTED, "half an hour ago");
+        for (what, at) in [("long ago", now - 7_200), ("in milliseconds", now * 1_000), ("never", 0)] {
+            match refused {
+                true => assert_refused(&post(at), 401, "stale_signature", what),
+                false => assert_taken(&post(at), ACCEPTED, what),
+            }
+        }
+    }
+}

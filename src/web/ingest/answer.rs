@@ -27,6 +27,8 @@ pub enum Refusal {
     /// What the sender must mend: which field, and why.
     Invalid(Quarantined),
     WrongSignature,
+    /// Signed longer ago than is allowed.
+    StaleSignature,
     WrongKey,
     Writer(Refused),
 }
@@ -74,6 +76,11 @@ impl Refusal {
                 StatusCode::UNAUTHORIZED,
                 "wrong_signature",
                 "the signature is missing or made with another key; compare the signing key with WAYBILL_SIGNING_KEYS".into(),
+            ),
+            Refusal::StaleSignature => (
+                StatusCode::UNAUTHORIZED,
+                "stale_signature",
+                "the webhook was signed too long ago, or ahead of time; see --signature-max-age, and the clocks of both sides".into(),
             ),
             Refusal::WrongKey => (
                 StatusCode::UNAUTHORIZED,

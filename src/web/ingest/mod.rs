@@ -41,6 +41,8 @@ pub struct Ingest {
     pub writer: Writer,
     pub id_key: Arc<IdKey>,
     pub signing_keys: Arc<[signature::Key]>,
+    /// How far the time that a webhook was signed at may lie from now, if that matters.
+    pub signature_max_age: Option<Duration>,
     /// Who may send by the paths that are not signed.
     pub keys: Keys,
     pub limits: Limits,
@@ -179,6 +181,7 @@ mod tests {
             writer: writer.clone(),
             id_key: Arc::new(IdKey::new(b"test")),
             signing_keys: Arc::new([]),
+            signature_max_age: None,
             keys: Keys::default(),
             limits: Limits::LEAST,
             budget: budget.clone(),

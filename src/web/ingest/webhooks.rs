@@ -1,6 +1,7 @@
 //! Webhooks: what is authentic is always answered 200, since a refusal holds up all that the sender has after it.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
@@ -9,6 +10,7 @@ use actix_web::web::{Data, Payload};
 use super::answer::{self, Refusal};
 use super::body::{self, Body, Limits, Unread};
 use super::{Ingest, Started};
+use crate::domain::Millis;
 use crate::intake::Scope;
 use crate::store::BODY_BYTES_KEPT;
 use crate::wire::{self, Format, Item, Quarantined, Reason, signature::Verifier};
@@ -20,20 +22,31 @@ const LIMITS: Limits = Limits { keep: 8 << 20, keep_of_longer: BODY_BYTES_KEPT, 
 pub async fn customerio(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
     let timestamp = header(&request, "X-CIO-Timestamp");
     let verifier = Verifier::webhook(&ingest.signing_keys, timestamp);
-    let signed = Signed { verifier, signature: header(&request, "X-CIO-Signature") };
+    let signed = Signed { verifier, signature: header(&request, "X-CIO-Signature"), at: Some(timestamp) };
     receive(Format::Webhook, &request, payload, &ingest, signed).await.unwrap_or_else(Refusal::respond)
 }
 
 /// The webhook destinations of Customer.io Data Pipelines, Segment and RudderStack, signed with `X-Signature`.
 pub async fn pipelines(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
     let verifier = Verifier::pipelines(&ingest.signing_keys);
-    let signed = Signed { verifier, signature: header(&request, "X-Signature") };
+    let signed = Signed { verifier, signature: header(&request, "X-Signature"), at: None };
     receive(Format::Pipelines, &request, payload, &ingest, signed).await.unwrap_or_else(Refusal::respond)
 }
 
 struct Signed<'a> {
     verifier: Verifier,
     signature: &'a str,
+    /// When, in seconds since 1970, where that is signed too.
+    at: Option<&'a str>,
+}
+
+impl Signed<'_> {
+    /// Whether it was signed too far from now.
+    fn is_stale(&self, max_age: Option<Duration>, now_ms: Millis) -> bool {
+        let (Some(at), Some(max_age)) = (self.at, max_age) else { return false };
+        let age_s = at.parse::<i64>().map_or(u64::MAX, |at| (now_ms / 1_000).abs_diff(at));
+        age_s > max_age.as_secs()
+    }
 }
 
 async fn receive(
@@ -44,11 +57,15 @@ async fn receive(
     signed: Signed<'_>,
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now();
-    let Signed { mut verifier, signature } = signed;
+    let is_stale = signed.is_stale(ingest.signature_max_age, started.received_at_ms);
+    let Signed { mut verifier, signature, .. } = signed;
     let mut body = body::read(payload, &ingest.budget, LIMITS, |chunk| verifier.update(chunk)).await?;
     // with no key set, whatever comes counts as authentic
     if !ingest.signing_keys.is_empty() && !verifier.verify(signature) {
         return Err(Refusal::WrongSignature);
+    }
+    if !ingest.signing_keys.is_empty() && is_stale {
+        return Err(Refusal::StaleSignature);
     }
     let plain = match plain(format, request, &body) {
         Ok(plain) => plain,
