@@ -1,0 +1,90 @@
+//! Rows as the views show them: their columns by name, for whoever hands them on.
+
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, Params};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::Error;
+use super::log::Cursor;
+
+/// One row: names and values in the order of the view.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    cells: Vec<(String, Value)>,
+}
+
+impl Row {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.cells.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.cells.iter().map(|(_, value)| value)
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.cells.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        match self.get(name) {
+            Some(Value::Integer(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub fn push(&mut self, name: &str, value: impl Into<Value>) {
+        self.cells.push((name.into(), value.into()));
+    }
+}
+
+/// An object; what is null is said to be.
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.cells.len()))?;
+        for (name, value) in &self.cells {
+            match value {
+                Value::Null => map.serialize_entry(name, &())?,
+                Value::Integer(number) => map.serialize_entry(name, number)?,
+                Value::Real(number) => map.serialize_entry(name, number)?,
+                Value::Text(text) => map.serialize_entry(name, text)?,
+                Value::Blob(bytes) => map.serialize_entry(name, &String::from_utf8_lossy(bytes))?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// The one row that a query finds.
+pub(super) fn one(connection: &Connection, sql: &str, params: impl Params) -> Result<Row, Error> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    Ok(statement.query_row(params, |row| {
+        let cell = |(place, name)| {
+            let value = row.get_ref(place)?;
+            // text that is no UTF-8 was put there by another program
+            let value = match value {
+                ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                value => value.try_into().unwrap_or(Value::Null),
+            };
+            Ok((name, value))
+        };
+        Ok(Row { cells: names.into_iter().enumerate().map(cell).collect::<rusqlite::Result<_>>()? })
+    })?)
+}
+
+/// A delivery as `deliveries_v1` shows it.
+pub fn delivery(connection: &Connection, cursor: Cursor) -> Result<Row, Error> {
+    let mut row = one(connection, DELIVERY, [cursor.id])?;
+    row.cells.retain(|(name, _)| name != "id");
+    Ok(row)
+}
+
+pub(super) const DELIVERY: &str = "SELECT * FROM deliveries_whole WHERE id = ?1";
