@@ -87,10 +87,10 @@ pub fn page(
     found.truncate(size);
     let rows = found.iter().map(|event| row(connection, event)).collect::<Result<_, _>>()?;
     let last = found.pop().map(|event| Place { delivery: event.delivery, event: Some((event.metric, event.eid)) });
-    let looked = end.as_ref().filter(|_| !has_more).map(|end| Looked {
-        deliveries: end.visited,
-        at_ms: end.place.delivery.created_at_ms,
-    });
+    let looked = end
+        .as_ref()
+        .filter(|_| !has_more)
+        .map(|end| Looked { deliveries: end.visited, at_ms: end.place.delivery.created_at_ms });
     let older = if has_more { last } else { end.map(|end| end.place) };
     Ok(Page { rows, older, looked })
 }
@@ -202,13 +202,17 @@ impl Wanted {
         })
     }
 
+    /// But for its time.
     fn wants(&self, event: &Candidate) -> bool {
         let is_by = |by: Option<By>| by.is_none_or(|by| event.by() == by);
         let is_kind = |(metric, by): &(i64, Option<By>)| event.metric == *metric && is_by(*by);
         (self.kinds.is_empty() || self.kinds.iter().any(is_kind))
             && is_by(self.by)
-            && (self.from_ms..self.to_ms).contains(&event.at_ms)
             && self.link.as_ref().is_none_or(|link| event.link.as_ref() == Some(link))
+    }
+
+    fn is_in_time(&self, event: &Candidate) -> bool {
+        (self.from_ms..self.to_ms).contains(&event.at_ms)
     }
 }
 
@@ -259,23 +263,27 @@ fn of_delivery(
     while let Some(row) = rows.next()? {
         *visited += 1;
         let event = candidate(row)?;
-        if wanted.once {
-            let is_next = first.as_ref().is_some_and(|first| first.metric != event.metric);
-            if is_next
-                && let Some(event) = first.take().filter(|event| wanted.wants(event))
-                && found(event)?.is_break()
-            {
-                return Ok(ControlFlow::Break(()));
+        if !wanted.wants(&event) || (wanted.once && after.is_some_and(|(metric, _)| event.metric == *metric)) {
+            continue;
+        }
+        // the first of a metric is known once the next metric, or the end, has come
+        let settled = match &first {
+            _ if !wanted.once => Some(event),
+            Some(known) if known.metric == event.metric => {
+                if event.at_ms < known.at_ms {
+                    first = Some(event);
+                }
+                None
             }
-            let is_behind = after.is_some_and(|(metric, _)| event.metric == *metric);
-            if !is_behind && first.as_ref().is_none_or(|first| event.at_ms < first.at_ms) {
-                first = Some(event);
-            }
-        } else if wanted.wants(&event) && found(event)?.is_break() {
+            _ => first.replace(event),
+        };
+        if let Some(event) = settled.filter(|event| wanted.is_in_time(event))
+            && found(event)?.is_break()
+        {
             return Ok(ControlFlow::Break(()));
         }
     }
-    match first.filter(|event| wanted.wants(event)) {
+    match first.filter(|event| wanted.is_in_time(event)) {
         Some(event) => found(event),
         None => Ok(ControlFlow::Continue(())),
     }

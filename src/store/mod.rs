@@ -13,6 +13,7 @@ mod eid;
 pub mod error;
 mod event_rows;
 pub mod events;
+pub mod kept;
 pub mod log;
 mod names;
 pub mod overview;

@@ -88,3 +88,18 @@ pub fn delivery(connection: &Connection, cursor: Cursor) -> Result<Row, Error> {
 }
 
 pub(super) const DELIVERY: &str = "SELECT * FROM deliveries_whole WHERE id = ?1";
+
+/// The columns of `deliveries_v1`.
+pub fn delivery_columns(connection: &Connection) -> Result<Vec<String>, Error> {
+    columns(connection, DELIVERY).map(|names| names.into_iter().filter(|name| name != "id").collect())
+}
+
+/// The columns of `events_v1`.
+pub fn event_columns(connection: &Connection) -> Result<Vec<String>, Error> {
+    columns(connection, super::events::ROW)
+}
+
+fn columns(connection: &Connection, sql: &str) -> Result<Vec<String>, Error> {
+    let statement = connection.prepare_cached(sql)?;
+    Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+}

@@ -302,13 +302,7 @@ pub(super) fn sql(lead: &Lead, direction: Direction) -> String {
 }
 
 /// The gathered deliveries in order, as one range that is read already.
-fn rows(
-    connection: &Connection,
-    ids: &[i64],
-    rest: &Rest,
-    direction: Direction,
-    from: Cursor,
-) -> Result<Range, Error> {
+fn rows(connection: &Connection, ids: &[i64], rest: &Rest, direction: Direction, from: Cursor) -> Result<Range, Error> {
     let (reason, any_reason) = rest.reasons();
     let mut statement = connection.prepare_cached(&format!("{CANDIDATE} WHERE id = :id"))?;
     let mut one = |id: &i64| {
@@ -341,7 +335,9 @@ pub enum Whose {
 impl Whose {
     pub(super) fn sql(self) -> &'static str {
         match self {
-            Whose::Recipient => "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2 ORDER BY id DESC LIMIT ?3",
+            Whose::Recipient => {
+                "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2 ORDER BY id DESC LIMIT ?3"
+            }
             Whose::Person => "SELECT id FROM deliveries WHERE block = ?1 AND person = ?2 ORDER BY id DESC LIMIT ?3",
         }
     }

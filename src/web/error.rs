@@ -18,6 +18,11 @@ pub enum Error {
     /// The thread of the query ended without an answer.
     #[error("the query was dropped")]
     Dropped,
+    /// As many exports run as may.
+    #[error("{0}")]
+    Busy(&'static str),
+    #[error("the data could not be written: {0}")]
+    Unwritten(String),
     #[error("the page could not be written: {0}")]
     Template(#[from] askama::Error),
 }
@@ -34,8 +39,18 @@ impl Error {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::BadRequest(_) => StatusCode::BAD_REQUEST,
             Error::Store(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Store(_) | Error::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Error::Dropped => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Store(_) | Error::Template(_) | Error::Unwritten(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Dropped | Error::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// For programs.
+    pub fn code(&self) -> &'static str {
+        match self.status() {
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::BAD_REQUEST => "bad_request",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            _ => "internal_error",
         }
     }
 
@@ -53,6 +68,7 @@ impl Error {
     pub fn public(&self) -> String {
         match self {
             Error::NotFound(what) | Error::BadRequest(what) => what.clone(),
+            Error::Busy(what) => (*what).into(),
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 "The file could not be read just now: it is locked, or its disk does not answer.".into()
             }

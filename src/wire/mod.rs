@@ -21,7 +21,7 @@ pub mod signature;
 #[cfg(test)]
 mod testing;
 mod time;
-mod waybill;
+pub mod waybill;
 mod webhook;
 
 use crate::domain::{Event, Millis, Statement, Text};

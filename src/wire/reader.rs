@@ -33,7 +33,16 @@ impl Reader<'_> {
             }
             Err(error) if self.format == Format::Waybill => {
                 let lines = not_too_many(body::lines(body).ok_or(error)?)?;
-                Ok(lines.into_iter().map(|(number, line)| self.line(number, line)).collect())
+                let is_end = |line: &[u8]| {
+                    body::Body::read(line).is_ok_and(|body| match body {
+                        Body::One(raw) => waybill::is_end(&body::keys(raw).unwrap_or_default()),
+                        Body::Many(_) => false,
+                    })
+                };
+                // the last line of an export is no event
+                let last = lines.last().is_some_and(|(_, line)| is_end(line)).then(|| lines.len() - 1);
+                let lines = lines.into_iter().take(last.unwrap_or(usize::MAX));
+                Ok(lines.map(|(number, line)| self.line(number, line)).collect())
             }
             Err(error) => Err(error),
         }
@@ -106,6 +115,7 @@ impl Reader<'_> {
             return reader.read(sent.get().as_bytes());
         }
         match line::format_of(&keys) {
+            None if waybill::is_end(&keys) => Ok(Vec::new()),
             Some(format) => Reader { format, ..self }.one(raw),
             None => Ok(vec![self.unknown(raw, "its keys are those of no known format")]),
         }

@@ -198,7 +198,8 @@ fn links(
     Ok(links)
 }
 
-const LINKS: &str = "SELECT id FROM links WHERE source = ?1 AND (?2 IS NULL OR coalesce(action_id, '') = ?2) AND link = ?3";
+const LINKS: &str =
+    "SELECT id FROM links WHERE source = ?1 AND (?2 IS NULL OR coalesce(action_id, '') = ?2) AND link = ?3";
 
 /// These sources, or all.
 fn known(connection: &Connection, sources: Option<&HashSet<i64>>) -> Result<Vec<i64>, Error> {

@@ -198,14 +198,11 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
     match (time, narrow, is_all_time(filter)) {
         (Time::Event { from_ms, to_ms }, Narrow::No, true) => {
             let Some((from, to)) = quarters(from_ms, to_ms) else { return Ok(None) };
-            let sql =
-                format!("{sum} activity WHERE quarter >= ?3 AND quarter < ?4 AND {OF_SOURCES} AND {OF_CHANNELS}");
+            let sql = format!("{sum} activity WHERE quarter >= ?3 AND quarter < ?4 AND {OF_SOURCES} AND {OF_CHANNELS}");
             number(&sql, &[&from, &to])
         }
         (Time::Event { .. }, ..) => Ok(None),
-        (Time::Created, Narrow::No, true) => {
-            number(&format!("{sum} totals WHERE {OF_SOURCES} AND {OF_CHANNELS}"), &[])
-        }
+        (Time::Created, Narrow::No, true) => number(&format!("{sum} totals WHERE {OF_SOURCES} AND {OF_CHANNELS}"), &[]),
         (Time::Created, Narrow::Trigger, true) => {
             let sql = format!("{sum} triggers WHERE trigger_id = ?3 AND {OF_SOURCES} AND {OF_CHANNELS}");
             number(&sql, &[&filter.trigger_id])

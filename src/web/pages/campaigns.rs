@@ -3,9 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::deliveries::of_source;
 use super::layout::{self, Layout, Pages};
-use super::parts::{Figure, problems, source_address, source_title, tracked};
+use super::parts::{Behind, Figure, problems, source_address, source_title, tracked};
 use super::span::{self, Span};
 use super::start::Start;
 use crate::domain::rollup::{self, ChannelCounts};
@@ -101,7 +100,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     }
     let sorted_here = if sort.is_default() { here.clone() } else { sort.on(here.clone()) };
     let all: Vec<ChannelCounts> = found.iter().flat_map(counts).collect();
-    let total_log = span.fixed_on(pages.address("/deliveries"));
+    let behind = match &kind {
+        Some(kind) => Behind::new(&pages.base).with("source", kind),
+        None => Behind::new(&pages.base),
+    };
     let page = CampaignsPage {
         page: pages.layout("campaigns"),
         start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
@@ -111,7 +113,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             name: "All of these".into(),
             kind: String::new(),
             href: String::new(),
-            figures: figures(&all, kind.is_none().then_some(&total_log)),
+            figures: figures(&all, &behind.on(|address| span.fixed_on(address))),
         }),
         spans: span.choices(&sorted_here),
         span_title: span.title(),
@@ -129,24 +131,23 @@ fn counts(source: &Source) -> Vec<ChannelCounts> {
     source.channels.iter().map(|row| row.counts.clone()).collect()
 }
 
-fn figures(counts: &[ChannelCounts], log: Option<&Address>) -> Vec<Figure> {
-    let ever = |counted: Counted| Some(log?.clone().with("ever", counted.name()).to_string());
-    let rate = |counted: Counted| Figure::rate(counted, counts, ever(counted));
+fn figures(counts: &[ChannelCounts], behind: &Behind) -> Vec<Figure> {
+    let rate = |counted: Counted| Figure::rate(counted, counts, Some(behind.deliveries(counted)));
     let metric = Counted::Metric;
     vec![
-        tracked(metric(Metric::Sent), counts, ever(metric(Metric::Sent))),
+        tracked(metric(Metric::Sent), counts, Some(behind.deliveries(metric(Metric::Sent)))),
         rate(metric(Metric::Delivered)),
         rate(Counted::HumanOpened).share_first(),
         rate(Counted::HumanClicked).share_first(),
         rate(metric(Metric::Converted)),
         rate(metric(Metric::Bounced)),
-        Figure::plain(problems(counts), None),
+        Figure::plain(problems(counts), Some(behind.problems())),
     ]
 }
 
 impl Row {
     fn new(base: &str, source: &Source, span: &Span) -> Row {
-        let log = span.fixed_on(of_source(base, &source.source));
+        let behind = Behind::source(base, &source.source).on(|address| span.fixed_on(address));
         Row {
             name: source_title(&source.source, source.name.as_deref()),
             kind: match &source.name {
@@ -154,7 +155,7 @@ impl Row {
                 None => String::new(),
             },
             href: span.on(source_address(base, &source.source)).to_string(),
-            figures: figures(&counts(source), Some(&log)),
+            figures: figures(&counts(source), &behind),
         }
     }
 }

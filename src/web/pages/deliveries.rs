@@ -4,12 +4,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::layout::{self, Layout, Pages};
-use super::log_query::{Chip, LogQuery, source_value};
+use super::log_query::{Chip, LogQuery};
 use super::parts::{Badge, Milestone, Moment, channel_icon, channel_title, milestones, source_address, source_title};
 use super::span;
 use super::start::Start;
 use crate::domain::Metric::*;
 use crate::domain::{Channel, Counted, Counts, Metric, Millis};
+use crate::store::log::total::{self, Total};
 use crate::store::log::{self, SourceRef};
 use crate::store::{self, overview, source, status_counts};
 use crate::web::address::Address;
@@ -24,8 +25,8 @@ struct DeliveriesPage {
     page: Layout,
     rows: Vec<Line>,
     has_machine: bool,
-    /// "2,000 deliveries", where the kept counts know.
-    total: Option<String>,
+    /// "2,000 deliveries", or "more than 1,000 deliveries".
+    total: String,
     statuses: Vec<Choice>,
     ever: Vec<Choice>,
     is_ever: bool,
@@ -106,7 +107,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let now_ms = layout::now_ms();
     let query = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
     let (filter, at) = (query.filter.clone(), query.at);
-    let (found, counts, source_name, ever, has_deliveries) = pages
+    let (found, total, counts, source_name, ever, has_deliveries) = pages
         .read(move |connection| {
             let name = match &filter.source {
                 Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
@@ -114,6 +115,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             };
             Ok::<_, store::Error>((
                 log::page(connection, &filter, at, ROWS)?,
+                total::of_deliveries(connection, &filter)?,
                 status_counts::by_channel(connection, filter.source.as_ref())?,
                 name,
                 status_counts::ever(connection, filter.source.as_ref(), &filter.channels)?,
@@ -123,21 +125,19 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         .await?;
 
     let filter = &query.filter;
-    let total = total(&query, &counts, &ever);
-    let source_title = filter.source.as_ref().map(|source| source_title(source, source_name.as_deref()));
     let asked_elsewhere = ["recipient", "since", "until"];
     let rows: Vec<Line> = found.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect();
     let page = DeliveriesPage {
         page: pages.layout("deliveries"),
         has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
         rows,
-        total: total.map(|total| Plural(total, "delivery", "deliveries").to_string()),
+        total: total_said(total, "delivery", "deliveries"),
         statuses: statuses(&query, &counts),
         ever: self::ever(&query, &ever),
         is_ever: !filter.ever.is_empty(),
         channels: channels(&query, &counts),
         spans: query.span.choices(&query.address),
-        chips: query.chips(source_title.as_deref()),
+        chips: query.chips(source_name.as_deref()),
         clear: pages.address("/deliveries").to_string(),
         hidden: query
             .address
@@ -162,20 +162,6 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         span: query.span,
     };
     layout::html(&page)
-}
-
-/// How many the filter finds, where the kept counts know it.
-fn total(query: &LogQuery, counts: &[status_counts::StatusCount], ever: &Counts) -> Option<i64> {
-    let filter = &query.filter;
-    if let ([one], true) = (&filter.ever[..], query.is_counted_ever()) {
-        return Some(ever.deliveries(*one));
-    }
-    let wanted = |count: &&status_counts::StatusCount| {
-        let channel = count.channel.as_deref().unwrap_or("unknown");
-        (filter.statuses.is_empty() || filter.statuses.contains(&count.status))
-            && (filter.channels.is_empty() || filter.channels.iter().any(|wanted| wanted == channel))
-    };
-    query.is_counted().then(|| counts.iter().filter(wanted).map(|count| count.deliveries).sum())
 }
 
 /// What deliveries (of the chosen channels and source) ever reached, beside what their status is now.
@@ -274,7 +260,11 @@ fn switched(address: &Address, key: &str, name: &str, is_on: bool) -> String {
     if is_on { address.without_pair(key, name) } else { address.with(key, name) }.to_string()
 }
 
-/// The log of a source's deliveries.
-pub fn of_source(base: &str, source: &SourceRef) -> Address {
-    Address::new(base, "/deliveries").with("source", source_value(source))
+/// How much was found, as far as it is known.
+pub fn total_said(total: Total, one: &'static str, many: &'static str) -> String {
+    match total {
+        Total::Exactly(n) => Plural(n, one, many).to_string(),
+        Total::MoreThan(n) => format!("more than {} {many}", Count(n)),
+        Total::AtLeast(n) => format!("at least {}", Plural(n, one, many)),
+    }
 }
