@@ -1,5 +1,6 @@
 //! The commands, one file each. Every flag has an environment twin.
 
+mod export;
 mod import;
 mod name;
 mod secret;
@@ -20,6 +21,7 @@ use clap::{Args, Parser, Subcommand};
   waybill                                   serve waybill.db on http://127.0.0.1:8787
   waybill serve --db /var/lib/waybill.db --listen 127.0.0.1:9000
   waybill import history.ndjson.gz          bring in a year of events
+  waybill export source=campaign:3 >c3.ndjson   its events, to bring into another file
   waybill verify                            recount everything and compare
 
 Secrets come by the environment, several separated by commas:
@@ -53,6 +55,8 @@ enum Command {
     Serve,
     /// Bring in events from NDJSON files
     Import(import::Import),
+    /// Write what a filter finds, as NDJSON or CSV
+    Export(export::Export),
     /// Recount everything from the events and compare; exits 1 if anything differs
     Verify,
     /// Write everything that follows from the events anew
@@ -67,6 +71,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
         Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref()),
+        Some(Command::Export(export)) => export.run(&file.db),
         Some(Command::Verify) => upkeep::verify(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),

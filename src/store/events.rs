@@ -73,11 +73,22 @@ pub fn page(
     size: usize,
     left: Option<i64>,
 ) -> Result<Page, Error> {
+    page_within(connection, filter, after, size, left, log::BUDGET)
+}
+
+pub(super) fn page_within(
+    connection: &Connection,
+    filter: &Filter,
+    after: Option<&Place>,
+    size: usize,
+    left: Option<i64>,
+    budget: usize,
+) -> Result<Page, Error> {
     let mut found: Vec<Found> = Vec::new();
     let is_last = |found: usize| left.is_some_and(|left| found as i64 >= left);
     let end = match left {
         Some(0) => None,
-        _ => each_within(connection, filter, after, log::BUDGET, |event| {
+        _ => each_within(connection, filter, after, budget, |event| {
             found.push(event);
             let is_full = found.len() > size || is_last(found.len());
             Ok(if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -289,7 +300,7 @@ fn of_delivery(
     }
 }
 
-static EVENTS: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+pub(super) static EVENTS: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     format!(
         "SELECT metric, eid, at_ms, flags, CASE WHEN ?4 AND metric = {CLICKED} THEN {} END
         FROM events WHERE delivery = ?1 AND (metric > ?2 OR metric = ?2 AND eid > ?3) ORDER BY metric, eid",

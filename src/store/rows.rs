@@ -103,3 +103,37 @@ fn columns(connection: &Connection, sql: &str) -> Result<Vec<String>, Error> {
     let statement = connection.prepare_cached(sql)?;
     Ok(statement.column_names().into_iter().map(str::to_owned).collect())
 }
+
+/// What waits in quarantine, as `quarantine_v1` shows it.
+pub fn quarantined(connection: &Connection, id: i64) -> Result<Row, Error> {
+    one(connection, QUARANTINED, [id])
+}
+
+/// The columns of `quarantine_v1`.
+pub fn quarantine_columns(connection: &Connection) -> Result<Vec<String>, Error> {
+    columns(connection, QUARANTINED)
+}
+
+pub(super) const QUARANTINED: &str = "SELECT * FROM quarantine_v1 WHERE quarantine_id = ?1";
+
+/// A delivery and its events, in the order of its page.
+pub struct WithEvents {
+    pub delivery: Row,
+    pub events: Vec<Row>,
+    pub event_columns: Vec<String>,
+}
+
+pub fn delivery_with_events(connection: &Connection, delivery_id: &str) -> Result<Option<WithEvents>, Error> {
+    let Some(id) = super::delivery::find(connection, delivery_id)? else { return Ok(None) };
+    let delivery = delivery(connection, Cursor { created_at_ms: 0, id })?;
+    let mut statement = connection.prepare_cached(
+        "SELECT metric_code, eid FROM events_whole WHERE delivery = ?1 ORDER BY occurred_at_ms, event_id LIMIT ?2",
+    )?;
+    let keys = statement.query_map((id, super::delivery::EVENTS_MAX as i64), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let event = |key: rusqlite::Result<(i64, Value)>| {
+        let (metric, eid) = key?;
+        one(connection, super::events::ROW, (id, metric, eid))
+    };
+    let events = keys.map(event).collect::<Result<_, _>>()?;
+    Ok(Some(WithEvents { delivery, events, event_columns: event_columns(connection)? }))
+}

@@ -79,55 +79,49 @@ pub enum Broken {
 
 /// Writes all that is asked for. Gives the number of rows.
 pub fn write(connection: &Connection, what: &What, form: Form, out: &mut impl Write) -> Result<u64, Broken> {
-    let columns = match what {
-        What::Deliveries(_) => rows::delivery_columns(connection)?,
-        What::Events(_) => rows::event_columns(connection)?,
-    };
-    let mut sheet = csv::Writer::from_writer(Vec::new());
-    let mut kept = kept::Reader::new(connection);
-    if form == Form::Csv {
-        write_record(&mut sheet, &columns, out)?;
+    match form {
+        Form::Csv => write_csv(connection, what, out),
+        Form::Ndjson => write_ndjson(connection, what, out),
     }
-    each(connection, what, |found| {
-        let line = match (form, found) {
-            (Form::Ndjson, Found::Event(event)) => {
+}
+
+/// Events as Waybill's own, which `import` reads; deliveries as their view shows them.
+fn write_ndjson(connection: &Connection, what: &What, out: &mut impl Write) -> Result<u64, Broken> {
+    let mut kept = kept::Reader::new(connection);
+    let rows = each(connection, what, |found| {
+        let line = match found {
+            Found::Event(event) => {
                 let (event, kept) = kept.event(event)?;
                 let raw = kept.map(|kept| residual::whole(&kept.residual, &kept.event));
                 waybill::line(&event, raw.as_deref())
             }
-            (Form::Ndjson, Found::Delivery(cursor)) => {
+            Found::Delivery(cursor) => {
                 serde_json::to_string(&rows::delivery(connection, cursor)?).map_err(io::Error::from)?
-            }
-            (Form::Csv, found) => {
-                let row = match found {
-                    Found::Delivery(cursor) => rows::delivery(connection, cursor)?,
-                    Found::Event(event) => events::row(connection, event)?,
-                };
-                return write_record(&mut sheet, row.values().map(twin::cell), out);
             }
         };
         Ok(writeln!(out, "{line}")?)
-    })
-    .and_then(|rows| {
-        if form == Form::Ndjson {
-            writeln!(out, "{}", waybill::end(rows))?;
-        }
-        out.flush()?;
-        Ok(rows)
-    })
+    })?;
+    writeln!(out, "{}", waybill::end(rows))?;
+    out.flush()?;
+    Ok(rows)
 }
 
-/// One record of CSV.
-fn write_record(
-    sheet: &mut csv::Writer<Vec<u8>>,
-    cells: impl IntoIterator<Item = impl AsRef<[u8]>>,
-    out: &mut impl Write,
-) -> Result<(), Broken> {
-    sheet.write_record(cells).map_err(io::Error::from)?;
+fn write_csv(connection: &Connection, what: &What, out: &mut impl Write) -> Result<u64, Broken> {
+    let columns = match what {
+        What::Deliveries(_) => rows::delivery_columns(connection)?,
+        What::Events(_) => rows::event_columns(connection)?,
+    };
+    let mut sheet = csv::Writer::from_writer(out);
+    sheet.write_record(&columns).map_err(io::Error::from)?;
+    let rows = each(connection, what, |found| {
+        let row = match found {
+            Found::Delivery(cursor) => rows::delivery(connection, cursor)?,
+            Found::Event(event) => events::row(connection, event)?,
+        };
+        Ok(sheet.write_record(row.values().map(twin::cell)).map_err(io::Error::from)?)
+    })?;
     sheet.flush()?;
-    let written = std::mem::replace(sheet, csv::Writer::from_writer(Vec::new()));
-    let bytes = written.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(out.write_all(&bytes)?)
+    Ok(rows)
 }
 
 /// How many rows there are, by the same walk.

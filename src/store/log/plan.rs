@@ -155,7 +155,7 @@ pub fn sources(connection: &Connection, source: &SourceRef) -> Result<HashSet<i6
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-const SOURCES: &str = "SELECT id FROM sources WHERE source_kind = ?1 AND (?2 = '' OR source_id = ?2)";
+pub(super) const SOURCES: &str = "SELECT id FROM sources WHERE source_kind = ?1 AND (?2 = '' OR source_id = ?2)";
 
 /// The messages with this action and content, of these sources. `None`: none is asked for.
 pub fn messages(
@@ -177,7 +177,7 @@ pub fn messages(
     Ok(Some(messages))
 }
 
-const MESSAGES: &str = "SELECT id FROM messages WHERE source = ?1
+pub(super) const MESSAGES: &str = "SELECT id FROM messages WHERE source = ?1
     AND (?2 IS NULL OR coalesce(action_id, '') = ?2) AND (?3 IS NULL OR coalesce(content_id, '') = ?3)";
 
 /// The rows of a link: one for each source and action in which it stands.
@@ -198,7 +198,7 @@ fn links(
     Ok(links)
 }
 
-const LINKS: &str =
+pub(super) const LINKS: &str =
     "SELECT id FROM links WHERE source = ?1 AND (?2 IS NULL OR coalesce(action_id, '') = ?2) AND link = ?3";
 
 /// These sources, or all.

@@ -20,6 +20,16 @@ pub enum Total {
     AtLeast(i64),
 }
 
+impl Total {
+    /// How many, where that is known.
+    pub fn exactly(self) -> Option<i64> {
+        match self {
+            Total::Exactly(n) => Some(n),
+            _ => None,
+        }
+    }
+}
+
 /// Counting one by one ends here.
 pub const COUNTED_MAX: usize = 1_000;
 

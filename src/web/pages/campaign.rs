@@ -3,11 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
+use super::campaign_data::OneSource;
 use super::chart::{Bucket, Chart, Line as ChartLine, Of};
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, problems, source_title, tracked};
 use super::series::Series;
 use super::span::{self, Span};
+use super::twin::{self, Format, Twins};
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Metric, SourceKind};
 use crate::store::log::SourceRef;
@@ -43,6 +45,7 @@ struct CampaignPage {
     messages: Vec<PartRow>,
     messages_are: &'static str,
     links: Vec<LinkRow>,
+    twins: Twins,
 }
 
 /// One metric of the funnel, or of the problems.
@@ -87,6 +90,11 @@ pub async fn page(
 ) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let (kind, id) = path.into_inner();
+    // an id may end like a format: one that is known stands for itself
+    let (asked, wanted) = (SourceRef { kind: kind.clone(), id: id.clone() }, Format::split(&id));
+    let is_whole =
+        wanted.0 == Format::Html || pages.read(move |connection| source::find(connection, &asked)).await?.is_some();
+    let (format, id) = if is_whole { (Format::Html, id.clone()) } else { (wanted.0, wanted.1.to_owned()) };
     let of = match (SourceKind::parse(&kind), kind.as_str()) {
         (Some(_), _) => SourceRef { kind: kind.clone(), id },
         (None, "unknown") => SourceRef { kind: kind.clone(), id: String::new() },
@@ -132,6 +140,10 @@ pub async fn page(
     };
 
     series.fitted(&fitted, &here);
+    if format != Format::Html {
+        let data = OneSource::new(found, seen, &series, &fitted, counts, messages, links);
+        return twin::answer(format, data, |_| Err(Error::Dropped));
+    }
     let life = Behind::source(&pages.base, &of);
     let behind = life.clone().on(|address| span.fixed_on(address));
     let channels: Vec<ChannelCounts> = found.channels.iter().map(|row| row.counts.clone()).collect();
@@ -149,6 +161,7 @@ pub async fn page(
             (first, last) if first == last => format!("deliveries created on {first}"),
             (first, last) => format!("deliveries created from {first} to {last}"),
         }),
+        twins: Twins::of(&series.on(here.clone())),
         spans: span.choices(&series.on(here.clone())),
         span_title: span.title(),
         hidden: series.on(Address::default()).query().to_vec(),

@@ -1,19 +1,23 @@
 //! `/campaigns`: all sources, with their counts and rates.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Serialize;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::{Behind, Figure, problems, source_address, source_title, tracked};
 use super::span::{self, Span};
 use super::start::Start;
+use super::twin::{self, Data, Format, Table, Twins};
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Counted, Metric, SourceKind};
 use crate::store::sources::{self, Source};
 use crate::store::{self, overview};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::Plural;
+use crate::web::format::{Iso, Plural};
 
 #[derive(Template)]
 #[template(path = "campaigns.html")]
@@ -31,6 +35,53 @@ struct CampaignsPage {
     action: String,
     is_unlabelled: bool,
     count: String,
+    twins: Twins,
+}
+
+/// The sources as programs get them.
+#[derive(Serialize)]
+struct Sources {
+    /// Of creation; null where it is open.
+    since: Option<String>,
+    until: Option<String>,
+    sources: Vec<OneSource>,
+}
+
+#[derive(Serialize)]
+struct OneSource {
+    source_kind: String,
+    source_id: Option<String>,
+    source_name: Option<String>,
+    /// Deliveries, once each per metric.
+    deliveries: BTreeMap<&'static str, i64>,
+    rates: BTreeMap<&'static str, twin::Rate>,
+}
+
+impl OneSource {
+    fn new(source: &Source) -> OneSource {
+        let channels = counts(source);
+        let deliveries = |counted: Counted| channels.iter().map(|counts| counts.shown.deliveries(counted)).sum::<i64>();
+        OneSource {
+            source_kind: source.source.kind.clone(),
+            source_id: Some(source.source.id.clone()).filter(|id| !id.is_empty()),
+            source_name: source.name.clone(),
+            deliveries: Counted::ALL.into_iter().map(|counted| (counted.name(), deliveries(counted))).collect(),
+            rates: twin::rates(&channels),
+        }
+    }
+}
+
+impl Data for Sources {
+    fn table(&self) -> Table {
+        let of = ["source_kind", "source_id", "source_name"];
+        let columns: Vec<&str> = of.into_iter().chain(Counted::ALL.map(Counted::name)).collect();
+        let row = |source: &OneSource| {
+            let of = [Some(&*source.source_kind), source.source_id.as_deref(), source.source_name.as_deref()];
+            let counts = Counted::ALL.map(|counted| source.deliveries[counted.name()].into());
+            of.map(twin::text).into_iter().chain(counts).collect()
+        };
+        Table::of(&columns, self.sources.iter().map(row))
+    }
 }
 
 struct Column {
@@ -100,6 +151,15 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     }
     let sorted_here = if sort.is_default() { here.clone() } else { sort.on(here.clone()) };
     let all: Vec<ChannelCounts> = found.iter().flat_map(counts).collect();
+    let data = Sources {
+        since: span.since_ms.and(range).map(|range| Iso(range.since_ms).to_string()),
+        until: span.until_ms.and(range).map(|range| Iso(range.until_ms).to_string()),
+        sources: found.iter().map(OneSource::new).collect(),
+    };
+    let format = Format::of(&request);
+    if format != Format::Html {
+        return twin::answer(format, data, |_| Err(Error::Dropped));
+    }
     let behind = match &kind {
         Some(kind) => Behind::new(&pages.base).with("source", kind),
         None => Behind::new(&pages.base),
@@ -115,6 +175,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             href: String::new(),
             figures: figures(&all, &behind.on(|address| span.fixed_on(address))),
         }),
+        twins: Twins::of(&sorted_here),
         spans: span.choices(&sorted_here),
         span_title: span.title(),
         kinds: kinds(&sorted_here, kind.as_deref()),

@@ -8,13 +8,15 @@ use super::log_query::{Chip, LogQuery};
 use super::parts::{Badge, Milestone, Moment, channel_icon, channel_title, milestones, source_address, source_title};
 use super::span;
 use super::start::Start;
+use super::twin::{self, Format, List, Twins};
 use crate::domain::Metric::*;
 use crate::domain::{Channel, Counted, Counts, Metric, Millis};
 use crate::store::log::total::{self, Total};
 use crate::store::log::{self, SourceRef};
-use crate::store::{self, overview, source, status_counts};
+use crate::store::{self, overview, rows, source, status_counts};
 use crate::web::address::Address;
 use crate::web::error::Error;
+use crate::web::export::{self, What};
 use crate::web::format::{Count, Exact, Plural};
 
 const ROWS: usize = 50;
@@ -42,6 +44,7 @@ struct DeliveriesPage {
     older: Option<String>,
     looked: Option<String>,
     start: Option<Start>,
+    twins: Twins,
 }
 
 /// A value of a filter, as a switch.
@@ -105,7 +108,15 @@ impl Line {
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
-    let query = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
+    let pairs = layout::pairs(request.query_string())?;
+    let query = LogQuery::parse(&pages.base, &pairs, now_ms)?;
+    if let Some(form) = export::Form::asked(&request, &pairs) {
+        return export::stream(&pages, What::Deliveries(query.filter), form).await;
+    }
+    let format = Format::of(&request);
+    if format != Format::Html {
+        return list(&pages, &query, format).await;
+    }
     let (filter, at) = (query.filter.clone(), query.at);
     let (found, total, counts, source_name, ever, has_deliveries) = pages
         .read(move |connection| {
@@ -152,16 +163,45 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             .iter()
             .find(|(key, _)| key == "recipient")
             .map_or_else(String::new, |(_, value)| value.clone()),
-        newer: found.newer.map(|cursor| query.page_address("after", cursor)),
-        older: found.older.map(|cursor| query.page_address("before", cursor)),
+        newer: found.newer.map(|cursor| query.place("after", cursor).to_string()),
+        older: found.older.map(|cursor| query.place("before", cursor).to_string()),
         looked: found.looked.map(|looked| {
             let through = Plural(looked.deliveries as i64, "delivery", "deliveries");
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
         start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
+        twins: Twins::of_list(&query.here(), &query.address),
         span: query.span,
     };
     layout::html(&page)
+}
+
+/// The same rows for programs, as `deliveries_v1` shows them.
+async fn list(pages: &Pages, query: &LogQuery, format: Format) -> Result<HttpResponse, Error> {
+    let (filter, at) = (query.filter.clone(), query.at);
+    let (found, rows, total, columns) = pages
+        .read(move |connection| {
+            let found = log::page(connection, &filter, at, ROWS)?;
+            let shown = found.rows.iter().map(|row| rows::delivery(connection, row.cursor));
+            let shown = shown.collect::<Result<Vec<_>, _>>()?;
+            Ok::<_, store::Error>((
+                found,
+                shown,
+                total::of_deliveries(connection, &filter)?,
+                rows::delivery_columns(connection)?,
+            ))
+        })
+        .await?;
+    let place =
+        |key: &str, cursor: Option<log::Cursor>| cursor.map(|cursor| query.place(key, cursor).ending(format.ending()));
+    let list = List {
+        total: total.exactly(),
+        rows,
+        newer: place("after", found.newer),
+        older: place("before", found.older),
+        columns,
+    };
+    twin::answer(format, list, |_| Err(Error::Dropped))
 }
 
 /// What deliveries (of the chosen channels and source) ever reached, beside what their status is now.

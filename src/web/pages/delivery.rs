@@ -2,13 +2,18 @@
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Moment, channel_icon, channel_title, source_address, source_title};
 use super::story;
+use super::twin::{self, Data, Format, Table, Twins};
 use crate::domain::{Channel, Metric, Millis};
+use crate::store;
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
 use crate::store::log::SourceRef;
+use crate::store::rows::{self, Row};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
 use crate::web::format::{Clock, Gap, Plural};
@@ -37,6 +42,7 @@ struct DeliveryPage {
     is_cut: bool,
     forgotten: bool,
     raw: Vec<Raw>,
+    twins: Twins,
 }
 
 /// A named value: with a link, or to copy.
@@ -102,11 +108,73 @@ struct Raw {
 pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let wanted = id.into_inner();
-    let delivery_id = wanted.clone();
-    let found = pages.read(move |connection| delivery::by_id(connection, &delivery_id)).await?;
-    let delivery =
-        found.ok_or_else(|| Error::NotFound(format!("No event of a delivery with the id {wanted} was received.")))?;
-    layout::html(&DeliveryPage::new(&pages, &delivery, now_ms))
+    let (ending, id) = Format::split(&wanted);
+    let (whole, id) = (wanted.clone(), (ending != Format::Html).then(|| id.to_owned()));
+    let found = pages
+        .read(move |connection| {
+            // an id may end like a format: one that is known stands for itself
+            if let Some(found) = delivery::by_id(connection, &whole)? {
+                return Ok(Some((found, None)));
+            }
+            let Some(found) = id.map(|id| delivery::by_id(connection, &id)).transpose()?.flatten() else {
+                return Ok(None);
+            };
+            let shown = rows::delivery_with_events(connection, &found.delivery_id)?;
+            Ok::<_, store::Error>(Some((found, shown)))
+        })
+        .await?;
+    let nothing = || Error::NotFound(format!("No event of a delivery with the id {wanted} was received."));
+    match found.ok_or_else(nothing)? {
+        (delivery, None) => layout::html(&DeliveryPage::new(&pages, &delivery, now_ms)),
+        (delivery, Some(shown)) => twin::answer(ending, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped)),
+    }
+}
+
+/// A delivery as programs get it.
+#[derive(Serialize)]
+struct OneDelivery {
+    #[serde(flatten)]
+    delivery: Row,
+    timeline: Vec<OneEvent>,
+    #[serde(skip)]
+    columns: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct OneEvent {
+    #[serde(flatten)]
+    event: Row,
+    repeats: i64,
+    /// Its JSON as it came: every key, value and digit.
+    raw: Option<Box<RawValue>>,
+}
+
+impl OneDelivery {
+    fn new(delivery: &Delivery, shown: rows::WithEvents) -> OneDelivery {
+        let event = |(event, told): (Row, &delivery::Event)| OneEvent {
+            event,
+            repeats: told.repeats,
+            raw: told
+                .raw
+                .as_ref()
+                .and_then(|kept| RawValue::from_string(residual::whole(&kept.residual, &kept.event)).ok()),
+        };
+        OneDelivery {
+            delivery: shown.delivery,
+            timeline: shown.events.into_iter().zip(&delivery.events).map(event).collect(),
+            columns: shown.event_columns,
+        }
+    }
+}
+
+/// Its events.
+impl Data for OneDelivery {
+    fn table(&self) -> Table {
+        Table {
+            columns: self.columns.clone(),
+            rows: self.timeline.iter().map(|event| event.event.values().cloned().collect()).collect(),
+        }
+    }
 }
 
 impl DeliveryPage {
@@ -169,6 +237,7 @@ impl DeliveryPage {
             is_cut: delivery.events.len() > EVENTS_MAX,
             forgotten: delivery.forgotten,
             raw: raw(delivery),
+            twins: Twins::of(&pages.address("/deliveries").segment(&delivery.delivery_id)),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use serde::Serialize;
 
 use super::deliveries::total_said;
 use super::event_query::EventQuery;
@@ -10,12 +9,12 @@ use super::layout::{self, Layout, Pages};
 use super::log_query::Chip;
 use super::parts::{Badge, Moment, channel_icon, channel_title};
 use super::span;
-use super::twin::{self, Data, Format, Table, Twins};
+use super::twin::{self, Format, List, Twins};
 use crate::domain::{Metric, Millis};
-use crate::store::log::total::{self, Total};
+use crate::store::log::total;
 use crate::store::rows::{self, Row};
 use crate::store::{self, events, source};
-use crate::web::address::{Address, followable};
+use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::export::{self, What};
 use crate::web::format::{Exact, Plural};
@@ -48,31 +47,6 @@ struct Line {
     channel: String,
     channel_icon: &'static str,
     what: String,
-    link: Option<String>,
-}
-
-/// The list as programs get it.
-#[derive(Serialize)]
-struct Found {
-    total: Option<i64>,
-    rows: Vec<Row>,
-    older: Option<Address>,
-    #[serde(skip)]
-    columns: Vec<String>,
-    #[serde(skip)]
-    looked: Option<String>,
-    #[serde(skip)]
-    said: String,
-}
-
-impl Data for Found {
-    fn table(&self) -> Table {
-        Table::of_view(&self.columns, &self.rows)
-    }
-
-    fn older(&self) -> Option<&Address> {
-        self.older.as_ref()
-    }
 }
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
@@ -87,10 +61,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         .read(move |connection| {
             let total = total::of_events(connection, &filter)?;
             // where the kept counts know how many there are, the walk ends with the last
-            let left = match total {
-                Total::Exactly(n) => Some((n - seen).max(0)),
-                _ => None,
-            };
+            let left = total.exactly().map(|n| (n - seen).max(0));
             let name = match &filter.deliveries.source {
                 Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
                 None => None,
@@ -101,26 +72,23 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         .await?;
     let format = Format::of(&request);
     let seen = seen + found.rows.len() as i64;
-    let data = Found {
-        older: found.older.map(|place| query.older(&place, seen).ending(format.ending())),
-        total: match total {
-            Total::Exactly(n) => Some(n),
-            _ => None,
-        },
-        said: total_said(total, "event", "events"),
-        looked: found.looked.map(|looked| {
-            let through = Plural(looked.deliveries as i64, "delivery or event", "deliveries and events");
-            format!("Looked through {through}, as far as deliveries created {}.", Exact(looked.at_ms))
-        }),
+    let looked = found.looked.map(|looked| {
+        let through = Plural(looked.deliveries as i64, "delivery or event", "deliveries and events");
+        format!("Looked through {through}, as far as deliveries created {}.", Exact(looked.at_ms))
+    });
+    let data = List {
+        total: total.exactly(),
         rows: found.rows,
+        newer: None,
+        older: found.older.map(|place| query.older(&place, seen).ending(format.ending())),
         columns,
     };
-    twin::written(format, data, |data| {
+    twin::answer(format, data, |data| {
         let address = &query.log.address;
         let here = address_here(&query, &pairs);
         layout::html(&EventsPage {
             page: pages.layout("deliveries"),
-            total: data.said,
+            total: total_said(total, "event", "events"),
             rows: data.rows.iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
             chips: query.chips(source_name.as_deref()),
             clear: pages.address("/events").to_string(),
@@ -128,7 +96,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             deliveries: deliveries_of(&pages.base, address).to_string(),
             newest: query.after.as_ref().map(|_| address.to_string()),
             older: data.older.map(|address| address.to_string()),
-            looked: data.looked,
+            looked,
             twins: Twins::of_list(&here, address),
         })
     })
@@ -153,7 +121,6 @@ impl Line {
         let known = Metric::parse(name);
         let is = |name: &str| row.integer(name) == Some(1);
         let delivery_id = row.text("delivery_id").unwrap_or_default();
-        let link = row.text("href").map(str::to_owned);
         let what = [row.text("reason"), row.text("action_value"), row.text("link_id"), row.text("href")];
         Line {
             badge: known.map(|metric| Badge::of(Some(metric))),
@@ -169,7 +136,6 @@ impl Line {
             channel: channel_title(row.text("channel")),
             channel_icon: channel_icon(row.text("channel")),
             what: what.into_iter().flatten().next().unwrap_or_default().into(),
-            link: link.filter(|href| followable(href)),
         }
     }
 }

@@ -158,8 +158,18 @@ impl LogQuery {
         self.address.query().iter().all(|(key, _)| more.contains(&key.as_str()))
     }
 
-    pub fn page_address(&self, key: &str, cursor: Cursor) -> String {
-        self.address.clone().with(key, format!("{}.{}", cursor.created_at_ms, cursor.id)).to_string()
+    /// Another page of it: `key` is `before` or `after`.
+    pub fn place(&self, key: &str, cursor: Cursor) -> Address {
+        self.address.clone().with(key, format!("{}.{}", cursor.created_at_ms, cursor.id))
+    }
+
+    /// This page of it.
+    pub fn here(&self) -> Address {
+        match self.at {
+            At::Newest => self.address.clone(),
+            At::OlderThan(cursor) => self.place("before", cursor),
+            At::NewerThan(cursor) => self.place("after", cursor),
+        }
     }
 
     pub fn chips(&self, source_name: Option<&str>) -> Vec<Chip> {

@@ -4,6 +4,7 @@
 //! Templates hold no logic; what is shown is decided here, what is known in `store`.
 
 mod campaign;
+mod campaign_data;
 mod campaigns;
 mod chart;
 mod deliveries;

@@ -1,13 +1,17 @@
 //! `/`: what happens now.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Serialize;
 
 use super::chart::{Bucket, Chart, Line as ChartLine, Of};
 use super::deliveries::Line;
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Behind, Figure, Linked, Moment, channel_icon, channel_title, problems, tracked};
 use super::start::Start;
+use super::twin::{self, Data, Format, Table, Twins};
 use crate::domain::rollup::{ChannelCounts, QUARTER_MS};
 use crate::domain::{Counted, Counts, Metric, Millis};
 use crate::store::log::{self, At, Filter};
@@ -34,6 +38,93 @@ struct OverviewPage {
     rows: Vec<Line>,
     problems: String,
     feed: FeedLine,
+    twins: Twins,
+}
+
+/// The overview as programs get it.
+#[derive(Serialize)]
+struct Now {
+    /// The last 24 hours, and the last 7 days.
+    created: [Created; 2],
+    statuses: Vec<StatusNow>,
+    feed: FeedNow,
+}
+
+/// Deliveries created in a stretch of time.
+#[derive(Serialize)]
+struct Created {
+    since: String,
+    channels: Vec<CreatedOn>,
+}
+
+#[derive(Serialize)]
+struct CreatedOn {
+    channel: Option<String>,
+    deliveries: BTreeMap<&'static str, i64>,
+    rates: BTreeMap<&'static str, twin::Rate>,
+}
+
+impl CreatedOn {
+    fn new(row: ChannelRow) -> CreatedOn {
+        let shown = row.counts.shown;
+        CreatedOn {
+            channel: row.channel,
+            deliveries: Counted::ALL.into_iter().map(|it| (it.name(), shown.deliveries(it))).collect(),
+            rates: twin::rates(&[row.counts]),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct StatusNow {
+    channel: Option<String>,
+    status: &'static str,
+    deliveries: i64,
+}
+
+impl StatusNow {
+    fn new(count: status_counts::StatusCount) -> StatusNow {
+        let status = count.status.map_or("unknown", Metric::name);
+        StatusNow { channel: count.channel, status, deliveries: count.deliveries }
+    }
+}
+
+#[derive(Serialize)]
+struct FeedNow {
+    last_at: Option<String>,
+    /// Events taken in, since the quarter hour in which the last hour or day began.
+    accepted_hour: i64,
+    accepted_day: i64,
+    duplicate_day: i64,
+    quarantined: i64,
+    ignored: i64,
+}
+
+impl From<Feed> for FeedNow {
+    fn from(feed: Feed) -> FeedNow {
+        FeedNow {
+            last_at: feed.last_at_ms.map(|ms| Iso(ms).to_string()),
+            accepted_hour: feed.hour.accepted,
+            accepted_day: feed.day.accepted,
+            duplicate_day: feed.day.duplicate,
+            quarantined: feed.quarantined,
+            ignored: feed.ignored,
+        }
+    }
+}
+
+/// The deliveries created, a row for each channel and metric.
+impl Data for Now {
+    fn table(&self) -> Table {
+        let mut rows = Vec::new();
+        for (created, row) in self.created.iter().flat_map(|of| of.channels.iter().map(move |row| (of, row))) {
+            for (metric, deliveries) in row.deliveries.iter().filter(|(_, n)| **n > 0) {
+                let of = [Some(&*created.since), row.channel.as_deref(), Some(metric)].map(twin::text);
+                rows.push(of.into_iter().chain([(*deliveries).into()]).collect());
+            }
+        }
+        Table::of(&["created_since", "channel", "metric", "deliveries"], rows)
+    }
 }
 
 /// The deliveries created in a stretch of time, by channel.
@@ -95,7 +186,21 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             ))
         })
         .await?;
+    let format = Format::of(&request);
+    if format != Format::Html {
+        let created = |since_ms, rows: Vec<ChannelRow>| Created {
+            since: Iso(since_ms).to_string(),
+            channels: rows.into_iter().map(CreatedOn::new).collect(),
+        };
+        let data = Now {
+            created: [created(day, by_day), created(week, by_week)],
+            statuses: statuses.into_iter().map(StatusNow::new).collect(),
+            feed: feed.into(),
+        };
+        return twin::answer(format, data, |_| Err(Error::Dropped));
+    }
     let page = OverviewPage {
+        twins: Twins::of(&pages.address("/overview")),
         page: pages.layout("overview"),
         start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
         periods: vec![

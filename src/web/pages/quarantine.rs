@@ -5,7 +5,8 @@ use askama::Template;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::Moment;
-use crate::store::{self, quarantine};
+use super::twin::{self, Format, List, Twins};
+use crate::store::{self, quarantine, rows};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count};
@@ -25,6 +26,7 @@ struct QuarantinePage {
     rows: Vec<Line>,
     newer: Option<String>,
     older: Option<String>,
+    twins: Twins,
 }
 
 struct Reason {
@@ -63,10 +65,14 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         }
     }
     let wanted = reason.clone();
-    let (found, counts) = pages
+    let format = Format::of(&request);
+    let (found, counts, columns, shown) = pages
         .read(move |connection| {
             let found = quarantine::page(connection, wanted.as_deref(), at, ROWS)?;
-            Ok::<_, store::Error>((found, quarantine::counts(connection)?))
+            let rows = found.rows.iter().filter(|_| format != Format::Html);
+            let shown = rows.map(|row| rows::quarantined(connection, row.id)).collect::<Result<Vec<_>, _>>()?;
+            let columns = rows::quarantine_columns(connection)?;
+            Ok::<_, store::Error>((found, quarantine::counts(connection)?, columns, shown))
         })
         .await?;
     let address = pages.address("/quarantine");
@@ -74,7 +80,20 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         Some(reason) => address.clone().with("reason", reason),
         None => address.clone(),
     };
-    let place = |key: &str, id: Option<i64>| id.map(|id| here.clone().with(key, id).to_string());
+    let place = |key: &str, id: Option<i64>| id.map(|id| here.clone().with(key, id));
+    let waiting = |(name, _): &&(String, i64)| reason.as_ref().is_none_or(|wanted| wanted == name);
+    let list = List {
+        total: Some(counts.iter().filter(waiting).map(|(_, rows)| rows).sum()),
+        rows: shown,
+        newer: place("after", found.newer).map(|address| address.ending(format.ending())),
+        older: place("before", found.older).map(|address| address.ending(format.ending())),
+        columns,
+    };
+    let twins = match at {
+        quarantine::At::Newest => Twins::of(&here),
+        quarantine::At::OlderThan(id) => Twins::of(&here.clone().with("before", id)),
+        quarantine::At::NewerThan(id) => Twins::of(&here.clone().with("after", id)),
+    };
     let page = QuarantinePage {
         page: pages.layout("quarantine"),
         total: Count(counts.iter().map(|(_, rows)| rows).sum()),
@@ -82,11 +101,12 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         reasons: counts.iter().map(|(name, rows)| Reason::new(&address, name, *rows, reason.as_deref())).collect(),
         all: address.to_string(),
         is_all: reason.is_none(),
-        newer: place("after", found.newer),
-        older: place("before", found.older),
+        newer: place("after", found.newer).map(|address| address.to_string()),
+        older: place("before", found.older).map(|address| address.to_string()),
+        twins,
         rows: found.rows.into_iter().map(|row| Line::new(row, now_ms)).collect(),
     };
-    layout::html(&page)
+    twin::answer(format, list, |_| layout::html(&page))
 }
 
 impl Reason {

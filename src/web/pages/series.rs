@@ -51,7 +51,7 @@ impl Width {
         (ms - self.offset_ms()).div_euclid(self.ms())
     }
 
-    fn start(self, number: i64) -> Millis {
+    pub fn start(self, number: i64) -> Millis {
         number * self.ms() + self.offset_ms()
     }
 }

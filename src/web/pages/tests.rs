@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{App, test, web};
 use scraper::{Html, Selector};
 
+use super::twin::Format;
 use super::{Pages, routes};
 use crate::domain::{Attribute, Device, Event, EventTime, MetricName, SourceKind};
 use crate::store::{Entry, Readers, Tracker, raw};
@@ -91,6 +92,16 @@ struct Answer {
 }
 
 impl Answer {
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The records of CSV, the names of the columns first.
+    fn records(&self) -> Vec<csv::StringRecord> {
+        let reader = csv::ReaderBuilder::new().has_headers(false).from_reader(self.text.as_bytes());
+        reader.into_records().map(|record| record.unwrap()).collect()
+    }
+
     fn all(&self, selector: &str) -> Vec<String> {
         let selector = Selector::parse(selector).unwrap();
         self.page.select(&selector).map(|it| it.text().collect::<Vec<_>>().join("").trim().to_owned()).collect()
@@ -108,7 +119,7 @@ async fn every_link_leads_to_a_sound_page() {
     let site = Site::new(&events());
     let mut waiting = VecDeque::from([format!("{BASE}/")]);
     let mut seen: HashSet<String> = waiting.iter().cloned().collect();
-    let mut visited = 0;
+    let (mut visited, mut twins) = (0, 0);
     while let Some(path) = waiting.pop_front() {
         let answer = site.get(&path).await;
         visited += 1;
@@ -118,6 +129,14 @@ async fn every_link_leads_to_a_sound_page() {
         }
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
         let [policy, sniff, referrer, cache, _] = &answer.headers;
+        let (format, _) = Format::split(path.split('?').next().unwrap());
+        if format != Format::Html {
+            twins += 1;
+            if format == Format::Json {
+                serde_json::from_str::<serde_json::Value>(&answer.text).unwrap();
+            }
+            continue;
+        }
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}");
         assert_eq!(
             (sniff.as_str(), referrer.as_str(), cache.as_str()),
@@ -134,12 +153,12 @@ async fn every_link_leads_to_a_sound_page() {
         for href in answer.attributes("a[href], link[href]", "href") {
             let target = href.split('#').next().unwrap().to_owned();
             assert!(href.starts_with('#') || href.starts_with(BASE), "{path} links to {href}");
-            if !target.is_empty() && seen.len() < 250 && seen.insert(target.clone()) {
+            if !target.is_empty() && seen.len() < 400 && seen.insert(target.clone()) {
                 waiting.push_back(target);
             }
         }
     }
-    assert!(visited > 150, "{visited}");
+    assert!(visited > 250 && twins > 100, "{visited} pages, {twins} twins");
 }
 
 #[actix_web::test]
@@ -235,6 +254,8 @@ async fn errors_are_pages_that_say_what_to_do() {
         ("/below/deliveries?status=bouncy", 400, "bounced"),
         ("/below/campaigns?sort=colour", 400, "human_opened"),
         ("/below/deliveries?since=2026-13-01", 400, "24h, 7d or 30d"),
+        ("/below/events?from=2026-13-01", 400, "2026-11-21T14"),
+        ("/below/events?by=nobody", 400, "human, machine or implied"),
     ] {
         let page = site.get(path).await;
         assert_eq!(page.status, status, "{path}");
@@ -311,4 +332,114 @@ async fn a_long_reason_is_cut_in_the_sentence_alone() {
     let page = site.get("/below/deliveries/long-1").await;
     assert!(page.all(".answer")[0].chars().count() < 320);
     assert!(page.all(".standing .reason")[0].len() == 900);
+}
+
+/// What a page lists, its twins list; what an event says stands in them as it came, and as text.
+#[actix_web::test]
+async fn twins_hold_the_rows_of_the_page() {
+    let site = Site::new(&events());
+    for path in
+        ["/below/deliveries", "/below/deliveries?source=campaign:3&ever=sent", "/below/deliveries?status=clicked"]
+    {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let page = site.get(&format!("{path}?{query}")).await;
+        let json = site.get(&format!("{path}.json?{query}")).await.json();
+        let rows = json["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), page.all("a.row").len());
+        assert_eq!(json["total"].to_string(), page.all(".head .total")[0].split(' ').next().unwrap());
+        let sheet = site.get(&format!("{path}.csv?{query}")).await.records();
+        let named = |name: &str| sheet[0].iter().position(|column| column == name).unwrap();
+        let ids: Vec<&str> = sheet[1..].iter().map(|row| &row[named("delivery_id")]).collect();
+        let in_json: Vec<&str> = rows.iter().map(|row| row["delivery_id"].as_str().unwrap()).collect();
+        assert_eq!(ids, in_json);
+        assert_eq!(rows[0]["human_opened_at"].is_string(), query == "status=clicked");
+        if let Some(older) = json["older"].as_str() {
+            assert!(older.starts_with("/below/deliveries.json?") && older.contains("before="), "{older}");
+            assert_ne!(site.get(older).await.json()["rows"][0], json["rows"][0]);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn what_an_event_says_is_text_in_every_twin() {
+    let mut odd = event("odd", "bounced", 9, "email");
+    let formula = "=HYPERLINK(\"http://x\"),\r\n<b>&\u{202e}";
+    odd.attributes.set(Attribute::Recipient, Some(formula.into()));
+    odd.reason = Some(formula.into());
+    let site = Site::new(&[odd]);
+    for path in ["/below/deliveries.csv", "/below/deliveries/odd.csv", "/below/events.csv"] {
+        let sheet = site.get(path).await.records();
+        let place = sheet[0].iter().position(|name| name == "recipient").unwrap();
+        assert_eq!(sheet[1][place], format!("'{formula}"), "{path}");
+    }
+    for path in ["/below/deliveries.json", "/below/events.json"] {
+        assert_eq!(site.get(path).await.json()["rows"][0]["recipient"], formula, "{path}");
+    }
+    let whole = site.get("/below/deliveries/odd.json").await.json();
+    assert_eq!((&whole["failure_reason"], &whole["timeline"][0]["reason"]), (&formula.into(), &formula.into()));
+    assert_eq!(whole["timeline"][0]["raw"], serde_json::json!({ "kept": true }));
+}
+
+#[actix_web::test]
+async fn an_id_may_end_like_a_twin() {
+    let site = Site::new(&[event("a", "sent", 9, "email"), event("a.json", "sent", 8, "email")]);
+    assert_eq!(site.get("/below/deliveries/a.json").await.all("h1"), ["person user/1+x@y"]);
+    assert_eq!(site.get("/below/deliveries/a.json.json").await.json()["delivery_id"], "a.json");
+    assert_eq!(site.get("/below/deliveries/a.csv").await.records().len(), 2);
+    let nothing = site.get("/below/deliveries/b.json").await;
+    assert_eq!((nothing.status, nothing.json()["code"].as_str()), (StatusCode::NOT_FOUND, Some("not_found")));
+}
+
+#[actix_web::test]
+async fn figures_have_twins() {
+    let site = Site::new(&events());
+    let sources = site.get("/below/campaigns.json").await.json();
+    assert_eq!(sources["sources"][0]["deliveries"]["created"], 123);
+    assert_eq!(sources["sources"][0]["rates"]["delivered"]["of"], "sent");
+    let sheet = site.get("/below/campaigns.csv").await.records();
+    assert_eq!((&sheet[0][0], &sheet[1][1], sheet.len()), ("source_kind", "3", 2));
+    let source = site.get("/below/campaigns/campaign/3.json?by=day").await.json();
+    assert_eq!(source["messages"][0]["action_id"], "42");
+    assert_eq!(source["series"]["width"], "day");
+    let sheet = site.get("/below/campaigns/campaign/3.csv").await.records();
+    assert_eq!(
+        sheet[0].iter().collect::<Vec<_>>()[3..],
+        ["action_id", "content_id", "channel", "metric", "deliveries", "events"]
+    );
+    let now = site.get("/below/overview.json").await.json();
+    assert_eq!(now["created"][0]["channels"][0]["deliveries"]["created"], 121);
+    assert_eq!(site.get("/below/overview.csv").await.records()[0].len(), 4);
+    assert_eq!(site.get("/below/meanings.csv").await.records().len(), 17);
+    assert_eq!(site.get("/below/quarantine.json").await.json()["total"], 0);
+    assert_eq!(site.get("/below/quarantine.csv").await.records().len(), 1);
+}
+
+#[actix_web::test]
+async fn the_log_counts_what_is_not_kept_to_a_thousand() {
+    let mut events = Vec::new();
+    for i in 0..1_001 {
+        let mut one = event(&format!("n-{i}"), "failed", 5, "email");
+        one.reason = Some(if i == 0 { "odd" } else { "same" }.into());
+        events.push(one);
+    }
+    let site = Site::new(&events);
+    for (query, said) in [
+        ("", "1,001 deliveries"),
+        ("?reason=odd", "1 delivery"),
+        ("?reason=same", "1,000 deliveries"),
+        ("?reason=%2A", "more than 1,000 deliveries"),
+        ("?since=24h", "1,001 deliveries"),
+        ("?outcome=failed&channel=email", "1,001 deliveries"),
+    ] {
+        assert_eq!(site.get(&format!("/below/deliveries{query}")).await.all(".head .total"), [said], "{query}");
+    }
+    assert_eq!(site.get("/below/deliveries.json?reason=%2A").await.json()["total"], serde_json::Value::Null);
+}
+
+#[actix_web::test]
+async fn a_page_of_the_log_is_light() {
+    let site = Site::new(&events());
+    let page = site.get("/below/deliveries").await;
+    assert_eq!(page.all("a.row").len(), 50);
+    assert!(page.text.len() < 60_000, "{} bytes", page.text.len());
 }

@@ -12,11 +12,11 @@ use askama::filters::HtmlSafe;
 use rusqlite::types::Value;
 use serde::Serialize;
 
+use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Counted, Counts};
 use crate::store::rows::Row;
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::Iso;
 
 /// How the data of a page are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +72,6 @@ impl Table {
     pub fn of(columns: &[&str], rows: impl IntoIterator<Item = Vec<Value>>) -> Table {
         Table { columns: columns.iter().map(|&name| name.to_owned()).collect(), rows: rows.into_iter().collect() }
     }
-
-    /// Rows of a view.
-    pub fn of_view(columns: &[String], rows: &[Row]) -> Table {
-        Table { columns: columns.to_vec(), rows: rows.iter().map(|row| row.values().cloned().collect()).collect() }
-    }
 }
 
 /// What a page shows, for programs.
@@ -92,15 +87,6 @@ pub trait Data: Serialize {
 
 /// The data as the path's ending asks; the page itself is made by `page`.
 pub fn answer<D: Data>(
-    request: &HttpRequest,
-    data: D,
-    page: impl FnOnce(D) -> Result<HttpResponse, Error>,
-) -> Result<HttpResponse, Error> {
-    written(Format::of(request), data, page)
-}
-
-/// The same where the path alone does not say it: ids may end like a format.
-pub fn written<D: Data>(
     format: Format,
     data: D,
     page: impl FnOnce(D) -> Result<HttpResponse, Error>,
@@ -189,11 +175,6 @@ pub struct Numbers {
     events: i64,
 }
 
-/// A time as the views write it.
-pub fn time(ms: i64) -> Value {
-    Value::Text(Iso(ms).to_string())
-}
-
 /// Text, or nothing.
 pub fn text(text: Option<&str>) -> Value {
     text.map_or(Value::Null, |text| Value::Text(text.into()))
@@ -206,6 +187,53 @@ pub fn counted_rows(of: &[Value], counts: &Counts) -> Vec<Vec<Value>> {
         of.iter().cloned().chain(cells).collect()
     };
     self::counts(counts).into_iter().map(row).collect()
+}
+
+/// The columns of [`counted_rows`].
+pub const COUNTED: [&str; 3] = ["metric", "deliveries", "events"];
+
+/// Rates by name, where a channel can report them.
+pub fn rates(channels: &[ChannelCounts]) -> BTreeMap<&'static str, Rate> {
+    let rate = |counted: Counted| {
+        let rate = rollup::rate(counted, channels)?;
+        let (numerator, denominator) = (rate.numerator, rate.denominator);
+        Some((counted.name(), Rate { numerator, denominator, of: rate.of.name(), share: rate.share() }))
+    };
+    Counted::ALL.into_iter().filter_map(rate).collect()
+}
+
+#[derive(Serialize)]
+pub struct Rate {
+    numerator: i64,
+    denominator: i64,
+    /// What it divides by.
+    of: &'static str,
+    share: Option<f64>,
+}
+
+/// A list: one page of the rows of a view.
+#[derive(Serialize)]
+pub struct List {
+    /// Of all pages; null where it is not known.
+    pub total: Option<i64>,
+    pub rows: Vec<Row>,
+    pub newer: Option<Address>,
+    pub older: Option<Address>,
+    #[serde(skip)]
+    pub columns: Vec<String>,
+}
+
+impl Data for List {
+    fn table(&self) -> Table {
+        Table {
+            columns: self.columns.clone(),
+            rows: self.rows.iter().map(|row| row.values().cloned().collect()).collect(),
+        }
+    }
+
+    fn older(&self) -> Option<&Address> {
+        self.older.as_ref()
+    }
 }
 
 #[cfg(test)]
