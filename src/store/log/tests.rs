@@ -70,7 +70,7 @@ fn found_by_reading_all(connection: &Connection, filter: &Filter) -> Vec<String>
         (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
             && (filter.channels.is_empty() || filter.channels.iter().any(|wanted| wanted == channel))
             && filter.source.as_ref().is_none_or(|source| {
-                source.kind == row.source_kind && source.id == row.source_id.as_deref().unwrap_or_default()
+                source.kind == row.source_kind && (source.id.is_empty() || Some(&source.id) == row.source_id.as_ref())
             })
             && match &filter.recipient {
                 None => true,
