@@ -7,7 +7,8 @@
 --   * Counts are kept, one wide row for each key, never scanned for.
 --   * What people query are the views (…_v1); tables may change with a migration.
 
--- Secrets and marks of this file: id_key (keys the hash of events that come without an id).
+-- Secrets and marks of this file: id_key (keys the hash of events that come without an id),
+-- quarantine_read_by (the version that last read again all that is kept aside).
 CREATE TABLE settings (
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
@@ -90,6 +91,8 @@ CREATE TABLE people (
     name       TEXT AS (coalesce(person_id, email, cio_id)) VIRTUAL
 ) STRICT;
 CREATE INDEX people_by_name ON people (block, name);
+CREATE INDEX people_by_email ON people (block, email) WHERE email IS NOT NULL;
+CREATE INDEX people_by_cio_id ON people (block, cio_id) WHERE cio_id IS NOT NULL;
 
 -- Deliveries and their events ---------------------------------------------------------------------------------------
 
@@ -139,7 +142,9 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('deliveries', 'deliveries_by_recipient', '10000000 131072 4'),
     ('deliveries', 'deliveries_by_person', '10000000 131072 4'),
     ('addresses', 'addresses_by_address', '2000000 131072 1'),
-    ('people', 'people_by_name', '2000000 131072 1');
+    ('people', 'people_by_name', '2000000 131072 1'),
+    ('people', 'people_by_email', '2000000 131072 1'),
+    ('people', 'people_by_cio_id', '2000000 131072 1');
 
 CREATE TABLE events (
     delivery           INTEGER NOT NULL REFERENCES deliveries,
@@ -397,13 +402,17 @@ CREATE TABLE link_clicks (
 -- What was not taken in ---------------------------------------------------------------------------------------------
 
 CREATE TABLE quarantine (
-    id              INTEGER PRIMARY KEY,
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,  -- who acts on a row that has gone must not meet another
     received_at_ms  INTEGER NOT NULL,
     format          TEXT NOT NULL,              -- how to read the body again
     reason          TEXT NOT NULL,
     detail          TEXT NOT NULL,
     delivery_id     TEXT,
     due_at_ms       INTEGER,                    -- an event from the future: when it may be applied
+    public          INTEGER NOT NULL DEFAULT 0, -- 1: by a sender who may only report on deliveries that are known
+    event           TEXT,                       -- a report that waits for its delivery: all that it says,
+    raw_encoding    INTEGER,                    -- and its `raw`
+    raw             BLOB,
     body            BLOB NOT NULL,
     body_bytes      INTEGER NOT NULL,           -- of the whole; of one above 8 MiB only the beginning is kept
     fingerprint     BLOB NOT NULL,              -- the same body again is the same row
@@ -412,11 +421,12 @@ CREATE TABLE quarantine (
 CREATE UNIQUE INDEX quarantine_by_fingerprint ON quarantine (fingerprint);
 CREATE INDEX quarantine_by_reason ON quarantine (reason, id);
 CREATE INDEX quarantine_by_due ON quarantine (due_at_ms) WHERE due_at_ms IS NOT NULL;
-CREATE INDEX quarantine_by_delivery ON quarantine (delivery_id) WHERE delivery_id IS NOT NULL;
+CREATE INDEX quarantine_by_delivery ON quarantine (delivery_id, reason) WHERE delivery_id IS NOT NULL;
 
 CREATE TABLE quarantine_counts (
-    reason  TEXT PRIMARY KEY,
-    rows    INTEGER NOT NULL
+    reason   TEXT PRIMARY KEY,
+    rows     INTEGER NOT NULL,
+    dropped  INTEGER NOT NULL DEFAULT 0         -- of reports that waited: how many made room for later ones
 ) STRICT, WITHOUT ROWID;
 
 -- Events that are not about messages, by name.
@@ -831,5 +841,5 @@ SELECT id AS quarantine_id,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000) AS TEXT) AS received_at,
     received_at_ms, format, reason, detail, delivery_id,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (due_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (due_at_ms) % 1000) AS TEXT) AS due_at,
-    due_at_ms, body, body_bytes, repeats
+    due_at_ms, body, body_bytes, repeats, public
 FROM quarantine;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `waybill serve` runs with.
 #[derive(Clone, Debug)]
@@ -18,8 +19,27 @@ pub struct Config {
     pub browser_keys: Vec<Secret>,
     /// Keys the hash of events that come without an id. None: drawn when the file is made.
     pub id_key: Option<Secret>,
+    /// How long after a person is said to be deleted that takes effect.
+    pub deletion_grace: Duration,
     /// The path that a proxy serves Waybill under, such as `/waybill`; empty at the root.
     pub base: String,
+    pub limits: Limits,
+}
+
+/// How large the calls of SDKs may be, as sent and inflated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A call by itself or within a batch, in bytes.
+    pub call_bytes: usize,
+    /// A batch, in bytes.
+    pub batch_bytes: usize,
+}
+
+impl Limits {
+    /// What Customer.io takes, which SDKs keep to.
+    pub const LEAST: Limits = Limits { call_bytes: 32 << 10, batch_bytes: 500 << 10 };
+    /// A body is read whole, into memory that all senders share.
+    pub const MOST: Limits = Limits { call_bytes: 4 << 20, batch_bytes: 8 << 20 };
 }
 
 /// Bytes that are compared and used, never printed.
@@ -58,6 +78,10 @@ pub enum Invalid {
     OpenToAll { listen: SocketAddr },
     #[error("--base must be empty or begin with a slash and not end with one, such as /waybill; it is {0:?}")]
     Base(String),
+    #[error("--{name} must be from {least} to {most} bytes, and is {found}")]
+    Limit { name: &'static str, least: usize, most: usize, found: usize },
+    #[error("--batch-bytes-max must have room for one call of --call-bytes-max ({0} bytes)")]
+    BatchBelowCall(usize),
 }
 
 impl Config {
@@ -68,6 +92,19 @@ impl Config {
         }
         if !self.base.is_empty() && (!self.base.starts_with('/') || self.base.ends_with('/')) {
             return Err(Invalid::Base(self.base));
+        }
+        let Limits { call_bytes, batch_bytes } = self.limits;
+        let (least, most) = (Limits::LEAST, Limits::MOST);
+        for (name, found, least, most) in [
+            ("call-bytes-max", call_bytes, least.call_bytes, most.call_bytes),
+            ("batch-bytes-max", batch_bytes, least.batch_bytes, most.batch_bytes),
+        ] {
+            if !(least..=most).contains(&found) {
+                return Err(Invalid::Limit { name, least, most, found });
+            }
+        }
+        if batch_bytes < call_bytes {
+            return Err(Invalid::BatchBelowCall(call_bytes));
         }
         Ok(self)
     }
@@ -85,7 +122,9 @@ mod tests {
             ingest_keys: Vec::new(),
             browser_keys: Vec::new(),
             id_key: None,
+            deletion_grace: Duration::ZERO,
             base: String::new(),
+            limits: Limits::LEAST,
         }
     }
 
@@ -109,6 +148,26 @@ mod tests {
         for (base, good) in [("", true), ("/waybill", true), ("waybill", false), ("/waybill/", false)] {
             let config = Config { base: base.into(), ..config("127.0.0.1:0") };
             assert_eq!(config.check(false).is_ok(), good, "{base}");
+        }
+    }
+
+    #[test]
+    fn limits_are_settable_upward_only() {
+        let Limits { call_bytes: call, batch_bytes: batch } = Limits::LEAST;
+        let Limits { call_bytes: call_most, batch_bytes: batch_most } = Limits::MOST;
+        let cases = [
+            (call, batch, true),
+            (call - 1, batch, false),
+            (call, batch - 1, false),
+            (call_most, batch_most, true),
+            (call_most + 1, batch_most, false),
+            (call_most, batch_most + 1, false),
+            (batch, batch, true),
+            (batch + 1, batch, false),
+        ];
+        for (call_bytes, batch_bytes, good) in cases {
+            let config = Config { limits: Limits { call_bytes, batch_bytes }, ..config("127.0.0.1:0") };
+            assert_eq!(config.check(false).is_ok(), good, "{call_bytes} and {batch_bytes}");
         }
     }
 }

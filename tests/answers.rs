@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "answers/browsers.rs"]
+mod browsers;
 #[path = "answers/calls.rs"]
 mod calls;
 #[path = "answers/keys.rs"]
@@ -12,6 +14,8 @@ mod signatures;
 mod starting;
 #[path = "answers/stopping.rs"]
 mod stopping;
+#[path = "answers/track_api.rs"]
+mod track_api;
 #[path = "answers/trouble.rs"]
 mod trouble;
 #[path = "answers/webhooks.rs"]

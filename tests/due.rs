@@ -68,7 +68,9 @@ fn what_is_no_event_when_its_time_has_come_holds_up_nothing() {
         connection.execute(keep, (1, event(&format!("{n:0300}"), "long").as_bytes())).unwrap();
     }
     connection.execute(keep, (2, event("e", "ahead").as_bytes())).unwrap();
-    connection.execute_batch("INSERT INTO quarantine_counts VALUES ('time_in_the_future', 1001); COMMIT").unwrap();
+    connection
+        .execute_batch("INSERT INTO quarantine_counts (reason, rows) VALUES ('time_in_the_future', 1001); COMMIT")
+        .unwrap();
     drop(connection);
 
     let server = Server::start_in(folder, &[]);

@@ -6,10 +6,16 @@ mod model;
 
 #[path = "laws/describe.rs"]
 mod describe;
+#[path = "laws/forgetting.rs"]
+mod forgetting;
 #[path = "laws/history.rs"]
 mod history;
+#[path = "laws/people.rs"]
+mod people;
 #[path = "laws/scenarios.rs"]
 mod scenarios;
+#[path = "laws/suppressing.rs"]
+mod suppressing;
 #[path = "laws/tables.rs"]
 mod tables;
 #[path = "laws/tampering.rs"]
@@ -17,6 +23,7 @@ mod tampering;
 #[path = "laws/values.rs"]
 mod values;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -25,9 +32,10 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
 use waybill::domain::{Attribute, Event, EventTime, MetricName};
-use waybill::store::{Entry, Outcome, Tracker, raw, upkeep};
+use waybill::store::{Entry, Outcome, Report, Tracker, raw, upkeep};
 
 use history::{History, history};
+use model::Arrived;
 use tables::differences;
 
 const RECORDED_AT: i64 = 1_710_100_000_000;
@@ -58,12 +66,41 @@ fn open(folder: &Path) -> Tracker {
     tracker
 }
 
-fn record(tracker: &mut Tracker, events: &[Event]) -> Vec<Outcome> {
-    let entries: Vec<Entry> = events
-        .iter()
-        .map(|event| Entry::Event { event: event.clone(), raw: raw::pack(&format!("{{\"id\":{:?}}}", event.id)) })
-        .collect();
+fn entry(copy: &Arrived) -> Entry {
+    let (event, raw) = (copy.event.clone(), raw::pack(&format!("{{\"id\":{:?}}}", copy.event.id)));
+    if copy.report {
+        Entry::Report(Box::new(Report { body: body(&event), event, raw, format: "test".into() }))
+    } else {
+        Entry::Event { event, raw }
+    }
+}
+
+/// All that a copy says.
+fn body(event: &Event) -> Vec<u8> {
+    format!("{event:?}").into_bytes()
+}
+
+fn record(tracker: &mut Tracker, copies: &[Arrived]) -> Vec<Outcome> {
+    let entries: Vec<Entry> = copies.iter().map(entry).collect();
     tracker.record(&entries.iter().collect::<Vec<_>>(), RECORDED_AT).expect("recorded")
+}
+
+/// What waits for its delivery: what is said, each once.
+fn waiting(copies: &[Arrived]) -> BTreeSet<Vec<u8>> {
+    let known = model::known(copies);
+    copies.iter().filter(|copy| !known.contains(&*copy.event.delivery_id)).map(|copy| body(&copy.event)).collect()
+}
+
+/// The same in the file, and how many that says they are.
+fn waiting_in(tracker: &mut Tracker) -> (BTreeSet<Vec<u8>>, i64) {
+    let connection = tracker.connection();
+    let mut rows = connection.prepare_cached("SELECT body FROM quarantine WHERE event IS NOT NULL").expect("a query");
+    let bodies: Vec<Vec<u8>> =
+        rows.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("bodies");
+    let counted = connection.query_row("SELECT coalesce(sum(rows), 0) FROM quarantine_counts", [], |row| row.get(0));
+    let (many, bodies) = (bodies.len(), BTreeSet::from_iter(bodies));
+    assert_eq!(many, bodies.len(), "the same waits once");
+    (bodies, counted.expect("a count"))
 }
 
 /// Equal, row for row.
@@ -87,19 +124,32 @@ proptest! {
         for (elsewhere, batch) in history.batches() {
             let through = if elsewhere { other.get_or_insert_with(|| open(folder.path())) } else { &mut tracker };
             let outcomes = record(through, &batch);
-            let expected: Vec<Outcome> = firsts[recorded..recorded + batch.len()]
+            let known = model::known(&copies[..recorded + batch.len()]);
+            let expected: Vec<Outcome> = batch
                 .iter()
-                .map(|first| if *first { Outcome::Accepted } else { Outcome::Duplicate })
+                .zip(&firsts[recorded..])
+                .map(|(copy, first)| match known.contains(&*copy.event.delivery_id) {
+                    false => Outcome::Quarantined,
+                    true if *first => Outcome::Accepted,
+                    true => Outcome::Duplicate,
+                })
                 .collect();
             prop_assert_eq!(outcomes, expected);
             recorded += batch.len();
+            let waits = waiting(&copies[..recorded]);
+            let counted = waits.len() as i64;
+            prop_assert_eq!(waiting_in(&mut tracker), (waits, counted));
             let expected = model::expected(&copies[..recorded]);
             prop_assert_tables!(expected, tables::read(&mut tracker), format!("after {recorded} copies"));
         }
 
         let before = tables::read(&mut tracker);
         let repeats = record(&mut tracker, &copies);
-        prop_assert!(repeats.iter().all(|outcome| *outcome == Outcome::Duplicate), "{repeats:?}");
+        let known = model::known(&copies);
+        for (copy, outcome) in copies.iter().zip(repeats) {
+            let is_known = known.contains(&*copy.event.delivery_id);
+            prop_assert_eq!(outcome, if is_known { Outcome::Duplicate } else { Outcome::Quarantined });
+        }
         prop_assert_tables!(before, tables::read(&mut tracker), "all of it posted again");
 
         let report = upkeep::verify(tracker.connection(), |_| {}).expect("verified");
@@ -131,7 +181,7 @@ fn many_deliveries_add_up() {
     let mut copies = Vec::new();
     for n in 0..150 {
         let history = history().new_tree(&mut runner).expect("a history").current();
-        for mut event in history.copies() {
+        for Arrived { mut event, .. } in history.copies() {
             event.delivery_id = format!("{n}-{}", event.delivery_id).into();
             if event.attributes.get(Attribute::Subject) == Some("Hello") {
                 event.attributes.set(Attribute::Subject, Some(format!("Hello {}", event.delivery_id).into()));
@@ -152,6 +202,7 @@ fn many_deliveries_add_up() {
         late.attributes.set(Attribute::Channel, Some("email".into()));
         copies.push(late);
     }
+    let copies: Vec<Arrived> = copies.into_iter().map(Arrived::from).collect();
     let (_folder, mut tracker) = file();
     for batch in copies.chunks(97) {
         record(&mut tracker, batch);

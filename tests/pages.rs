@@ -25,7 +25,8 @@ fn a_person_is_found_and_her_message_told() {
     browser.press('/');
     browser.type_into("#q", "ann@example.com");
     browser.press(Key::Enter.into());
-    browser.wait_for("a.row");
+    browser.wait_for(".person");
+    assert_eq!(browser.text("h1"), "ann@example.com");
     assert_eq!(browser.texts("a.row"), ["ann@example.com"]);
     browser.press('j');
     browser.press(Key::Enter.into());
@@ -70,6 +71,8 @@ fn nothing_is_wider_than_a_small_phone() {
         format!("/campaigns/campaign/{}", long("S", 240)),
         format!("/deliveries?recipient={}", long("x", 2_000)),
         format!("/search?q={}", long("x", 2_000)),
+        format!("/people/{}@example.com", long("local", 40)),
+        "/people/ann%40example.com".into(),
     ];
     for path in
         ["/", "/deliveries", "/deliveries/one%3D%2F", "/campaigns", "/campaigns/campaign/3", "/quarantine", "/meanings"]

@@ -59,6 +59,21 @@ fn every_public_view_is_told_of() {
     }
 }
 
+/// Code that a row of the table of SDKs tells people to write, which the drivers in tests/sdk must hold.
+#[test]
+fn sdks_are_set_as_the_readme_says() {
+    let table = README.split("### SDKs").nth(1).unwrap().split("###").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| npm") || line.starts_with("| PyPI"));
+    let told: Vec<&str> = rows.flat_map(|row| row.split('|').nth(2).unwrap().split("<br>")).collect();
+    assert!(told.len() >= 10);
+    let drivers = std::fs::read_dir("tests/sdk/drivers").unwrap();
+    let drivers: String = drivers.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    for code in told {
+        let code = code.trim().trim_matches('`');
+        assert!(drivers.contains(code), "no driver in tests/sdk says {code}");
+    }
+}
+
 #[test]
 fn the_sqlite_that_is_built_in_resets_its_log_safely() {
     // a race in resetting the write-ahead log could damage files before 3.51.3

@@ -40,7 +40,7 @@ fn counted(formats: &[Format]) -> BTreeMap<Key, Count> {
                     events += 1;
                     take(deliveries.entry(event.delivery_id.to_string()).or_default(), event);
                 }
-                Item::Statement(_) | Item::Ignored { .. } => {}
+                Item::Statement(_) | Item::Also(_) | Item::Ignored { .. } => {}
                 Item::Quarantined(aside) => panic!("{}: {aside:?}", line.body),
             }
         }

@@ -6,11 +6,12 @@ use std::fs;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use waybill::domain::people::{Said, Setting, Statement};
 use waybill::domain::{Attribute, Channel, Event, Metric, names};
 use waybill::wire::residual;
 use waybill::wire::{
-    CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, Unreadable, parse_json, read, read_call, read_line,
-    write_key,
+    Bounds, CallType, Context, Format, ITEMS_MAX, IdKey, Item, Reason, TrackRequest, Unreadable, parse_json, read,
+    read_call, read_line, read_track, write_key,
 };
 
 /// 2024-10-25T00:00:00Z
@@ -47,9 +48,18 @@ fn every_fixture_becomes_what_it_became() {
     }
 }
 
+/// The event of a JSON that was kept.
+fn read_again(format: Format, body: &str) -> Event {
+    match read_as(format, body.as_bytes()).unwrap().remove(0) {
+        Item::Event { event, .. } => event,
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
 fn describe(text: &mut String, item: &Item) {
     match item {
-        Item::Event { event, residual, report } => {
+        Item::Event { event, residual, format, report } => {
+            assert_eq!(read_again(*format, &residual::whole(residual, event)), *event);
             let Event { delivery_id, metric, id, time, received_at_ms, attributes, .. } = event;
             let Event { href, link_id, action_value, reason, recipients, flags, .. } = event;
             let kind = if *report { "report" } else { "event" };
@@ -77,7 +87,8 @@ fn describe(text: &mut String, item: &Item) {
             }
             assert!(residual::whole(residual, event).starts_with('{'));
         }
-        Item::Statement(statement) => writeln!(text, "{statement:#?}").unwrap(),
+        Item::Statement(statement) => describe_statement(text, "statement", statement),
+        Item::Also(statement) => describe_statement(text, "also", statement),
         Item::Ignored { name } => writeln!(text, "ignored {name}").unwrap(),
         Item::Quarantined(aside) => {
             let id = aside.delivery_id.as_deref().unwrap_or("-");
@@ -88,6 +99,34 @@ fn describe(text: &mut String, item: &Item) {
             }
             writeln!(text, "  body: {}", String::from_utf8_lossy(&aside.body)).unwrap();
         }
+    }
+}
+
+fn describe_statement(text: &mut String, kind: &str, statement: &Statement) {
+    let Statement { name, id, time, received_at_ms, who, said } = statement;
+    let receipt = if time.from_receipt { " (receipt)" } else { "" };
+    assert_eq!(*received_at_ms, RECEIVED);
+    writeln!(text, "{kind} {name}, {id} at {}{receipt}", time.ms).unwrap();
+    for (identifier, value) in who.all() {
+        writeln!(text, "  {identifier}: {value}").unwrap();
+    }
+    match said {
+        Said::Set(settings) => {
+            for Setting { register, value } in settings {
+                writeln!(text, "  {register:?} = {}", value.as_deref().unwrap_or("(deleted)")).unwrap();
+            }
+        }
+        Said::Subscription(subscription) => {
+            let delivery_id = subscription.delivery_id.as_deref().unwrap_or("-");
+            writeln!(text, "  {}, delivery {delivery_id}", subscription.change.name()).unwrap();
+            for (attribute, value) in subscription.attributes.iter() {
+                writeln!(text, "  {}: {value}", attribute.name()).unwrap();
+            }
+            if let Some(content) = &subscription.content {
+                writeln!(text, "  content: {content}").unwrap();
+            }
+        }
+        Said::Standing(standing) => writeln!(text, "  {standing:?}").unwrap(),
     }
 }
 
@@ -104,7 +143,11 @@ fn an_event_keeps_every_key_value_and_digit_of_its_json() {
             let whole = parse_json(&residual::whole(&residual, &event)).unwrap();
             let is_there = came.iter().any(|came| holds(came, &whole));
             // a batch lends its context, and a recorder's line may hold its body as a string
-            assert!(is_there || ["pipelines_batch", "line_by_path"].contains(&&*name), "{name}: {whole}");
+            assert!(
+                is_there
+                    || ["pipelines_batch", "pipelines_people", "line_by_path", "line_track_batch"].contains(&&*name),
+                "{name}: {whole}"
+            );
         }
     }
 }
@@ -253,7 +296,7 @@ fn a_body_has_not_more_items_than_can_be_held() {
     let bodies = [zeros(ITEMS_MAX + 1), format!("{{\"batch\":{}}}", zeros(ITEMS_MAX + 1))];
     for body in bodies {
         let error = read_as(Format::Pipelines, body.as_bytes()).unwrap_err();
-        assert_eq!(error, Unreadable::TooMany { items: ITEMS_MAX + 1 });
+        assert_eq!(error, Unreadable::TooMany { items: ITEMS_MAX + 1, max: ITEMS_MAX });
     }
     // nor may a few megabytes of context be copied for each of them
     let large = "c".repeat(1 << 20);
@@ -286,6 +329,20 @@ fn browser_keys_are_read_from_the_body() {
     assert_eq!(read(b"{"), None);
 }
 
+/// A path for each kind of call of the Track API.
+const TRACK_PATHS: [&str; 10] = [
+    "/api/v1/metrics",
+    "/push/events",
+    "/api/v1/cio_deliveries/events",
+    "/unsubscribe/d%2F1",
+    "/api/v2/entity",
+    "/api/v2/batch",
+    "/api/v1/customers/a%40b",
+    "/api/v1/customers/cio_1/devices",
+    "/api/v1/merge_customers",
+    "/api/v1/customers/7/suppress",
+];
+
 /// Any JSON, with the keys that parsers look for more often than chance would have them.
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
@@ -295,8 +352,16 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("track".to_owned()),
         Just("Email Opened".to_owned()),
         Just("Report Delivery Event".to_owned()),
+        Just("Device Created or Updated".to_owned()),
+        Just("Subscribed".to_owned()),
+        Just("identify".to_owned()),
+        Just("group".to_owned()),
         Just("2024-10-24T11:04:05Z".to_owned()),
         Just("/v1/batch".to_owned()),
+        Just("/api/v2/entity".to_owned()),
+        Just("person".to_owned()),
+        Just("delivery".to_owned()),
+        Just("identify".to_owned()),
         "\\PC{0,8}",
         "[0-9:TZ+. e-]{0,30}",
     ];
@@ -309,7 +374,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             "type", "event", "properties", "context", "traits", "email", "batch", "path", "body", "writeKey", "data",
             "object_type", "metric", "event_type", "delivery_id", "deliveryId", "timestamp", "originalTimestamp",
             "messageId", "event_id", "recipients", "device_id", "source", "kind", "id", "time", "link", "href",
-            "identifiers", "machine", "$serde_json::private::Number", "$serde_json::private::RawValue",
+            "identifiers", "machine", "userId", "anonymousId", "groupId", "device", "token", "content", "$serde_json::private::Number", "$serde_json::private::RawValue",
         ]).prop_map(str::to_owned),
         1 => "\\PC{0,6}",
     ];
@@ -362,6 +427,12 @@ proptest! {
             // a line may say that the body of a path is a number
             prop_assert!(format == Format::Line || items.is_ok() == (body.is_object() || body.is_array()));
             for item in items.unwrap_or_default() {
+                if let Item::Statement(statement) = &item {
+                    prop_assert!((1..=256).contains(&statement.id.len()));
+                    prop_assert!(statement.who.all().all(|(_, value)| (1..=256).contains(&value.len())));
+                    let speaks_of_nobody = matches!(&statement.said, Said::Set(settings) if !settings.is_empty());
+                    prop_assert!(statement.who.name().is_some() || speaks_of_nobody);
+                }
                 if let Item::Event { event, residual, .. } = item {
                     let raw = residual::whole(&residual, &event);
                     prop_assert!(!event.id.is_empty() && !event.delivery_id.is_empty());
@@ -376,7 +447,25 @@ proptest! {
             }
         }
         for call in CallType::ALL {
-            let _ = read_call(call, text.as_bytes(), &context);
+            let _ = read_call(call, text.as_bytes(), Bounds::default(), &context);
+        }
+        for path in TRACK_PATHS {
+            let request = TrackRequest { method: "PUT", path };
+            for item in read_track(request, text.as_bytes(), Bounds::default(), &context).unwrap_or_default() {
+                let kept = match &item {
+                    Item::Event { event, residual, .. } => residual::whole(residual, event).into_bytes(),
+                    Item::Quarantined(aside) if aside.reason != Reason::NotAnObject => aside.body.clone(),
+                    _ => continue,
+                };
+                // a line of an import file, which becomes the same
+                let again = read_line(&kept, &context).unwrap().remove(0);
+                let describe = |item| {
+                    let mut text = String::new();
+                    describe(&mut text, item);
+                    text
+                };
+                prop_assert_eq!(describe(&again), describe(&item));
+            }
         }
     }
 

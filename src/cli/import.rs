@@ -20,6 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Secret;
 use crate::intake;
+use crate::store::forgetting::erasing::Left;
 use crate::store::{BODY_BYTES_KEPT, Entry, Outcome, Quarantined, Tracker};
 use crate::web;
 use crate::wire::{self, IdKey};
@@ -72,8 +73,9 @@ struct Summary {
 }
 
 impl Import {
-    pub fn run(self, db: &Path, id_key: Option<&Secret>) -> anyhow::Result<ExitCode> {
+    pub fn run(self, db: &Path, id_key: Option<&Secret>, deletion_grace: Duration) -> anyhow::Result<ExitCode> {
         let mut tracker = Tracker::open(db).context("the file cannot be used")?;
+        tracker.set_deletion_grace(deletion_grace);
         if let Some(key) = id_key {
             tracker.set_id_key(key.as_bytes())?;
         }
@@ -98,6 +100,9 @@ impl Import {
             })
             .with_context(|| format!("importing {}", file.display()))
         });
+        while tracker.left_to_erase()? == Left::Steps {
+            tracker.erase_some()?;
+        }
         tracker.checkpoint()?;
         bar.finish_and_clear();
         let Summary { accepted, duplicate, ignored, quarantined } = summary;
@@ -206,6 +211,7 @@ fn too_long(line: Vec<u8>, length: u64) -> Entry {
         detail: format!("a line of more than {LINE_BYTES_MAX} bytes").into(),
         delivery_id: None,
         due_at_ms: None,
+        public: false,
         body: line,
         body_bytes: length as i64,
     })

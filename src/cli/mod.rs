@@ -1,6 +1,8 @@
 //! The commands, one file each. Every flag has an environment twin.
 
+mod demo;
 mod export;
+mod forget;
 mod import;
 mod name;
 mod secret;
@@ -20,13 +22,17 @@ use clap::{Args, Parser, Subcommand};
     after_help = "Examples:
   waybill                                   serve waybill.db on http://127.0.0.1:8787
   waybill serve --db /var/lib/waybill.db --listen 127.0.0.1:9000
+  waybill serve --batch-bytes-max 2000000   take larger batches than Customer.io does
+  waybill demo                              look around first, with made-up traffic
   waybill import history.ndjson.gz          bring in a year of events
   waybill export source=campaign:3 >c3.ndjson   its events, to bring into another file
   waybill verify                            recount everything and compare
+  waybill forget ada@example.org            erase what is known of a person
 
 Secrets come by the environment, several separated by commas:
   WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
   WAYBILL_INGEST_KEYS   only who has one of these may send to /v1; none: everyone may
+  WAYBILL_BROWSER_KEYS  whoever has one of these may report on known deliveries, from web pages too
   WAYBILL_ID_KEY        for the ids of events that come without one; only a file without events
                         takes a new one"
 )]
@@ -53,6 +59,8 @@ struct File {
 enum Command {
     /// Take events and serve the pages (also without a command)
     Serve,
+    /// Look around: weeks of made-up traffic in a file that is thrown away, and live events
+    Demo,
     /// Bring in events from NDJSON files
     Import(import::Import),
     /// Write what a filter finds, as NDJSON or CSV
@@ -63,6 +71,8 @@ enum Command {
     Rebuild,
     /// Give a source its name
     Name(name::Name),
+    /// Erase what is known of a person
+    Forget(forget::Forget),
 }
 
 /// Runs the command that the arguments name.
@@ -70,10 +80,12 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     let Cli { file, serve, command } = Cli::parse();
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
-        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref()),
+        Some(Command::Demo) => demo::run(serve),
+        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.deletion_grace()),
         Some(Command::Export(export)) => export.run(&file.db),
         Some(Command::Verify) => upkeep::verify(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),
+        Some(Command::Forget(forget)) => forget.run(&file.db),
     }
 }

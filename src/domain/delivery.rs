@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Attributes, Channel, Counted, Event, Metric, Millis, Phase, Text, rollup};
+use super::suppression::is_mark;
+use super::{Attribute, Attributes, Channel, Counted, Event, Metric, Millis, Phase, Text, rollup};
 
 /// A metric that decides a status, and when it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +138,11 @@ impl Delivery {
             || rollup::quarter_of(event.time.ms.min(self.created_at_ms)) != rollup::quarter_of(self.created_at_ms)
             // links count deliveries, and this one may have followed it before
             || event.link().is_some()
-            || (is_push && (!event.recipients.is_empty() || (self.devices > 0 && standing.is_some())))
+            || (is_push && (!event.recipients.is_empty() || (self.devices > 0 && (standing.is_some() || event.is(Metric::Spammed)))))
+            // who was written to is learned late: what the events before it said is said of that address
+            || (self.attributes.get(Attribute::Recipient).is_none()
+                && event.attributes.get(Attribute::Recipient).is_some()
+                && Metric::ALL.into_iter().any(|metric| is_mark(metric) && self.reached.has(Counted::Metric(metric))))
             // of equal keys the smaller event id says why, and the other's id is not at hand
             || standing.is_some_and(|standing| self.outcome == Some(standing))
     }
@@ -266,7 +271,7 @@ fn fare(metric: Metric) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::{Attribute, Device, EventTime, MetricName};
+    use crate::domain::{Device, EventTime, MetricName};
 
     use super::*;
 

@@ -54,8 +54,8 @@ impl EventTime {
     }
 
     /// A given time stands before one taken from receipt; of two given ones the earlier stands; of two receipts
-    /// the first.
-    fn merge(&mut self, copy: EventTime) -> bool {
+    /// the first. True if it changed.
+    pub fn merge(&mut self, copy: EventTime) -> bool {
         let takes = match (self.from_receipt, copy.from_receipt) {
             (true, false) => true,
             (false, false) => copy.ms < self.ms,

@@ -10,13 +10,17 @@
 //! cut for one more event; where the short cut does not hold it says so, and the caller reads the events again.
 
 pub mod attributes;
+pub mod bounce;
 pub mod delivery;
 pub mod event;
+pub mod forgetting;
 pub mod names;
 pub mod people;
 pub mod rollup;
+pub mod suppression;
 
 pub use attributes::{Attribute, Attributes, Source, SourceKind};
+pub use bounce::BounceClass;
 pub use delivery::{Delivery, Reached, Standing};
 pub use event::{Device, Event, EventTime, Flags, MetricName};
 pub use names::{Channel, Counted, Metric, Phase};

@@ -4,6 +4,7 @@
 //! greatest (time, event id) stands, and of equal ones the greater value; a deletion is a value. So the set of
 //! statements decides, never their order.
 
+use super::attributes::smaller;
 use super::event::EventTime;
 use super::{Attributes, Millis, Text};
 
@@ -35,6 +36,21 @@ impl Identifiers {
         ]
         .into_iter()
         .filter_map(|(kind, value)| Some((kind, value.as_deref()?)))
+    }
+
+    /// What another copy of the same event adds: where both have a value the smaller stands. True if anything
+    /// changed.
+    pub fn merge(&mut self, copy: &Identifiers) -> bool {
+        let Identifiers { person_id, email, cio_id, phone, anonymous_id } = self;
+        [
+            (person_id, &copy.person_id),
+            (email, &copy.email),
+            (cio_id, &copy.cio_id),
+            (phone, &copy.phone),
+            (anonymous_id, &copy.anonymous_id),
+        ]
+        .into_iter()
+        .fold(false, |changed, (slot, other)| smaller(slot, other.as_ref()) | changed)
     }
 }
 
@@ -128,6 +144,16 @@ pub struct Subscription {
     pub attributes: Attributes,
     /// Of preferences: the topics and channels, as compact JSON with sorted keys.
     pub content: Option<Text>,
+}
+
+impl Subscription {
+    /// What another copy of the same change adds, as [`Identifiers::merge`] says.
+    pub fn merge(&mut self, copy: &Subscription) -> bool {
+        let mut changed = smaller(&mut self.delivery_id, copy.delivery_id.as_ref());
+        changed |= self.attributes.merge(&copy.attributes);
+        changed |= smaller(&mut self.content, copy.content.as_ref());
+        changed
+    }
 }
 
 /// Whether what is known of a person may be kept.

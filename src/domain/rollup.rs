@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use super::suppression::{self, Mark};
 use super::{Attribute, Channel, Counted, Delivery, Event, Metric, Millis, Source, Text};
 
 /// A quarter of an hour: every time zone in use is a multiple of it.
@@ -157,6 +158,10 @@ pub struct Delta {
     pub links: HashMap<Link, LinkCounts>,
     /// Clicks that came (1) or went to another link (-1).
     pub clicks: HashMap<Click, i64>,
+    /// What lists an address for suppression: came (1) or went (-1).
+    pub causes: HashMap<Mark, i64>,
+    /// What lifts such a listing, likewise; most are of addresses that are on no list.
+    pub lifts: HashMap<Mark, i64>,
 }
 
 impl Delta {
@@ -179,6 +184,10 @@ impl Delta {
             self.triggers.entry((feed.clone(), trigger.into())).or_default().add(&counts, sign);
         }
         self.shift_links(&message, events.clone(), sign);
+        suppression::marks(delivery, events.clone(), |mark| {
+            let marks = if mark.is_lift() { &mut self.lifts } else { &mut self.causes };
+            *marks.entry(mark).or_default() += sign;
+        });
         self.cohorts.entry((quarter_of(delivery.created_at_ms), message)).or_default().add(&counts, sign);
 
         for event in events {
@@ -235,6 +244,8 @@ impl Delta {
         self.statuses.retain(|_, n| *n != 0);
         self.links.retain(|_, counts| *counts != LinkCounts::default());
         self.clicks.retain(|_, n| *n != 0);
+        self.causes.retain(|_, n| *n != 0);
+        self.lifts.retain(|_, n| *n != 0);
     }
 }
 

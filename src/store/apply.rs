@@ -5,36 +5,57 @@
 //! which stops at the events table, can never count twice.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, hash_map};
+use std::collections::{HashMap, HashSet, hash_map};
 
 use rusqlite::{Connection, params};
 
 use super::Error;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow, Stored};
+use super::forgetting::{self, Grave, traces};
 use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{self, Quarantined, Receipts};
-use super::registers;
 use super::rollups::{self, Rows};
+use super::{quarantine, registers, waiting};
 use crate::domain::delivery::Applied;
-use crate::domain::{Delivery, Delta, Event, MetricName, Statement, Text};
+use crate::domain::forgetting::{IDENTIFYING, identifiers};
+use crate::domain::people::Said;
+use crate::domain::{Delivery, Delta, Event, MetricName, Millis, Statement, Text};
 
 /// One thing that came in.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each is what they would cost")]
 pub enum Entry {
     /// An event, with its JSON.
     Event { event: Event, raw: Packed },
-    /// A report by a sender who may speak only of deliveries that are known.
-    Report { event: Event, raw: Packed },
+    /// A report by a sender who may speak only of deliveries that are known: an event where its delivery is, in the
+    /// file or by an event of the same batch. Else it waits.
+    Report(Box<Report>),
     /// About a person or an object.
     Statement(Box<Statement>),
     /// Not about messages: counted under its name.
     Ignored { name: Text },
     /// Not understood: kept aside.
     Quarantined(Quarantined),
-    /// What was kept aside in this row is in the same batch as an event: the row goes.
-    Released { quarantine_id: i64 },
+    /// What was kept aside in this row was read again as these entries, which are stored as the row goes, all or none;
+    /// without any it is dismissed. Nothing is done if the row has gone already.
+    Released { quarantine_id: i64, entries: Vec<Entry> },
+    /// All that is kept aside was read again by this version of the program.
+    QuarantineRead { version: Text },
+    /// Deletions of people whose grace has ended take effect.
+    DeletionsDue,
+}
+
+/// A report on a delivery, and how to keep it aside.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub event: Event,
+    pub raw: Packed,
+    /// How to read the body again.
+    pub format: Text,
+    /// Its JSON, whole.
+    pub body: Vec<u8>,
 }
 
 /// What became of it.
@@ -45,6 +66,7 @@ pub enum Outcome {
     Duplicate,
     Ignored,
     Quarantined,
+    /// It was about what is kept aside.
     Released,
 }
 
@@ -54,50 +76,149 @@ pub fn apply(
     names: &mut Names,
     entries: &[&Entry],
     received_at_ms: i64,
+    deletion_grace_ms: Millis,
 ) -> Result<Vec<Outcome>, Error> {
-    let mut outcomes = vec![Outcome::Accepted; entries.len()];
-    let mut groups: Vec<(Text, Vec<Arrival<'_>>)> = Vec::new();
-    let mut place_of: HashMap<Text, usize> = HashMap::new();
-    let mut receipts = Receipts::default();
+    forgetting::refresh(connection, names)?;
+    let mut sorting = Sorting {
+        connection,
+        names,
+        received_at_ms,
+        deletion_grace_ms,
+        outcomes: vec![Outcome::Accepted; entries.len()],
+        groups: Vec::new(),
+        group_of: HashMap::new(),
+        receipts: Receipts::default(),
+    };
     for (place, entry) in entries.iter().enumerate() {
-        match entry {
-            Entry::Event { event, raw } | Entry::Report { event, raw } => {
-                let group = *place_of.entry(event.delivery_id.clone()).or_insert_with(|| {
-                    groups.push((event.delivery_id.clone(), Vec::new()));
-                    groups.len() - 1
-                });
-                groups[group].1.push(Arrival { place, event, raw });
-            }
-            Entry::Statement(statement) => outcomes[place] = registers::take_in(connection, statement)?,
-            Entry::Ignored { name } => {
-                outcomes[place] = Outcome::Ignored;
-                receipts.ignore(name.clone());
-            }
-            Entry::Quarantined(quarantined) => {
-                outcomes[place] = Outcome::Quarantined;
-                receipts.quarantine(connection, quarantined, received_at_ms)?;
-            }
-            Entry::Released { quarantine_id } => {
-                outcomes[place] = Outcome::Released;
-                receipts::release(connection, *quarantine_id)?;
-            }
-        }
+        sorting.take_in(place, entry)?;
     }
+    let Sorting { outcomes, groups, receipts, .. } = sorting;
 
-    let mut batch = Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes };
+    let mut batch = Batch::new(connection, names, outcomes);
     batch.take_in(groups)?;
-    let Batch { delta, rows, outcomes, .. } = batch;
+    let Batch { delta, rows, mut outcomes, .. } = batch;
     rollups::write(connection, names, delta, &rows)?;
     receipts.write(connection, &outcomes, received_at_ms)?;
+    if names.forgotten.is_erasing {
+        forgetting::erasing::step(connection, names)?;
+    }
+    // those beyond are of what was kept aside and came out of it
+    outcomes.truncate(entries.len());
     Ok(outcomes)
 }
 
-/// An event of the batch, with its place in it.
+/// What is counted in the place of something unreadable that names a forgotten person.
+const OF_THE_FORGOTTEN: &str = "of a forgotten person";
+
+/// Looks at deliveries again whose people may be forgotten since.
+pub fn look_again(connection: &Connection, names: &mut Names, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
+    let mut batch = Batch::new(connection, names, Vec::new());
+    for id in ids {
+        let delivery_id: Text = connection
+            .prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        batch.rows.insert(delivery_id.clone(), id);
+        let (before, history) = batch.stored(id, &delivery_id)?;
+        batch.read_again(id, &delivery_id, Some(&before), &history, &[])?;
+    }
+    let Batch { delta, rows, .. } = batch;
+    rollups::write(connection, names, delta, &rows)
+}
+
+/// An event of the batch, with the place of its outcome.
 #[derive(Clone, Copy)]
 struct Arrival<'a> {
     place: usize,
     event: &'a Event,
     raw: &'a Packed,
+    /// Where it is no more than a report.
+    report: Option<&'a Report>,
+}
+
+/// The events of a delivery.
+struct Group<'a> {
+    delivery_id: Text,
+    arrivals: Vec<Arrival<'a>>,
+}
+
+/// Sorts events by delivery, and takes the rest in.
+struct Sorting<'c, 'a> {
+    connection: &'c Connection,
+    names: &'c mut Names,
+    received_at_ms: Millis,
+    deletion_grace_ms: Millis,
+    outcomes: Vec<Outcome>,
+    groups: Vec<Group<'a>>,
+    group_of: HashMap<Text, usize>,
+    receipts: Receipts,
+}
+
+impl<'a> Sorting<'_, 'a> {
+    fn take_in(&mut self, place: usize, entry: &'a Entry) -> Result<(), Error> {
+        match entry {
+            Entry::Event { event, raw } => self.add(Arrival { place, event, raw, report: None }),
+            Entry::Report(report) => {
+                self.add(Arrival { place, event: &report.event, raw: &report.raw, report: Some(report) });
+            }
+            Entry::Statement(statement) => self.outcomes[place] = self.take_in_statement(statement)?,
+            Entry::Ignored { name } => {
+                self.outcomes[place] = Outcome::Ignored;
+                self.receipts.ignore(name.clone());
+            }
+            Entry::Quarantined(quarantined) => {
+                let received_at_ms = self.received_at_ms;
+                if traces::is_of_the_forgotten(self.connection, self.names, quarantined, received_at_ms)? {
+                    self.outcomes[place] = Outcome::Ignored;
+                    self.receipts.ignore(OF_THE_FORGOTTEN.into());
+                } else {
+                    self.outcomes[place] = Outcome::Quarantined;
+                    receipts::quarantine(self.connection, quarantined, received_at_ms)?;
+                }
+            }
+            Entry::Released { quarantine_id, entries } => {
+                self.outcomes[place] = Outcome::Released;
+                if receipts::release(self.connection, *quarantine_id)? {
+                    for entry in entries {
+                        self.outcomes.push(Outcome::Accepted);
+                        self.take_in(self.outcomes.len() - 1, entry)?;
+                    }
+                }
+            }
+            Entry::QuarantineRead { version } => {
+                self.outcomes[place] = Outcome::Released;
+                quarantine::set_read_by(self.connection, version)?;
+            }
+            Entry::DeletionsDue => {
+                self.outcomes[place] = Outcome::Released;
+                forgetting::take_effect(self.connection, self.names, self.received_at_ms)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in_statement(&mut self, statement: &Statement) -> Result<Outcome, Error> {
+        match statement.said {
+            Said::Standing(standing) => {
+                forgetting::say(self.connection, self.names, statement, standing, self.deletion_grace_ms)
+            }
+            Said::Set(_) | Said::Subscription(_)
+                if forgetting::registers::is_of_the_forgotten(self.connection, self.names, statement)? =>
+            {
+                self.receipts.ignore(OF_THE_FORGOTTEN.into());
+                Ok(Outcome::Ignored)
+            }
+            Said::Set(_) | Said::Subscription(_) => registers::take_in(self.connection, statement),
+        }
+    }
+
+    fn add(&mut self, arrival: Arrival<'a>) {
+        let delivery_id = &arrival.event.delivery_id;
+        let group = *self.group_of.entry(delivery_id.clone()).or_insert_with(|| {
+            self.groups.push(Group { delivery_id: delivery_id.clone(), arrivals: Vec::new() });
+            self.groups.len() - 1
+        });
+        self.groups[group].arrivals.push(arrival);
+    }
 }
 
 struct Batch<'c> {
@@ -106,18 +227,25 @@ struct Batch<'c> {
     delta: Delta,
     rows: Rows,
     outcomes: Vec<Outcome>,
+    /// Whether reports wait in the file; looked up once, when the first delivery is new.
+    may_wait: Option<bool>,
 }
 
-impl Batch<'_> {
-    fn take_in(&mut self, groups: Vec<(Text, Vec<Arrival<'_>>)>) -> Result<(), Error> {
+impl<'c> Batch<'c> {
+    fn new(connection: &'c Connection, names: &'c mut Names, outcomes: Vec<Outcome>) -> Batch<'c> {
+        Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes, may_wait: None }
+    }
+
+    fn take_in(&mut self, groups: Vec<Group<'_>>) -> Result<(), Error> {
         let greatest: Option<i64> =
             self.connection.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0))?;
         let mut next = greatest.unwrap_or(0) + 1;
         let mut known = Vec::with_capacity(groups.len());
         let mut new = Vec::new();
-        for (delivery_id, arrivals) in groups {
+        for Group { delivery_id, arrivals } in groups {
             match delivery_rows::find(self.connection, self.names, &delivery_id)? {
                 Some(id) => known.push((id, delivery_id, arrivals)),
+                None if arrivals.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(&arrivals)?,
                 None => new.push((delivery_id, arrivals)),
             }
         }
@@ -130,20 +258,73 @@ impl Batch<'_> {
         for (delivery_id, arrivals) in new {
             self.rows.insert(delivery_id.clone(), next);
             self.names.deliveries.put(delivery_id.clone(), next);
-            self.read_again(next, &delivery_id, None, &[], &arrivals)?;
+            let waited = self.waited_for(&delivery_id)?;
+            let mut all = Vec::with_capacity(waited.len() + arrivals.len());
+            // what waited came first
+            for (event, raw) in &waited {
+                self.outcomes.push(Outcome::Accepted);
+                all.push(Arrival { place: self.outcomes.len() - 1, event, raw, report: None });
+            }
+            all.extend(arrivals);
+            self.read_again(next, &delivery_id, None, &[], &all)?;
             next += 1;
         }
         Ok(())
     }
 
+    /// Keeps aside reports on a delivery that neither the file nor the batch knows.
+    fn let_wait(&mut self, arrivals: &[Arrival]) -> Result<(), Error> {
+        for Arrival { place, report, .. } in arrivals {
+            if let Some(report) = report {
+                waiting::keep(self.connection, report)?;
+                self.outcomes[*place] = Outcome::Quarantined;
+            }
+        }
+        Ok(())
+    }
+
+    /// The reports that waited for a delivery.
+    fn waited_for(&mut self, delivery_id: &str) -> Result<Vec<(Event, Packed)>, Error> {
+        let may_wait = match self.may_wait {
+            Some(known) => known,
+            None => *self.may_wait.insert(waiting::count(self.connection)? > 0),
+        };
+        if may_wait { waiting::take(self.connection, delivery_id) } else { Ok(Vec::new()) }
+    }
+
     fn take_in_known(&mut self, id: i64, delivery_id: &str, arrivals: &[Arrival]) -> Result<(), Error> {
-        let before = delivery_rows::one(self.connection, self.names, id)?
-            .ok_or_else(|| Error::Row(format!("no delivery in row {id}")))?;
-        if self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done {
+        let before = self.before(id)?;
+        if !self.may_be_forgotten(id, &before, arrivals)?
+            && self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done
+        {
             return Ok(());
         }
         let history = event_rows::all(self.connection, self.names, id, delivery_id, &before.attributes)?;
         self.read_again(id, delivery_id, Some(&before), &history, arrivals)
+    }
+
+    fn before(&mut self, id: i64) -> Result<Delivery, Error> {
+        delivery_rows::one(self.connection, self.names, id)?
+            .ok_or_else(|| Error::Row(format!("no delivery in row {id}")))
+    }
+
+    fn stored(&mut self, id: i64, delivery_id: &str) -> Result<(Delivery, Vec<Stored>), Error> {
+        let before = self.before(id)?;
+        let history = event_rows::all(self.connection, self.names, id, delivery_id, &before.attributes)?;
+        Ok((before, history))
+    }
+
+    /// Whether the delivery is forgotten, or may come to be: by an identifier that arrives, or since it is older than
+    /// was known.
+    fn may_be_forgotten(&self, id: i64, before: &Delivery, arrivals: &[Arrival]) -> Result<bool, Error> {
+        let forgotten = &self.names.forgotten;
+        if !forgotten.any() {
+            return Ok(false);
+        }
+        let mut carried = arrivals.iter().flat_map(|arrival| identifiers(arrival.event)).map(|(_, text)| text);
+        Ok(arrivals.iter().any(|arrival| arrival.event.time.ms < before.created_at_ms)
+            || forgotten.knows_any(self.connection, &mut carried)?
+            || forgetting::is_forgotten(self.connection, id)?)
     }
 
     /// Takes the arrivals in without reading the delivery's other events. Does nothing where the result could
@@ -165,14 +346,16 @@ impl Batch<'_> {
             let stored = event_rows::one(self.connection, self.names, id, delivery_id, identity, &before.attributes)?;
             match stored {
                 Some(mut stored) => {
-                    if stored.event.merge(event) {
+                    if stored.event.merge(event) || tells_of_others(event, &stored.event) {
                         return Ok(Applied::ReadHistory);
                     }
                     repeats.push((arrival.place, stored.number));
                 }
                 None => {
+                    // devices are found by what is written beside the row
+                    let devices = !event.recipients.is_empty();
                     let again = fresh.iter().any(|(earlier, _)| earlier.event.is_copy_of(event));
-                    if again || after.apply(event) == Applied::ReadHistory {
+                    if devices || again || after.apply(event) == Applied::ReadHistory {
                         return Ok(Applied::ReadHistory);
                     }
                     fresh.push((*arrival, metric));
@@ -205,6 +388,8 @@ impl Batch<'_> {
         history: &[Stored],
         arrivals: &[Arrival],
     ) -> Result<(), Error> {
+        let may_be_forgotten = self.names.forgotten.any();
+        let was_forgotten = may_be_forgotten && before.is_some() && forgetting::is_forgotten(self.connection, id)?;
         let mut events: Vec<(i64, Cow<Event>)> =
             history.iter().map(|stored| (stored.number, Cow::Borrowed(&stored.event))).collect();
         let mut next = history.iter().map(|stored| stored.number).max().unwrap_or(0) + 1;
@@ -212,28 +397,52 @@ impl Batch<'_> {
         let identity = |event: &Event| (event.metric.clone(), event.id.clone());
         let mut places: HashMap<(MetricName, Text), usize> =
             events.iter().enumerate().map(|(i, (_, event))| (identity(event), i)).collect();
-        for Arrival { place, event, raw } in arrivals {
-            match places.entry(identity(event)) {
+        let (mut raws, mut bases, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for Arrival { place, event, raw, .. } in arrivals {
+            // compared with its like: tombstones with tombstones
+            let event =
+                if was_forgotten { Cow::Owned(self.names.forgotten.entombed(event)) } else { Cow::Borrowed(*event) };
+            match places.entry(identity(&event)) {
                 hash_map::Entry::Occupied(known) => {
                     let (number, known) = &mut events[*known.get()];
                     let mut merged = known.clone().into_owned();
-                    if merged.merge(event) {
-                        event_rows::keep_base(self.connection, id, *number, known)?;
-                        *known = Cow::Owned(merged);
+                    let changed = merged.merge(&event);
+                    others.extend(lost(&merged, [&event, known]));
+                    if changed {
+                        let first = std::mem::replace(known, Cow::Owned(merged));
+                        bases.push((*number, first));
                     }
                     self.outcomes[*place] = Outcome::Duplicate;
                     self.count_repeat(id, *number)?;
                 }
                 hash_map::Entry::Vacant(vacant) => {
-                    self.write_raw(id, next, raw)?;
+                    raws.push((next, *raw));
                     vacant.insert(events.len());
-                    events.push((next, Cow::Borrowed(event)));
+                    events.push((next, event));
                     next += 1;
                 }
             }
         }
+        let of = |events: &[(i64, Cow<Event>)]| {
+            Delivery::of(events.iter().map(|(_, event)| &**event))
+                .ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no events")))
+        };
+        let mut after = of(&events)?;
+        let grave = Grave { id, is_stored: before.is_some(), was_forgotten, others: &others };
+        let is_forgotten =
+            may_be_forgotten && forgetting::bury(self.connection, self.names, &grave, &after, &mut events)?;
+        if is_forgotten {
+            after = of(&events)?;
+        } else {
+            for (number, first) in &bases {
+                event_rows::keep_base(self.connection, id, *number, first)?;
+            }
+            for (number, raw) in raws {
+                self.write_raw(id, number, raw)?;
+            }
+        }
+        self.mention(id, &after, &events, &others, is_forgotten)?;
         let all = || events.iter().map(|(_, event)| &**event);
-        let after = Delivery::of(all()).ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no events")))?;
         if let Some(before) = before {
             self.delta.take(before, history.iter().map(|stored| &stored.event));
         }
@@ -252,10 +461,38 @@ impl Batch<'_> {
             }
         }
         match before {
-            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after),
-            Some(before) if *before != after => delivery_rows::update(self.connection, self.names, id, before, &after),
-            Some(_) => Ok(()),
+            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after)?,
+            Some(before) if *before != after => delivery_rows::update(self.connection, self.names, id, before, &after)?,
+            Some(_) => {}
         }
+        if is_forgotten && !was_forgotten {
+            forgetting::mark(self.connection, id)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the delivery findable by what its events carry and its row does not show.
+    fn mention(
+        &mut self,
+        id: i64,
+        shown: &Delivery,
+        events: &[(i64, Cow<Event>)],
+        others: &[Text],
+        is_forgotten: bool,
+    ) -> Result<(), Error> {
+        let carried = events.iter().flat_map(|(_, event)| identifiers(event));
+        let hidden =
+            carried.filter(|(attribute, text)| attribute.and_then(|at| shown.attributes.get(at)) != Some(*text));
+        let mut hidden: Vec<&str> = hidden.map(|(_, text)| text).collect();
+        if !is_forgotten {
+            hidden.extend(others.iter().map(|text| &**text));
+        }
+        hidden.sort_unstable();
+        hidden.dedup();
+        for text in hidden {
+            forgetting::mention(self.connection, self.names, id, text)?;
+        }
+        Ok(())
     }
 
     fn write_raw(&self, delivery: i64, number: i64, raw: &Packed) -> Result<(), Error> {
@@ -274,4 +511,18 @@ impl Batch<'_> {
             .execute([delivery, number])?;
         Ok(())
     }
+}
+
+/// The identifiers of two copies that the event which they make does not carry.
+fn lost(merged: &Event, copies: [&Event; 2]) -> Vec<Text> {
+    let kept: HashSet<&str> = identifiers(merged).map(|(_, text)| text).collect();
+    let carried = copies.into_iter().flat_map(identifiers).map(|(_, text)| text);
+    carried.filter(|text| !kept.contains(text)).map(Into::into).collect()
+}
+
+/// Whether a copy carries identifiers that the event does not.
+fn tells_of_others(copy: &Event, event: &Event) -> bool {
+    let differs =
+        |attribute| copy.attributes.get(attribute).is_some_and(|said| event.attributes.get(attribute) != Some(said));
+    IDENTIFYING.into_iter().any(differs) || (!copy.recipients.is_empty() && copy.recipients != event.recipients)
 }

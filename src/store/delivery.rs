@@ -1,6 +1,6 @@
 //! One delivery with everything that is known of it: its head, its events, its devices, the JSON as it came.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -38,6 +38,8 @@ pub struct Delivery {
     pub devices: i64,
     pub devices_bounced: i64,
     pub forgotten: bool,
+    /// The devices that statements spoke of, with the name that they gave.
+    pub known_devices: HashMap<String, Option<String>>,
     /// Oldest first.
     pub events: Vec<Event>,
 }
@@ -139,12 +141,31 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
             devices: row.get(25)?,
             devices_bounced: row.get(26)?,
             forgotten: row.get(27)?,
+            known_devices: HashMap::new(),
             events: Vec::new(),
         })
     })?;
     delivery.events = events(connection, id, delivery_id)?;
+    delivery.known_devices = known_devices(connection, &delivery.events)?;
     Ok(Some(delivery))
 }
+
+/// The latest that was said of each device.
+fn known_devices(connection: &Connection, events: &[Event]) -> Result<HashMap<String, Option<String>>, Error> {
+    let mut statement = connection.prepare_cached(KNOWN_DEVICE)?;
+    let mut names = HashMap::new();
+    let devices: HashSet<&String> = events.iter().flat_map(|event| &event.devices).map(|it| &it.device_id).collect();
+    for device in devices {
+        if let Some(name) = statement.query_row([device], |row| row.get(0)).optional()? {
+            names.insert(device.clone(), name);
+        }
+    }
+    Ok(names)
+}
+
+pub(super) const KNOWN_DEVICE: &str = "SELECT
+        coalesce(device ->> '$.name', device ->> '$.device_name', device ->> '$.device_model', device ->> '$.model')
+    FROM devices_v1 WHERE device_id = ?1 ORDER BY changed_at_ms DESC, person LIMIT 1";
 
 pub(super) const EVENTS: &str =
     "SELECT e.number, e.event_id, m.metric, e.at_ms, e.at_ms + e.received_after_ms, e.flags >> 6 & 1,

@@ -5,7 +5,7 @@
 //! those change the rows of its events are written again.
 
 use rusqlite::{Connection, Row, ToSql, params};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Error;
 use super::eid::Eid;
@@ -121,6 +121,27 @@ pub fn as_json(event: &Event) -> Value {
         }
     }
     Value::Object(json)
+}
+
+/// All that an event says, but the delivery it is of; [`from_text`] makes it again, the same in every field.
+pub fn as_text(event: &Event) -> String {
+    let row = EventRow::of(event, 0, 0, &Attributes::default());
+    let parts = (event.metric.as_str(), &*event.id, row.at_ms, event.received_at_ms, row.flags, row.own);
+    json!(parts).to_string()
+}
+
+/// The event again that [`as_text`] wrote.
+pub fn from_text(delivery_id: &str, text: &str) -> Result<Event, Error> {
+    let parts: (String, String, Millis, Millis, i64, Option<String>) =
+        serde_json::from_str(text).map_err(|error| Error::Row(format!("an event that waits: {error}")))?;
+    let (metric, id, at_ms, received_at_ms, flags, own) = parts;
+    let (time, flags) = time_and_flags(at_ms, flags);
+    let mut event = Event::new(delivery_id, MetricName::parse(&metric), &id, time, received_at_ms);
+    event.flags = flags;
+    if let Some(own) = own {
+        read_own(&mut event, &own)?;
+    }
+    Ok(event)
 }
 
 /// Keeps what an event said before another copy changes it, since what is kept of its JSON leaves out what its columns
@@ -287,5 +308,56 @@ fn flag(bits: i64) -> Option<bool> {
         1 => Some(false),
         2 => Some(true),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    fn text() -> impl Strategy<Value = Text> {
+        prop_oneof![any::<String>(), Just("\"\\\0\u{1F600}\n".to_owned())].prop_map(Text::from)
+    }
+
+    fn device() -> impl Strategy<Value = Device> {
+        (text(), option::of(text()), option::of(text())).prop_map(|(device_id, platform, reason)| Device {
+            device_id,
+            platform,
+            reason,
+        })
+    }
+
+    prop_compose! {
+        fn event()(
+            names in (text(), prop_oneof![select(&["sent", "opened", "Wiggled"][..]).prop_map(Text::from), text()], text()),
+            times in (any::<bool>(), 0..253_402_300_800_000i64, 0..253_402_300_800_000i64),
+            attributes in prop::collection::vec((select(&Attribute::ALL[..]), text()), 0..8),
+            own in (option::of(text()), option::of(text()), option::of(text()), option::of(text())),
+            recipients in prop::collection::vec(device(), 0..3),
+            flags in (any::<Option<bool>>(), any::<Option<bool>>(), any::<Option<bool>>()),
+        ) -> Event {
+            let (delivery_id, metric, id) = names;
+            let (from_receipt, ms, received_at_ms) = times;
+            let time = EventTime { ms, from_receipt };
+            let mut event = Event::new(&delivery_id, MetricName::parse(&metric), &id, time, received_at_ms);
+            for (attribute, value) in attributes {
+                event.attributes.set(attribute, Some(value));
+            }
+            (event.href, event.link_id, event.action_value, event.reason) = own;
+            event.recipients = recipients;
+            event.flags = Flags { machine: flags.0, proxied: flags.1, synthetic: flags.2 };
+            event
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_comes_back_from_its_text(event in event()) {
+            prop_assert_eq!(from_text(&event.delivery_id, &as_text(&event)).unwrap(), event);
+        }
     }
 }

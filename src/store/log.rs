@@ -212,7 +212,8 @@ pub fn each(
 /// How many deliveries are held at a time.
 const PIECE: usize = 1_000;
 
-fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
+/// One line.
+pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT d.created_at_ms, d.id, d.delivery_id, d.updated_at_ms, d.status, c.channel,
             s.source_kind, s.source_id, s.name, p.name, a.address, coalesce(d.own_subject, j.subject),

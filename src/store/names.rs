@@ -1,7 +1,8 @@
 //! What rows name by number: channels, metrics, sources, messages, subjects.
 //!
-//! Rows of these tables are only added, so what was read stays true, whoever else writes the file. What a
-//! transaction added that was then rolled back is not: [`Names::forget`] after a rollback.
+//! Rows of these tables are only added, so what was read stays true, whoever else writes the file; but for those of
+//! people who are forgotten ([`super::forgetting::refresh`] notices). What a transaction added that was then rolled
+//! back is not: [`Names::forget`] after a rollback.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -10,6 +11,7 @@ use lru::LruCache;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Error;
+use super::forgetting::Forgotten;
 use crate::domain::rollup::{Feed, Message};
 use crate::domain::{Attribute, Attributes, Channel, Delivery, MetricName, Source, SourceKind, Text};
 
@@ -37,6 +39,7 @@ pub struct Names {
     pub addresses: LruCache<Text, i64>,
     pub people: LruCache<[Option<Text>; 3], i64>,
     pub deliveries: LruCache<Text, i64>,
+    pub forgotten: Forgotten,
 }
 
 impl Default for Names {
@@ -63,6 +66,7 @@ impl Names {
             addresses: LruCache::new(many),
             people: LruCache::new(many),
             deliveries: LruCache::new(many),
+            forgotten: Forgotten::default(),
         }
     }
 }
@@ -83,6 +87,12 @@ impl Names {
     /// Drops all that is remembered.
     pub fn forget(&mut self) {
         *self = Names::default();
+    }
+
+    /// Drops what is remembered of rows, some of which have gone.
+    pub fn forget_rows(&mut self) {
+        let forgotten = std::mem::take(&mut self.forgotten);
+        *self = Names { forgotten, ..Names::default() };
     }
 
     /// The number of a metric.

@@ -10,22 +10,33 @@ use crate::domain::{Attribute, Attributes};
 /// The row of a recipient.
 pub fn address(connection: &Connection, names: &mut Names, address: Option<&str>) -> Result<Option<i64>, Error> {
     let Some(address) = address else { return Ok(None) };
+    if let Some(id) = known_address(connection, names, address)? {
+        return Ok(Some(id));
+    }
+    connection.prepare_cached("INSERT INTO addresses (address) VALUES (?1)")?.execute([address])?;
+    let id = connection.last_insert_rowid();
+    names.addresses.put(address.into(), id);
+    Ok(Some(id))
+}
+
+/// The row of a recipient, if it has one.
+pub fn known_address(connection: &Connection, names: &mut Names, address: &str) -> Result<Option<i64>, Error> {
     if let Some(id) = names.addresses.get(address) {
         return Ok(Some(*id));
     }
+    let found = find_address(connection, address)?;
+    if let Some(id) = found {
+        names.addresses.put(address.into(), id);
+    }
+    Ok(found)
+}
+
+/// The same without remembering it.
+pub fn find_address(connection: &Connection, address: &str) -> Result<Option<i64>, Error> {
     let mut find = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
-    let found = blocks::newest_first(connection, Table::Addresses, |block| {
+    blocks::newest_first(connection, Table::Addresses, |block| {
         find.query_row(params![block, address], |row| row.get(0)).optional()
-    })?;
-    let id = match found {
-        Some(id) => id,
-        None => {
-            connection.prepare_cached("INSERT INTO addresses (address) VALUES (?1)")?.execute([address])?;
-            connection.last_insert_rowid()
-        }
-    };
-    names.addresses.put(address.into(), id);
-    Ok(Some(id))
+    })
 }
 
 /// The row of the identifiers that a delivery carries.

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::apply::Outcome;
+use super::raw::Packed;
 use crate::domain::rollup::quarter_of;
 use crate::domain::{Millis, Text};
 
@@ -31,6 +32,8 @@ pub struct Quarantined {
     pub delivery_id: Option<Text>,
     /// An event from the future: when it may be applied.
     pub due_at_ms: Option<Millis>,
+    /// By a sender who may only report on deliveries that are known: read again, it may say no more.
+    pub public: bool,
     /// All of it, or the beginning of one that was too long to be read.
     pub body: Vec<u8>,
     /// The length of the whole.
@@ -48,42 +51,11 @@ impl Receipts {
         *self.ignored.entry(name).or_default() += 1;
     }
 
-    /// Keeps a body aside. The same body for the same reason is one row, however often it comes: senders retry.
-    pub fn quarantine(&self, connection: &Connection, item: &Quarantined, received_at_ms: Millis) -> Result<(), Error> {
-        let kept = &item.body[..item.body.len().min(BODY_BYTES_MAX)];
-        let mut hash = Sha256::new();
-        for part in [item.format.as_bytes(), item.reason.as_bytes(), &item.body_bytes.to_le_bytes(), &item.body] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        let fingerprint = &hash.finalize()[..16];
-        let again = connection
-            .prepare_cached("UPDATE quarantine SET repeats = repeats + 1 WHERE fingerprint = ?1")?
-            .execute([fingerprint])?;
-        if again > 0 {
+    pub fn write(self, connection: &Connection, outcomes: &[Outcome], received_at_ms: Millis) -> Result<(), Error> {
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Released) {
+            // nothing came in
             return Ok(());
         }
-        connection
-            .prepare_cached(
-                "INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, due_at_ms, body, body_bytes,
-                    fingerprint)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                received_at_ms,
-                item.format,
-                item.reason,
-                item.detail,
-                item.delivery_id,
-                item.due_at_ms,
-                kept,
-                item.body_bytes,
-                fingerprint
-            ])?;
-        count_quarantined(connection, &item.reason, 1)
-    }
-
-    pub fn write(self, connection: &Connection, outcomes: &[Outcome], received_at_ms: Millis) -> Result<(), Error> {
         for (name, n) in &self.ignored {
             let known = connection
                 .prepare_cached("UPDATE ignored SET events = events + ?2, last_at_ms = ?3 WHERE name = ?1")?
@@ -122,21 +94,110 @@ impl Receipts {
     }
 }
 
-/// Drops a row of the quarantine, if it is still there.
-pub fn release(connection: &Connection, quarantine_id: i64) -> Result<(), Error> {
+/// Keeps a body aside. The same body for the same reason is one row, however often it comes: senders retry. True if
+/// there was none yet.
+pub fn quarantine(connection: &Connection, item: &Quarantined, received_at_ms: Millis) -> Result<bool, Error> {
+    insert(connection, item, received_at_ms, None)
+}
+
+/// As [`quarantine`]; with all that an event says, and its raw body, for what waits as an event.
+pub(super) fn insert(
+    connection: &Connection,
+    item: &Quarantined,
+    received_at_ms: Millis,
+    event: Option<(String, &Packed)>,
+) -> Result<bool, Error> {
+    let kept = &item.body[..item.body.len().min(BODY_BYTES_MAX)];
+    let mut hash = Sha256::new();
+    let (length, public) = (item.body_bytes.to_le_bytes(), [u8::from(item.public)]);
+    for part in [item.format.as_bytes(), item.reason.as_bytes(), &length, &item.body, &public] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let fingerprint = &hash.finalize()[..16];
+    let again = connection
+        .prepare_cached("UPDATE quarantine SET repeats = repeats + 1 WHERE fingerprint = ?1")?
+        .execute([fingerprint])?;
+    if again > 0 {
+        return Ok(false);
+    }
+    let (event, raw) = event.unzip();
+    connection
+        .prepare_cached(
+            "INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, due_at_ms, public, event,
+                raw_encoding, raw, body, body_bytes, fingerprint)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            received_at_ms,
+            item.format,
+            item.reason,
+            item.detail,
+            item.delivery_id,
+            item.due_at_ms,
+            item.public,
+            event,
+            raw.map(|raw| raw.encoding),
+            raw.map(|raw| &raw.body),
+            kept,
+            item.body_bytes,
+            fingerprint
+        ])?;
+    count_quarantined(connection, &item.reason, 1)?;
+    Ok(true)
+}
+
+/// Drops a row of the quarantine. False if it has gone already.
+pub fn release(connection: &Connection, quarantine_id: i64) -> Result<bool, Error> {
     let reason: Option<Text> = connection
         .prepare_cached("DELETE FROM quarantine WHERE id = ?1 RETURNING reason")?
         .query_row([quarantine_id], |row| row.get(0))
         .optional()?;
-    reason.map_or(Ok(()), |reason| count_quarantined(connection, &reason, -1))
+    let Some(reason) = reason else { return Ok(false) };
+    count_quarantined(connection, &reason, -1)?;
+    Ok(true)
 }
 
-fn count_quarantined(connection: &Connection, reason: &str, n: i64) -> Result<(), Error> {
+/// The reason of what was understood, and which the file would not take.
+pub const NOT_STORED: &str = "not_stored";
+
+/// Says of a row that it was understood and could not be stored. It is not tried again by itself.
+pub fn give_up(connection: &Connection, quarantine_id: i64, detail: &str) -> Result<(), Error> {
+    let reason: Option<Text> = connection
+        .prepare_cached("SELECT reason FROM quarantine WHERE id = ?1")?
+        .query_row([quarantine_id], |row| row.get(0))
+        .optional()?;
+    let Some(reason) = reason else { return Ok(()) };
+    connection
+        .prepare_cached(
+            "UPDATE quarantine SET reason = ?2, detail = ?3, due_at_ms = NULL, event = NULL, raw_encoding = NULL, raw = NULL
+             WHERE id = ?1",
+        )?
+        .execute(params![quarantine_id, NOT_STORED, detail])?;
+    count_quarantined(connection, &reason, -1)?;
+    count_quarantined(connection, NOT_STORED, 1)
+}
+
+pub(super) fn count_quarantined(connection: &Connection, reason: &str, n: i64) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT INTO quarantine_counts (reason, rows) VALUES (?1, ?2)
              ON CONFLICT (reason) DO UPDATE SET rows = rows + excluded.rows",
         )?
         .execute(params![reason, n])?;
+    Ok(())
+}
+
+/// Counts what was ignored under a name with those of all other names: the name must go.
+pub fn ignore_under_another_name(connection: &Connection, name: &str) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO ignored (name, events, last_at_ms)
+             SELECT ?2, events, last_at_ms FROM ignored WHERE name = ?1
+             ON CONFLICT (name) DO UPDATE
+             SET events = events + excluded.events, last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+        )?
+        .execute([name, OTHER_NAMES])?;
+    connection.prepare_cached("DELETE FROM ignored WHERE name = ?1")?.execute([name])?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use super::Error;
 use super::eid::Eid;
 use super::names::Names;
+use super::suppressions;
 use crate::domain::rollup::{Click, Link, LinkCounts};
 use crate::domain::{Counted, Counts, Delta, Text};
 
@@ -135,7 +136,8 @@ pub fn write(connection: &Connection, names: &mut Names, mut delta: Delta, rows:
         ACTIVITY.add(connection, &[quarter.into(), source.into(), channel.into()], &counts)?;
     }
     write_statuses(connection, names, &delta)?;
-    write_links(connection, names, &delta, rows)
+    write_links(connection, names, &delta, rows)?;
+    suppressions::write(connection, names, &delta, rows)
 }
 
 fn write_statuses(connection: &Connection, names: &mut Names, delta: &Delta) -> Result<(), Error> {
@@ -225,5 +227,5 @@ pub fn clear(connection: &Connection) -> Result<(), Error> {
         "DELETE FROM cohorts; DELETE FROM totals; DELETE FROM triggers; DELETE FROM activity;
          DELETE FROM status_counts; DELETE FROM link_clicks; DELETE FROM links;",
     )?;
-    Ok(())
+    suppressions::clear(connection)
 }

@@ -1,21 +1,23 @@
-//! What a few words of a person mean: a delivery, a recipient, a person, a source.
+//! What a few words of a person mean: a delivery, a person, a source, the beginning of an address.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::log::{Recipient, SourceRef};
-use super::{Error, delivery, source, walk};
+use super::{Error, delivery, person, source, walk};
 use crate::domain::SourceKind;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     Delivery(String),
-    Recipient(Recipient),
+    /// Whoever has this identifier: an id, an address, a phone number, a device.
     Person(String),
     Source(SourceRef),
+    /// Recipients that begin so.
+    Beginning(String),
     Nothing,
 }
 
-/// Looks in order: a source's kind and id, a delivery's id, a recipient, a person, a phone number written otherwise,
+/// Looks in order: a source's kind and id, a delivery's id, an identifier of a person, a phone number written otherwise,
 /// a source's name, the beginning of a recipient, part of a source's name.
 pub fn find(connection: &Connection, words: &str) -> Result<Found, Error> {
     if let Some(source) = source_named_by_id(words)
@@ -28,30 +30,18 @@ pub fn find(connection: &Connection, words: &str) -> Result<Found, Error> {
     }
     // addresses are kept as they came, and mostly in lower case
     let lower = words.to_lowercase();
-    for address in [words, &lower] {
-        let exactly = Recipient::Exactly(address.into());
-        if has_recipient(connection, &exactly)? {
-            return Ok(Found::Recipient(exactly));
-        }
-    }
-    for name in [words, &lower] {
-        if !walk::people(connection, name)?.is_empty() {
-            return Ok(Found::Person(name.into()));
-        }
-    }
-    for number in phone_numbers(words) {
-        let exactly = Recipient::Exactly(number);
-        if has_recipient(connection, &exactly)? {
-            return Ok(Found::Recipient(exactly));
+    for identifier in [words.to_owned(), lower.clone()].into_iter().chain(phone_numbers(words)) {
+        if person::is_known(connection, &identifier)? {
+            return Ok(Found::Person(identifier));
         }
     }
     if let Some(source) = source_named(connection, "lower(name) = ?1", &lower)? {
         return Ok(Found::Source(source));
     }
     for beginning in [words, &lower] {
-        let beginning = Recipient::StartingWith(beginning.into());
-        if has_recipient(connection, &beginning)? {
-            return Ok(Found::Recipient(beginning));
+        let recipients = walk::recipients(connection, &Recipient::StartingWith(beginning.into()))?;
+        if recipients.is_none_or(|ids| !ids.is_empty()) {
+            return Ok(Found::Beginning(beginning.into()));
         }
     }
     Ok(source_named(connection, "instr(lower(name), ?1) > 0", &lower)?.map_or(Found::Nothing, Found::Source))
@@ -66,10 +56,6 @@ fn phone_numbers(words: &str) -> Vec<String> {
     }
     let abroad = digits.strip_prefix("00").map(|rest| format!("+{rest}"));
     [format!("+{digits}"), digits].into_iter().chain(abroad).collect()
-}
-
-fn has_recipient(connection: &Connection, recipient: &Recipient) -> Result<bool, Error> {
-    Ok(walk::recipients(connection, recipient)?.is_none_or(|ids| !ids.is_empty()))
 }
 
 /// `campaign 3`, `newsletter:3`, `Broadcast #7`.

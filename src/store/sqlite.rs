@@ -17,7 +17,12 @@ use super::Error;
 /// "WAYB": marks the file as ours.
 const APPLICATION_ID: i64 = 0x5741_5942;
 
-const MIGRATIONS_SQL: &[&str] = &[include_str!("../../migrations/0001_core.sql")];
+const MIGRATIONS_SQL: &[&str] = &[
+    include_str!("../../migrations/0001_core.sql"),
+    include_str!("../../migrations/0002_people.sql"),
+    include_str!("../../migrations/0003_suppressions.sql"),
+    include_str!("../../migrations/0004_forgetting.sql"),
+];
 
 static MIGRATIONS: LazyLock<Migrations<'static>> =
     LazyLock::new(|| Migrations::new(MIGRATIONS_SQL.iter().map(|sql| M::up(sql)).collect()));

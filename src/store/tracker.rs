@@ -1,12 +1,15 @@
 //! A file that events are recorded in: what the writer, `import` and embedding programs hold.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::apply::{Entry, Outcome, apply};
+use super::forgetting::{self, Erased, erasing};
 use super::names::Names;
-use super::{Error, sqlite};
+use super::{Error, receipts, sqlite, waiting};
+use crate::domain::people::Standing;
 use crate::domain::{Millis, Source};
 
 /// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
@@ -16,7 +19,11 @@ pub struct Tracker {
     names: Names,
     file: File,
     log_bytes_max: u64,
+    deletion_grace_ms: Millis,
 }
+
+/// How long after a person is said to be deleted all is kept, and the deletion may be revoked: 30 days.
+pub const DELETION_GRACE_MS: Millis = 30 * 24 * 60 * 60 * 1000;
 
 /// How large the write-ahead log may grow. It cannot be reset while someone reads from before it, and would fill the
 /// disk behind a reader that never ends.
@@ -26,7 +33,18 @@ impl Tracker {
     /// Opens the file, creating and migrating it as needed.
     pub fn open(path: &Path) -> Result<Tracker, Error> {
         let connection = sqlite::open(path)?;
-        Ok(Tracker { connection, names: Names::default(), file: File::of(path)?, log_bytes_max: LOG_BYTES_MAX })
+        Ok(Tracker {
+            connection,
+            names: Names::default(),
+            file: File::of(path)?,
+            log_bytes_max: LOG_BYTES_MAX,
+            deletion_grace_ms: DELETION_GRACE_MS,
+        })
+    }
+
+    /// How long after a person is said to be deleted that takes effect; 0: at once.
+    pub fn set_deletion_grace(&mut self, grace: Duration) {
+        self.deletion_grace_ms = Millis::try_from(grace.as_millis()).unwrap_or(Millis::MAX);
     }
 
     /// Takes entries in, in one transaction, which is on disk when this returns. The outcomes are in their order.
@@ -38,7 +56,67 @@ impl Tracker {
         let mut recording = self.begin()?;
         let outcomes = recording.record(entries, received_at_ms)?;
         recording.commit()?;
+        self.empty_log_of_the_erased();
         Ok(outcomes)
+    }
+
+    /// Erases some of what is left of forgotten people, with bounded work. Says what is left to do then.
+    pub fn erase_some(&mut self) -> Result<erasing::Left, Error> {
+        let mut recording = self.begin()?;
+        recording.with(|transaction, names| {
+            forgetting::refresh(transaction, names)?;
+            erasing::step(transaction, names)
+        })?;
+        recording.commit()?;
+        self.empty_log_of_the_erased();
+        self.left_to_erase()
+    }
+
+    /// What is left of forgotten people to erase.
+    pub fn left_to_erase(&self) -> Result<erasing::Left, Error> {
+        erasing::left(&self.connection)
+    }
+
+    /// Whether something was left to erase when this last wrote.
+    pub fn is_erasing(&self) -> bool {
+        self.names.forgotten.is_erasing
+    }
+
+    /// How much this process has erased.
+    pub fn erased(&self) -> Erased {
+        self.names.forgotten.erased
+    }
+
+    /// Erases all that is known of a person by this identifier, and was created until now. The rest of the work is
+    /// [`Tracker::erase_some`], until nothing is left.
+    pub fn forget(&mut self, identifier: &str, now_ms: Millis) -> Result<(), Error> {
+        let mut recording = self.begin()?;
+        recording.with(|transaction, names| {
+            forgetting::refresh(transaction, names)?;
+            forgetting::forget(transaction, names, identifier, Standing::Deleted, now_ms)
+        })?;
+        recording.commit()
+    }
+
+    /// Revokes deletions of a person that have not taken effect; how many these are.
+    pub fn revoke(&mut self, identifier: &str, now_ms: Millis) -> Result<usize, Error> {
+        let mut recording = self.begin()?;
+        let revoked = recording.with(|transaction, _| forgetting::revoke(transaction, identifier, now_ms))?;
+        recording.commit()?;
+        Ok(revoked)
+    }
+
+    /// What was erased is in the write-ahead log until that is emptied, which readers may hold up: then it is tried
+    /// again, after each transaction and while there is none.
+    fn empty_log_of_the_erased(&mut self) {
+        if !self.names.forgotten.is_erasing || !matches!(self.left_to_erase(), Ok(erasing::Left::Log)) {
+            return;
+        }
+        let emptied = self.empty_log_at_once();
+        if emptied.is_ok() && self.file.log_bytes() == 0 {
+            // failing, it is done again
+            let _ = erasing::done(&self.connection, &mut self.names);
+        }
     }
 
     /// Begins a transaction that takes several batches: what `import` does, whose transactions are larger than what
@@ -53,7 +131,27 @@ impl Tracker {
         }
         self.bound_log()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Recording { transaction: Some(transaction), names: &mut self.names, file: &self.file })
+        Ok(Recording {
+            transaction: Some(transaction),
+            names: &mut self.names,
+            file: &self.file,
+            deletion_grace_ms: self.deletion_grace_ms,
+        })
+    }
+
+    /// Says of a row of the quarantine that what was read from it could not be stored, and why.
+    pub fn give_up(&mut self, quarantine_id: i64, detail: &str) -> Result<(), Error> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        receipts::give_up(&transaction, quarantine_id, detail)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// The same of all reports that wait for a delivery. How many there were.
+    pub fn give_up_waiting(&mut self, delivery_id: &str, detail: &str) -> Result<usize, Error> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let given_up = waiting::give_up(&transaction, delivery_id, detail)?;
+        transaction.commit()?;
+        Ok(given_up)
     }
 
     /// Moves the write-ahead log into the file and empties it.
@@ -66,15 +164,20 @@ impl Tracker {
         if self.file.log_bytes() <= self.log_bytes_max {
             return Ok(());
         }
-        // at once or not at all: waiting for the reader would hold up the answers
-        sqlite::wait_for_locks(&self.connection, false)?;
-        let emptied = self.checkpoint();
-        sqlite::wait_for_locks(&self.connection, true)?;
+        let emptied = self.empty_log_at_once();
         match emptied {
             _ if self.file.log_bytes() <= self.log_bytes_max => Ok(()),
             Ok(()) => Err(Error::LogFull),
             Err(error) => Err(error),
         }
+    }
+
+    /// At once or not at all: waiting for a reader would hold up the answers.
+    fn empty_log_at_once(&self) -> Result<(), Error> {
+        sqlite::wait_for_locks(&self.connection, false)?;
+        let emptied = self.checkpoint();
+        sqlite::wait_for_locks(&self.connection, true)?;
+        emptied
     }
 
     /// The secret that makes the ids of events that come without one.
@@ -112,12 +215,18 @@ pub struct Recording<'t> {
     transaction: Option<Transaction<'t>>,
     names: &'t mut Names,
     file: &'t File,
+    deletion_grace_ms: Millis,
 }
 
 impl Recording<'_> {
     pub fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        let deletion_grace_ms = self.deletion_grace_ms;
+        self.with(|transaction, names| apply(transaction, names, entries, received_at_ms, deletion_grace_ms))
+    }
+
+    fn with<T>(&mut self, work: impl FnOnce(&Connection, &mut Names) -> Result<T, Error>) -> Result<T, Error> {
         let transaction = self.transaction.as_ref().ok_or_else(|| Error::Row("no transaction".into()))?;
-        apply(transaction, self.names, entries, received_at_ms)
+        work(transaction, self.names)
     }
 
     /// # Errors

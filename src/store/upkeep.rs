@@ -3,7 +3,7 @@
 //! `verify` compares and says what differs; `rebuild` writes what the recount finds, in one transaction, so an
 //! interrupted one leaves the file as it was.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use rusqlite::types::Value;
@@ -14,7 +14,9 @@ use super::delivery_rows;
 use super::event_rows::{self, EventRow};
 use super::names::Names;
 use super::rollups::{self, Rows, Wide};
+use super::suppressions::{self, Listed};
 use crate::domain::rollup::Click;
+use crate::domain::suppression::{Mark, is_mark};
 use crate::domain::{Counted, Counts, Delivery, Delta, Event, Metric};
 
 /// How many differences of a kind are told one by one.
@@ -83,7 +85,28 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         report.differs(|| format!("events has {all} rows, of which {of_deliveries} are of a delivery"));
     }
     compare(&transaction, &mut names, &counts.delta, &counts.rows, &mut report)?;
+    check_registers(&transaction, &mut report)?;
     Ok(report)
+}
+
+/// What is said of people has no events to be recounted from; but what it holds must hold together.
+fn check_registers(connection: &Connection, report: &mut Report) -> Result<(), Error> {
+    for (table, wrong, what) in [
+        ("people_known", "value IS NULL AND (at_ms, event_id) IS NOT (deleted_at_ms, deleted_event_id)", "a deletion"),
+        ("objects", "value IS NULL AND (at_ms, event_id) IS NOT (deleted_at_ms, deleted_event_id)", "a deletion"),
+        ("traits", "value IS NOT NULL AND NOT json_valid(value)", "JSON"),
+        ("person_devices", "value IS NOT NULL AND NOT json_valid(value)", "JSON"),
+        ("object_traits", "value IS NOT NULL AND NOT json_valid(value)", "JSON"),
+        ("relationships", "value IS NOT NULL AND NOT json_valid(value)", "JSON"),
+    ] {
+        let sql = format!("SELECT count(*) FROM {table} WHERE {wrong}");
+        let rows: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
+        if rows > 0 {
+            report.differences += rows as u64 - 1;
+            report.differs(|| format!("{table}: {rows} rows are not {what} as it is written"));
+        }
+    }
+    Ok(())
 }
 
 /// Writes everything derived anew.
@@ -120,7 +143,8 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     Ok(report)
 }
 
-/// What all deliveries contribute, and the rows of those that were clicked: clicks are filed under them.
+/// What all deliveries contribute, and the rows of those that something is filed under: clicks, and what lists or lifts
+/// an address.
 #[derive(Default)]
 struct Recount {
     delta: Delta,
@@ -130,7 +154,11 @@ struct Recount {
 impl Recount {
     fn add(&mut self, row: &DeliveryRow, delivery: &Delivery, events: &[Event]) {
         self.delta.add(delivery, events);
-        if delivery.reached.has(Counted::Metric(Metric::Clicked)) {
+        // of these only those of listed addresses are kept, and they are read again when the causes are known
+        self.delta.lifts.clear();
+        if Metric::ALL.into_iter().any(|metric| {
+            (metric == Metric::Clicked || is_mark(metric)) && delivery.reached.has(Counted::Metric(metric))
+        }) {
             self.rows.insert(row.delivery_id.as_str().into(), row.id);
         }
     }
@@ -257,7 +285,47 @@ fn compare(
     let sql = "SELECT source, coalesce(action_id, ''), link, events, deliveries, human_deliveries, machine_deliveries
         FROM links";
     compare_rows(connection, "links", sql, 3, links, report)?;
-    compare_clicks(connection, names, delta, rows, report)
+    compare_clicks(connection, names, delta, rows, report)?;
+    compare_suppressions(connection, names, delta, rows, report)
+}
+
+/// The causes are those that the deliveries say; the lifts those of the addresses that have a cause.
+fn compare_suppressions(
+    connection: &Connection,
+    names: &mut Names,
+    delta: &Delta,
+    rows: &Rows,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let key = |mark: &Mark, delivery: i64| -> Key {
+        let numbers = [i64::from(mark.channel.code()), mark.at_ms, delivery, i64::from(mark.metric.code())];
+        let texts = [&mark.address, &mark.event_id].map(|text| KeyPart::Text(text.to_string()));
+        texts.into_iter().chain(numbers.map(KeyPart::Number)).collect()
+    };
+    let mut listed: BTreeSet<Listed> = BTreeSet::new();
+    let mut causes: HashMap<Key, Vec<i64>> = HashMap::new();
+    for mark in delta.causes.keys() {
+        listed.insert((mark.address.clone(), mark.channel));
+        causes.insert(key(mark, rows.get(&mark.delivery_id).copied().unwrap_or_default()), Vec::new());
+    }
+    let mut lifts: HashMap<Key, Vec<i64>> = HashMap::new();
+    for listed in &listed {
+        for lift in suppressions::lifts_of(connection, names, listed)? {
+            lifts.insert(key(&lift.mark, lift.delivery), Vec::new());
+        }
+    }
+    for (table, metric, recount) in [("suppression_causes", "t.metric", causes), ("suppression_lifts", "6", lifts)] {
+        let all: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+        if all as usize != recount.len() {
+            report.differs(|| format!("{table} has {all} rows, the events say {}", recount.len()));
+        }
+        let sql = format!(
+            "SELECT t.address, e.event_id, t.channel, t.at_ms, t.delivery, {metric}
+            FROM {table} t JOIN events_read e ON e.delivery = t.delivery AND e.metric = {metric} AND e.eid = t.eid"
+        );
+        compare_rows(connection, table, &sql, 6, recount, report)?;
+    }
+    Ok(())
 }
 
 fn link_key(connection: &Connection, names: &mut Names, link: &crate::domain::rollup::Link) -> Result<Key, Error> {

@@ -13,22 +13,31 @@
 //!   kept aside: a poisoned event never holds up its neighbours.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::apply::{Entry, Outcome};
 use super::event_rows;
-use super::receipts::Quarantined;
+use super::forgetting::erasing::Left;
+use super::receipts::{NOT_STORED, Quarantined};
 use super::{Error, Tracker};
-use crate::domain::Millis;
+use crate::domain::{Millis, Text};
 
 /// How many requests may wait. Beyond it the sender is told to come again.
 const WAITING_MAX: usize = 4_096;
 
 /// How many entries one transaction takes; more wait for the next, so that no answer waits long.
 const GROUP_ENTRIES_MAX: usize = 5_000;
+
+/// When the write-ahead log is emptied of what was erased, where a reader held it, and when erasing is tried again that
+/// failed.
+const ERASE_AGAIN: Duration = Duration::from_millis(200);
+const ERASE_LATER: Duration = Duration::from_secs(10);
 
 /// Why a request was not taken. Nothing of it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,15 +66,24 @@ enum Message {
 #[derive(Clone)]
 pub struct Writer {
     messages: SyncSender<Message>,
+    written: Arc<Written>,
+}
+
+/// What the writer has done since it was started.
+#[derive(Debug, Default)]
+struct Written {
+    commits: AtomicU64,
+    entries: AtomicU64,
 }
 
 impl Writer {
     /// Starts the thread.
     pub fn start(tracker: Tracker) -> std::io::Result<(Writer, JoinHandle<()>)> {
-        let mut work = Work { tracker, refused: 0 };
+        let written = Arc::new(Written::default());
+        let mut work = Work { tracker, refused: 0, written: written.clone() };
         let (messages, waiting) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&waiting))?;
-        Ok((Writer { messages }, thread))
+        Ok((Writer { messages, written }, thread))
     }
 
     /// Hands entries over, and waits until they are on disk.
@@ -79,6 +97,11 @@ impl Writer {
         answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
+    /// How many transactions were committed since the start, and how many entries they held together.
+    pub fn written(&self) -> (u64, u64) {
+        (self.written.commits.load(Relaxed), self.written.entries.load(Relaxed))
+    }
+
     /// Lets the writer finish what waits. It has ended when its handle joins.
     pub fn stop(&self) {
         // an error means that it has ended already
@@ -90,11 +113,12 @@ struct Work {
     tracker: Tracker,
     /// How many groups in a row could not be stored.
     refused: u64,
+    written: Arc<Written>,
 }
 
 impl Work {
     fn run(&mut self, waiting: &Receiver<Message>) {
-        while let Ok(Message::Write(first)) = waiting.recv() {
+        while let Some(Message::Write(first)) = self.next(waiting) {
             let mut entries = first.entries.len();
             let mut group = vec![first];
             let mut stop = false;
@@ -117,6 +141,33 @@ impl Work {
         if let Err(error) = self.tracker.checkpoint() {
             tracing::warn!(%error, "the last checkpoint failed; the next start will do it");
         }
+    }
+
+    /// The next message; what is left of forgotten people is erased while there is none.
+    fn next(&mut self, waiting: &Receiver<Message>) -> Option<Message> {
+        let mut pause = Duration::ZERO;
+        while self.tracker.is_erasing() {
+            match waiting.recv_timeout(pause) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let left = catch_unwind(AssertUnwindSafe(|| self.tracker.erase_some()));
+            pause = match left {
+                Ok(Ok(Left::Steps)) => Duration::ZERO,
+                // a reader holds the log
+                Ok(Ok(_)) => ERASE_AGAIN,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "forgotten people are not erased yet");
+                    ERASE_LATER
+                }
+                Err(_) => {
+                    tracing::error!("erasing forgotten people panicked; please report this");
+                    ERASE_LATER
+                }
+            };
+        }
+        waiting.recv().ok()
     }
 
     fn settle(&mut self, group: Vec<Request>) {
@@ -174,56 +225,139 @@ impl Work {
         outcomes
     }
 
+    /// Records what may be at fault. If it is, it is kept aside, so that its sender need not come again with it.
     fn commit_alone(&mut self, entry: &Entry, received_at_ms: Millis) -> Result<Outcome, Refused> {
         let first = |outcomes: Vec<Outcome>| outcomes.into_iter().next().ok_or(Refused::Unwritable);
-        match (self.record(&[entry], received_at_ms), entry) {
-            (Ok(outcomes), _) => first(outcomes),
-            (Err(error), Entry::Event { event, .. }) if !error.is_transient() => {
-                tracing::error!(%error, "an event could not be stored and is kept aside");
-                let body = event_rows::as_json(event).to_string().into_bytes();
-                let aside = Entry::Quarantined(Quarantined {
-                    format: "waybill".into(),
-                    reason: "not_stored".into(),
-                    detail: error.to_string().into(),
-                    delivery_id: Some(event.delivery_id.clone()),
-                    due_at_ms: None,
-                    body_bytes: body.len() as i64,
-                    body,
-                });
-                self.record(&[&aside], received_at_ms).map_err(|_| Refused::Unwritable).and_then(first)
+        let error = match self.record(&[entry], received_at_ms) {
+            Ok(outcomes) => return first(outcomes),
+            Err(error) if error.is_transient() => return Err(Refused::Unwritable),
+            Err(error) => error,
+        };
+        tracing::error!(%error, "an entry could not be stored and is kept aside");
+        let detail = error.to_string();
+        let kept = match entry {
+            // it may be at fault, or what waits for its delivery
+            Entry::Event { event, .. } => match self.tracker.give_up_waiting(&event.delivery_id, &detail) {
+                Ok(0) => self.keep_aside(entry, &detail, received_at_ms),
+                Ok(_) => return self.commit_alone(entry, received_at_ms),
+                Err(error) => Err(error),
+            },
+            Entry::Released { quarantine_id, .. } => {
+                self.tracker.give_up(*quarantine_id, &detail).map(|()| vec![Outcome::Quarantined])
             }
-            (Err(error), _) => {
-                tracing::error!(%error, "an entry could not be stored");
-                Err(Refused::Unwritable)
-            }
+            entry => self.keep_aside(entry, &detail, received_at_ms),
+        };
+        kept.map_err(|error| tracing::error!(%error, "nor could it be kept aside"))
+            .map_or(Err(Refused::Unwritable), first)
+    }
+
+    fn keep_aside(&mut self, entry: &Entry, detail: &str, received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        match not_stored(entry, detail) {
+            Some(aside) => self.record(&[&Entry::Quarantined(aside)], received_at_ms),
+            None => Err(Error::Row("there is nothing to keep".into())),
         }
     }
 
     /// Records entries. A panic on the way is a fault of what was to be recorded, not of the file: the transaction is
     /// rolled back as it unwinds, and the thread lives on.
     fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
-        catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
-            .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))
+        let outcomes = catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
+            .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))?;
+        self.written.commits.fetch_add(1, Relaxed);
+        self.written.entries.fetch_add(entries.len() as u64, Relaxed);
+        Ok(outcomes)
     }
+}
+
+/// What is kept of an entry that the file does not take; `None` for one that says nothing of its own.
+fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
+    let (format, delivery_id, body): (Text, Option<&Text>, Vec<u8>) = match entry {
+        Entry::Event { event, .. } => {
+            ("waybill".into(), Some(&event.delivery_id), event_rows::as_json(event).to_string().into_bytes())
+        }
+        Entry::Report(report) => (report.format.clone(), Some(&report.event.delivery_id), report.body.clone()),
+        // it is not kept as it came, and what is kept of it is for people
+        Entry::Statement(statement) => ("statement".into(), None, format!("{statement:#?}").into_bytes()),
+        Entry::Ignored { .. }
+        | Entry::Quarantined(_)
+        | Entry::Released { .. }
+        | Entry::QuarantineRead { .. }
+        | Entry::DeletionsDue => {
+            return None;
+        }
+    };
+    Some(Quarantined {
+        format,
+        reason: NOT_STORED.into(),
+        detail: detail.into(),
+        delivery_id: delivery_id.cloned(),
+        due_at_ms: None,
+        public: matches!(entry, Entry::Report(_)),
+        body_bytes: body.len() as i64,
+        body,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Event, EventTime, MetricName};
-    use crate::store::raw;
+    use crate::domain::people::{Identifiers, Said};
+    use crate::domain::{Event, EventTime, MetricName, Statement};
+    use crate::store::{Report, raw};
+
+    const POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN new.delivery_id GLOB 'poison*'
+        BEGIN SELECT raise(ABORT, 'poison'); END;
+        CREATE TRIGGER poison_event BEFORE INSERT ON events WHEN new.eid = 'poison'
+        BEGIN SELECT raise(ABORT, 'poison'); END;";
+
+    fn work(folder: &tempfile::TempDir) -> Work {
+        let mut work =
+            Work { tracker: Tracker::open(&folder.path().join("w.db")).unwrap(), refused: 0, written: Arc::default() };
+        work.tracker.connection().execute_batch(POISON).unwrap();
+        work
+    }
+
+    impl Work {
+        /// Stores what one request brings, of which each part is answered.
+        fn store(&mut self, entries: Vec<Entry>) -> Vec<Outcome> {
+            let (reply, answer) = oneshot::channel();
+            self.settle(vec![Request { entries, received_at_ms: 0, reply }]);
+            answer.blocking_recv().unwrap().unwrap()
+        }
+
+        fn rows(&mut self, sql: &str) -> Vec<String> {
+            let mut statement = self.tracker.connection().prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        }
+    }
+
+    fn event(delivery_id: &str, id: &str) -> Event {
+        Event::new(delivery_id, MetricName::parse("sent"), id, EventTime::given(1_790_000_000_000), 1_790_000_000_000)
+    }
+
+    fn full(delivery_id: &str, id: &str) -> Entry {
+        Entry::Event { event: event(delivery_id, id), raw: raw::pack("{}") }
+    }
+
+    fn report(delivery_id: &str, id: &str) -> Entry {
+        let body = format!("the report {id}").into_bytes();
+        let (event, raw) = (event(delivery_id, id), raw::pack("{}"));
+        Entry::Report(Box::new(Report { event, raw, format: "pipelines".into(), body }))
+    }
+
+    const ASIDE: &str = "SELECT reason || ' ' || format || ' ' || CAST(body AS TEXT) FROM quarantine ORDER BY id";
 
     #[test]
     fn one_entry_that_cannot_be_stored_costs_its_neighbours_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut work = Work { tracker: Tracker::open(&folder.path().join("w.db")).unwrap(), refused: 0 };
-        let poison = "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN new.delivery_id IN ('d3', 'd11')
-            BEGIN SELECT raise(ABORT, 'poison'); END";
-        work.tracker.connection().execute_batch(poison).unwrap();
-        let entry = |n: i64| {
-            let time = EventTime::given(1_790_000_000_000 + n);
-            let event = Event::new(&format!("d{n}"), MetricName::parse("sent"), &format!("e{n}"), time, time.ms);
-            Entry::Event { event, raw: raw::pack("{}") }
+        let mut work = work(&folder);
+        let entry = |n: i64| match n {
+            3 => full("poison 3", "e"),
+            // of a delivery that is known
+            9 => report("d0", "poison"),
+            11 => full("poison 11", "e"),
+            n => full(&format!("d{n}"), "e"),
         };
         let (mut group, mut answers) = (Vec::new(), Vec::new());
         for entries in [0..5, 5..6, 6..13] {
@@ -236,14 +370,62 @@ mod tests {
         let outcomes: Vec<Outcome> =
             answers.into_iter().flat_map(|answer| answer.blocking_recv().unwrap().unwrap()).collect();
         for (n, outcome) in outcomes.iter().enumerate() {
-            let expected = if [3, 11].contains(&n) { Outcome::Quarantined } else { Outcome::Accepted };
+            let expected = if [3, 9, 11].contains(&n) { Outcome::Quarantined } else { Outcome::Accepted };
             assert_eq!(*outcome, expected, "entry {n}");
         }
-        let aside: Vec<String> = {
-            let mut statement = work.tracker.connection().prepare("SELECT body FROM quarantine ORDER BY id").unwrap();
-            let rows = statement.query_map([], |row| Ok(String::from_utf8(row.get(0)?).unwrap())).unwrap();
-            rows.collect::<Result<_, _>>().unwrap()
+        let aside = work.rows(ASIDE);
+        assert_eq!(aside.len(), 3, "{aside:?}");
+        assert!(aside[0].contains("\"poison 3\"") && aside[2].contains("\"poison 11\""), "{aside:?}");
+        assert_eq!(aside[1], "not_stored pipelines the report poison");
+    }
+
+    #[test]
+    fn a_statement_that_cannot_be_stored_is_kept_for_people() {
+        let statement = Statement {
+            name: "identify".into(),
+            id: "s".into(),
+            time: EventTime::given(1_790_000_000_000),
+            received_at_ms: 1_790_000_000_000,
+            who: Identifiers { person_id: Some("p7".into()), ..Identifiers::default() },
+            said: Said::Set(Vec::new()),
         };
-        assert!(aside.len() == 2 && aside[0].contains("\"d3\"") && aside[1].contains("\"d11\""), "{aside:?}");
+        let aside = not_stored(&Entry::Statement(Box::new(statement)), "poison").unwrap();
+        assert_eq!((&*aside.reason, &*aside.format), (NOT_STORED, "statement"));
+        let body = String::from_utf8(aside.body).unwrap();
+        assert!(body.contains("identify") && body.contains("p7"), "{body}");
+    }
+
+    #[test]
+    fn what_is_read_again_and_cannot_be_stored_keeps_its_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut work = work(&folder);
+        let aside = Quarantined {
+            format: "webhook".into(),
+            reason: "bad_time".into(),
+            detail: "".into(),
+            delivery_id: None,
+            due_at_ms: Some(1),
+            public: false,
+            body: b"the body".into(),
+            body_bytes: 8,
+        };
+        work.store(vec![Entry::Quarantined(aside)]);
+        let again = || Entry::Released { quarantine_id: 1, entries: vec![full("d1", "e"), full("poison", "e")] };
+        for _ in 0..2 {
+            assert_eq!(work.store(vec![full("d2", "e"), again()])[1], Outcome::Quarantined);
+            assert_eq!(work.rows(ASIDE), ["not_stored webhook the body"]);
+            assert_eq!(work.rows("SELECT delivery_id FROM deliveries"), ["d2"], "all or none");
+            assert_eq!(work.rows("SELECT reason || rows FROM quarantine_counts WHERE rows > 0"), ["not_stored1"]);
+            assert!(work.rows("SELECT 'due' FROM quarantine WHERE due_at_ms IS NOT NULL").is_empty());
+        }
+    }
+
+    #[test]
+    fn a_report_that_waits_and_cannot_be_stored_does_not_hold_up_its_delivery() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut work = work(&folder);
+        assert_eq!(work.store(vec![report("d1", "poison")]), [Outcome::Quarantined]);
+        assert_eq!(work.store(vec![full("d1", "e"), full("d2", "e")]), [Outcome::Accepted; 2]);
+        assert_eq!(work.rows(ASIDE), ["not_stored pipelines the report poison"]);
     }
 }

@@ -56,13 +56,18 @@ pub struct Traffic {
 impl Traffic {
     /// The traffic of the eight weeks before `ends_at_ms`: no event is later. Some lines arrive up to a week later
     /// still.
-    pub fn new(seed: u64, deliveries: u32, ends_at_ms: Millis) -> Traffic {
+    pub const fn new(seed: u64, deliveries: u32, ends_at_ms: Millis) -> Traffic {
         Traffic { seed, deliveries, ends_at_ms, days: DAYS }
     }
 
     /// The same with another span, of at least a day.
-    pub fn over_days(self, days: u16) -> Traffic {
-        Traffic { days: days.max(1), ..self }
+    pub const fn over_days(self, days: u16) -> Traffic {
+        Traffic { days: if days == 0 { 1 } else { days }, ..self }
+    }
+
+    /// The same with another end.
+    pub const fn ending(self, ends_at_ms: Millis) -> Traffic {
+        Traffic { ends_at_ms, ..self }
     }
 
     /// Just so many deliveries that there are at least this many events.

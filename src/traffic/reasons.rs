@@ -82,3 +82,21 @@ const CALL: Reasons = Reasons {
     soft_bounce: &[],
     suppressed: &[],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::bounce::{BounceClass, classify};
+
+    #[test]
+    fn a_reason_is_of_the_class_that_it_is_made_for() {
+        for reasons in Channel::ALL.map(reasons) {
+            for reason in reasons.hard_bounce {
+                assert_eq!(classify(Some(reason)), BounceClass::Hard, "{reason}");
+            }
+            for reason in reasons.soft_bounce.iter().chain(reasons.temporary) {
+                assert_ne!(classify(Some(reason)), BounceClass::Hard, "{reason}");
+            }
+        }
+    }
+}

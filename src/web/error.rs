@@ -13,6 +13,9 @@ pub enum Error {
     /// The address asks for what cannot be: which part, and what it could be.
     #[error("{0}")]
     BadRequest(String),
+    /// A form that was not sent by a page of this server.
+    #[error("the form does not come from a page of this server")]
+    Foreign,
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The thread of the query ended without an answer.
@@ -38,6 +41,7 @@ impl Error {
         match self {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Error::Foreign => StatusCode::FORBIDDEN,
             Error::Store(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
             Error::Store(_) | Error::Template(_) | Error::Unwritten(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Error::Dropped | Error::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -59,6 +63,7 @@ impl Error {
         match self.status() {
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::BAD_REQUEST => "That address cannot be read",
+            StatusCode::FORBIDDEN => "Not from here",
             StatusCode::SERVICE_UNAVAILABLE => "Busy for a moment",
             _ => "Something broke",
         }
@@ -69,6 +74,9 @@ impl Error {
         match self {
             Error::NotFound(what) | Error::BadRequest(what) => what.clone(),
             Error::Busy(what) => (*what).into(),
+            Error::Foreign => {
+                "What was sent does not say that it comes from a page of this server, so nothing was done.".into()
+            }
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 "The file could not be read just now: it is locked, or its disk does not answer.".into()
             }
@@ -83,6 +91,9 @@ impl Error {
                 "Search for an address, a delivery id, a person or a campaign, or go to the delivery log."
             }
             StatusCode::BAD_REQUEST => "Change the address as said above, or start again from the delivery log.",
+            StatusCode::FORBIDDEN => {
+                "Go to the page and press the button there. Behind a proxy without TLS, let it pass on the Host header as the browser sent it."
+            }
             StatusCode::SERVICE_UNAVAILABLE => {
                 "Load the page again in a few seconds. Events that arrive meanwhile are not lost: senders try again."
             }

@@ -8,6 +8,7 @@ pub mod format;
 pub mod ingest;
 mod ops;
 pub mod pages;
+mod same_origin;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::store::{Readers, Tracker, Writer};
 use crate::wire::{IdKey, signature};
 use ingest::Ingest;
+use ingest::again::{Again, Desk};
 use ingest::keys::Keys;
 use pages::Pages;
 
@@ -38,12 +40,32 @@ const LOCK_TRIES: u32 = 5;
 const STOP_WITHIN_S: u64 = 5;
 
 /// Serves until it is told to stop (SIGTERM, SIGINT): takes no more, finishes, commits, checkpoints.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub fn serve(config: Config) -> anyhow::Result<()> {
+    serve_with(config, |_| std::future::ready(()))
+}
+
+/// Serves, with a task beside it that ends with the server.
+pub fn serve_with<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let file = config.db.clone();
+    let served = actix_web::rt::System::new().block_on(run(config, beside));
+    served.with_context(|| format!("cannot serve {}", file.display()))
+}
+
+async fn run<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = ()> + 'static,
+{
     let mut tracker = Tracker::open(&config.db)?;
     let _only = only_server(&config.db)?;
     if let Some(key) = &config.id_key {
         tracker.set_id_key(key.as_bytes())?;
     }
+    tracker.set_deletion_grace(config.deletion_grace);
+    // what an earlier process left unfinished
+    tracker.erase_some()?;
     let id_key = IdKey::new(&tracker.id_key()?);
     let readers = Readers::open(&config.db, READERS)?;
     let (writer, writing) = Writer::start(tracker)?;
@@ -52,14 +74,24 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         id_key: Arc::new(id_key),
         signing_keys: config.signing_keys.iter().map(|key| signature::Key::new(key.as_bytes())).collect(),
         keys: Keys::new(config.ingest_keys, config.browser_keys),
+        limits: config.limits,
         budget: ingest::body::Budget::default(),
     };
-    let due = actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone()));
+    let again = Again { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
+    let tasks = [
+        actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone())),
+        actix_web::rt::spawn(ingest::again::after_an_upgrade(again.clone())),
+        actix_web::rt::spawn(beside(ingest.clone())),
+    ];
+    let desk = Data::new(Desk::new(again));
     let base = config.base.clone();
     let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
     let server = HttpServer::new(move || {
-        let app =
-            App::new().app_data(Data::new(ingest.clone())).app_data(Data::new(readers.clone())).app_data(pages.clone());
+        let app = App::new()
+            .app_data(Data::new(ingest.clone()))
+            .app_data(Data::new(readers.clone()))
+            .app_data(pages.clone())
+            .app_data(desk.clone());
         // a proxy may pass its prefix on, or strip it
         let below = web::scope(&base).configure(routes);
         app.configure(|app| {
@@ -89,8 +121,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     server.await?;
     // readers go before the writer: the last connection to close takes the write-ahead log away, and only one that may
     // write can
-    due.abort();
-    let _ = due.await;
+    for task in tasks {
+        task.abort();
+        let _ = task.await;
+    }
     writer.stop();
     writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
 }

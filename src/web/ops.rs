@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::json;
 
+use super::ingest::Ingest;
 use super::ingest::answer::wrong_method;
 use super::pages::seen;
 use crate::store::Readers;
@@ -13,8 +14,8 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(web::resource("/healthz").route(seen().to(healthz)).default_service(otherwise));
 }
 
-/// 200 while the server answers and the file can be read.
-async fn healthz(readers: Data<Readers>) -> HttpResponse {
+/// 200 while the server answers and the file can be read; with what was committed since the start.
+async fn healthz(readers: Data<Readers>, ingest: Data<Ingest>) -> HttpResponse {
     let readable = web::block(move || {
         let reader = readers.get()?;
         reader.query_row("SELECT 1 FROM settings LIMIT 1", [], |_| Ok(()))?;
@@ -22,7 +23,11 @@ async fn healthz(readers: Data<Readers>) -> HttpResponse {
     })
     .await;
     match readable {
-        Ok(Ok(())) => HttpResponse::Ok().json(json!({ "status": "ok" })),
+        Ok(Ok(())) => {
+            let (commits, entries) = ingest.writer.written();
+            let writer = json!({ "commits": commits, "entries": entries });
+            HttpResponse::Ok().json(json!({ "status": "ok", "writer": writer }))
+        }
         Ok(Err(error)) => unwell(&error.to_string()),
         Err(_) => unwell("the server is stopping"),
     }

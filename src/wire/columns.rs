@@ -48,10 +48,11 @@ pub(super) struct Shape {
 }
 
 /// In the order of their numbers in the file, from 0.
-pub(super) static SHAPES: [Shape; 3] = [
+pub(super) static SHAPES: [Shape; 4] = [
     Shape { columns: WEBHOOK, near: &[] },
     Shape { columns: PIPELINES, near: &[&["timestamp"], &["sentAt"], &["receivedAt"]] },
     Shape { columns: WAYBILL, near: &[] },
+    Shape { columns: TRACK_API, near: &[] },
 ];
 
 pub(super) const WEBHOOK: &[(Path, Column)] = &[
@@ -165,6 +166,33 @@ const WAYBILL: &[(Path, Column)] = &[
     (&["link_id"], LinkText),
     (&["reason"], Reason),
     (&["action_value"], ActionValue),
+];
+
+/// Reports by the Track API, with the path that they came by.
+const TRACK_API: &[(Path, Column)] = &[
+    (&["path"], Is("/api/v1/metrics")),
+    (&["path"], Is("/api/v1/push/events")),
+    (&["path"], Is("/push/events")),
+    (&["path"], Is("/api/v1/cio_deliveries/events")),
+    (&["path"], Is("/api/v2/entity")),
+    (&["method"], Is("POST")),
+    (&["body", "delivery_id"], DeliveryId),
+    (&["body", "metric"], WebhookMetric),
+    (&["body", "event"], Name),
+    (&["body", "timestamp"], Seconds),
+    (&["body", "recipient"], Scalar(Recipient)),
+    (&["body", "recipient"], Text(Recipient)),
+    (&["body", "href"], Href),
+    (&["body", "reason"], Reason),
+    (&["body", "type"], Text(Channel)),
+    (&["body", "payload", "delivery_id"], DeliveryId),
+    (&["body", "payload", "event"], Name),
+    (&["body", "payload", "timestamp"], Seconds),
+    (&["body", "payload", "metadata", "action_value"], ActionValue),
+    (&["body", "type"], Is("delivery")),
+    (&["body", "action"], Is("event")),
+    (&["body", "identifiers", "id"], DeliveryId),
+    (&["body", "name"], Name),
 ];
 
 impl Column {

@@ -34,6 +34,11 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// All keys, of an object that is there.
+    pub fn map(self) -> Option<&'a Map<String, Value>> {
+        self.0
+    }
+
     /// The object that the key holds, if it is one.
     pub fn inside(self, key: &str) -> Fields<'a> {
         Fields::of(self.value(key))

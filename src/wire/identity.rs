@@ -5,7 +5,8 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::domain::{Attribute, Event, Text};
+use crate::domain::people::{Register, Said, Setting, Standing};
+use crate::domain::{Attribute, Event, EventTime, Statement, Text};
 
 /// The secret that derived ids are keyed with: without it nobody can make an id that stands for another event, or
 /// learn a recipient by trying. Two files give one event one id only where they share it.
@@ -25,31 +26,113 @@ impl IdKey {
     /// was taken from receipt), recipient or sorted recipients, and href. Each part carries its length, so that no
     /// two events share an encoding.
     pub(super) fn derive(&self, event: &Event) -> Text {
-        let mut mac = self.0.clone();
-        let mut part = |bytes: &[u8]| {
-            mac.update(&(bytes.len() as u64).to_le_bytes());
-            mac.update(bytes);
-        };
-        part(event.delivery_id.as_bytes());
-        part(event.metric.as_str().as_bytes());
-        if event.time.from_receipt {
-            part(b"");
-        } else {
-            part(&event.time.ms.to_le_bytes());
-        }
+        let mut hash = self.hash();
+        hash.part(&event.delivery_id);
+        hash.part(event.metric.as_str());
+        hash.time(event.time);
         match event.attributes.get(Attribute::Recipient) {
-            Some(recipient) => part(recipient.as_bytes()),
+            Some(recipient) => hash.part(recipient),
             None => {
                 let mut devices: Vec<&str> = event.recipients.iter().map(|device| &*device.device_id).collect();
                 devices.sort_unstable();
-                part(b"");
-                part(&(devices.len() as u64).to_le_bytes());
-                devices.into_iter().for_each(|device| part(device.as_bytes()));
+                hash.part("");
+                hash.count(devices.len());
+                devices.into_iter().for_each(|device| hash.part(device));
             }
         }
-        part(event.href.as_deref().unwrap_or_default().as_bytes());
+        hash.part(event.href.as_deref().unwrap_or_default());
+        hash.id()
+    }
+
+    /// The same over the name of a statement, whom it is about, its time, and all that it says.
+    pub(super) fn derive_statement(&self, statement: &Statement) -> Text {
+        let mut hash = self.hash();
+        hash.part(&statement.name);
+        let who: Vec<_> = statement.who.all().collect();
+        hash.count(who.len());
+        for (kind, value) in who {
+            hash.part(kind);
+            hash.part(value);
+        }
+        hash.time(statement.time);
+        match &statement.said {
+            Said::Set(settings) => {
+                hash.part("set");
+                hash.count(settings.len());
+                settings.iter().for_each(|setting| hash.setting(setting));
+            }
+            Said::Subscription(subscription) => {
+                hash.part(subscription.change.name());
+                hash.maybe(subscription.delivery_id.as_deref());
+                hash.count(subscription.attributes.iter().count());
+                for (attribute, value) in subscription.attributes.iter() {
+                    hash.part(attribute.name());
+                    hash.part(value);
+                }
+                hash.maybe(subscription.content.as_deref());
+            }
+            Said::Standing(standing) => hash.part(match standing {
+                Standing::Deleted => "deleted",
+                Standing::Suppressed => "suppressed",
+                Standing::Unsuppressed => "unsuppressed",
+            }),
+        }
+        hash.id()
+    }
+
+    fn hash(&self) -> Hash {
+        Hash(self.0.clone())
+    }
+}
+
+struct Hash(Hmac<Sha256>);
+
+impl Hash {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn part(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn count(&mut self, count: usize) {
+        self.bytes(&(count as u64).to_le_bytes());
+    }
+
+    fn time(&mut self, time: EventTime) {
+        if time.from_receipt { self.part("") } else { self.bytes(&time.ms.to_le_bytes()) }
+    }
+
+    /// What may be missing: nothing is not empty text.
+    fn maybe(&mut self, text: Option<&str>) {
+        self.count(usize::from(text.is_some()));
+        self.part(text.unwrap_or_default());
+    }
+
+    fn setting(&mut self, setting: &Setting) {
+        match &setting.register {
+            Register::Person { person } => self.parts("person", &[person]),
+            Register::Trait { person, name } => self.parts("trait", &[person, name]),
+            Register::Device { person, device_id } => self.parts("device", &[person, device_id]),
+            Register::Object { object } => self.parts("object", &[&object.type_id, &object.id]),
+            Register::ObjectTrait { object, name } => self.parts("object_trait", &[&object.type_id, &object.id, name]),
+            Register::Relationship { object, person } => {
+                self.parts("relationship", &[&object.type_id, &object.id, person]);
+            }
+        }
+        self.maybe(setting.value.as_deref());
+    }
+
+    fn parts(&mut self, kind: &str, parts: &[&str]) {
+        self.part(kind);
+        parts.iter().for_each(|part| self.part(part));
+    }
+
+    fn id(self) -> Text {
         let mut half = [0; 16];
-        half.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+        half.copy_from_slice(&self.0.finalize().into_bytes()[..16]);
         format!("derived-{:032x}", u128::from_be_bytes(half)).into()
     }
 }

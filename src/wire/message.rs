@@ -84,6 +84,13 @@ pub(super) fn describe(event: &mut Event, properties: Fields) {
     event.flags = flags(event.metric.known(), properties);
 }
 
+/// Takes the source that is named, and nothing else.
+pub(super) fn set_source(attributes: &mut Attributes, properties: Fields) {
+    for (attribute, keys) in NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source()) {
+        attributes.set(attribute, properties.text(keys));
+    }
+}
+
 /// Takes who was written to, what was clicked or answered, and what went wrong.
 pub(super) fn interact(event: &mut Event, properties: Fields) {
     let link = properties.inside("link");
@@ -95,7 +102,7 @@ pub(super) fn interact(event: &mut Event, properties: Fields) {
 }
 
 /// In-app messages name the button (`actionName`), and some also what it stands for, which says more.
-fn action_value(properties: Fields) -> Option<Text> {
+pub(super) fn action_value(properties: Fields) -> Option<Text> {
     properties.text(&["tracked_response", "actionValue", "action_value", "actionName", "action_name"])
 }
 

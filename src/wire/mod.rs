@@ -13,14 +13,18 @@ mod identity;
 mod json;
 mod line;
 mod message;
+mod people;
 mod pipelines;
 mod reader;
 mod reason;
 pub mod residual;
 pub mod signature;
+mod statement;
+mod subscription;
 #[cfg(test)]
 mod testing;
 mod time;
+mod track_api;
 pub mod waybill;
 mod webhook;
 
@@ -33,10 +37,29 @@ pub use identity::IdKey;
 pub use json::parse as parse_json;
 pub use reason::{Quarantined, Reason, Unreadable};
 pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
+pub use track_api::TrackRequest;
+
+/// Raised whenever the formats understand more than before: what is kept aside is then read again.
+pub const GENERATION: u32 = 1;
 
 /// The most items of one body. Senders stop at 4,000; a few megabytes of `[0,0,0,...]` would become a gigabyte of
 /// items kept aside.
 pub const ITEMS_MAX: usize = 100_000;
+
+/// How much of a body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// More items refuse the body; at most [`ITEMS_MAX`].
+    pub items: usize,
+    /// A longer item is kept aside by itself, unread.
+    pub item_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { items: ITEMS_MAX, item_bytes: usize::MAX }
+    }
+}
 
 /// What a parser needs besides the bytes.
 #[derive(Clone, Copy, Debug)]
@@ -56,16 +79,27 @@ pub enum Item {
         /// What of its JSON the event does not hold, for [`residual::whole`]. A `writeKey` is no part of the event and
         /// left out, but for webhooks; the address in the `context` of a Data Pipelines batch is one, and put in.
         residual: String,
+        /// The format under which that JSON can be read again.
+        format: Format,
         /// A `Report Delivery Event`: a public sender may report on deliveries that are known, and only on those.
         report: bool,
     },
     /// About a person or an object.
     Statement(Box<Statement>),
+    /// A second statement of the call that the item before it is of: that one's place in its body is its own.
+    Also(Box<Statement>),
     /// Not about messages; counted under this name: an event's ("Order Completed"), a call's ("page"), or what
     /// happened to a customer ("customer subscribed"). At most 64 bytes.
     Ignored { name: Text },
     /// Kept aside.
     Quarantined(Quarantined),
+}
+
+impl Item {
+    /// Whether it stands for a call of its body: all do but what a call says besides.
+    pub fn is_call(&self) -> bool {
+        !matches!(self, Item::Also(_))
+    }
 }
 
 /// What a format's parser makes of one object.
@@ -75,9 +109,26 @@ enum Outcome {
         event: Event,
         report: bool,
     },
-    #[expect(dead_code, reason = "the formats are about to make them")]
-    Statement(Box<Statement>),
+    /// One or more.
+    Statements(Vec<Statement>),
     Ignored(Text),
+}
+
+impl Outcome {
+    /// `residual` makes what is kept of an event's JSON.
+    fn push_to(self, items: &mut Vec<Item>, format: Format, residual: impl FnOnce(&Event) -> String) {
+        match self {
+            Outcome::Event { event, report } => {
+                items.push(Item::Event { residual: residual(&event), event, format, report });
+            }
+            Outcome::Statements(statements) => {
+                let mut statements = statements.into_iter().map(Box::new);
+                items.extend(statements.next().map(Item::Statement));
+                items.extend(statements.map(Item::Also));
+            }
+            Outcome::Ignored(name) => items.push(Item::Ignored { name }),
+        }
+    }
 }
 
 /// A wire format. The names are stored in the file: append, never rename.
@@ -164,20 +215,34 @@ impl CallType {
 /// Only where the body as a whole is not JSON, or JSON of no use, such as a number, or has more than [`ITEMS_MAX`]
 /// items.
 pub fn read(format: Format, body: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable> {
-    Reader { format, call: None, context }.read(body)
+    Reader { format, call: None, bounds: Bounds::default(), context }.read(body)
 }
 
 /// Reads the body of a Data Pipelines call whose type the path names; a type in the body stands before it.
 ///
 /// # Errors
 ///
-/// As [`read`].
-pub fn read_call(call: CallType, body: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable> {
-    Reader { format: Format::Pipelines, call: Some(call), context }.read(body)
+/// As [`read`], with the items of `bounds`.
+pub fn read_call(call: CallType, body: &[u8], bounds: Bounds, context: &Context) -> Result<Vec<Item>, Unreadable> {
+    Reader { format: Format::Pipelines, call: Some(call), bounds, context }.read(body)
+}
+
+/// Reads the body of a Track API call; only a batch has several.
+///
+/// # Errors
+///
+/// As [`read`], with the items of `bounds`; and an array where the path is no batch's.
+pub fn read_track(
+    request: TrackRequest,
+    body: &[u8],
+    bounds: Bounds,
+    context: &Context,
+) -> Result<Vec<Item>, Unreadable> {
+    track_api::read(request, body, bounds, context)
 }
 
 /// Reads a line of an import file: an item or an array of any known format, told by its keys, or
-/// `{"path": ..., "body": ...}`, told by the path.
+/// `{"path": ..., "method": ..., "body": ...}`, told by the path.
 ///
 /// # Errors
 ///

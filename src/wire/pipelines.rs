@@ -1,16 +1,17 @@
 //! Data Pipelines calls: Customer.io's own, and those of Segment and RudderStack, which share the shape.
 //!
 //! Only `track` calls speak of messages: by an event name of the table (in one of three generations, or in
-//! RudderStack's dialect) or as a `Report Delivery Event`. All else is counted and left.
+//! RudderStack's dialect) or as a `Report Delivery Event`. Others, and some calls of other types, speak of people
+//! ([`super::people`]). All else is counted and left.
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Attribute, Attributes, Channel, Event, MetricName, Text, names};
+use crate::domain::{Attribute, Attributes, Channel, Event, EventTime, MetricName, Text, names};
 
 use super::fields::Fields;
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
-use super::{CallType, Context, Outcome};
+use super::{CallType, Context, Outcome, people};
 
 /// What SDKs and servers send to report on a delivery whose channel they do not know.
 const REPORT: &str = "Report Delivery Event";
@@ -30,6 +31,13 @@ pub(super) fn read(
     let by_event = || object.contains_key("event").then_some(CallType::Track);
     match named.or(by_path).filter(|call| *call != CallType::Batch).or_else(by_event) {
         Some(CallType::Track) => track(top, context),
+        Some(CallType::Identify) => people::identify(top, id_and_time(top, context)?, context).map(Outcome::Statements),
+        Some(CallType::Group) => {
+            Ok(Outcome::Statements(vec![people::group(top, id_and_time(top, context)?, context)?]))
+        }
+        Some(CallType::Alias) => {
+            Ok(Outcome::Statements(vec![people::alias(top, id_and_time(top, context)?, context)?]))
+        }
         Some(call) => Ok(Outcome::Ignored(call.name().into())),
         None => Err(unknown("type is missing, and there is no event")),
     }
@@ -44,7 +52,8 @@ fn track(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     }
     match names::message_event(&name) {
         Some((channel, metric)) => message(top, channel, MetricName::Known(metric), context),
-        None => Ok(Outcome::Ignored(message::short(&name))),
+        None => people::event(&name, top, || id_and_time(top, context), context)
+            .unwrap_or_else(|| Ok(Outcome::Ignored(message::short(&name)))),
     }
 }
 
@@ -81,7 +90,7 @@ fn report(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     head.delivery_id.1 = "properties.deliveryId";
     let mut event = head.event(context)?;
     message::interact(&mut event, properties);
-    set_person(&mut event, top, properties);
+    set_person(&mut event, top, Fields::of(None));
     Ok(Outcome::Event { event: message::seal(event, context), report: true })
 }
 
@@ -91,16 +100,27 @@ fn head<'a>(
     delivery_id: Option<Text>,
     metric: (Option<MetricName>, &'static str),
 ) -> Head<'a> {
-    // upstream skews `timestamp` by the clock of the sender; `originalTimestamp` is the webhook's
-    let time = match top.value("originalTimestamp") {
-        Some(time) => (Some(time), "originalTimestamp"),
-        None => (top.value("timestamp"), "timestamp"),
-    };
-    let id = properties.id(&["eventId", "event_id"], "properties.eventId").and_then(|id| match id {
+    Head { delivery_id: (delivery_id, "properties.delivery_id"), metric, id: id(top, properties), time: time(top) }
+}
+
+fn id(top: Fields, properties: Fields) -> Result<Option<Text>, Refusal> {
+    match properties.id(&["eventId", "event_id"], "properties.eventId")? {
         None => top.id(&["messageId"], "messageId"),
         id => Ok(id),
-    });
-    Head { delivery_id: (delivery_id, "properties.delivery_id"), metric, id, time }
+    }
+}
+
+fn time<'a>(top: Fields<'a>) -> (Option<&'a Value>, &'static str) {
+    // upstream skews `timestamp` by the clock of the sender; `originalTimestamp` is the webhook's
+    match top.value("originalTimestamp") {
+        Some(time) => (Some(time), "originalTimestamp"),
+        None => (top.value("timestamp"), "timestamp"),
+    }
+}
+
+fn id_and_time(top: Fields, context: &Context) -> Result<(Option<Text>, EventTime), Refusal> {
+    let (time, path) = time(top);
+    Ok((id(top, top.inside("properties"))?, super::time::read(time, path, context.received_at_ms)?))
 }
 
 fn set_person(event: &mut Event, top: Fields, properties: Fields) {
@@ -227,7 +247,8 @@ mod tests {
         let body = json!({
             "anonymousId": "d@1", "event": "Report Delivery Event", "timestamp": "2024-05-01T00:00:00Z",
             "properties": {"deliveryId": "d@1", "metric": "Clicked", "recipient": "token", "reason": "why",
-                           "actionName": "score", "actionValue": "3", "href": "app://x", "subject": "not ours"}
+                           "actionName": "score", "actionValue": "3", "href": "app://x", "subject": "not ours",
+                           "customer_id": "not ours"}
         });
         let Item::Event { event: report, report: true, .. } = one(Pipelines, body.clone()) else { panic!("no report") };
         assert_eq!((&*report.delivery_id, &report.metric), ("d@1", &MetricName::Known(Metric::Clicked)));
@@ -276,10 +297,10 @@ mod tests {
         let cases = [
             (json!({"type": "track", "event": "Order Completed"}), "Order Completed"),
             (json!({"event": "Email Verified", "properties": 5}), "Email Verified"),
-            (json!({"event": "Unsubscribed"}), "Unsubscribed"),
+            (json!({"event": "subscribed", "userId": "p"}), "subscribed"),
+            (json!({"event": "Report Content Event", "properties": {"contentId": 1}}), "Report Content Event"),
             (json!({"type": "page", "event": "Email Sent"}), "page"),
-            (json!({"type": "identify"}), "identify"),
-            (json!({"action": "alias"}), "alias"),
+            (json!({"action": "screen", "userId": "p", "context": {"traits": {"email": "a@e.org"}}}), "screen"),
         ];
         for (body, name) in cases {
             assert_eq!(&*ignored(Pipelines, body.clone()), name, "{body}");
@@ -291,7 +312,7 @@ mod tests {
     #[test]
     fn the_path_names_the_type_where_the_body_does_not() {
         let names = |call, body: Value| match items_of_call(call, &body).remove(0) {
-            Item::Statement(statement) => statement.name.into(),
+            Item::Statement(statement) | Item::Also(statement) => statement.name.into(),
             Item::Ignored { name } => name.into(),
             Item::Quarantined(quarantined) => quarantined.reason.name().to_owned(),
             Item::Event { .. } => "event".to_owned(),
@@ -346,7 +367,7 @@ mod tests {
                     assert!(!whole.contains("writeKey") && whole.contains("traits"));
                     event.attributes.get(Attribute::Email).unwrap()
                 }
-                Item::Statement(statement) => &statement.name,
+                Item::Statement(statement) | Item::Also(statement) => &statement.name,
                 Item::Ignored { name } => name,
                 Item::Quarantined(quarantined) => quarantined.reason.name(),
             })

@@ -23,10 +23,11 @@ pub enum Reason {
     NoEventName,
     UnknownDelivery,
     TooLarge,
+    NoIdentifier,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 15] = [
         Reason::NotJson,
         Reason::NotAnObject,
         Reason::NoDeliveryId,
@@ -41,6 +42,7 @@ impl Reason {
         Reason::NoEventName,
         Reason::UnknownDelivery,
         Reason::TooLarge,
+        Reason::NoIdentifier,
     ];
 
     /// Its name in SQL, JSON and URLs.
@@ -60,6 +62,7 @@ impl Reason {
             Reason::NoEventName => "no_event_name",
             Reason::UnknownDelivery => "unknown_delivery",
             Reason::TooLarge => "too_large",
+            Reason::NoIdentifier => "no_identifier",
         }
     }
 
@@ -85,7 +88,8 @@ impl Reason {
             Reason::UnknownDelivery => {
                 "It reports on a delivery that is not known yet; it is applied when that arrives."
             }
-            Reason::TooLarge => "It is too large; only its beginning was kept.",
+            Reason::TooLarge => "It is too large to be read; the detail says how large, and what of it was kept.",
+            Reason::NoIdentifier => "It does not say which person, device or object it is about.",
         }
     }
 }
@@ -160,8 +164,8 @@ pub enum Unreadable {
     NotJson { message: String, line: usize, column: usize },
     /// JSON, but neither an object nor an array.
     NoUse { found: &'static str },
-    /// More items than are taken at once ([`super::ITEMS_MAX`]).
-    TooMany { items: usize },
+    /// More items than are taken at once.
+    TooMany { items: usize, max: usize },
 }
 
 impl Unreadable {
@@ -186,7 +190,7 @@ impl fmt::Display for Unreadable {
                 write!(f, "not JSON: {message} at line {line} column {column}")
             }
             Unreadable::NoUse { found } => write!(f, "expected an object or an array, found {found}"),
-            Unreadable::TooMany { items } => write!(f, "{items} items, more than {}", super::ITEMS_MAX),
+            Unreadable::TooMany { items, max } => write!(f, "{items} items, more than {max}"),
         }
     }
 }

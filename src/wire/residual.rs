@@ -85,7 +85,9 @@ fn restored(kept: &str, event: &Event) -> Option<Value> {
 /// Which table fits an object, by its keys.
 fn shape_of(object: &Map<String, Value>) -> usize {
     let has = |key| object.contains_key(key);
-    if has("object_type") || (has("data") && has("metric")) {
+    if has("path") && has("body") {
+        3
+    } else if has("object_type") || (has("data") && has("metric")) {
         0
     } else if has("event") || has("messageId") {
         1
@@ -239,6 +241,28 @@ mod tests {
         });
         let short = kept(Format::Pipelines, &call.to_string());
         assert!(short.ends_with(r#",{"sentAt":2739,"timestamp":3}]"#), "{short}");
+
+        for (path, body) in [
+            (
+                "/api/v1/metrics",
+                json!({ "delivery_id": "d1", "metric": "dropped", "timestamp": 1_790_000_000, "recipient": 15550100,
+                "reason": "full", "href": "https://example.com" }),
+            ),
+            ("/push/events", json!({ "delivery_id": "d1", "event": "opened", "timestamp": 1_790_000_000 })),
+            (
+                "/api/v1/cio_deliveries/events",
+                json!({ "type": "in_app", "payload": { "delivery_id": "d1", "event": "clicked",
+                "timestamp": 1_790_000_000, "metadata": { "action_value": "3" } } }),
+            ),
+            (
+                "/api/v2/entity",
+                json!({ "type": "delivery", "action": "event", "identifiers": { "id": "d1" }, "name": "opened" }),
+            ),
+        ] {
+            let report = json!({ "path": path, "method": "POST", "body": body });
+            let short = kept(Format::Line, &report.to_string());
+            assert!(short.starts_with("[3,") && short.len() < 16, "{short}");
+        }
 
         let own = json!({ "delivery_id": "d1", "metric": "opened", "time": "2026-09-21T14:13:20.000Z", "machine": false,
             "source": { "kind": "campaign", "id": "8", "action_id": "42" }, "extra": {} });

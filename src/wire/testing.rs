@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use crate::domain::{Event, Millis, Text};
+use crate::domain::people::{Register, Said, Setting};
+use crate::domain::{Event, Millis, Statement, Text};
 
-use super::{CallType, Context, Format, IdKey, Item, Quarantined, read, read_call};
+use super::{Bounds, CallType, Context, Format, IdKey, Item, Quarantined, read, read_call};
 
 pub const RECEIVED: Millis = 1_714_600_000_000;
 
@@ -17,7 +18,7 @@ pub fn items(format: Format, body: impl ToString) -> Vec<Item> {
 pub fn items_of_call(call: CallType, body: impl ToString) -> Vec<Item> {
     let id_key = IdKey::new(b"a secret");
     let context = Context { received_at_ms: RECEIVED, id_key: &id_key };
-    read_call(call, body.to_string().as_bytes(), &context).unwrap()
+    read_call(call, body.to_string().as_bytes(), Bounds::default(), &context).unwrap()
 }
 
 pub fn one(format: Format, body: Value) -> Item {
@@ -30,6 +31,43 @@ pub fn event(format: Format, body: Value) -> Event {
     match one(format, body.clone()) {
         Item::Event { event, .. } => event,
         other => panic!("{body} became {other:?}"),
+    }
+}
+
+pub fn statement(format: Format, body: Value) -> Statement {
+    match one(format, body.clone()) {
+        Item::Statement(statement) => *statement,
+        other => panic!("{body} became {other:?}"),
+    }
+}
+
+/// A statement in a few words: its name, whom it is about, and what it says.
+pub fn in_words(statement: &Statement) -> String {
+    let who: Vec<_> = statement.who.all().map(|(kind, value)| format!("{kind}={value}")).collect();
+    let said: Vec<String> = match &statement.said {
+        Said::Set(settings) => settings.iter().map(setting_in_words).collect(),
+        Said::Subscription(subscription) => {
+            let of = subscription.attributes.iter().map(|(attribute, value)| format!("{}={value}", attribute.name()));
+            let beside = [("delivery", &subscription.delivery_id), ("content", &subscription.content)];
+            let beside = beside.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_deref()?)));
+            [subscription.change.name().to_owned()].into_iter().chain(of).chain(beside).collect()
+        }
+        Said::Standing(standing) => vec![format!("{standing:?}")],
+    };
+    format!("{} [{}] {}", statement.name, who.join(" "), said.join(", "))
+}
+
+fn setting_in_words(setting: &Setting) -> String {
+    let value = setting.value.as_deref().unwrap_or("gone");
+    match &setting.register {
+        Register::Person { person } => format!("person {person}={value}"),
+        Register::Trait { person, name } => format!("{person}.{name}={value}"),
+        Register::Device { person, device_id } => format!("device {person}/{device_id}={value}"),
+        Register::Object { object } => format!("object {}/{}={value}", object.type_id, object.id),
+        Register::ObjectTrait { object, name } => format!("{}/{}.{name}={value}", object.type_id, object.id),
+        Register::Relationship { object, person } => {
+            format!("{person} in {}/{}={value}", object.type_id, object.id)
+        }
     }
 }
 

@@ -326,7 +326,7 @@ mod tests {
             .map(|item| match item {
                 Item::Event { event, .. } => event.delivery_id.to_string(),
                 Item::Quarantined(quarantined) => quarantined.detail.clone(),
-                Item::Statement(statement) => statement.name.to_string(),
+                Item::Statement(statement) | Item::Also(statement) => statement.name.to_string(),
                 Item::Ignored { name } => name.to_string(),
             })
             .collect();

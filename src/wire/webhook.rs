@@ -5,12 +5,13 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Attribute, MetricName, Text, names};
+use crate::domain::people::Change;
+use crate::domain::{Attribute, Identifiers, MetricName, Text, names};
 
 use super::fields::Fields;
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
-use super::{Context, Outcome};
+use super::{Context, Outcome, subscription, time};
 
 pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
     let top = Fields::new(object);
@@ -22,13 +23,16 @@ pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Out
     let data = top.object("data")?;
     let delivery_id = data.id(&["delivery_id"], "data.delivery_id")?;
     let by_message = delivery_id.is_some() && data.value("email_address").is_none();
-    if let Some(MetricName::Other(name)) = &metric
-        && let Some(name) = customer_event(name)
-    {
-        return Ok(Outcome::Ignored(name.into()));
-    }
-    if metric == Some(MetricName::Known(names::Metric::Unsubscribed)) && !by_message {
-        return Ok(Outcome::Ignored("customer unsubscribed".into()));
+    let change = match &metric {
+        Some(MetricName::Known(names::Metric::Unsubscribed)) if !by_message => Some(Change::Unsubscribed),
+        Some(MetricName::Other(name)) => customer_change(name),
+        _ => None,
+    };
+    if let Some(change) = change {
+        let of_customer = |name: &Text| name.eq_ignore_ascii_case("customer");
+        // who caused the change; of one generation a field of its own says it
+        let channel = object_type.filter(|name| !of_customer(name)).or_else(|| top.text(&["delivery_type"]));
+        return customer(change, top, data, channel, context);
     }
     if delivery_id.is_none()
         && object_type.as_deref() == Some("customer")
@@ -40,12 +44,55 @@ pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Out
     event(top, data, known, context)
 }
 
-/// Events about a person's subscription, whatever channel they name. An `unsubscribed` may be either.
-fn customer_event(metric: &str) -> Option<&'static str> {
+/// Of a person's subscription, whatever channel it names. An `unsubscribed` may be either.
+fn customer_change(metric: &str) -> Option<Change> {
     match metric {
-        "subscribed" => Some("customer subscribed"),
-        "cio_subscription_preferences_changed" => Some("customer subscription preferences changed"),
-        _ => None,
+        "subscribed" => Some(Change::Subscribed),
+        other => subscription::change(other),
+    }
+}
+
+fn customer(
+    change: Change,
+    top: Fields,
+    data: Fields,
+    channel: Option<Text>,
+    context: &Context,
+) -> Result<Outcome, Refusal> {
+    let time = time::read(top.value("timestamp"), "timestamp", context.received_at_ms)?;
+    let head = (id(top, data)?, time);
+    Ok(Outcome::Statements(vec![subscription::read(
+        change,
+        who(data)?,
+        head,
+        channel,
+        (data, "data.delivery_id"),
+        context,
+    )?]))
+}
+
+fn who(data: Fields) -> Result<Identifiers, Refusal> {
+    let identifiers = data.inside("identifiers");
+    let person = match data.id(&["customer_id", "userId"], "data.customer_id")? {
+        None => identifiers.id(&["id"], "data.identifiers.id")?,
+        id => id,
+    };
+    Ok(Identifiers {
+        person_id: person,
+        email: match identifiers.id(&["email"], "data.identifiers.email")? {
+            None => data.id(&["email_address"], "data.email_address")?,
+            email => email,
+        },
+        cio_id: identifiers.id(&["cio_id"], "data.identifiers.cio_id")?,
+        phone: identifiers.id(&["phone"], "data.identifiers.phone")?,
+        anonymous_id: None,
+    })
+}
+
+fn id(top: Fields, data: Fields) -> Result<Option<Text>, Refusal> {
+    match top.id(&["event_id"], "event_id")? {
+        None => data.id(&["event_id"], "data.event_id"),
+        id => Ok(id),
     }
 }
 
@@ -58,13 +105,8 @@ fn legacy(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
             None => unknown("neither object_type and metric nor event_type is there"),
         });
     };
-    let name = match &*event_type {
-        "customer_subscribed" => Some("customer subscribed"),
-        "customer_unsubscribed" => Some("customer unsubscribed"),
-        other => customer_event(other),
-    };
-    if let Some(name) = name {
-        return Ok(Outcome::Ignored(name.into()));
+    if let Some(change) = customer_change(&event_type) {
+        return customer(change, top, top.object("data")?, None, context);
     }
     let Some((channel, metric)) = names::message_event(&event_type) else {
         return Err(unknown("event_type is not known"));
@@ -93,10 +135,7 @@ fn event(top: Fields, data: Fields, known: Known, context: &Context) -> Result<O
     let head = Head {
         delivery_id: (known.delivery_id, "data.delivery_id"),
         metric: known.metric,
-        id: top.id(&["event_id"], "event_id").and_then(|id| match id {
-            None => data.id(&["event_id"], "data.event_id"),
-            id => Ok(id),
-        }),
+        id: id(top, data),
         time: (top.value("timestamp"), "timestamp"),
     };
     let mut event = head.event(context)?;
@@ -120,7 +159,7 @@ mod tests {
     use serde_json::json;
 
     use crate::domain::{Attributes, Device, Event, EventTime, Flags, Metric};
-    use crate::wire::testing::{RECEIVED, event, ignored, one, quarantined, with};
+    use crate::wire::testing::{RECEIVED, event, in_words, one, quarantined, statement, with};
     use crate::wire::{Format::Webhook, Item, Reason};
 
     use super::*;
@@ -176,6 +215,9 @@ mod tests {
             (json!({"metric": "sent", "data": {}}), NoDeliveryId, Some("data.delivery_id")),
             (json!({"object_type": "customer", "metric": "sneezed", "data": {}}), UnknownKind, None),
             (json!({"object_type": "customer", "metric": "opened"}), NoDeliveryId, Some("data.delivery_id")),
+            (json!({"object_type": "customer", "metric": "subscribed"}), NoIdentifier, None),
+            (json!({"metric": "unsubscribed", "data": {}}), NoIdentifier, None),
+            (json!({"event_type": "customer_subscribed", "timestamp": "x"}), BadTime, Some("timestamp")),
             (json!({"event_type": "email_sneezed", "data": {"delivery_id": "d"}}), UnknownKind, None),
             (json!({"event_type": "email_opened", "data": {}}), NoDeliveryId, Some("data.delivery_id")),
             (json!({"event_type": "sms_sent", "data": {"email_id": "d"}}), NoDeliveryId, Some("data.delivery_id")),
@@ -202,24 +244,29 @@ mod tests {
 
     #[test]
     fn unsubscribed_is_of_the_message_or_of_the_customer() {
-        let message = "message";
         let cases = [
-            (json!({"delivery_id": "d", "recipient": "a@example.org"}), message),
-            (json!({"delivery_id": "d", "email_address": null}), message),
-            (json!({"delivery_id": "d", "email_address": "a@example.org"}), "customer unsubscribed"),
-            (json!({"email_address": "a@example.org"}), "customer unsubscribed"),
-            (json!({}), "customer unsubscribed"),
+            (json!({"delivery_id": "d", "recipient": "a@example.org"}), None),
+            (json!({"delivery_id": "d", "email_address": null}), None),
+            (json!({"delivery_id": "d", "email_address": "a@example.org"}), Some(", delivery=d")),
+            (json!({"email_address": "a@example.org"}), Some("")),
         ];
         for (data, wanted) in cases {
             for object_type in ["email", "customer", "push"] {
                 let body = json!({"object_type": object_type, "metric": "unsubscribed", "data": data});
                 match one(Webhook, body.clone()) {
                     Item::Event { event, .. } => {
-                        assert_eq!(wanted, message, "{body}");
+                        assert_eq!(wanted, None, "{body}");
                         let channel = (object_type != "customer").then_some(object_type);
                         assert_eq!(event.attributes.get(Attribute::Channel), channel);
                     }
-                    Item::Ignored { name } => assert_eq!(&*name, wanted, "{body}"),
+                    Item::Statement(statement) => {
+                        let channel = match object_type {
+                            "customer" => String::new(),
+                            channel => format!(", channel={channel}"),
+                        };
+                        let said = format!("Unsubscribed [email=a@example.org] unsubscribed{channel}");
+                        assert_eq!(Some(&*in_words(&statement)), wanted.map(|more| said + more).as_deref(), "{body}");
+                    }
                     other => panic!("{body} became {other:?}"),
                 }
             }
@@ -228,25 +275,41 @@ mod tests {
 
     #[test]
     fn subscriptions_are_of_the_customer_whatever_they_name() {
-        let preferences = "customer subscription preferences changed";
+        let preferences = "cio_subscription_preferences_changed";
         let cases = [
-            (json!({"object_type": "customer", "metric": "subscribed"}), "customer subscribed"),
+            (json!({"object_type": "customer", "metric": "subscribed"}), "Subscribed [id=p] subscribed"),
             (
-                json!({"object_type": "email", "metric": "subscribed", "data": {"delivery_id": "d"}}),
-                "customer subscribed",
+                json!({"object_type": "email", "metric": "subscribed",
+                       "data": {"delivery_id": "d", "identifiers": {"id": "o", "email": "i@e.org", "cio_id": "c"}}}),
+                "Subscribed [id=p email=i@e.org cio_id=c] subscribed, channel=email, delivery=d",
             ),
-            (json!({"object_type": "sms", "metric": "cio_subscription_preferences_changed"}), preferences),
             (
-                json!({"object_type_type": "email", "metric": "cio_subscription_preferences_changed",
-                    "data": {"delivery_id": "d", "campaign_id": 1}}),
-                preferences,
+                json!({"object_type_type": "sms", "metric": preferences,
+                       "data": {"content": "{\"topics\":{\"t2\":false,\"t1\":true}}", "email_address": "a@e.org"}}),
+                "Subscription Preferences Changed [id=p email=a@e.org] preferences, channel=sms, \
+                 content={\"topics\":{\"t1\":true,\"t2\":false}}",
             ),
-            (json!({"delivery_type": "email", "metric": "cio_subscription_preferences_changed"}), preferences),
-            (json!({"event_type": "customer_subscribed"}), "customer subscribed"),
-            (json!({"event_type": "customer_unsubscribed", "data": {"email_id": "d"}}), "customer unsubscribed"),
+            (
+                json!({"object_type": "customer", "delivery_type": "email", "metric": preferences,
+                       "data": {"content": {"channels": {"email": false}}, "newsletter_id": 7, "subject": "Hi"}}),
+                "Subscription Preferences Changed [id=p] preferences, channel=email, newsletter_id=7, \
+                 content={\"channels\":{\"email\":false}}",
+            ),
+            (
+                json!({"delivery_type": "email", "metric": preferences, "data": {"content": "all"}}),
+                "Subscription Preferences Changed [id=p] preferences, channel=email, content=\"all\"",
+            ),
+            (json!({"event_type": "customer_subscribed"}), "Subscribed [id=p] subscribed"),
+            (
+                json!({"event_type": "customer_unsubscribed", "data": {"email_id": "d", "campaign_id": "3"}}),
+                "Unsubscribed [id=p] unsubscribed, campaign_id=3, delivery=d",
+            ),
         ];
-        for (body, name) in cases {
-            assert_eq!(&*ignored(Webhook, body.clone()), name, "{body}");
+        for (body, wanted) in cases {
+            let customer = json!({"data": {"customer_id": "p"}, "event_id": "e", "timestamp": 1714521918});
+            let found = statement(Webhook, with(customer, body.clone()));
+            assert_eq!(in_words(&found), wanted, "{body}");
+            assert_eq!((&*found.id, found.time), ("e", EventTime::given(1_714_521_918_000)));
         }
     }
 

@@ -7,6 +7,8 @@ use super::{BATCH, EVENTS, PIPELINES, TRACK, WEBHOOK, assert_refused, assert_tak
 
 const STRICT: (&str, &str) = ("X-Strict-Mode", "1");
 const LIMIT: usize = 4 << 20;
+const CALL_LIMIT: usize = 32 << 10;
+const BATCH_LIMIT: usize = 500 << 10;
 
 #[test]
 fn the_answer_says_what_became_of_each() {
@@ -42,12 +44,19 @@ fn the_answer_says_what_became_of_each() {
     ] {
         assert_taken(&client.post(path, &[], &body), counts, &format!("{path}, {what}"));
     }
+    // each of a batch is told, in order; of a call by itself the counts say it
+    let told = |path, body: &str| client.post(path, &[], body).json()["items"].clone();
+    let all = batch(&[&track("t1"), &track("t5"), order, "7"]);
+    assert_eq!(told(BATCH, &all), serde_json::json!(["duplicate", "accepted", "ignored", "quarantined"]));
+    assert_eq!(told(BATCH, &batch(&[order])), serde_json::json!(["ignored"]));
+    assert_eq!(told(TRACK, &track("t1")), serde_json::Value::Null);
     let reasons = "SELECT reason, count(*) FROM quarantine_v1 GROUP BY reason";
     let expected = ["bad_field|1", "bad_time|1", "no_delivery_id|1", "no_metric|1", "not_an_object|1", "not_json|1"];
     assert_eq!(rows(&server.db(), reasons), expected);
-    assert_eq!(rows(&server.db(), "SELECT count(*) FROM events_v1"), ["8"]);
+    assert_eq!(rows(&server.db(), "SELECT count(*) FROM events_v1"), ["9"]);
 
     let answer = client.post(EVENTS, &[], array(&[&own("o5"), never]));
+    assert_eq!(answer.json()["items"], serde_json::json!(["accepted", "quarantined"]));
     let error = &answer.json()["errors"][0];
     assert_eq!((&error["index"], &error["code"], &error["field"]), (&1.into(), &"bad_time".into(), &"time".into()));
     assert!(error["message"].as_str().unwrap().starts_with("time "), "{error}");
@@ -100,10 +109,16 @@ fn what_is_not_json_is_told_where() {
 fn large_bodies_are_refused() {
     let server = Server::start();
     let client = server.client();
-    for (path, body) in [(TRACK, track("l1")), (BATCH, format!("[{}]", track("l2"))), (EVENTS, own("l3"))] {
+    for (path, body, limit) in [
+        (TRACK, track("l1"), CALL_LIMIT),
+        (BATCH, format!("[{}]", track("l2")), BATCH_LIMIT),
+        ("/v1/b", format!("[{}]", track("l4")), BATCH_LIMIT),
+        (EVENTS, own("l3"), LIMIT),
+    ] {
         let sized = |bytes: usize| body.clone() + &" ".repeat(bytes - body.len());
-        assert_refused(&client.post(path, &[], sized(LIMIT + 1)), 413, "too_large", path);
-        assert_taken(&client.post(path, &[], sized(LIMIT)), [1, 0, 0, 0], path);
+        assert_refused(&client.post(path, &[], sized(limit + 1)), 413, "too_large", path);
+        assert_refused(&client.post(path, &[], gzip(sized(limit + 1))), 413, "too_large", path);
+        assert_taken(&client.post(path, &[], sized(limit)), [1, 0, 0, 0], path);
     }
     for items in [5_001, 100_001] {
         let body = format!("[{}]", vec!["{}"; items].join(","));
@@ -111,7 +126,42 @@ fn large_bodies_are_refused() {
             assert_refused(&client.post(path, &[], &body), 413, "too_many", &format!("{items} items"));
         }
     }
-    assert_eq!(rows(&server.db(), "SELECT count(*) FROM deliveries_v1"), ["3"]);
+    assert_eq!(rows(&server.db(), "SELECT count(*) FROM deliveries_v1"), ["4"]);
+}
+
+#[test]
+fn a_call_that_is_too_large_costs_its_batch_nothing() {
+    let server = Server::start();
+    let client = server.client();
+    let padded = |id: &str, bytes: usize| {
+        let call = track(id).replacen('{', r#"{"writeKey":"secret-key","pad":"","#, 1);
+        let pad = "x".repeat(bytes - call.len());
+        call.replace(r#""pad":"""#, &format!(r#""pad":"{pad}""#))
+    };
+    let (fits, too_large) = (padded("b1", CALL_LIMIT), padded("b2", CALL_LIMIT + 1));
+    let batch = format!(r#"{{"batch":[{},{too_large},{fits},{}]}}"#, track("b0"), track("b3"));
+    let answer = client.post(BATCH, &[], &batch);
+    assert_taken(&answer, [3, 0, 0, 1], "one is too large");
+    let json = answer.json();
+    assert_eq!(json["items"], serde_json::json!(["accepted", "quarantined", "accepted", "accepted"]));
+    assert_eq!((&json["errors"][0]["index"], &json["errors"][0]["code"]), (&1.into(), &"too_large".into()));
+    assert_eq!(json["errors"].as_array().unwrap().len(), 1);
+    let kept = rows(&server.db(), "SELECT reason, instr(body, 'secret-key'), body LIKE '%d-b2%' FROM quarantine_v1");
+    assert_eq!(kept, ["too_large|0|1"]);
+    let strict = client.post(BATCH, &[STRICT], &batch);
+    assert_refused(&strict, 400, "invalid", "strict");
+}
+
+#[test]
+fn limits_are_settable_upward() {
+    let settings = [("WAYBILL_CALL_BYTES_MAX", "40000"), ("WAYBILL_BATCH_BYTES_MAX", "600000")];
+    let server = Server::start_with(&settings);
+    let client = server.client();
+    for (path, body, limit) in [(TRACK, track("l1"), 40_000), (BATCH, format!("[{}]", track("l2")), 600_000)] {
+        let sized = |bytes: usize| body.clone() + &" ".repeat(bytes - body.len());
+        assert_refused(&client.post(path, &[], sized(limit + 1)), 413, "too_large", path);
+        assert_taken(&client.post(path, &[], sized(limit)), [1, 0, 0, 0], path);
+    }
 }
 
 #[test]

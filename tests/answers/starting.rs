@@ -33,6 +33,19 @@ fn an_address_that_others_reach_must_be_allowed() {
 }
 
 #[test]
+fn a_limit_that_cannot_be_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flag, value, words) in [
+        ("--call-bytes-max", "32767", ["--call-bytes-max", "from 32768 to 4194304"]),
+        ("--batch-bytes-max", "8388609", ["--batch-bytes-max", "from 512000 to 8388608"]),
+        ("--call-bytes-max", "600000", ["--batch-bytes-max", "600000"]),
+    ] {
+        let said = refusal(waybill().args(["serve", flag, value, "--db"]).arg(folder.path().join("waybill.db")));
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_ours_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

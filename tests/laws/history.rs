@@ -9,6 +9,7 @@ use proptest::sample::{Index, select};
 use waybill::domain::{Attribute, Device, Event, EventTime, MetricName};
 
 use super::describe::event_as_text;
+use super::model::Arrived;
 use super::values::{DELIVERIES, HREFS, IDS, METRICS, RECEIVED, SOURCES, THEMES, TIMES, Theme, usual, values};
 
 /// Copies of events in order of arrival, and how they were posted.
@@ -18,6 +19,8 @@ pub struct History(pub Vec<Posted>);
 #[derive(Clone)]
 pub struct Posted {
     pub event: Event,
+    /// By a sender who may only report on deliveries that are known.
+    pub report: bool,
     /// A batch ends before this one.
     pub cut: bool,
     /// The batch that begins here is recorded through another tracker.
@@ -27,17 +30,17 @@ pub struct Posted {
 }
 
 impl History {
-    pub fn copies(&self) -> Vec<Event> {
-        self.0.iter().map(|posted| posted.event.clone()).collect()
+    pub fn copies(&self) -> Vec<Arrived> {
+        self.0.iter().map(Posted::copy).collect()
     }
 
     /// The batches, and whether each goes through the other tracker.
-    pub fn batches(&self) -> Vec<(bool, Vec<Event>)> {
-        let mut batches: Vec<(bool, Vec<Event>)> = Vec::new();
+    pub fn batches(&self) -> Vec<(bool, Vec<Arrived>)> {
+        let mut batches: Vec<(bool, Vec<Arrived>)> = Vec::new();
         for posted in &self.0 {
             match batches.last_mut() {
-                Some((_, batch)) if !posted.cut => batch.push(posted.event.clone()),
-                _ => batches.push((posted.elsewhere, vec![posted.event.clone()])),
+                Some((_, batch)) if !posted.cut => batch.push(posted.copy()),
+                _ => batches.push((posted.elsewhere, vec![posted.copy()])),
             }
         }
         batches
@@ -66,13 +69,20 @@ impl History {
     }
 }
 
+impl Posted {
+    fn copy(&self) -> Arrived {
+        Arrived { event: self.event.clone(), report: self.report }
+    }
+}
+
 impl fmt::Debug for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "history:")?;
         for (i, posted) in self.0.iter().enumerate() {
             let batch = if i == 0 || posted.cut { "batch" } else { "     " };
             let tracker = if posted.elsewhere { '*' } else { ' ' };
-            writeln!(f, "  {batch}{tracker} {:>3}  {}", posted.place, event_as_text(&posted.event))?;
+            let report = if posted.report { "report " } else { "" };
+            writeln!(f, "  {batch}{tracker} {:>3}  {report}{}", posted.place, event_as_text(&posted.event))?;
         }
         Ok(())
     }
@@ -109,7 +119,7 @@ fn usual_carried() -> impl Strategy<Value = Carried> {
 }
 
 fn device() -> impl Strategy<Value = Device> {
-    let reason = weighted(0.4, select(&["gone", "busy", "a \"quoted\" \\ one"][..]));
+    let reason = weighted(0.4, select(&["Unregistered", "busy", "a \"quoted\" \\ one"][..]));
     (select(&["A", "B", "C"][..]), weighted(0.3, select(&["ios", "android"][..])), reason).prop_map(
         |(id, platform, reason)| Device {
             device_id: id.into(),
@@ -142,7 +152,7 @@ fn said() -> impl Strategy<Value = Said> {
         weighted(0.5, prop_oneof![select(&HREFS[..2]), select(&HREFS[..])]),
         weighted(0.4, prop_oneof![Just("1"), select(&["1", "2", "https://x.test/a", " "][..])]),
         weighted(0.1, select(&["yes", "no"][..])),
-        weighted(0.3, select(&["late", "full", "550 5.1.1 <a@x.test>"][..])),
+        weighted(0.4, select(&["late", "full", "550 5.1.1 <a@x.test>", "Unregistered"][..])),
     );
     let flags = (weighted(0.3, any::<bool>()), weighted(0.15, any::<bool>()), weighted(0.25, any::<bool>()));
     let recipients = prop_oneof![3 => Just(Vec::new()), 3 => vec(device(), 1..2), 1 => vec(device(), 2..6)];
@@ -231,10 +241,10 @@ fn origin() -> impl Strategy<Value = Origin> {
 pub fn history() -> impl Strategy<Value = History> {
     let cut = prop::bool::weighted(0.6);
     let elsewhere = prop::bool::weighted(0.15);
-    let step = (origin(), said(), cut, elsewhere, any::<u8>());
+    let step = (origin(), said(), cut, elsewhere, prop::bool::weighted(0.3), any::<u8>());
     (select(&THEMES[..]), vec(step, 1..14)).prop_map(|(theme, steps)| {
         let mut posted: Vec<Posted> = Vec::new();
-        for (origin, said, cut, elsewhere, place) in steps {
+        for (origin, said, cut, elsewhere, report, place) in steps {
             let event = match origin {
                 Origin::Repeat(of) if !posted.is_empty() => of.get(&posted).event.clone(),
                 Origin::Differing(of, timed) if !posted.is_empty() => {
@@ -256,7 +266,7 @@ pub fn history() -> impl Strategy<Value = History> {
                 }
                 _ => continue,
             };
-            posted.push(Posted { event, cut, elsewhere, place });
+            posted.push(Posted { event, report, cut, elsewhere, place });
         }
         History(posted)
     })

@@ -5,8 +5,9 @@
 use waybill::domain::{Attribute, Device, Event, EventTime, MetricName};
 use waybill::store::Tracker;
 
+use super::model::{self, Arrived};
 use super::tables::{self, differences};
-use super::{file, model, record};
+use super::{file, record};
 
 const MINUTE: i64 = 60_000;
 const MIDNIGHT: i64 = 1_710_028_800_000;
@@ -32,10 +33,14 @@ fn play(scenario: &str) {
             assert!(!shows(&mut tracker, unwanted), "{}\n{:#?}", told(), tables::read(&mut tracker));
         } else {
             let (event, expected) = line.split_once('|').expect("an event, then what it makes");
-            events.push(event_of(event, &format!("{number:03}")));
+            let (report, event) = match event.strip_prefix("report ") {
+                Some(event) => (true, event),
+                None => (false, event),
+            };
+            events.push(Arrived { event: event_of(event, &format!("{number:03}")), report });
             record(&mut tracker, &events[events.len() - 1..]);
             let expected: Vec<&str> = expected.split_whitespace().collect();
-            let last = &events[events.len() - 1].delivery_id;
+            let last = &events[events.len() - 1].event.delivery_id;
             assert_eq!(standing(&mut tracker, last)[..], expected[..], "{}", told());
             let different = differences(&model::expected(&events), &tables::read(&mut tracker));
             assert!(different.is_empty(), "{}\n{different}", told());
@@ -50,7 +55,8 @@ fn standing(tracker: &mut Tracker, delivery_id: &str) -> [String; 3] {
     tracker
         .connection()
         .query_row(sql, [delivery_id], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
-        .expect("a delivery")
+        // `none`: there is no such delivery
+        .unwrap_or_else(|_| ["none", "-", "-"].map(str::to_owned))
 }
 
 /// Whether a row of the view holds all that is named.

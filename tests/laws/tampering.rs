@@ -3,14 +3,14 @@
 use waybill::domain::{Attribute, Event, EventTime, MetricName};
 use waybill::store::{Tracker, upkeep};
 
-use super::model::{self, Tables};
+use super::model::{self, Arrived, Tables};
 use super::tables::{self, differences};
 use super::{file, record};
 
 const NOON: i64 = 1_710_072_000_000;
 
 /// Two e-mails of a campaign: one opened and clicked twice, one that failed.
-fn events() -> Vec<Event> {
+fn events() -> Vec<Arrived> {
     let event = |delivery: &str, metric: &str, id: &str, after: i64| {
         let metric = MetricName::parse(metric);
         let mut event = Event::new(delivery, metric, id, EventTime::given(NOON + after), NOON + after + 7);
@@ -38,6 +38,9 @@ fn events() -> Vec<Event> {
         event("d2", "failed", "g", 6000),
         event("d3", "viewed", "h", 7000),
     ]
+    .into_iter()
+    .map(Arrived::from)
+    .collect()
 }
 
 fn difference_count(tracker: &mut Tracker) -> u64 {
@@ -52,7 +55,7 @@ fn columns(tracker: &mut Tracker, table: &str) -> Vec<String> {
 }
 
 /// Does it, and sees that `verify` finds it and `rebuild` leaves what is expected.
-fn tamper(tracker: &mut Tracker, sql: &str, expected: &Tables) {
+pub fn tamper(tracker: &mut Tracker, sql: &str, expected: &Tables) {
     let changed = tracker.connection().execute(sql, []).expect(sql);
     assert!(changed > 0, "{sql}: nothing to tamper with");
     assert!(difference_count(tracker) > 0, "{sql}: verify did not see it");
@@ -127,7 +130,7 @@ fn a_lost_event_is_seen_and_the_counts_follow_the_others() {
     for lost in ["a", "b", "c", "d", "e", "f"] {
         let (_folder, mut tracker) = file();
         record(&mut tracker, &events());
-        let left: Vec<Event> = events().into_iter().filter(|event| &*event.id != lost).collect();
+        let left: Vec<Arrived> = events().into_iter().filter(|copy| &*copy.event.id != lost).collect();
         tamper(&mut tracker, &format!("DELETE FROM events WHERE eid = '{lost}'"), &model::expected(&left));
     }
 }
@@ -149,10 +152,10 @@ fn an_event_that_says_otherwise_is_seen() {
     let (_folder, mut tracker) = file();
     record(&mut tracker, &events());
     let mut said = events();
-    said[4].time = EventTime::given(NOON + 3_600_000);
-    said[4].received_at_ms = said[4].time.ms;
+    said[4].event.time = EventTime::given(NOON + 3_600_000);
+    said[4].event.received_at_ms = said[4].event.time.ms;
     let sql = format!("UPDATE events SET at_ms = {}, received_after_ms = 0 WHERE eid = 'e'", NOON + 3_600_000);
     tamper(&mut tracker, &sql, &model::expected(&said));
-    said[4].flags.machine = Some(true);
+    said[4].event.flags.machine = Some(true);
     tamper(&mut tracker, "UPDATE events SET flags = 2 WHERE eid = 'e'", &model::expected(&said));
 }

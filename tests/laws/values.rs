@@ -80,7 +80,7 @@ const ONE: &[i64] = &[NOON];
 const CALM: &[i64] = &[NOON, NOON + 1, NOON + 15 * MINUTE - 1];
 const BORDERS: &[i64] = &[NOON, NOON - 1, NOON + 15 * MINUTE - 1, NOON + 15 * MINUTE];
 
-pub const THEMES: [Theme; 10] = [
+pub const THEMES: [Theme; 14] = [
     theme("email", &["sent", "delivered", "opened", "clicked", "bounced", "failed"], CALM),
     theme("email", &["sent", "delivered", "opened", "clicked", "bounced", "failed"], BORDERS),
     theme("email", &["clicked", "opened"], CALM),
@@ -89,6 +89,10 @@ pub const THEMES: [Theme; 10] = [
     theme("push", &["sent", "delivered", "bounced", "failed", "attempted", "opened"], CALM),
     theme("push", &["queued", "drafted", "bounced"], BORDERS),
     theme("sms", &["sent", "clicked", "failed"], CALM),
+    theme("email", &["bounced", "delivered", "spammed", "suppressed"], CALM),
+    theme("sms", &["bounced", "delivered", "suppressed"], BORDERS),
+    theme("push", &["bounced", "delivered", "suppressed", "sent", "spammed"], CALM),
+    theme("", &["bounced", "delivered", "spammed"], CALM),
     theme("", &["clicked", "sent", "opened"], CALM),
     theme("", &["clicked", "queued", "drafted"], BORDERS),
 ];

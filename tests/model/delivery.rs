@@ -145,6 +145,10 @@ impl<'e> Delivery<'e> {
         self.plain("channel")
     }
 
+    pub fn recipient(&self) -> Option<&str> {
+        self.plain("recipient")
+    }
+
     pub fn trigger_id(&self) -> Option<&str> {
         self.plain("trigger_id")
     }
@@ -153,7 +157,7 @@ impl<'e> Delivery<'e> {
         self.engagement.as_ref().or(self.outcome.as_ref())
     }
 
-    fn plain(&self, name: &str) -> Option<&str> {
+    pub fn plain(&self, name: &str) -> Option<&str> {
         self.plain.get(name).map(String::as_str)
     }
 

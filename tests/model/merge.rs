@@ -24,9 +24,9 @@ pub struct Merged {
 }
 
 /// The events among these copies, which stand in order of arrival.
-pub fn merge(copies: &[Event]) -> Vec<Merged> {
+pub fn merge(copies: &[&Event]) -> Vec<Merged> {
     let mut groups: BTreeMap<(&str, &str, &str), Vec<&Event>> = BTreeMap::new();
-    for copy in copies {
+    for &copy in copies {
         groups.entry((&copy.delivery_id, copy.metric.as_str(), &copy.id)).or_default().push(copy);
     }
     groups.into_values().map(|group| merged(&group)).collect()

@@ -6,6 +6,8 @@
 mod counts;
 mod delivery;
 mod merge;
+pub mod people;
+mod suppressions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,9 +20,26 @@ use merge::Merged;
 /// The rows of each view, sorted, as lines of `column=value`; a null is left out.
 pub type Tables = BTreeMap<&'static str, Vec<String>>;
 
+/// A copy of an event, as it arrived.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    pub event: Event,
+    /// By a sender who may only report on deliveries that are known.
+    pub report: bool,
+}
+
+impl From<Event> for Arrived {
+    fn from(event: Event) -> Arrived {
+        Arrived { event, report: false }
+    }
+}
+
 /// What the views must show after these copies arrived in this order.
-pub fn expected(copies: &[Event]) -> Tables {
-    let merged = merge::merge(copies);
+pub fn expected(copies: &[Arrived]) -> Tables {
+    let known = known(copies);
+    let events: Vec<&Event> = copies.iter().map(|copy| &copy.event).collect();
+    let taken: Vec<&Event> = events.into_iter().filter(|event| known.contains(&*event.delivery_id)).collect();
+    let merged = merge::merge(&taken);
     let mut of_delivery: BTreeMap<&str, Vec<&Merged>> = BTreeMap::new();
     for event in &merged {
         of_delivery.entry(&event.delivery_id).or_default().push(event);
@@ -31,18 +50,26 @@ pub fn expected(copies: &[Event]) -> Tables {
     tables.insert("deliveries_v1", deliveries.iter().map(Delivery::line).collect());
     tables.insert("events_v1", deliveries.iter().flat_map(Delivery::event_lines).collect());
     tables.insert("event_devices_v1", deliveries.iter().flat_map(Delivery::device_lines).collect());
+    tables.insert("suppressions_v1", suppressions::lines(&deliveries));
     for lines in tables.values_mut() {
         lines.sort();
     }
     tables
 }
 
+/// The deliveries that are there: those of which anything is more than a report.
+pub fn known(copies: &[Arrived]) -> BTreeSet<&str> {
+    copies.iter().filter(|copy| !copy.report).map(|copy| &*copy.event.delivery_id).collect()
+}
+
 /// For each copy, whether it is the first of its event.
-pub fn firsts(copies: &[Event]) -> Vec<bool> {
+pub fn firsts(copies: &[Arrived]) -> Vec<bool> {
     let mut seen = BTreeSet::new();
     copies
         .iter()
-        .map(|event| seen.insert((event.delivery_id.clone(), event.metric.as_str().to_owned(), event.id.clone())))
+        .map(|Arrived { event, .. }| {
+            seen.insert((event.delivery_id.clone(), event.metric.as_str().to_owned(), event.id.clone()))
+        })
         .collect()
 }
 

@@ -6,5 +6,6 @@
 pub mod browser;
 pub mod client;
 pub mod file;
+pub mod outage;
 pub mod process;
 pub mod server;

@@ -22,7 +22,16 @@ const ROOMS: [Room; 10] = [
     Room {
         name: "wire",
         rooms: Only(&["domain"]),
-        crates: Only(&["serde", "serde_json", "chrono", "hmac", "sha1", "sha2", "constant_time_eq"]),
+        crates: Only(&[
+            "serde",
+            "serde_json",
+            "chrono",
+            "hmac",
+            "sha1",
+            "sha2",
+            "constant_time_eq",
+            "percent_encoding",
+        ]),
     },
     Room {
         name: "store",
@@ -43,6 +52,9 @@ const ROOMS: [Room; 10] = [
             // caches of what rows name, and the fingerprint of a body that is kept aside
             "lru",
             "sha2",
+            // keyed hashes of forgotten people, and what is left of them, byte by byte
+            "hmac",
+            "aho_corasick",
         ]),
     },
     Room { name: "traffic", rooms: Only(&["domain"]), crates: Only(&["serde_json"]) },

@@ -4,7 +4,7 @@ use super::total::Total;
 use super::*;
 use crate::domain::{Attribute, Event, EventTime, MetricName};
 use crate::store::walk::Lead;
-use crate::store::{Entry, Tracker, events, raw, rows};
+use crate::store::{Entry, Tracker, events, person, raw, rows};
 
 /// Numbers that look like chance and are the same each time.
 struct Dice(u64);
@@ -373,6 +373,25 @@ fn plans_of_the_log() {
     explain("a delivery as its view", rows::DELIVERY);
     explain("an event as its view", events::ROW);
     explain("the events of a delivery", &events::EVENTS);
+    for by in [person::By::Person, person::By::Recipient, person::By::Mention] {
+        explain(&format!("a person's, by {by:?}"), by.sql());
+    }
+    for (name, sql) in [
+        ("names", person::NAMES_SAID),
+        ("identifiers", person::IDENTIFIERS),
+        ("people by e-mail", person::BY_EMAIL),
+        ("people by cio_id", person::BY_CIO_ID),
+        ("standing", person::said::STANDING),
+        ("traits", person::said::TRAITS),
+        ("devices", person::said::DEVICES),
+        ("relations", person::said::RELATIONS),
+        ("changes", person::said::CHANGES),
+        ("state", person::said::STATE),
+        ("preferences", person::said::PREFERENCES),
+        ("a device", crate::store::delivery::KNOWN_DEVICE),
+    ] {
+        explain(&format!("a person: {name}"), sql);
+    }
     explain("newest block", "SELECT max(id) >> 17 FROM deliveries");
     explain("a delivery", crate::store::delivery::FIND);
     explain("its events", crate::store::delivery::EVENTS);

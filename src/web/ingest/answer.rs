@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::body::Unread;
 use crate::store::{Outcome, Refused};
+use crate::wire::Quarantined;
 
 /// Seconds after which a refused sender should come again.
 const RETRY_AFTER_S: u32 = 5;
@@ -23,6 +24,8 @@ pub enum Refusal {
     },
     /// The request asked to be told instead of having it kept aside.
     Strict(Vec<Value>),
+    /// What the sender must mend: which field, and why.
+    Invalid(Quarantined),
     WrongSignature,
     WrongKey,
     Writer(Refused),
@@ -40,7 +43,7 @@ impl Refusal {
             Refusal::Body(Unread::TooLarge { max }) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
-                format!("the body is larger than {max} bytes; send it in parts"),
+                format!("the body is larger than {max} bytes, as sent or inflated; send it in parts"),
             ),
             Refusal::Body(Unread::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is under way; come again".into()),
             Refusal::Body(Unread::TooSlow) => {
@@ -66,6 +69,7 @@ impl Refusal {
                 "invalid",
                 "X-Strict-Mode is set and not all of it was understood; nothing was stored".into(),
             ),
+            Refusal::Invalid(aside) => (StatusCode::BAD_REQUEST, aside.reason.name(), aside.detail.clone()),
             Refusal::WrongSignature => (
                 StatusCode::UNAUTHORIZED,
                 "wrong_signature",
@@ -74,13 +78,18 @@ impl Refusal {
             Refusal::WrongKey => (
                 StatusCode::UNAUTHORIZED,
                 "wrong_key",
-                "the key is missing or wrong: send one of WAYBILL_INGEST_KEYS as Basic user name, Bearer token or writeKey".into(),
+                "the key is missing or wrong: send one of WAYBILL_INGEST_KEYS as Basic user name, Bearer token or writeKey, or site:key as the Basic pair of the Track API".into(),
             ),
             Refusal::Writer(refused) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{refused}; come again")),
         };
         let mut answer = json!({ "success": false, "code": code, "message": message });
-        if let Refusal::Strict(errors) = self {
-            answer["errors"] = errors.into();
+        match self {
+            Refusal::Strict(errors) => answer["errors"] = errors.into(),
+            Refusal::Invalid(aside) => {
+                let error = json!({ "reason": aside.reason.name(), "field": aside.field, "message": aside.detail });
+                answer["errors"] = vec![error].into();
+            }
+            _ => {}
         }
         let mut response = HttpResponseBuilder::new(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -101,8 +110,18 @@ pub fn wrong_method(allowed: &str) -> HttpResponse {
         .json(json!({ "success": false, "code": "wrong_method", "message": message }))
 }
 
-/// What became of a request: how many of each, and for what was kept aside, which and why.
-pub fn success(outcomes: &[Outcome], errors: Vec<Value>) -> HttpResponse {
+/// What became of the items of a request.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// In the order of the items.
+    pub outcomes: Vec<Outcome>,
+    /// For what was not taken as it was meant: which, and why.
+    pub errors: Vec<Value>,
+}
+
+/// How many of each, and what was not taken and why; on demand also what became of each.
+pub fn success(stored: &Stored, each: bool) -> HttpResponse {
+    let Stored { outcomes, errors } = stored;
     let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
     let mut answer = json!({
         "success": true,
@@ -111,8 +130,21 @@ pub fn success(outcomes: &[Outcome], errors: Vec<Value>) -> HttpResponse {
         "ignored": count(Outcome::Ignored),
         "quarantined": count(Outcome::Quarantined),
     });
+    if each {
+        answer["items"] = outcomes.iter().copied().map(name).collect();
+    }
     if !errors.is_empty() {
-        answer["errors"] = errors.into();
+        answer["errors"] = errors.as_slice().into();
     }
     HttpResponse::Ok().json(answer)
+}
+
+fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted => "accepted",
+        Outcome::Duplicate => "duplicate",
+        Outcome::Ignored => "ignored",
+        Outcome::Quarantined => "quarantined",
+        Outcome::Released => "released",
+    }
 }

@@ -1,19 +1,15 @@
-//! Applies events from the future when their time has come.
+//! Applies events from the future when their time has come, and deletions of people when their grace has ended.
 
 use std::time::Duration;
 
 use actix_web::web;
 
-use super::Ingest;
-use crate::intake;
-use crate::store::{Entry, Error, Readers, quarantine};
-use crate::wire::{self, Context, Format, IdKey};
+use super::{Ingest, again};
+use crate::store::{Entry, Error, Readers, forgetting, quarantine};
+use crate::wire::IdKey;
 
 /// How often it is looked whether something is due.
 const EVERY: Duration = Duration::from_secs(60);
-
-/// How many are applied in one transaction.
-const TOGETHER_MAX: u32 = 1_000;
 
 /// Looks at once and from then on every minute, for as long as the server runs.
 pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
@@ -21,6 +17,7 @@ pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
     loop {
         minute.tick().await;
         while apply_due(&ingest, &readers).await {}
+        while delete_due(&ingest, &readers).await {}
     }
 }
 
@@ -47,28 +44,24 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
     applied.is_ok()
 }
 
-/// What is due, read again: the events, and the rows of the quarantine that they leave.
-fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>, Error> {
-    let mut entries = Vec::new();
-    for due in quarantine::due(&*readers.get()?, now_ms, TOGETHER_MAX)? {
-        let Some(format) = Format::parse(&due.format) else { continue };
-        let context = Context { received_at_ms: now_ms, id_key };
-        let Ok(items) = wire::read(format, &due.body, &context) else { continue };
-        let mut read_anew: Vec<Entry> =
-            items.into_iter().map(|item| intake::entry(item, intake::Scope::Full)).collect();
-        let still_waits = |entry: &Entry| matches!(entry, Entry::Quarantined(aside) if aside.due_at_ms.is_some());
-        if read_anew.iter().any(still_waits) {
-            continue;
+/// Has deletions take effect whose grace has ended; true if there may be more.
+async fn delete_due(ingest: &Ingest, readers: &Readers) -> bool {
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let readers = readers.clone();
+    match web::block(move || forgetting::due(&*readers.get()?, now_ms)).await {
+        Ok(Ok(true)) => ingest.writer.write(vec![Entry::DeletionsDue], now_ms).await.is_ok(),
+        Ok(Ok(false)) => false,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "cannot look for deletions whose grace has ended");
+            false
         }
-        for entry in &mut read_anew {
-            if let Entry::Event { event, .. } = entry {
-                event.received_at_ms = due.received_at_ms;
-            }
-        }
-        // what is no event is kept aside for that now: left as due, it would be read again every minute, and a
-        // thousand such would hold up all that is due after them
-        entries.extend(read_anew);
-        entries.push(Entry::Released { quarantine_id: due.id });
+        // the server is stopping
+        Err(_) => false,
     }
-    Ok(entries)
+}
+
+/// What is due, read again.
+fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>, Error> {
+    let due = quarantine::due(&*readers.get()?, now_ms, again::STEP)?;
+    Ok(due.iter().filter_map(|aside| again::read(aside, id_key, now_ms)).collect())
 }

@@ -1,25 +1,29 @@
 //! Where events come in. Each handler: read the body, check who sent it, read its items, store them, answer.
 
+pub mod again;
 pub mod answer;
 pub mod body;
 mod calls;
+mod cors;
 pub mod due;
 pub mod keys;
+mod track_api;
 mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
+use actix_web::{FromRequest, Handler, Resource, Responder, guard};
 use serde_json::{Value, json};
 
+use crate::config::Limits;
 use crate::domain::Millis;
 use crate::intake::{self, Scope};
-use crate::store::{Entry, Refused, Writer};
-use crate::wire::{self, CallType, IdKey, Item, signature};
+use crate::store::{Entry, Outcome, Refused, Writer};
+use crate::wire::{self, CallType, IdKey, Item, Reason, signature};
 
-use answer::Refusal;
+use answer::{Refusal, Stored};
 use body::{Body, Budget};
 use keys::Keys;
 
@@ -39,6 +43,7 @@ pub struct Ingest {
     pub signing_keys: Arc<[signature::Key]>,
     /// Who may send by the paths that are not signed.
     pub keys: Keys,
+    pub limits: Limits,
     pub budget: Budget,
 }
 
@@ -47,10 +52,14 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(post("/webhooks/customerio", webhooks::customerio))
         .service(post("/webhooks/pipelines", webhooks::pipelines))
-        .service(post("/v1/events", calls::events));
+        .service(post("/v1/events", calls::events))
+        .configure(track_api::routes);
     for call in CallType::ALL {
         let handler = move |request, payload, ingest| calls::call(call, request, payload, ingest);
-        config.service(post(&format!("/v1/{}", call.name()), handler));
+        // browser SDKs shorten it to its letter, and some send to the whole name
+        for name in [call.name(), &call.name()[..1]] {
+            config.service(cors::open_to_pages(post(&format!("/v1/{name}"), handler)));
+        }
     }
 }
 
@@ -61,8 +70,19 @@ where
     A: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let otherwise = web::to(|| async { answer::wrong_method("POST") });
-    web::resource(path).route(web::post().to(handler)).default_service(otherwise)
+    taking("POST", path, handler)
+}
+
+/// A path that takes these methods, written as in an `Allow` header.
+fn taking<F, A>(methods: &'static str, path: &str, handler: F) -> Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let otherwise = web::to(move || async move { answer::wrong_method(methods) });
+    let is_taken = guard::fn_guard(move |asked| methods.split(", ").any(|method| asked.head().method == method));
+    web::resource(path).route(web::route().guard(is_taken).to(handler)).default_service(otherwise)
 }
 
 /// A request under way: when it came, on both clocks.
@@ -82,20 +102,36 @@ impl Ingest {
         wire::Context { received_at_ms: started.received_at_ms, id_key: &self.id_key }
     }
 
-    /// Stores what a body was read as, and answers once it is on disk. The body's share of the budget is held until
-    /// the writer is done with it, also where the sender has gone or was told to come again: what waits takes memory.
-    async fn store(
-        &self,
-        started: &Started,
-        scope: Scope,
-        items: Vec<Item>,
-        body: Body,
-    ) -> Result<HttpResponse, Refusal> {
-        let errors =
-            items.iter().enumerate().filter_map(|(index, item)| error_of(index, item)).take(CALL_ITEMS_MAX).collect();
-        let entries: Vec<Entry> = items.into_iter().map(|item| intake::entry(item, scope)).collect();
-        if entries.is_empty() {
-            return Ok(answer::success(&[], errors));
+    /// Stores what a body was read as; what became of it is known once it is on disk. The body's share of the budget is
+    /// held until the writer is done with it, also where the sender has gone or was told to come again: what waits takes
+    /// memory.
+    async fn store(&self, started: &Started, scope: Scope, items: Vec<Item>, body: Body) -> Result<Stored, Refusal> {
+        if items.is_empty() {
+            return Ok(Stored::default());
+        }
+        let mut errors = Vec::new();
+        let mut entries = Vec::with_capacity(items.len());
+        let mut reports = Vec::new();
+        // the entry that each call begins with: what became of that is what became of the call
+        let mut calls = Vec::with_capacity(items.len());
+        for item in items {
+            if item.is_call() {
+                calls.push(entries.len());
+            }
+            let index = calls.len().saturating_sub(1);
+            let mut error = error_of(index, &item);
+            let is_noise = matches!(item, Item::Ignored { .. });
+            let entry = intake::entry(item, scope);
+            match entry {
+                Entry::Ignored { .. } if !is_noise && calls.last() == Some(&entries.len()) => {
+                    let message = "with this key, or none, only reports on deliveries that are known are taken";
+                    error = Some(told(index, "needs_full_key", None, message));
+                }
+                Entry::Report(_) => reports.push(index),
+                _ => {}
+            }
+            errors.extend(error.filter(|_| errors.len() < CALL_ITEMS_MAX));
+            entries.push(entry);
         }
         let left = ANSWER_WITHIN.saturating_sub(started.at.elapsed());
         let (writer, received_at_ms) = (self.writer.clone(), started.received_at_ms);
@@ -105,17 +141,26 @@ impl Ingest {
             drop(body);
             outcomes
         });
-        let outcomes = match tokio::time::timeout(left, writing).await {
+        let written = match tokio::time::timeout(left, writing).await {
             Ok(Ok(outcomes)) => outcomes,
             Ok(Err(_)) | Err(_) => Err(Refused::Unwritable),
         };
-        Ok(answer::success(&outcomes.map_err(Refusal::Writer)?, errors))
+        let written = written.map_err(Refusal::Writer)?;
+        let outcomes: Vec<Outcome> = calls.into_iter().filter_map(|entry| written.get(entry).copied()).collect();
+        let reason = Reason::UnknownDelivery;
+        reports.retain(|index| outcomes.get(*index) == Some(&Outcome::Quarantined));
+        errors.extend(reports.into_iter().map(|index| told(index, reason.name(), None, reason.explanation())));
+        Ok(Stored { outcomes, errors })
     }
 }
 
 fn error_of(index: usize, item: &Item) -> Option<Value> {
     let Item::Quarantined(aside) = item else { return None };
-    Some(json!({ "index": index, "code": aside.reason.name(), "field": aside.field, "message": aside.detail }))
+    Some(told(index, aside.reason.name(), aside.field, &aside.detail))
+}
+
+fn told(index: usize, code: &str, field: Option<&str>, message: &str) -> Value {
+    json!({ "index": index, "code": code, "field": field, "message": message })
 }
 
 #[cfg(test)]
@@ -135,6 +180,7 @@ mod tests {
             id_key: Arc::new(IdKey::new(b"test")),
             signing_keys: Arc::new([]),
             keys: Keys::default(),
+            limits: Limits::LEAST,
             budget: budget.clone(),
         };
         let lock = rusqlite::Connection::open(&db).unwrap();

@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
 
-use super::answer::Refusal;
+use super::answer::{self, Refusal};
 use super::body::{self, Body, Limits, Unread};
 use super::{Ingest, Started};
 use crate::intake::Scope;
@@ -52,7 +52,10 @@ async fn receive(
     }
     let plain = match plain(format, request, &body) {
         Ok(plain) => plain,
-        Err(aside) => return ingest.store(&started, Scope::Full, vec![Item::Quarantined(aside)], body).await,
+        Err(aside) => {
+            let stored = ingest.store(&started, Scope::Full, vec![Item::Quarantined(aside)], body).await?;
+            return Ok(answer::success(&stored, false));
+        }
     };
     let inflated = match &plain {
         Cow::Owned(inflated) => inflated.len(),
@@ -65,7 +68,7 @@ async fn receive(
     drop(plain);
     // what it inflated to is what now waits for the writer
     body.draw(&ingest.budget, inflated)?;
-    ingest.store(&started, Scope::Full, items, body).await
+    Ok(answer::success(&ingest.store(&started, Scope::Full, items, body).await?, false))
 }
 
 /// The body as it was before it was compressed.

@@ -5,15 +5,18 @@ use askama::Template;
 
 use super::layout::{self, Layout, Pages};
 use super::log_query::{Chip, LogQuery};
-use super::parts::{Badge, Milestone, Moment, channel_icon, channel_title, milestones, source_address, source_title};
+use super::parts::{
+    Badge, Milestone, Moment, channel_icon, channel_title, milestones, person_address, source_address, source_title,
+};
 use super::span;
 use super::start::Start;
+use super::suppressions::Note;
 use super::twin::{self, Format, List, Twins};
 use crate::domain::Metric::*;
 use crate::domain::{Channel, Counted, Counts, Metric, Millis};
 use crate::store::log::total::{self, Total};
-use crate::store::log::{self, SourceRef};
-use crate::store::{self, overview, rows, source, status_counts};
+use crate::store::log::{self, Recipient, SourceRef};
+use crate::store::{self, overview, rows, source, status_counts, suppression_list};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::export::{self, What};
@@ -26,6 +29,8 @@ const ROWS: usize = 50;
 struct DeliveriesPage {
     page: Layout,
     rows: Vec<Line>,
+    /// That the address asked for is on the suppression list.
+    suppressions: Vec<Note>,
     has_machine: bool,
     /// "2,000 deliveries", or "more than 1,000 deliveries".
     total: String,
@@ -60,6 +65,8 @@ struct Choice {
 /// One line of the log, as other pages show it too.
 pub struct Line {
     pub href: String,
+    /// The page of the person.
+    pub who: Option<String>,
     pub badge: Badge,
     /// Recipient, else person, else id.
     pub to: String,
@@ -82,6 +89,8 @@ impl Line {
             (n, 0) => Some(format!("{n} devices")),
             (n, bounced) => Some(format!("{bounced} of {} bounced", Plural(n, "device", "devices"))),
         };
+        let who = row.person.as_ref().or(row.recipient.as_ref()).filter(|_| !row.forgotten);
+        let who = who.map(|who| person_address(base, who).to_string());
         let to = if row.forgotten {
             "forgotten".into()
         } else {
@@ -92,6 +101,7 @@ impl Line {
         Line {
             href: Address::new(base, "/deliveries").segment(&row.delivery_id).to_string(),
             badge: Badge::of(row.status),
+            who,
             to,
             subject: row.subject.or(devices).unwrap_or_default(),
             reason: row.failure_reason,
@@ -118,7 +128,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         return list(&pages, &query, format).await;
     }
     let (filter, at) = (query.filter.clone(), query.at);
-    let (found, total, counts, source_name, ever, has_deliveries) = pages
+    let (found, total, counts, source_name, ever, has_deliveries, listed) = pages
         .read(move |connection| {
             let name = match &filter.source {
                 Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
@@ -131,6 +141,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 name,
                 status_counts::ever(connection, filter.source.as_ref(), &filter.channels)?,
                 overview::has_deliveries(connection)?,
+                match &filter.recipient {
+                    Some(Recipient::Exactly(address)) => suppression_list::of_address(connection, address)?,
+                    _ => Vec::new(),
+                },
             ))
         })
         .await?;
@@ -142,6 +156,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         page: pages.layout("deliveries"),
         has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
         rows,
+        suppressions: listed.iter().map(|listed| Note::new(&pages.base, listed, None, now_ms)).collect(),
         total: total_said(total, "delivery", "deliveries"),
         statuses: statuses(&query, &counts),
         ever: self::ever(&query, &ever),
@@ -298,6 +313,11 @@ fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choi
 fn switched(address: &Address, key: &str, name: &str, is_on: bool) -> String {
     let address = address.clone();
     if is_on { address.without_pair(key, name) } else { address.with(key, name) }.to_string()
+}
+
+/// The log by one filter.
+pub fn log_of(base: &str, key: &str, value: &str) -> Address {
+    Address::new(base, "/deliveries").with(key, value)
 }
 
 /// How much was found, as far as it is known.

@@ -2,19 +2,23 @@
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
+use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::layout::{self, Layout, Pages};
-use super::parts::{Badge, Moment, channel_icon, channel_title, source_address, source_title};
+use super::parts::{Badge, Moment, channel_icon, channel_title, person_address, source_address, source_title};
 use super::story;
+use super::suppressions::Note;
 use super::twin::{self, Data, Format, Table, Twins};
+use crate::domain::bounce::{self, BounceClass};
 use crate::domain::{Channel, Metric, Millis};
 use crate::store;
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
 use crate::store::log::SourceRef;
 use crate::store::rows::{self, Row};
-use crate::web::address::{Address, followable};
+use crate::store::suppression_list::{self, Listed};
+use crate::web::address::followable;
 use crate::web::error::Error;
 use crate::web::format::{Clock, Gap, Plural};
 use crate::wire::residual;
@@ -43,6 +47,8 @@ struct DeliveryPage {
     forgotten: bool,
     raw: Vec<Raw>,
     twins: Twins,
+    /// That its address, or devices of it, are on the suppression list.
+    suppressions: Vec<Note>,
 }
 
 /// A named value: with a link, or to copy.
@@ -58,15 +64,21 @@ struct Line {
     badge: Badge,
     at: Moment,
     reason: Option<String>,
+    /// What a bounce says of the address.
+    class: Option<BounceClass>,
     /// The element of the timeline.
     by: Option<String>,
 }
 
 struct DeviceLine {
     device_id: String,
+    /// What statements call it, if any spoke of it.
+    name: Option<String>,
+    href: Option<String>,
     platform: String,
     badge: Option<Badge>,
     reason: String,
+    class: Option<BounceClass>,
 }
 
 /// The events of one day, oldest first.
@@ -114,20 +126,30 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
         .read(move |connection| {
             // an id may end like a format: one that is known stands for itself
             if let Some(found) = delivery::by_id(connection, &whole)? {
-                return Ok(Some((found, None)));
+                let listed = listed(connection, &found)?;
+                return Ok(Some((found, Shown::Page(listed))));
             }
             let Some(found) = id.map(|id| delivery::by_id(connection, &id)).transpose()?.flatten() else {
                 return Ok(None);
             };
             let shown = rows::delivery_with_events(connection, &found.delivery_id)?;
-            Ok::<_, store::Error>(Some((found, shown)))
+            Ok::<_, store::Error>(shown.map(|shown| (found, Shown::Twin(shown))))
         })
         .await?;
     let nothing = || Error::NotFound(format!("No event of a delivery with the id {wanted} was received."));
     match found.ok_or_else(nothing)? {
-        (delivery, None) => layout::html(&DeliveryPage::new(&pages, &delivery, now_ms)),
-        (delivery, Some(shown)) => twin::answer(ending, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped)),
+        (delivery, Shown::Page(listed)) => layout::html(&DeliveryPage::new(&pages, &delivery, &listed, now_ms)),
+        (delivery, Shown::Twin(shown)) => {
+            twin::answer(ending, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped))
+        }
     }
+}
+
+/// What is told of a delivery beyond itself.
+enum Shown {
+    /// That its addresses are on the suppression list.
+    Page(Vec<Listed>),
+    Twin(rows::WithEvents),
 }
 
 /// A delivery as programs get it.
@@ -177,8 +199,34 @@ impl Data for OneDelivery {
     }
 }
 
+/// Of a push to very many devices the first are looked for.
+const DEVICES_MAX: usize = 100;
+
+/// What is known of its address, or of its devices.
+fn listed(connection: &Connection, delivery: &Delivery) -> Result<Vec<Listed>, store::Error> {
+    let Some(channel) = delivery.channel.as_deref() else { return Ok(Vec::new()) };
+    let mut addresses: Vec<&str> = if channel == Channel::Push.name() {
+        delivery.events.iter().flat_map(|event| &event.devices).map(|device| device.device_id.as_str()).collect()
+    } else {
+        delivery.recipient.as_deref().into_iter().collect()
+    };
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.truncate(DEVICES_MAX);
+    let mut listed = Vec::new();
+    for address in addresses {
+        listed.extend(suppression_list::of(connection, address, channel)?);
+    }
+    Ok(listed)
+}
+
+/// What the reason of a bounce says; nothing of what is none.
+fn class_of(metric: Metric, reason: Option<&str>) -> Option<BounceClass> {
+    (metric == Metric::Bounced).then(|| bounce::classify(reason))
+}
+
 impl DeliveryPage {
-    fn new(pages: &Pages, delivery: &Delivery, now_ms: Millis) -> DeliveryPage {
+    fn new(pages: &Pages, delivery: &Delivery, listed: &[Listed], now_ms: Millis) -> DeliveryPage {
         let status = delivery.engagement.or(delivery.outcome);
         let badge = Badge::of(status.map(|(metric, _)| metric));
         let answer = story::answer(delivery);
@@ -196,6 +244,7 @@ impl DeliveryPage {
             standing.map(|(metric, at_ms)| Line {
                 badge: Badge::of(Some(metric)),
                 at: Moment::exact(at_ms, now_ms),
+                class: class_of(metric, reason.as_deref()),
                 reason,
                 by: delivery
                     .events
@@ -225,9 +274,15 @@ impl DeliveryPage {
             devices: devices
                 .into_iter()
                 .map(|device| DeviceLine {
+                    name: delivery.known_devices.get(&device.device_id).cloned().flatten(),
+                    href: delivery
+                        .known_devices
+                        .contains_key(&device.device_id)
+                        .then(|| person_address(&pages.base, &device.device_id).to_string()),
                     device_id: device.device_id,
                     platform: device.platform.unwrap_or_default(),
                     badge: device.outcome.map(|outcome| Badge::of(Some(outcome))),
+                    class: device.outcome.and_then(|outcome| class_of(outcome, device.reason.as_deref())),
                     reason: device.reason.unwrap_or_default(),
                 })
                 .collect(),
@@ -238,23 +293,26 @@ impl DeliveryPage {
             forgotten: delivery.forgotten,
             raw: raw(delivery),
             twins: Twins::of(&pages.address("/deliveries").segment(&delivery.delivery_id)),
+            suppressions: listed
+                .iter()
+                .map(|listed| Note::new(&pages.base, listed, Some(&delivery.delivery_id), now_ms))
+                .collect(),
         }
     }
 }
 
 fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
     let source = SourceRef { kind: delivery.source_kind.clone(), id: delivery.source_id.clone().unwrap_or_default() };
-    let log = |key: &str, value: &str| Some(Address::new(base, "/deliveries").with(key, value).to_string());
     let mut facts = vec![Fact {
         name: "Source",
         value: source_title(&source, delivery.source_name.as_deref()),
         href: Some(source_address(base, &source).to_string()),
         is_id: false,
     }];
-    let linked = [("Recipient", &delivery.recipient, "recipient"), ("Person", &delivery.person, "person")];
-    for (name, value, key) in linked {
+    for (name, value) in [("Recipient", &delivery.recipient), ("Person", &delivery.person)] {
         if let Some(value) = value {
-            facts.push(Fact { name, value: value.clone(), href: log(key, value), is_id: true });
+            let href = (!delivery.forgotten).then(|| person_address(base, value).to_string());
+            facts.push(Fact { name, value: value.clone(), href, is_id: true });
         }
     }
     let own = |value: &Option<String>| value.clone().filter(|value| Some(value) != delivery.person.as_ref());
@@ -307,6 +365,10 @@ fn days(delivery: &Delivery) -> Vec<Day> {
                     text: format!("came again ×{}", event.repeats), title: "Copies of one event count once"
                 });
         }
+        let reason = event.reason.clone().or_else(|| push_reason(delivery, event));
+        if let Some(class) = known.and_then(|metric| class_of(metric, reason.as_deref())) {
+            marks.push(Mark { text: class.title().into(), title: class.meaning() });
+        }
         let step = Step {
             number: event.number,
             name: known.map_or("other", Metric::name).into(),
@@ -315,7 +377,7 @@ fn days(delivery: &Delivery) -> Vec<Day> {
             clock: Clock(event.at_ms).to_string(),
             gap: before.map(|before| format!("+{}", Gap(event.at_ms - before))),
             marks,
-            reason: event.reason.clone().or_else(|| push_reason(delivery, event)),
+            reason,
             is_link: event.href.as_deref().is_some_and(followable),
             href: event.href.clone().or_else(|| event.link_id.as_ref().map(|id| format!("link {id}"))),
             action_value: event.action_value.clone(),

@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::Badge;
+use super::suppressions;
 use super::twin::{self, Data, Format, Table, Twins};
-use crate::domain::{Channel, Metric, Phase};
+use crate::domain::suppression::Cause;
+use crate::domain::{BounceClass, Channel, Metric, Phase};
 use crate::web::error::Error;
 
 #[derive(Template)]
@@ -17,7 +19,15 @@ struct MeaningsPage {
     phases: Vec<PhaseRow>,
     channels: Vec<&'static str>,
     matrix: Vec<MatrixRow>,
+    bounces: [BounceClass; 4],
+    causes: Vec<CauseRow>,
     twins: Twins,
+}
+
+struct CauseRow {
+    title: &'static str,
+    sure: &'static str,
+    meaning: &'static str,
 }
 
 struct PhaseRow {
@@ -90,6 +100,15 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let page = MeaningsPage {
         twins: Twins::of(&pages.address("/meanings")),
         page: pages.layout("meanings"),
+        bounces: BounceClass::ALL,
+        causes: Cause::ALL
+            .into_iter()
+            .map(|cause| CauseRow {
+                title: cause.title(),
+                sure: suppressions::sure(cause),
+                meaning: suppressions::meaning(cause),
+            })
+            .collect(),
         channels: Channel::ALL.iter().map(|channel| channel.title()).collect(),
         matrix: ordered
             .into_iter()

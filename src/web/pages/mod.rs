@@ -16,12 +16,15 @@ pub(super) mod log_query;
 mod meanings;
 mod overview;
 mod parts;
+mod people;
 mod quarantine;
+mod quarantine_acts;
 mod search;
 mod series;
 mod span;
 mod start;
 mod story;
+mod suppressions;
 #[cfg(test)]
 mod tests;
 pub(super) mod twin;
@@ -29,7 +32,7 @@ pub(super) mod twin;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, resource};
-use actix_web::{HttpRequest, HttpResponse, Route, guard};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
 use super::assets;
 use super::error::Error;
@@ -47,13 +50,23 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(resource(paths_of_list("/events")).route(seen().to(events::page)))
             // ids hold slashes
             .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
+            .service(resource("/people/{id:.+}").route(seen().to(people::page)))
             .service(resource(paths("/campaigns")).route(seen().to(campaigns::page)))
             .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
+            .service(resource(paths("/suppressions")).route(seen().to(suppressions::page)))
             .service(resource(paths("/quarantine")).route(seen().to(quarantine::page)))
+            .service(resource("/quarantine/confirm").route(seen().to(quarantine_acts::confirm)))
+            .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
+            .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
             .service(resource(paths("/meanings")).route(seen().to(meanings::page)))
             .service(resource("/search").route(seen().to(search::page)))
             .default_service(web::to(nothing)),
     );
+}
+
+/// Where a page's form is sent to; there is nothing to see.
+fn form(path: &str) -> Resource {
+    resource(path).default_service(web::to(nothing))
 }
 
 /// For GET, and for HEAD, by which probes ask.

@@ -256,3 +256,8 @@ pub fn source_address(base: &str, source: &SourceRef) -> Address {
     let id = if source.id.is_empty() { "-" } else { &source.id };
     Address::new(base, "/campaigns").segment(&source.kind).segment(id)
 }
+
+/// The page of whoever has this identifier.
+pub fn person_address(base: &str, identifier: &str) -> Address {
+    Address::new(base, "/people").segment(identifier)
+}

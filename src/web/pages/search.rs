@@ -5,9 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::layout::{self, Layout, Pages};
-use super::parts::source_address;
+use super::parts::{person_address, source_address};
 use crate::domain::SourceKind;
-use crate::store::log::Recipient;
 use crate::store::search::{self, Found};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -50,9 +49,8 @@ fn address_of(base: &str, found: Found) -> Option<Address> {
     let log = Address::new(base, "/deliveries");
     Some(match found {
         Found::Delivery(id) => log.segment(&id),
-        Found::Recipient(Recipient::Exactly(address)) => log.with("recipient", address),
-        Found::Recipient(Recipient::StartingWith(start)) => log.with("recipient", format!("{start}*")),
-        Found::Person(person) => log.with("person", person),
+        Found::Person(identifier) => person_address(base, &identifier),
+        Found::Beginning(start) => log.with("recipient", format!("{start}*")),
         Found::Source(source) => source_address(base, &source),
         Found::Nothing => return None,
     })

@@ -1,6 +1,7 @@
 //! The pages as a browser gets them.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{App, test, web};
@@ -8,8 +9,11 @@ use scraper::{Html, Selector};
 
 use super::twin::Format;
 use super::{Pages, routes};
-use crate::domain::{Attribute, Device, Event, EventTime, MetricName, SourceKind};
-use crate::store::{Entry, Readers, Tracker, raw};
+use crate::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscription};
+use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Identifiers, MetricName, SourceKind, Statement};
+use crate::store::{Entry, Readers, Tracker, Writer, raw};
+use crate::web::ingest::again::{Again, Desk};
+use crate::wire::IdKey;
 
 const BASE: &str = "/below";
 const ODD_ID: &str = "a/b=c-d_e?f#g%2F";
@@ -18,6 +22,7 @@ const ODD_ID: &str = "a/b=c-d_e?f#g%2F";
 struct Site {
     _dir: tempfile::TempDir,
     readers: Readers,
+    desk: web::Data<Desk>,
 }
 
 fn event(delivery: &str, metric: &str, minutes_ago: i64, channel: &str) -> Event {
@@ -61,18 +66,30 @@ fn events() -> Vec<Event> {
 
 impl Site {
     fn new(events: &[Event]) -> Site {
+        Site::of(events, Vec::new())
+    }
+
+    fn of(events: &[Event], statements: Vec<Statement>) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pages.db");
         let entry = |event: &Event| Entry::Event { event: event.clone(), raw: raw::pack("{\"kept\": true}") };
-        let entries: Vec<Entry> = events.iter().map(entry).collect();
+        let said = statements.into_iter().map(|statement| Entry::Statement(Box::new(statement)));
+        let entries: Vec<Entry> = events.iter().map(entry).chain(said).collect();
         let mut tracker = Tracker::open(&path).unwrap();
         tracker.record(&entries.iter().collect::<Vec<_>>(), super::layout::now_ms()).unwrap();
-        Site { _dir: dir, readers: Readers::open(&path, 2).unwrap() }
+        let readers = Readers::open(&path, 2).unwrap();
+        let (writer, _) = Writer::start(tracker).unwrap();
+        let id_key = Arc::new(IdKey::new(b"test"));
+        let desk = web::Data::new(Desk::new(Again { writer, id_key, readers: readers.clone() }));
+        Site { _dir: dir, readers, desk }
     }
 
     async fn get(&self, path: &str) -> Answer {
         let pages = web::Data::new(Pages { readers: self.readers.clone(), base: BASE.into() });
-        let app = test::init_service(App::new().service(web::scope(BASE).app_data(pages).configure(routes))).await;
+        let app = test::init_service(
+            App::new().service(web::scope(BASE).app_data(pages).app_data(self.desk.clone()).configure(routes)),
+        )
+        .await;
         let answer = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
         let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let headers =
@@ -113,10 +130,115 @@ impl Answer {
     }
 }
 
+const PERSON: &str = "user/1+x@y";
+
+/// What is said of the person of all of these events.
+fn statements() -> Vec<Statement> {
+    let statement = |minutes_ago: i64, said| {
+        let at_ms = super::layout::now_ms() - minutes_ago * 60_000;
+        Statement {
+            name: "a call".into(),
+            id: format!("s-{minutes_ago}").into(),
+            time: EventTime::given(at_ms),
+            received_at_ms: at_ms,
+            who: Identifiers {
+                person_id: Some(PERSON.into()),
+                email: Some("mail@example.com".into()),
+                ..Identifiers::default()
+            },
+            said,
+        }
+    };
+    let object = || ObjectRef { type_id: "1".into(), id: "acme/<b>".into() };
+    let set = |register, value: &str| Setting { register, value: Some(value.into()) };
+    let settings = vec![
+        set(Register::Trait { person: PERSON.into(), name: "<b>plan</b>".into() }, "\"<b>pro</b>\""),
+        set(
+            Register::Device { person: PERSON.into(), device_id: "one".into() },
+            "{\"name\":\"Ann's <b>phone</b>\",\"platform\":\"ios\"}",
+        ),
+        Setting { register: Register::Device { person: PERSON.into(), device_id: "old".into() }, value: None },
+        set(Register::ObjectTrait { object: object(), name: "name".into() }, "\"Acme\""),
+        set(Register::Relationship { object: object(), person: PERSON.into() }, "{\"role\":\"admin\"}"),
+    ];
+    let change = |change, attributes, delivery_id: Option<&str>, content: Option<&str>| {
+        Said::Subscription(Box::new(Subscription {
+            change,
+            attributes,
+            delivery_id: delivery_id.map(Into::into),
+            content: content.map(Into::into),
+        }))
+    };
+    let beside = || Attributes::default().with(SourceKind::Campaign.attribute(), "3");
+    vec![
+        statement(90, Said::Set(settings)),
+        statement(80, change(Change::Subscribed, Attributes::default(), None, None)),
+        statement(70, change(Change::Unsubscribed, beside(), Some("sms-1"), None)),
+        statement(60, change(Change::Preferences, beside(), None, Some("{\"topics\":{\"news\":false}}"))),
+    ]
+}
+
+#[actix_web::test]
+async fn a_person_is_shown_with_all_that_is_known() {
+    let site = Site::of(&events(), statements());
+    let page = site.get("/below/people/user%2F1%2Bx%40y").await;
+    assert_eq!(page.all("h1"), [PERSON]);
+    let state = &page.all(".standing dd")[0];
+    assert!(state.starts_with("Unsubscribed since ") && state.contains("a delivery of Campaign 3"), "{state}");
+    assert_eq!(page.all(".standing small"), ["topic news: false"]);
+    assert_eq!(page.attributes(".standing a", "href"), ["/below/deliveries/sms-1"]);
+    let devices = page.all("[aria-label=Devices] tbody tr");
+    assert!(devices[0].starts_with("oneAnn's <b>phone</b>ios"), "{devices:?}");
+    assert!(devices[1].contains("deleted") && devices[2].ends_with("named by pushes only"), "{devices:?}");
+    assert!(page.all("[aria-label=Objects] tbody tr")[0].starts_with("Acme acme/<b>1{\"role\":\"admin\"}"));
+    assert_eq!(
+        page.all("[aria-label='Subscription history'] tbody th"),
+        ["Preferences changed", "Unsubscribed", "Subscribed"]
+    );
+    assert_eq!(page.all(".traits dd"), ["\"<b>pro</b>\""]);
+    assert_eq!(page.attributes(".about [data-copy]", "data-copy")[..2], [PERSON, "<b>ann</b>@example.com"]);
+    assert_eq!(page.all("#sent"), ["Deliveries the newest 50 of 123 deliveries"]);
+    assert_eq!(page.all(".lines tbody tr").len(), 50);
+    assert_eq!(page.all(".chips li")[0], "Sent 122");
+    let log = site.get(&page.attributes(".chips a", "href")[0]).await;
+    assert!(log.all(".chips .key + bdi").contains(&"Sent".into()));
+
+    // by any identifier, from the search and from a push
+    for words in ["mail%40example.com", "MAIL%40example.com", "%3Cb%3Eann%3C%2Fb%3E%40example.com", "one", "two"] {
+        let found = site.get(&format!("/below/search?q={words}")).await;
+        assert!(found.headers[4].starts_with("/below/people/"), "{words}: {}", found.headers[4]);
+        assert_eq!(site.get(&found.headers[4]).await.all("h1"), [PERSON], "{words}");
+    }
+    let push = site.get("/below/deliveries/push-1").await;
+    assert!(push.all("[aria-label=Devices] tbody th")[0].starts_with("Ann's <b>phone</b>"));
+    assert_eq!(push.attributes("[aria-label=Devices] a", "href"), ["/below/people/one"]);
+}
+
+#[actix_web::test]
+async fn a_shared_address_names_its_people_and_tells_of_none() {
+    let mut events = vec![event("d1", "sent", 5, "email"), event("d2", "sent", 4, "email")];
+    for (event, person) in events.iter_mut().zip(["user/1+x@y", "bob"]) {
+        event.attributes.set(Attribute::PersonId, Some(person.into()));
+        event.attributes.set(Attribute::Recipient, Some("family@example.com".into()));
+    }
+    let site = Site::of(&events, statements());
+    let page = site.get("/below/people/family%40example.com").await;
+    assert_eq!(page.all("h1"), ["family@example.com"]);
+    let mut people = page.attributes(".note a", "href");
+    people.sort();
+    assert_eq!(people, ["/below/people/bob", "/below/people/user%2F1%2Bx@y"]);
+    assert_eq!(page.all(".standing dd"), ["nothing was said of it"]);
+    assert_eq!(page.all(".lines a.row").len(), 2);
+    assert_eq!(page.attributes(".about [data-copy]", "data-copy"), ["family@example.com"]);
+    let bob = site.get("/below/people/bob").await;
+    assert_eq!(bob.all(".lines a.row").len(), 1, "what was sent to the other is not his");
+    assert_eq!(bob.all(".standing dd"), ["nothing was said of it"]);
+}
+
 /// Follows every link from the overview, and holds each page to the same rules.
 #[actix_web::test]
 async fn every_link_leads_to_a_sound_page() {
-    let site = Site::new(&events());
+    let site = Site::of(&events(), statements());
     let mut waiting = VecDeque::from([format!("{BASE}/")]);
     let mut seen: HashSet<String> = waiting.iter().cloned().collect();
     let (mut visited, mut twins) = (0, 0);
@@ -140,7 +262,7 @@ async fn every_link_leads_to_a_sound_page() {
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}");
         assert_eq!(
             (sniff.as_str(), referrer.as_str(), cache.as_str()),
-            ("nosniff", "no-referrer", "no-store"),
+            ("nosniff", "same-origin", "no-store"),
             "{path}"
         );
         assert_eq!(answer.all("h1").len(), 1, "{path} has one heading");
@@ -249,6 +371,7 @@ async fn errors_are_pages_that_say_what_to_do() {
     let site = Site::new(&events());
     for (path, status, said) in [
         ("/below/deliveries/none", 404, "No event of a delivery with the id none"),
+        ("/below/people/no%2Fbody", 404, "Nothing is known of no/body"),
         ("/below/nowhere", 404, "There is no page at /below/nowhere"),
         ("/below/campaigns/campaign/99", 404, "No event of campaign 99"),
         ("/below/deliveries?status=bouncy", 400, "bounced"),
@@ -305,7 +428,7 @@ async fn a_phone_number_is_found_however_it_is_written() {
     let site = Site::new(&[sms]);
     for words in ["%2B15551012235", "%2B1+%28555%29+101-2235", "1-555-101-2235"] {
         let found = site.get(&format!("/below/search?q={words}")).await;
-        assert_eq!(found.headers[4], "/below/deliveries?recipient=%2B15551012235", "{words}");
+        assert_eq!(found.headers[4], "/below/people/%2B15551012235", "{words}");
     }
 }
 
@@ -442,4 +565,49 @@ async fn a_page_of_the_log_is_light() {
     let page = site.get("/below/deliveries").await;
     assert_eq!(page.all("a.row").len(), 50);
     assert!(page.text.len() < 60_000, "{} bytes", page.text.len());
+}
+
+#[actix_web::test]
+async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
+    let gone = |delivery: &str, metric: &str, ago: i64, to: &str| {
+        let mut event = event(delivery, metric, ago, "email");
+        event.attributes.set(Attribute::Recipient, Some(to.into()));
+        event.reason = (metric == "bounced").then(|| "550 5.1.1 <b>User</b> unknown".into());
+        event
+    };
+    let mut device = event("push-9", "bounced", 5, "push");
+    device.recipients = vec![Device { device_id: "tok/1".into(), platform: None, reason: Some("Unregistered".into()) }];
+    let site = Site::new(&[
+        gone("one/1", "bounced", 30, "<b>ann</b>@x.test"),
+        gone("two", "sent", 20, "<b>ann</b>@x.test"),
+        gone("three", "spammed", 20, "bob@x.test"),
+        gone("four", "delivered", 10, "bob@x.test"),
+        device,
+    ]);
+    let list = site.get("/below/suppressions").await;
+    assert_eq!(list.all("a.row"), ["tok/1", "bob@x.test", "<b>ann</b>@x.test"]);
+    assert_eq!(list.all(".lines .badge"), ["Hard bounce", "Spam complaint", "Hard bounce"]);
+    assert_eq!(list.attributes("a.row", "href")[2], "/below/deliveries/one%2F1");
+    assert!(list.all(".lines .cut")[1].ends_with("a later message was delivered"));
+    let narrowed = site.get("/below/suppressions?state=listed&channel=email").await;
+    assert_eq!(narrowed.all("a.row"), ["<b>ann</b>@x.test"]);
+    assert_eq!(site.get("/below/suppressions?address=bob*").await.all("a.row"), ["bob@x.test"]);
+    assert_eq!(site.get("/below/suppressions?address=nobody").await.all(".empty h2"), ["No address matches"]);
+    assert_eq!(site.get("/below/suppressions?cause=x").await.status, StatusCode::BAD_REQUEST);
+
+    let said = |page: &Answer| page.all(".note").join(" ");
+    let cause = site.get("/below/deliveries/one%2F1").await;
+    assert!(said(&cause).contains("This address is on the suppression list since"), "{}", said(&cause));
+    assert!(said(&cause).contains("(likely)") && said(&cause).ends_with("This message is the reason."));
+    assert_eq!(cause.all(".standing .mark"), ["Hard bounce"]);
+    assert!(cause.all(".marks dt").contains(&"Hard bounce".to_owned()));
+    let other = site.get("/below/deliveries/two").await;
+    assert!(other.attributes(".note a", "href").contains(&"/below/deliveries/one%2F1".to_owned()));
+    let lifted = site.get("/below/deliveries/four").await;
+    assert!(said(&lifted).contains("was on the suppression list") && said(&lifted).contains("Lifted"));
+    let push = site.get("/below/deliveries/push-9").await;
+    assert!(said(&push).contains("The device tok/1 is on the suppression list"), "{}", said(&push));
+    assert_eq!(push.all(".plain .mark"), ["Hard bounce"]);
+    let log = site.get("/below/deliveries?recipient=bob@x.test&status=failed").await;
+    assert!(said(&log).contains("This address was on the suppression list"), "{}", said(&log));
 }

@@ -1,0 +1,80 @@
+//! The real binary on a file of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, ensure};
+use rusqlite::Connection;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::client;
+
+pub struct Served {
+    child: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+/// How a server stood in the end, and what is in its file.
+pub struct Ended {
+    pub peak_memory_kb: u64,
+    pub bytes: u64,
+    pub events: u64,
+    /// Of the mean transaction.
+    pub events_a_commit: usize,
+}
+
+impl Served {
+    pub fn start() -> anyhow::Result<Served> {
+        let folder = tempfile::tempdir()?;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_waybill"))
+            .arg("serve")
+            .arg("--db")
+            .arg(folder.path().join("waybill.db"))
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("no stdout")?).read_line(&mut line)?;
+        let port = line.trim().rsplit(':').next().context("no port")?.parse()?;
+        Ok(Served { child, port, folder })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn db(&self) -> PathBuf {
+        self.folder.path().join("waybill.db")
+    }
+
+    /// Stops it, and makes sure that it stored all that was sent.
+    pub fn end(mut self, sent: usize) -> anyhow::Result<Ended> {
+        let health: Value = client::get(self.port, "/healthz")?.parse()?;
+        let writer = |key: &str| health["writer"][key].as_u64().context("no figures of the writer");
+        let (commits, entries) = (writer("commits")?, writer("entries")?);
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let peak_memory_kb = peak.trim().trim_end_matches(" kB").parse()?;
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        ensure!(self.child.wait()?.success(), "the server did not end well");
+        let file = Connection::open(self.db())?;
+        let one = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let events = one("SELECT count(*) FROM events")? as u64;
+        let taken = one("SELECT sum(accepted + duplicate + ignored + quarantined) FROM receipts")?;
+        ensure!(taken as usize == sent, "{sent} were sent and {taken} taken");
+        let bytes = fs::metadata(self.db())?.len();
+        Ok(Ended { peak_memory_kb, bytes, events, events_a_commit: (entries / commits.max(1)) as usize })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // it has ended already, where all went well
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

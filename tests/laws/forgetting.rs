@@ -1,0 +1,113 @@
+//! Who is forgotten, and what is left, does not depend on when that was said.
+
+use std::collections::HashMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use waybill::domain::forgetting::IDENTIFYING;
+use waybill::domain::people::{Said, Standing};
+use waybill::domain::{Attribute, Event, EventTime, Identifiers, Statement};
+use waybill::store::forgetting::erasing::Left;
+use waybill::store::{Entry, Tracker, raw, upkeep};
+
+use super::history::{History, history};
+use super::tables::{self, differences};
+use super::values::TIMES;
+use super::{RECORDED_AT, config, file};
+
+/// Copies of one event that contradict each other in what tells of a person are compared by that, which is gone once the
+/// person is forgotten; here they do not contradict each other. Nor do events in the channel.
+fn agreeing(mut events: Vec<Event>) -> Vec<Event> {
+    let mut firsts: HashMap<(String, String, String), Event> = HashMap::new();
+    for event in &mut events {
+        if event.attributes.get(Attribute::Channel).is_some() {
+            event.attributes.set(Attribute::Channel, Some("email".into()));
+        }
+        let key = (event.delivery_id.to_string(), event.metric.as_str().to_owned(), event.id.to_string());
+        match firsts.get(&key) {
+            None => drop(firsts.insert(key, event.clone())),
+            Some(first) => {
+                for attribute in IDENTIFYING {
+                    event.attributes.set(attribute, first.attributes.get(attribute).map(Into::into));
+                }
+                event.recipients = first.recipients.clone();
+                event.href = first.href.clone();
+            }
+        }
+    }
+    events
+}
+
+fn standing() -> impl Strategy<Value = Statement> {
+    let who = select(&["a@x.test", "B@x.test", "t1", "t2", "0", "A", "null"][..]);
+    let standing = prop_oneof![Just(Standing::Deleted), Just(Standing::Suppressed)];
+    (who, standing, select(&TIMES[..])).prop_map(|(who, standing, at_ms)| Statement {
+        name: "standing".into(),
+        id: format!("{who} {standing:?} {at_ms}").into(),
+        time: EventTime::given(at_ms),
+        received_at_ms: RECORDED_AT,
+        who: Identifiers { person_id: Some(who.into()), ..Identifiers::default() },
+        said: Said::Standing(standing),
+    })
+}
+
+fn entries(events: &[Event]) -> Vec<Entry> {
+    let entry = |event: &Event| Entry::Event { event: event.clone(), raw: raw::pack("{}") };
+    events.iter().map(entry).collect()
+}
+
+fn record(tracker: &mut Tracker, entries: &[Entry], batch: usize) {
+    for batch in entries.chunks(batch) {
+        tracker.record(&batch.iter().collect::<Vec<_>>(), RECORDED_AT).expect("recorded");
+    }
+    while tracker.left_to_erase().expect("asked") == Left::Steps {
+        tracker.erase_some().expect("erased");
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn whenever_it_is_said_the_same_is_left(
+        history in history(),
+        said in vec((standing(), any::<(u8, u8)>()), 1..4),
+        batches in (1..6usize, 1..6usize),
+    ) {
+        let history = history.received_at_once();
+        let events = |history: &History| history.copies().into_iter().map(|copy| copy.event).collect::<Vec<Event>>();
+        let (one_order, another) = (events(&history), events(&history.shuffled()));
+        // one copy of each event is the first in either order
+        let agreed = agreeing(one_order.clone());
+        let another: Vec<Event> = another
+            .iter()
+            .map(|copy| agreed[one_order.iter().position(|other| other == copy).expect("a copy")].clone())
+            .collect();
+        let (mut one, mut two) = (entries(&agreed), entries(&another));
+        for (statement, (at, elsewhere)) in &said {
+            let entry = || Entry::Statement(Box::new(statement.clone()));
+            one.insert(*at as usize % (one.len() + 1), entry());
+            two.insert(*elsewhere as usize % (two.len() + 1), entry());
+        }
+        let (_one_folder, mut first) = file();
+        let (_two_folder, mut second) = file();
+        for tracker in [&mut first, &mut second] {
+            tracker.set_deletion_grace(std::time::Duration::ZERO);
+        }
+        record(&mut first, &one, batches.0);
+        record(&mut second, &two, batches.1);
+        let different =
+            differences(&tables::read_without_receipts(&mut first), &tables::read_without_receipts(&mut second));
+        prop_assert!(different.is_empty(), "{different}");
+        for tracker in [&mut first, &mut second] {
+            let report = upkeep::verify(tracker.connection(), |_| {}).expect("verified");
+            prop_assert!(report.is_clean(), "verify: {:#?}", report.told);
+        }
+        // and the same once more
+        let before = tables::read_without_receipts(&mut first);
+        record(&mut first, &entries(&agreed), batches.0);
+        let different = differences(&before, &tables::read_without_receipts(&mut first));
+        prop_assert!(different.is_empty(), "posted again: {different}");
+    }
+}
