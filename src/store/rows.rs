@@ -4,8 +4,8 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Params};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::Error;
 use super::log::Cursor;
+use super::{Error, suppression_list};
 
 /// One row: names and values in the order of the view.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -82,16 +82,20 @@ pub(super) fn one(connection: &Connection, sql: &str, params: impl Params) -> Re
 
 /// A delivery as `deliveries_v1` shows it.
 pub fn delivery(connection: &Connection, cursor: Cursor) -> Result<Row, Error> {
-    let mut row = one(connection, DELIVERY, [cursor.id])?;
+    Ok(without_id(one(connection, DELIVERY, [cursor.id])?))
+}
+
+/// The view is read by its row, which it does not show.
+fn without_id(mut row: Row) -> Row {
     row.cells.retain(|(name, _)| name != "id");
-    Ok(row)
+    row
 }
 
 pub(super) const DELIVERY: &str = "SELECT * FROM deliveries_whole WHERE id = ?1";
 
 /// The columns of `deliveries_v1`.
 pub fn delivery_columns(connection: &Connection) -> Result<Vec<String>, Error> {
-    columns(connection, DELIVERY).map(|names| names.into_iter().filter(|name| name != "id").collect())
+    columns(connection, DELIVERY)
 }
 
 /// The columns of `events_v1`.
@@ -101,7 +105,7 @@ pub fn event_columns(connection: &Connection) -> Result<Vec<String>, Error> {
 
 fn columns(connection: &Connection, sql: &str) -> Result<Vec<String>, Error> {
     let statement = connection.prepare_cached(sql)?;
-    Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+    Ok(statement.column_names().into_iter().filter(|name| *name != "id").map(str::to_owned).collect())
 }
 
 /// What waits in quarantine, as `quarantine_v1` shows it.
@@ -115,6 +119,18 @@ pub fn quarantine_columns(connection: &Connection) -> Result<Vec<String>, Error>
 }
 
 pub(super) const QUARANTINED: &str = "SELECT * FROM quarantine_v1 WHERE quarantine_id = ?1";
+
+/// An address that is or was listed, as `suppressions_v1` shows it.
+pub fn suppression(connection: &Connection, cursor: suppression_list::Cursor) -> Result<Row, Error> {
+    Ok(without_id(one(connection, SUPPRESSION, [cursor.id])?))
+}
+
+/// The columns of `suppressions_v1`.
+pub fn suppression_columns(connection: &Connection) -> Result<Vec<String>, Error> {
+    columns(connection, SUPPRESSION)
+}
+
+pub(super) const SUPPRESSION: &str = "SELECT * FROM suppressions_read WHERE id = ?1";
 
 /// A delivery and its events, in the order of its page.
 pub struct WithEvents {

@@ -120,27 +120,24 @@ struct Raw {
 pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let wanted = id.into_inner();
-    let (ending, id) = Format::split(&wanted);
-    let (whole, id) = (wanted.clone(), (ending != Format::Html).then(|| id.to_owned()));
+    let asked = wanted.clone();
     let found = pages
         .read(move |connection| {
-            // an id may end like a format: one that is known stands for itself
-            if let Some(found) = delivery::by_id(connection, &whole)? {
+            let known = twin::known(&asked, |id| delivery::by_id(connection, id))?;
+            let Some((format, found)) = known else { return Ok(None) };
+            if format == Format::Html {
                 let listed = listed(connection, &found)?;
                 return Ok(Some((found, Shown::Page(listed))));
             }
-            let Some(found) = id.map(|id| delivery::by_id(connection, &id)).transpose()?.flatten() else {
-                return Ok(None);
-            };
             let shown = rows::delivery_with_events(connection, &found.delivery_id)?;
-            Ok::<_, store::Error>(shown.map(|shown| (found, Shown::Twin(shown))))
+            Ok::<_, store::Error>(shown.map(|shown| (found, Shown::Twin(format, shown))))
         })
         .await?;
     let nothing = || Error::NotFound(format!("No event of a delivery with the id {wanted} was received."));
     match found.ok_or_else(nothing)? {
         (delivery, Shown::Page(listed)) => layout::html(&DeliveryPage::new(&pages, &delivery, &listed, now_ms)),
-        (delivery, Shown::Twin(shown)) => {
-            twin::answer(ending, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped))
+        (delivery, Shown::Twin(format, shown)) => {
+            twin::answer(format, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped))
         }
     }
 }
@@ -149,7 +146,7 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
 enum Shown {
     /// That its addresses are on the suppression list.
     Page(Vec<Listed>),
-    Twin(rows::WithEvents),
+    Twin(Format, rows::WithEvents),
 }
 
 /// A delivery as programs get it.

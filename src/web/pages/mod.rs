@@ -17,6 +17,7 @@ mod meanings;
 mod overview;
 mod parts;
 mod people;
+mod person_data;
 mod quarantine;
 mod quarantine_acts;
 mod search;

@@ -50,6 +50,18 @@ impl Format {
     }
 }
 
+/// What is known by the last part of a path, and how it is to be written. An id may end like a format: one that is
+/// known stands for itself.
+pub fn known<T, E>(path: &str, mut find: impl FnMut(&str) -> Result<Option<T>, E>) -> Result<Option<(Format, T)>, E> {
+    if let Some(found) = find(path)? {
+        return Ok(Some((Format::Html, found)));
+    }
+    match Format::split(path) {
+        (Format::Html, _) => Ok(None),
+        (format, id) => Ok(find(id)?.map(|found| (format, found))),
+    }
+}
+
 /// The paths of a page and of its twins.
 pub fn paths(path: &str) -> Vec<String> {
     ["", ".json", ".csv"].map(|ending| format!("{path}{ending}")).into()
