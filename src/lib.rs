@@ -51,6 +51,9 @@
 //!    not about messages is counted by name (`ignored`).
 //! 4. *No request does work in proportion to history.* Counts are kept, lists are walked by key, never by offset, and
 //!    an index whose entries would land at random in a big tree is led by a block of row ids ([`store`]).
+//! 5. *Who is forgotten stays forgotten, and no figure moves.* A forgotten delivery's events are entombed, not deleted
+//!    ([`domain::forgetting`]), so counts still follow from them; [`store::forgetting`] finds what was stored before, down
+//!    to the bytes between rows. `tests/forgetting.rs` looks for traces in the files, `tests/laws` for what order does.
 //!
 //! The clock is read in `web` and `cli` only, and handed down.
 

@@ -33,7 +33,8 @@ fn lines() -> Vec<Line> {
 /// What the lines of the traffic must come to, once and again.
 fn sent_once(lines: &[Line]) -> Sent {
     let count = |says| lines.iter().filter(|line| line.says == says).count() as u64;
-    Sent { accepted: count(Says::Event), duplicate: count(Says::Repeat), ignored: count(Says::Noise), quarantined: 0 }
+    let accepted = count(Says::Event) + count(Says::Person);
+    Sent { accepted, duplicate: count(Says::Repeat), ignored: count(Says::Noise), quarantined: 0 }
 }
 
 /// Deliveries and events of every campaign, channel and metric.

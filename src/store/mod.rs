@@ -5,6 +5,7 @@
 //! the recount.
 
 mod apply;
+mod batch;
 mod blocks;
 pub mod counts;
 pub mod delivery;

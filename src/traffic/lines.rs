@@ -29,7 +29,9 @@ pub enum Says {
     Event,
     /// An event that a line before it said, perhaps in another format.
     Repeat,
-    /// Nothing about a message.
+    /// About a person: who it is, whether subscribed.
+    Person,
+    /// Neither about a message nor about a person.
     Noise,
 }
 
@@ -70,8 +72,8 @@ impl Iterator for Lines {
         let Slot { arrives_at_ms, number, event, copy } = self.slots.next()?;
         let message = self.traffic.message(number);
         if event == NOISE {
-            let (path, body) = noise::write(self.traffic.seed, &message, arrives_at_ms);
-            return Some(Line { arrives_at_ms, path, body, says: Says::Noise });
+            let (says, path, body) = noise::write(self.traffic.seed, &message, arrives_at_ms);
+            return Some(Line { arrives_at_ms, path, body, says });
         }
         let key = u64::from(number) << 32 | u64::from(event) << 16 | u64::from(copy);
         let mut random = Random::of(self.traffic.seed, Purpose::Line, key);

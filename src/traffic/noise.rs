@@ -5,6 +5,7 @@ use super::Message;
 use super::format::Format;
 use super::ids::ulid;
 use super::json::Object;
+use super::lines::Says;
 use super::random::{Purpose, Random};
 use super::time::iso;
 use crate::domain::Millis;
@@ -48,12 +49,13 @@ const KINDS: [Kind; 10] = [
 ];
 
 /// One such line about the person that a message went to.
-pub fn write(seed: u64, message: &Message, at_ms: Millis) -> (&'static str, String) {
+pub fn write(seed: u64, message: &Message, at_ms: Millis) -> (Says, &'static str, String) {
     let random = &mut Random::of(seed, Purpose::Noise, u64::from(message.number));
     match random.pick(&KINDS) {
         Kind::Track => {
             let event = *random.pick(&OTHER_EVENTS);
             (
+                Says::Noise,
                 "/v1/track",
                 call("track", message, at_ms, random, |object| {
                     object.text("event", event).object("properties", |properties| {
@@ -63,6 +65,7 @@ pub fn write(seed: u64, message: &Message, at_ms: Millis) -> (&'static str, Stri
             )
         }
         Kind::Identify => (
+            Says::Person,
             "/v1/identify",
             call("identify", message, at_ms, random, |object| {
                 object.object("traits", |traits| {
@@ -71,6 +74,7 @@ pub fn write(seed: u64, message: &Message, at_ms: Millis) -> (&'static str, Stri
             }),
         ),
         Kind::Page => (
+            Says::Noise,
             "/v1/page",
             call("page", message, at_ms, random, |object| {
                 object.text("name", "Pricing").object("properties", |properties| {
@@ -79,6 +83,7 @@ pub fn write(seed: u64, message: &Message, at_ms: Millis) -> (&'static str, Stri
             }),
         ),
         Kind::SubscriptionCall => (
+            Says::Person,
             "/v1/track",
             call("track", message, at_ms, random, |object| {
                 object.text("event", "Unsubscribed").object("properties", |_| {});
@@ -86,10 +91,11 @@ pub fn write(seed: u64, message: &Message, at_ms: Millis) -> (&'static str, Stri
         ),
         Kind::Subscription => {
             let metric = *random.pick(&["subscribed", "unsubscribed"]);
-            (Format::Webhook.path(), customer_webhook(metric, message, at_ms, random))
+            (Says::Person, Format::Webhook.path(), customer_webhook(metric, message, at_ms, random))
         }
         Kind::Preferences => {
-            (Format::Webhook.path(), customer_webhook("cio_subscription_preferences_changed", message, at_ms, random))
+            let metric = "cio_subscription_preferences_changed";
+            (Says::Person, Format::Webhook.path(), customer_webhook(metric, message, at_ms, random))
         }
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use waybill::domain::forgetting::IDENTIFYING;
 use waybill::domain::people::{Said, Standing};
-use waybill::domain::{Attribute, Event, EventTime, Identifiers, Statement};
+use waybill::domain::{Attribute, Event, EventTime, Identifiers, MetricName, Statement};
 use waybill::store::forgetting::erasing::Left;
 use waybill::store::{Entry, Tracker, raw, upkeep};
 
@@ -110,4 +110,30 @@ proptest! {
         let different = differences(&before, &tables::read_without_receipts(&mut first));
         prop_assert!(different.is_empty(), "posted again: {different}");
     }
+}
+
+/// An event that comes late and names nobody makes the delivery older than the deletion.
+#[test]
+fn a_delivery_that_turns_out_to_be_older_is_forgotten() {
+    let (_folder, mut tracker) = file();
+    tracker.set_deletion_grace(std::time::Duration::ZERO);
+    let event = |id: &str, at_ms: i64| Event::new("d", MetricName::parse("sent"), id, EventTime::given(at_ms), at_ms);
+    let mut hers = event("a", TIMES[1]);
+    hers.attributes.set(Attribute::Recipient, Some("ada@x.test".into()));
+    let deleted = Statement {
+        name: "standing".into(),
+        id: "s".into(),
+        time: EventTime::given(TIMES[0]),
+        received_at_ms: RECORDED_AT,
+        who: Identifiers { email: Some("ADA@x.test".into()), ..Identifiers::default() },
+        said: Said::Standing(Standing::Deleted),
+    };
+    record(&mut tracker, &entries(&[hers]), 1);
+    record(&mut tracker, &[Entry::Statement(Box::new(deleted))], 1);
+    let forgotten = |tracker: &mut Tracker| -> i64 {
+        tracker.connection().query_row("SELECT forgotten FROM deliveries_v1", [], |row| row.get(0)).expect("a row")
+    };
+    assert_eq!(forgotten(&mut tracker), 0);
+    record(&mut tracker, &entries(&[event("b", TIMES[0])]), 1);
+    assert_eq!(forgotten(&mut tracker), 1);
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::blocks::{self, Table};
 use super::super::names::Names;
-use super::super::{Error, apply, receipts};
+use super::super::{Error, batch, receipts};
 use super::traces::{self, Traces};
 use super::{changed, registers, scrub, standings};
 use crate::domain::forgetting::{self, Hash};
@@ -126,7 +126,7 @@ fn look(connection: &Connection, names: &mut Names, work: &mut i64) -> Result<Op
         connection
             .prepare_cached("UPDATE erasures SET delivery = ?2 WHERE identifier = ?1")?
             .execute(params![identifier, last])?;
-        apply::look_again(connection, names, ids.into_iter())?;
+        batch::look_again(connection, names, ids.into_iter())?;
     }
     Ok(None)
 }

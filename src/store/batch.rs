@@ -1,0 +1,357 @@
+//! Folds the events of a transaction into their deliveries, one delivery after the other: by the short cut where that
+//! holds, else with all of the delivery's events at hand.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet, hash_map};
+
+use rusqlite::{Connection, params};
+
+use super::apply::{Outcome, Report};
+use super::delivery_rows;
+use super::event_rows::{self, EventRow, Stored};
+use super::forgetting::{self, Grave};
+use super::names::Names;
+use super::raw::Packed;
+use super::rollups::{self, Rows};
+use super::{Error, waiting};
+use crate::domain::delivery::Applied;
+use crate::domain::forgetting::{IDENTIFYING, identifiers};
+use crate::domain::{Delivery, Delta, Event, MetricName, Text};
+
+/// An event of the batch, with the place of its outcome.
+#[derive(Clone, Copy)]
+pub struct Arrival<'a> {
+    pub place: usize,
+    pub event: &'a Event,
+    pub raw: &'a Packed,
+    /// Where it is no more than a report.
+    pub report: Option<&'a Report>,
+}
+
+/// The events of a delivery.
+pub struct Group<'a> {
+    pub delivery_id: Text,
+    pub arrivals: Vec<Arrival<'a>>,
+}
+
+/// The events of a transaction, and what they move.
+pub struct Batch<'c> {
+    connection: &'c Connection,
+    names: &'c mut Names,
+    pub delta: Delta,
+    pub rows: Rows,
+    pub outcomes: Vec<Outcome>,
+    /// Whether reports wait in the file; looked up once, when the first delivery is new.
+    may_wait: Option<bool>,
+}
+
+impl<'c> Batch<'c> {
+    pub fn new(connection: &'c Connection, names: &'c mut Names, outcomes: Vec<Outcome>) -> Batch<'c> {
+        Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes, may_wait: None }
+    }
+
+    pub fn take_in(&mut self, groups: Vec<Group<'_>>) -> Result<(), Error> {
+        let greatest: Option<i64> =
+            self.connection.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0))?;
+        let mut next = greatest.unwrap_or(0) + 1;
+        let mut known = Vec::with_capacity(groups.len());
+        let mut new = Vec::new();
+        for Group { delivery_id, arrivals } in groups {
+            match delivery_rows::find(self.connection, self.names, &delivery_id)? {
+                Some(id) => known.push((id, delivery_id, arrivals)),
+                None if arrivals.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(&arrivals)?,
+                None => new.push((delivery_id, arrivals)),
+            }
+        }
+        // neighbours in the events' tree one after the other
+        known.sort_unstable_by_key(|(id, ..)| *id);
+        for (id, delivery_id, arrivals) in known {
+            self.rows.insert(delivery_id.clone(), id);
+            self.take_in_known(id, &delivery_id, &arrivals)?;
+        }
+        for (delivery_id, arrivals) in new {
+            self.rows.insert(delivery_id.clone(), next);
+            self.names.deliveries.put(delivery_id.clone(), next);
+            let waited = self.waited_for(&delivery_id)?;
+            let mut all = Vec::with_capacity(waited.len() + arrivals.len());
+            // what waited came first
+            for (event, raw) in &waited {
+                self.outcomes.push(Outcome::Accepted);
+                all.push(Arrival { place: self.outcomes.len() - 1, event, raw, report: None });
+            }
+            all.extend(arrivals);
+            self.read_again(next, &delivery_id, None, &[], &all)?;
+            next += 1;
+        }
+        Ok(())
+    }
+
+    /// Keeps aside reports on a delivery that neither the file nor the batch knows.
+    fn let_wait(&mut self, arrivals: &[Arrival]) -> Result<(), Error> {
+        for Arrival { place, report, .. } in arrivals {
+            if let Some(report) = report {
+                waiting::keep(self.connection, report)?;
+                self.outcomes[*place] = Outcome::Quarantined;
+            }
+        }
+        Ok(())
+    }
+
+    /// The reports that waited for a delivery.
+    fn waited_for(&mut self, delivery_id: &str) -> Result<Vec<(Event, Packed)>, Error> {
+        let may_wait = match self.may_wait {
+            Some(known) => known,
+            None => *self.may_wait.insert(waiting::count(self.connection)? > 0),
+        };
+        if may_wait { waiting::take(self.connection, delivery_id) } else { Ok(Vec::new()) }
+    }
+
+    fn take_in_known(&mut self, id: i64, delivery_id: &str, arrivals: &[Arrival]) -> Result<(), Error> {
+        let before = self.before(id)?;
+        if !self.may_be_forgotten(id, &before, arrivals)?
+            && self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done
+        {
+            return Ok(());
+        }
+        let history = event_rows::all(self.connection, self.names, id, delivery_id, &before.attributes)?;
+        self.read_again(id, delivery_id, Some(&before), &history, arrivals)
+    }
+
+    fn before(&mut self, id: i64) -> Result<Delivery, Error> {
+        delivery_rows::one(self.connection, self.names, id)?
+            .ok_or_else(|| Error::Row(format!("no delivery in row {id}")))
+    }
+
+    fn stored(&mut self, id: i64, delivery_id: &str) -> Result<(Delivery, Vec<Stored>), Error> {
+        let before = self.before(id)?;
+        let history = event_rows::all(self.connection, self.names, id, delivery_id, &before.attributes)?;
+        Ok((before, history))
+    }
+
+    /// Whether the delivery is forgotten, or may come to be: by an identifier that arrives, or since it is older than
+    /// was known.
+    fn may_be_forgotten(&self, id: i64, before: &Delivery, arrivals: &[Arrival]) -> Result<bool, Error> {
+        let forgotten = &self.names.forgotten;
+        if !forgotten.any() {
+            return Ok(false);
+        }
+        let mut carried = arrivals.iter().flat_map(|arrival| identifiers(arrival.event)).map(|(_, text)| text);
+        Ok(arrivals.iter().any(|arrival| arrival.event.time.ms < before.created_at_ms)
+            || forgotten.knows_any(self.connection, &mut carried)?
+            || forgetting::is_forgotten(self.connection, id)?)
+    }
+
+    /// Takes the arrivals in without reading the delivery's other events. Does nothing where the result could
+    /// depend on those.
+    fn try_short_cut(
+        &mut self,
+        id: i64,
+        delivery_id: &str,
+        before: &Delivery,
+        arrivals: &[Arrival],
+    ) -> Result<Applied, Error> {
+        let mut after = before.clone();
+        let mut repeats: Vec<(usize, i64)> = Vec::new();
+        let mut fresh: Vec<(Arrival, i64)> = Vec::new();
+        for arrival in arrivals {
+            let event = arrival.event;
+            let metric = self.names.metric(self.connection, &event.metric)?;
+            let identity = (metric, &*event.id);
+            let stored = event_rows::one(self.connection, self.names, id, delivery_id, identity, &before.attributes)?;
+            match stored {
+                Some(mut stored) => {
+                    if stored.event.merge(event) || tells_of_others(event, &stored.event) {
+                        return Ok(Applied::ReadHistory);
+                    }
+                    repeats.push((arrival.place, stored.number));
+                }
+                None => {
+                    // devices are found by what is written beside the row
+                    let devices = !event.recipients.is_empty();
+                    let again = fresh.iter().any(|(earlier, _)| earlier.event.is_copy_of(event));
+                    if devices || again || after.apply(event) == Applied::ReadHistory {
+                        return Ok(Applied::ReadHistory);
+                    }
+                    fresh.push((*arrival, metric));
+                }
+            }
+        }
+        for (place, number) in repeats {
+            self.outcomes[place] = Outcome::Duplicate;
+            self.count_repeat(id, number)?;
+        }
+        if fresh.is_empty() {
+            return Ok(Applied::Done);
+        }
+        for (number, (Arrival { event, raw, .. }, metric)) in (i64::from(before.events) + 1..).zip(&fresh) {
+            EventRow::of(event, number, *metric, &after.attributes).insert(self.connection, id)?;
+            self.write_raw(id, number, raw)?;
+        }
+        self.delta.take(before, &[]);
+        self.delta.add(&after, fresh.iter().map(|(arrival, _)| arrival.event));
+        delivery_rows::update(self.connection, self.names, id, before, &after)?;
+        Ok(Applied::Done)
+    }
+
+    /// Takes the arrivals in with all of the delivery's events at hand.
+    fn read_again(
+        &mut self,
+        id: i64,
+        delivery_id: &str,
+        before: Option<&Delivery>,
+        history: &[Stored],
+        arrivals: &[Arrival],
+    ) -> Result<(), Error> {
+        let may_be_forgotten = self.names.forgotten.any();
+        let was_forgotten = may_be_forgotten && before.is_some() && forgetting::is_forgotten(self.connection, id)?;
+        let mut events: Vec<(i64, Cow<Event>)> =
+            history.iter().map(|stored| (stored.number, Cow::Borrowed(&stored.event))).collect();
+        let mut next = history.iter().map(|stored| stored.number).max().unwrap_or(0) + 1;
+        // a delivery may have any number of events, and a batch may bring thousands
+        let identity = |event: &Event| (event.metric.clone(), event.id.clone());
+        let mut places: HashMap<(MetricName, Text), usize> =
+            events.iter().enumerate().map(|(i, (_, event))| (identity(event), i)).collect();
+        let (mut raws, mut bases, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for Arrival { place, event, raw, .. } in arrivals {
+            // compared with its like: tombstones with tombstones
+            let event =
+                if was_forgotten { Cow::Owned(self.names.forgotten.entombed(event)) } else { Cow::Borrowed(*event) };
+            match places.entry(identity(&event)) {
+                hash_map::Entry::Occupied(known) => {
+                    let (number, known) = &mut events[*known.get()];
+                    let mut merged = known.clone().into_owned();
+                    let changed = merged.merge(&event);
+                    others.extend(lost(&merged, [&event, known]));
+                    if changed {
+                        let first = std::mem::replace(known, Cow::Owned(merged));
+                        bases.push((*number, first));
+                    }
+                    self.outcomes[*place] = Outcome::Duplicate;
+                    self.count_repeat(id, *number)?;
+                }
+                hash_map::Entry::Vacant(vacant) => {
+                    raws.push((next, *raw));
+                    vacant.insert(events.len());
+                    events.push((next, event));
+                    next += 1;
+                }
+            }
+        }
+        let of = |events: &[(i64, Cow<Event>)]| {
+            Delivery::of(events.iter().map(|(_, event)| &**event))
+                .ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no events")))
+        };
+        let mut after = of(&events)?;
+        let grave = Grave { id, is_stored: before.is_some(), was_forgotten, others: &others };
+        let is_forgotten =
+            may_be_forgotten && forgetting::bury(self.connection, self.names, &grave, &after, &mut events)?;
+        if is_forgotten {
+            after = of(&events)?;
+        } else {
+            for (number, first) in &bases {
+                event_rows::keep_base(self.connection, id, *number, first)?;
+            }
+            for (number, raw) in raws {
+                self.write_raw(id, number, raw)?;
+            }
+        }
+        self.mention(id, &after, &events, &others, is_forgotten)?;
+        let all = || events.iter().map(|(_, event)| &**event);
+        if let Some(before) = before {
+            self.delta.take(before, history.iter().map(|stored| &stored.event));
+        }
+        self.delta.add(&after, all());
+
+        for (i, (number, event)) in events.iter().enumerate() {
+            let metric = self.names.metric(self.connection, &event.metric)?;
+            let row = EventRow::of(event, *number, metric, &after.attributes);
+            match history.get(i).zip(before) {
+                None => row.insert(self.connection, id)?,
+                Some((stored, before)) => {
+                    if row != EventRow::of(&stored.event, *number, metric, &before.attributes) {
+                        row.update(self.connection, id)?;
+                    }
+                }
+            }
+        }
+        match before {
+            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after)?,
+            Some(before) if *before != after => delivery_rows::update(self.connection, self.names, id, before, &after)?,
+            Some(_) => {}
+        }
+        if is_forgotten && !was_forgotten {
+            forgetting::mark(self.connection, id)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the delivery findable by what its events carry and its row does not show.
+    fn mention(
+        &mut self,
+        id: i64,
+        shown: &Delivery,
+        events: &[(i64, Cow<Event>)],
+        others: &[Text],
+        is_forgotten: bool,
+    ) -> Result<(), Error> {
+        let carried = events.iter().flat_map(|(_, event)| identifiers(event));
+        let hidden =
+            carried.filter(|(attribute, text)| attribute.and_then(|at| shown.attributes.get(at)) != Some(*text));
+        let mut hidden: Vec<&str> = hidden.map(|(_, text)| text).collect();
+        if !is_forgotten {
+            hidden.extend(others.iter().map(|text| &**text));
+        }
+        hidden.sort_unstable();
+        hidden.dedup();
+        for text in hidden {
+            forgetting::mention(self.connection, self.names, id, text)?;
+        }
+        Ok(())
+    }
+
+    fn write_raw(&self, delivery: i64, number: i64, raw: &Packed) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("INSERT INTO raw (delivery, number, encoding, body) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![delivery, number, raw.encoding, raw.body])?;
+        Ok(())
+    }
+
+    fn count_repeat(&self, delivery: i64, number: i64) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO repeats (delivery, number, repeats) VALUES (?1, ?2, 1)
+                 ON CONFLICT (delivery, number) DO UPDATE SET repeats = repeats + 1",
+            )?
+            .execute([delivery, number])?;
+        Ok(())
+    }
+}
+
+/// Looks at deliveries again whose people may be forgotten since.
+pub fn look_again(connection: &Connection, names: &mut Names, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
+    let mut batch = Batch::new(connection, names, Vec::new());
+    for id in ids {
+        let delivery_id: Text = connection
+            .prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        batch.rows.insert(delivery_id.clone(), id);
+        let (before, history) = batch.stored(id, &delivery_id)?;
+        batch.read_again(id, &delivery_id, Some(&before), &history, &[])?;
+    }
+    let Batch { delta, rows, .. } = batch;
+    rollups::write(connection, names, delta, &rows)
+}
+
+/// The identifiers of two copies that the event which they make does not carry.
+fn lost(merged: &Event, copies: [&Event; 2]) -> Vec<Text> {
+    let kept: HashSet<&str> = identifiers(merged).map(|(_, text)| text).collect();
+    let carried = copies.into_iter().flat_map(identifiers).map(|(_, text)| text);
+    carried.filter(|text| !kept.contains(text)).map(Into::into).collect()
+}
+
+/// Whether a copy carries identifiers that the event does not.
+fn tells_of_others(copy: &Event, event: &Event) -> bool {
+    let differs =
+        |attribute| copy.attributes.get(attribute).is_some_and(|said| event.attributes.get(attribute) != Some(said));
+    IDENTIFYING.into_iter().any(differs) || (!copy.recipients.is_empty() && copy.recipients != event.recipients)
+}
