@@ -49,10 +49,12 @@ fn what_is_exported_comes_in_again() {
     let first = imported(folder.path(), "first", events().as_bytes());
     let exported = run(&first, &["export"]).stdout;
     let second = imported(folder.path(), "second", &exported);
-    // what came with no use is not exported
+    // neither what came with no use is exported, nor what was said of people by themselves
     let events_of = |db: &Path| {
         let mut views = views(db);
-        views.remove("quarantine_v1");
+        for said in ["quarantine", "people", "identifiers", "traits", "subscriptions", "subscription_changes"] {
+            assert!(views.remove(&format!("{said}_v1")).is_some());
+        }
         views
     };
     assert_same(&events_of(&first), &events_of(&second), "after export and import");
@@ -122,4 +124,58 @@ fn the_server_streams_what_the_command_writes() {
     let (status, said) = server.post("/v1/events", &[("Content-Type", "application/x-ndjson")], ask(&["export"]));
     assert_eq!(status, 200, "{said}");
     assert!(said.contains("\"quarantined\":0") || !said.contains("quarantined"), "{said}");
+}
+
+/// A forgotten person comes out as they stand: by tombstones, which go into another file as anyone else.
+#[test]
+fn of_the_forgotten_only_tombstones_are_exported() {
+    const TRACES: [&str; 5] = ["ada", "lovelace", "tok-1", "Countess", "%40"];
+    let hers = r#"{"delivery_id":"m","metric":"sent","id":"1","channel":"email","source":{"kind":"campaign","id":"8"},"person_id":"ada-7","email":"ada@lovelace.test","recipient":"ada@lovelace.test","subject":"Dear Countess","time":1790000000,"my_own":"ada"}
+{"delivery_id":"m","metric":"clicked","id":"2","href":"https://x.test/ada%40lovelace.test/a?to=ada","time":1790000001}
+{"delivery_id":"m","metric":"bounced","id":"3","reason":"no ada@lovelace.test","time":1790000002}
+{"delivery_id":"p","metric":"bounced","id":"4","channel":"push","person_id":"ada-7","recipients":[{"device_id":"tok-1","device_platform":"ios","reason":"no tok-1"}],"time":1790000003}
+{"delivery_id":"o","metric":"sent","id":"5","channel":"email","person_id":"bob","recipient":"bob@x.test","time":1790000004,"my_own":"bob"}
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let first = imported(folder.path(), "first", hers.as_bytes());
+    let before = String::from_utf8(run(&first, &["export"]).stdout).unwrap();
+    assert!(TRACES.iter().all(|trace| before.contains(trace)), "{before}");
+    run(&first, &["forget", "ada-7", "--yes"]);
+
+    let asked: [&[&str]; 4] = [
+        &["export"],
+        &["export", "--format", "csv"],
+        &["export", "--what", "deliveries"],
+        &["export", "--what", "deliveries", "--format", "csv"],
+    ];
+    for arguments in asked {
+        let text = String::from_utf8(run(&first, arguments).stdout).unwrap();
+        for trace in TRACES {
+            assert!(!text.contains(trace), "{arguments:?} tells of {trace}: {text}");
+        }
+        assert!(text.contains("forgotten-") && text.contains("bob@x.test"), "{arguments:?}: {text}");
+    }
+
+    let exported = run(&first, &["export"]).stdout;
+    let second = imported(folder.path(), "second", &exported);
+    assert_eq!(rows(&second, "SELECT count(*) FROM quarantine"), ["0"]);
+    for sql in [
+        "SELECT delivery_id, person_id, email, recipient, subject, status, failure_reason FROM deliveries_v1 ORDER BY 1",
+        "SELECT event_id, metric, href, occurred_at FROM events_v1 ORDER BY 1",
+        "SELECT * FROM campaign_metrics_v1 ORDER BY 1, 2, 3, 4, 5",
+    ] {
+        assert_eq!(rows(&first, sql), rows(&second, sql), "{sql}");
+    }
+    assert_eq!(run(&second, &["export"]).stdout, exported);
+    run(&second, &["verify"]);
+    // nor does it change the file that it is from
+    let file = folder.path().join("again.ndjson");
+    fs::write(&file, &exported).unwrap();
+    run(&first, &["import", file.to_str().unwrap()]);
+    assert_eq!(run(&first, &["export"]).stdout, exported);
+    // and what was exported before comes to the same grave
+    fs::write(&file, &before).unwrap();
+    run(&first, &["import", file.to_str().unwrap()]);
+    assert_eq!(run(&first, &["export"]).stdout, exported);
+    run(&first, &["verify"]);
 }

@@ -14,8 +14,9 @@ use crate::web::export::{self, Broken, Form, What};
 #[command(after_help = "The filter is that of the pages' addresses: what stands there after the question mark, or the
 whole address.
 
-Events as NDJSON are Waybill's own: `import` and POST /v1/events read them, and the tables come out
-equal. The last line, {\"end\":true,\"rows\":N}, says how many there were; without it the file is cut.
+Events as NDJSON are Waybill's own: `import` and POST /v1/events read them, and their tables come
+out equal. What was said of people by themselves (traits, subscriptions) is no event and is not
+among them; of a forgotten person no more is there than what the file still holds. The last line, {\"end\":true,\"rows\":N}, says how many there were; without it the file is cut.
 In CSV, text that a spreadsheet would run as a formula begins with an apostrophe.
 
 Examples:
