@@ -121,7 +121,7 @@ impl Line {
         let known = Metric::parse(name);
         let is = |name: &str| row.integer(name) == Some(1);
         let delivery_id = row.text("delivery_id").unwrap_or_default();
-        let what = [row.text("reason"), row.text("action_value"), row.text("link_id"), row.text("href")];
+        let what = [row.text("reason"), row.text("href"), row.text("action_value"), row.text("link_id")];
         Line {
             badge: known.map(|metric| Badge::of(Some(metric))),
             metric: name.into(),

@@ -487,5 +487,5 @@ async fn a_page_of_the_log_is_light() {
     let site = Site::new(&events());
     let page = site.get("/below/deliveries").await;
     assert_eq!(page.all("a.row").len(), 50);
-    assert!(page.text.len() < 64_000, "{} bytes", page.text.len());
+    assert!(page.text.len() < 60_000, "{} bytes", page.text.len());
 }
