@@ -510,8 +510,10 @@ FROM events;
 
 -- The views: a promise; columns are only added ----------------------------------------------------------------------
 
-CREATE VIEW deliveries_v1 AS
+-- With its row, for whoever comes by it: the view below shows the rest.
+CREATE VIEW deliveries_whole AS
 SELECT
+    d.id,
     d.delivery_id,
     c.channel,
     s.source_kind,
@@ -614,8 +616,21 @@ LEFT JOIN people p ON p.id = d.person
 LEFT JOIN addresses a ON a.id = d.recipient
 LEFT JOIN subjects j ON j.id = d.subject;
 
-CREATE VIEW events_v1 AS
+CREATE VIEW deliveries_v1 AS
 SELECT
+    delivery_id, channel, source_kind, source_id, source_name, action_id, parent_action_id, content_id, journey_id,
+    trigger_id, trigger_event_id, person_id, email, cio_id, recipient, subject, status, status_at, outcome,
+    outcome_at, engagement, engagement_at, created_at, created_at_ms, updated_at, updated_at_ms, failure_reason,
+    devices, devices_bounced, forgotten, events, queued_at, drafted_at, attempted_at, deferred_at, sent_at,
+    delivered_at, opened_at, clicked_at, replied_at, converted_at, unsubscribed_at, bounced_at, suppressed_at,
+    spammed_at, failed_at, undeliverable_at, human_opened_at, machine_opened_at, human_clicked_at, machine_clicked_at
+FROM deliveries_whole;
+
+CREATE VIEW events_whole AS
+SELECT
+    e.delivery,
+    e.metric AS metric_code,
+    e.eid,
     e.event_id,
     d.delivery_id,
     c.channel,
@@ -640,6 +655,12 @@ JOIN messages g ON g.id = d.message
 JOIN channels c ON c.id = g.channel
 JOIN metrics m ON m.id = e.metric
 LEFT JOIN addresses a ON a.id = d.recipient;
+
+CREATE VIEW events_v1 AS
+SELECT
+    event_id, delivery_id, channel, metric, occurred_at, occurred_at_ms, received_at, recipient, href, link_id,
+    action_value, reason, machine, proxied, synthetic, implied
+FROM events_whole;
 
 CREATE VIEW events_raw_v1 AS
 SELECT

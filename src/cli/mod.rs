@@ -1,6 +1,7 @@
 //! The commands, one file each. Every flag has an environment twin.
 
 mod demo;
+mod export;
 mod forget;
 mod import;
 mod name;
@@ -24,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
   waybill serve --batch-bytes-max 2000000   take larger batches than Customer.io does
   waybill demo                              look around first, with made-up traffic
   waybill import history.ndjson.gz          bring in a year of events
+  waybill export source=campaign:3 >c3.ndjson   its events, to bring into another file
   waybill verify                            recount everything and compare
   waybill forget ada@example.org            erase what is known of a person
 
@@ -61,6 +63,8 @@ enum Command {
     Demo,
     /// Bring in events from NDJSON files
     Import(import::Import),
+    /// Write what a filter finds, as NDJSON or CSV
+    Export(export::Export),
     /// Recount everything from the events and compare; exits 1 if anything differs
     Verify,
     /// Write everything that follows from the events anew
@@ -78,6 +82,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         None | Some(Command::Serve) => serve.run(file.db),
         Some(Command::Demo) => demo::run(serve),
         Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.deletion_grace()),
+        Some(Command::Export(export)) => export.run(&file.db),
         Some(Command::Verify) => upkeep::verify(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),

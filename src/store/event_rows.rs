@@ -4,7 +4,7 @@
 //! what it says otherwise or alone. So a row is read and written against the delivery's attributes, and when
 //! those change the rows of its events are written again.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, ToSql, params};
 use serde_json::{Map, Value, json};
 
 use super::Error;
@@ -208,10 +208,22 @@ pub fn one(
     (metric, id): (i64, &str),
     shown: &Attributes,
 ) -> Result<Option<Stored>, Error> {
+    by_key(connection, names, delivery, delivery_id, (metric, &Eid::pack(id)), shown)
+}
+
+/// The same by the key of its row.
+pub fn by_key(
+    connection: &Connection,
+    names: &mut Names,
+    delivery: i64,
+    delivery_id: &str,
+    (metric, eid): (i64, &dyn ToSql),
+    shown: &Attributes,
+) -> Result<Option<Stored>, Error> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {EVENT_COLUMNS} FROM events WHERE delivery = ?1 AND metric = ?2 AND eid = ?3"
     ))?;
-    let mut rows = statement.query(params![delivery, metric, Eid::pack(id)])?;
+    let mut rows = statement.query(params![delivery, metric, eid])?;
     rows.next()?.map(|row| event_of(connection, names, row, delivery_id, shown)).transpose()
 }
 

@@ -5,20 +5,35 @@
 //! walk through. A walk that finds little stops after a budget of rows and says where, so that no filter makes a
 //! page slow.
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+mod plan;
+pub mod total;
+
+use std::ops::ControlFlow;
+
+use rusqlite::Connection;
 
 use super::Error;
-use super::walk::{self, Candidate, Direction, Lead, Rest};
-use crate::domain::{Counted, Metric, Millis, Phase};
+use super::walk::{self, Candidate, Direction};
+use crate::domain::{Counted, Metric, Millis};
+pub(super) use plan::plan;
 
 /// What the log is asked for. Empty lists and `None` ask for everything.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Any of these; `None` is a delivery whose status is unknown.
     pub statuses: Vec<Option<Metric>>,
+    /// What became of the sending is any of these; `None`: nothing is known of it.
+    pub outcomes: Vec<Option<Metric>>,
+    /// What the person did is any of these; `None`: nothing.
+    pub engagements: Vec<Option<Metric>>,
     /// Any of these, by name; `unknown` where no event said.
     pub channels: Vec<String>,
     pub source: Option<SourceRef>,
+    /// Empty: without one.
+    pub action_id: Option<String>,
+    /// Empty: without one.
+    pub content_id: Option<String>,
+    pub trigger_id: Option<String>,
     pub recipient: Option<Recipient>,
     /// A person's id, else e-mail, else cio_id: the name that the file knows the person by.
     pub person: Option<String>,
@@ -28,13 +43,41 @@ pub struct Filter {
     pub until_ms: Option<Millis>,
     /// All of these, at any time.
     pub ever: Vec<Counted>,
+    pub reason: Option<Reason>,
+    /// Clicked this link.
+    pub link: Option<Link>,
 }
 
-/// A source by kind and id; the id of the unknown source is empty.
+/// A source by kind and id. Without an id: all of the kind; the unknown source has none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceRef {
     pub kind: String,
     pub id: String,
+}
+
+/// Why a delivery failed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    Exactly(String),
+    /// Any that was given.
+    Any,
+}
+
+/// A link, by its id where it has one, else by its address less query and fragment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    pub link: String,
+    /// Followed so at least once.
+    pub by: Option<By>,
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    Human,
+    Machine,
+    /// Nobody: an open that the sender inferred from a click.
+    Implied,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -143,123 +186,31 @@ pub(super) fn page_within(
     Ok(Page { rows, newer, older, looked })
 }
 
-/// Which index leads, and what is asked of each delivery on the way. `None`: the filter names what is not in the
-/// file, or the counts say that nothing is so.
-fn plan(connection: &Connection, filter: &Filter) -> Result<Option<(Lead, Rest)>, Error> {
-    let mut rest = Rest {
-        since_ms: filter.since_ms.unwrap_or(Millis::MIN),
-        until_ms: filter.until_ms.unwrap_or(Millis::MAX),
-        ..Rest::default()
-    };
-    for status in &filter.statuses {
-        rest.statuses |= 1 << status.map_or(0, Metric::code);
-    }
-    if filter.statuses.is_empty() {
-        rest.statuses = u32::MAX;
-    }
-    for counted in &filter.ever {
-        rest.reached |= 1 << counted.index();
-        rest.statuses &= statuses_after(*counted);
-    }
-    if let Some(source) = &filter.source {
-        let Some(id) = source_id(connection, source)? else { return Ok(None) };
-        rest.source = Some(id);
-    }
-    for channel in &filter.channels {
-        rest.channels.extend(channel_id(connection, channel)?);
-    }
-    if rest.channels.is_empty() && !filter.channels.is_empty() {
-        return Ok(None);
-    }
-
-    let mut lead = lead_by_counts(connection, &mut rest)?;
-    if let Some(recipient) = &filter.recipient {
-        match walk::recipients(connection, recipient)? {
-            Some(ids) if ids.is_empty() => return Ok(None),
-            Some(ids) => {
-                lead = walk::gather(connection, walk::By::Recipient, &ids)?.map(Lead::Rows).or(lead);
-                rest.recipients = Some(ids);
+/// Calls `each` with every delivery that the filter finds, newest created first, in pieces, so that memory does not grow
+/// with what is found. It ends early where `each` says so.
+pub fn each(
+    connection: &Connection,
+    filter: &Filter,
+    mut each: impl FnMut(Cursor) -> Result<ControlFlow<()>, Error>,
+) -> Result<(), Error> {
+    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(()) };
+    let mut from = None;
+    loop {
+        let walked = walk::walk(connection, &lead, &rest, Direction::Older, from, PIECE, BUDGET)?;
+        for cursor in &walked.found {
+            if each(*cursor)?.is_break() {
+                return Ok(());
             }
-            None => rest.recipient = Some(recipient.clone()),
+        }
+        from = walked.stopped.or_else(|| walked.found.last().filter(|_| walked.found.len() == PIECE).copied());
+        if from.is_none() {
+            return Ok(());
         }
     }
-    if let Some(person) = &filter.person {
-        let ids = walk::people(connection, person)?;
-        if ids.is_empty() {
-            return Ok(None);
-        }
-        if !matches!(lead, Some(Lead::Rows(_))) {
-            lead = walk::gather(connection, walk::By::Person, &ids)?.map(Lead::Rows).or(lead);
-        }
-        rest.people = Some(ids);
-    }
-    Ok(lead.map(|lead| (lead, rest)))
 }
 
-/// A thing that a person did stands in the status, or a later one does: an exact narrowing of `ever`.
-fn statuses_after(counted: Counted) -> u32 {
-    let metric = match counted {
-        Counted::Metric(metric) => metric,
-        Counted::HumanOpened | Counted::MachineOpened => Metric::Opened,
-        Counted::HumanClicked | Counted::MachineClicked => Metric::Clicked,
-        Counted::Created => return u32::MAX,
-    };
-    if metric.phase() != Phase::Engagement {
-        return u32::MAX;
-    }
-    // a click that implies an open has no open of its own, and ranks above it
-    let after = |other: &&Metric| other.phase() == Phase::Engagement && other.rank() >= metric.rank();
-    Metric::ALL.iter().filter(after).fold(0, |mask, metric| mask | 1 << metric.code())
-}
-
-/// The index with the fewest deliveries to walk: by source, by facet, or all by creation. `None`: there are none.
-fn lead_by_counts(connection: &Connection, rest: &mut Rest) -> Result<Option<Lead>, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT channel, status, sum(deliveries), sum(CASE WHEN source = :source THEN deliveries END)
-        FROM status_counts WHERE kind = 1 GROUP BY channel, status",
-    )?;
-    let mut rows = statement.query(named_params! {":source": rest.source})?;
-    let (mut facets, mut of_facets, mut of_source, mut of_both) = (Vec::new(), 0i64, 0i64, 0i64);
-    let mut all = 0i64;
-    while let Some(row) = rows.next()? {
-        let (channel, status): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let (deliveries, here): (i64, Option<i64>) = (row.get(2)?, row.get(3)?);
-        all += deliveries;
-        of_source += here.unwrap_or(0);
-        let facet = channel * 32 + status;
-        if rest.wants_facet(facet) {
-            facets.push(facet);
-            of_facets += deliveries;
-            of_both += if rest.source.is_some() { here.unwrap_or(0) } else { deliveries };
-        }
-    }
-    if of_both == 0 {
-        return Ok(None);
-    }
-    Ok(Some(match rest.source {
-        Some(source) if of_source <= of_facets => Lead::Source(source),
-        _ if of_facets < all && facets.len() <= walk::FACETS_MAX => Lead::Facets(facets),
-        Some(source) => Lead::Source(source),
-        None => Lead::Created,
-    }))
-}
-
-fn source_id(connection: &Connection, source: &SourceRef) -> Result<Option<i64>, Error> {
-    if source.kind == "unknown" {
-        return Ok(Some(1));
-    }
-    let mut statement =
-        connection.prepare_cached("SELECT id FROM sources WHERE source_kind = ?1 AND source_id = ?2")?;
-    Ok(statement.query_row([&source.kind, &source.id], |row| row.get(0)).optional()?)
-}
-
-fn channel_id(connection: &Connection, channel: &str) -> Result<Option<i64>, Error> {
-    if channel == "unknown" {
-        return Ok(Some(0));
-    }
-    let mut statement = connection.prepare_cached("SELECT id FROM channels WHERE channel = ?1")?;
-    Ok(statement.query_row([channel], |row| row.get(0)).optional()?)
-}
+/// How many deliveries are held at a time.
+const PIECE: usize = 1_000;
 
 /// One line.
 pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {

@@ -162,15 +162,7 @@ pub type Reader = r2d2::PooledConnection<SqliteConnectionManager>;
 impl Readers {
     /// Opens `size` connections on a file that [`open`] has opened before.
     pub fn open(path: &Path, size: u32) -> Result<Readers, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
-            connection.busy_timeout(BUSY)?;
-            connection.set_prepared_statement_cache_capacity(STATEMENTS);
-            connection.pragma_update(None, "query_only", true)?;
-            connection.pragma_update(None, "cache_size", -8_192)?;
-            connection.pragma_update(None, "temp_store", "MEMORY")?;
-            connection.pragma_update(None, "trusted_schema", "OFF")
-        });
+        let manager = SqliteConnectionManager::file(path).with_flags(READ_ONLY).with_init(|it| read_pragmas(it));
         let pool = r2d2::Pool::builder()
             .max_size(size)
             .min_idle(Some(0))
@@ -186,9 +178,27 @@ impl Readers {
         Ok(self.pool.get()?)
     }
 
+    /// One beside the pool, for what takes long.
+    pub fn open_one(&self) -> Result<Connection, Error> {
+        let connection = Connection::open_with_flags(&self.path, READ_ONLY)?;
+        read_pragmas(&connection)?;
+        Ok(connection)
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+fn read_pragmas(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -8_192)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub fn by_channel(connection: &Connection, source: Option<&SourceRef>) -> Result
         }
         Some(_) => {
             "SELECT c.channel, n.status, sum(n.deliveries) FROM status_counts n JOIN channels c ON c.id = n.channel
-            WHERE n.kind = 1 AND n.source = (SELECT id FROM sources WHERE source_kind = ?1 AND coalesce(source_id, '') = ?2)
+            WHERE n.kind = 1 AND n.source IN (SELECT id FROM sources WHERE source_kind = ?1 AND (?2 = '' OR source_id = ?2))
             GROUP BY n.channel, n.status"
         }
     })?;
@@ -41,7 +41,7 @@ pub fn by_channel(connection: &Connection, source: Option<&SourceRef>) -> Result
 pub fn ever(connection: &Connection, source: Option<&SourceRef>, channels: &[String]) -> Result<Counts, Error> {
     let sql = format!(
         "SELECT c.channel, {} FROM totals t JOIN channels c ON c.id = t.channel
-        WHERE ?1 IS NULL OR t.source = (SELECT id FROM sources WHERE source_kind = ?1 AND coalesce(source_id, '') = ?2)
+        WHERE ?1 IS NULL OR t.source IN (SELECT id FROM sources WHERE source_kind = ?1 AND (?2 = '' OR source_id = ?2))
         GROUP BY t.channel",
         &*counts::SUMS
     );

@@ -1,13 +1,14 @@
 //! Walks the deliveries in the order of one index, newest or oldest first, within a budget.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, Row, named_params, params};
 
 use super::Error;
 use super::blocks::{self, Table};
-use super::log::{Cursor, Recipient};
-use crate::domain::Millis;
+use super::log::{By, Cursor, Link, Reason, Recipient};
+use crate::domain::{Metric, Millis};
 
 /// A delivery on the way: what the rest of a filter asks about.
 pub struct Candidate {
@@ -15,16 +16,23 @@ pub struct Candidate {
     pub created_at_ms: Millis,
     facet: i64,
     source: i64,
+    message: i64,
+    outcome: u8,
+    engagement: u8,
     reached: u32,
     recipient: Option<i64>,
     person: Option<i64>,
+    updated_at_ms: Millis,
+    /// Whether its texts are those that were asked for.
+    fits_texts: bool,
 }
 
 /// The index that gives the order.
 #[derive(Debug, PartialEq)]
 pub enum Lead {
     Created,
-    Source(i64),
+    /// The ranges are merged.
+    Sources(Vec<i64>),
     /// Channel and status: the ranges are merged.
     Facets(Vec<i64>),
     /// The deliveries of a few people or addresses, gathered from all blocks.
@@ -38,7 +46,7 @@ pub enum Direction {
 }
 
 /// More ranges than this cost more to merge than the walk they save.
-pub const FACETS_MAX: usize = 160;
+pub const RANGES_MAX: usize = 160;
 
 /// More deliveries than this of one person or address are found by walking all by creation: there are so many
 /// that the walk meets them soon.
@@ -52,9 +60,16 @@ const ADDRESSES_MAX: usize = 200;
 pub struct Rest {
     /// Bit n: status n.
     pub statuses: u32,
+    /// Bit n: metric n; bit 0: none.
+    pub outcomes: u32,
+    pub engagements: u32,
     /// Any, where empty.
     pub channels: Vec<i64>,
-    pub source: Option<i64>,
+    pub sources: Option<HashSet<i64>>,
+    pub messages: Option<HashSet<i64>>,
+    pub trigger_id: Option<String>,
+    pub reason: Option<Reason>,
+    pub link: Option<Link>,
     /// Bits that must all be set.
     pub reached: u32,
     pub recipients: Option<HashSet<i64>>,
@@ -63,6 +78,8 @@ pub struct Rest {
     pub people: Option<HashSet<i64>>,
     pub since_ms: Millis,
     pub until_ms: Millis,
+    /// Its latest event is not earlier.
+    pub updated_since_ms: Millis,
 }
 
 impl Rest {
@@ -71,17 +88,37 @@ impl Rest {
         self.statuses >> status & 1 == 1 && (self.channels.is_empty() || self.channels.contains(&channel))
     }
 
+    fn reasons(&self) -> (Option<&str>, bool) {
+        match &self.reason {
+            Some(Reason::Exactly(reason)) => (Some(reason), false),
+            Some(Reason::Any) => (None, true),
+            None => (None, false),
+        }
+    }
+
     fn wants(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
         let is_in = |set: &Option<HashSet<i64>>, id: Option<i64>| {
             set.as_ref().is_none_or(|set| id.is_some_and(|id| set.contains(&id)))
         };
-        let fits = self.wants_facet(it.facet)
-            && self.source.is_none_or(|source| source == it.source)
+        let fits = it.fits_texts
+            && self.wants_facet(it.facet)
+            && self.outcomes >> it.outcome & 1 == 1
+            && self.engagements >> it.engagement & 1 == 1
+            && is_in(&self.sources, Some(it.source))
+            && is_in(&self.messages, Some(it.message))
+            && it.updated_at_ms >= self.updated_since_ms
             && it.reached & self.reached == self.reached
             && is_in(&self.recipients, it.recipient)
             && is_in(&self.people, it.person)
             && (self.since_ms..self.until_ms).contains(&it.created_at_ms);
-        Ok(fits && self.wants_address(connection, it)?)
+        Ok(fits && self.wants_address(connection, it)? && self.wants_link(connection, it)?)
+    }
+
+    fn wants_link(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
+        let Some(Link { link, by }) = &self.link else { return Ok(true) };
+        let mut statement = connection.prepare_cached(&FOLLOWED)?;
+        let wanted = by.map(|by| by == By::Machine);
+        Ok(statement.query_row(params![it.id, link, wanted], |row| row.get(0))?)
     }
 
     fn wants_address(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
@@ -128,9 +165,11 @@ pub fn walk(
     };
     let mut ranges: Vec<Range> = match lead {
         Lead::Created => vec![Range::new(None, from, 64)],
-        Lead::Source(source) => vec![Range::new(Some(*source), from, 64)],
-        Lead::Facets(facets) => facets.iter().map(|facet| Range::new(Some(*facet), from, 16)).collect(),
-        Lead::Rows(ids) => vec![rows(connection, ids, direction, from)?],
+        Lead::Sources(keys) | Lead::Facets(keys) => {
+            let piece = if keys.len() == 1 { 64 } else { 16 };
+            keys.iter().map(|key| Range::new(Some(*key), from, piece)).collect()
+        }
+        Lead::Rows(ids) => vec![rows(connection, ids, rest, direction, from)?],
     };
     let sql = sql(lead, direction);
     let mut walked = Walked::default();
@@ -180,12 +219,16 @@ impl Range {
             Direction::Older => rest.since_ms,
             Direction::Newer => rest.until_ms,
         };
+        let (reason, any_reason) = rest.reasons();
         let mut statement = connection.prepare_cached(sql)?;
         let mut values: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
             (":created", &self.from.created_at_ms),
             (":id", &self.from.id),
             (":end", &end_ms),
             (":limit", &self.piece),
+            (":trigger", &rest.trigger_id),
+            (":reason", &reason),
+            (":any_reason", &any_reason),
         ];
         if let Some(key) = &self.key {
             values.push((":key", key));
@@ -203,7 +246,24 @@ impl Range {
     }
 }
 
-const CANDIDATE: &str = "SELECT id, created_at_ms, facet, source, reached, recipient, person FROM deliveries";
+const CANDIDATE: &str = "SELECT id, created_at_ms, facet, source, message, coalesce(outcome, 0), \
+    coalesce(engagement, 0), reached, recipient, person, created_at_ms + updated_after_ms, \
+    (:trigger IS NULL OR trigger_id IS :trigger) AND (:reason IS NULL OR failure_reason IS :reason) \
+        AND (NOT :any_reason OR failure_reason IS NOT NULL) \
+    FROM deliveries";
+
+/// Whether a delivery followed a link; by a machine, by a person, or either.
+pub(super) static FOLLOWED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT EXISTS (SELECT 1 FROM events WHERE delivery = ?1 AND metric = {} AND {LINK} = ?2
+            AND (?3 IS NULL OR (flags & 3 = 2) = ?3))",
+        Metric::Clicked.code()
+    )
+});
+
+/// The link of a click: its id, else its address less query and fragment.
+pub(super) const LINK: &str = "coalesce(own ->> '$.link_id', substr(own ->> '$.href', 1, \
+    min(instr((own ->> '$.href') || '?', '?'), instr((own ->> '$.href') || '#', '#')) - 1))";
 
 fn candidate(row: &Row) -> rusqlite::Result<Candidate> {
     Ok(Candidate {
@@ -211,9 +271,14 @@ fn candidate(row: &Row) -> rusqlite::Result<Candidate> {
         created_at_ms: row.get(1)?,
         facet: row.get(2)?,
         source: row.get(3)?,
-        reached: row.get(4)?,
-        recipient: row.get(5)?,
-        person: row.get(6)?,
+        message: row.get(4)?,
+        outcome: row.get(5)?,
+        engagement: row.get(6)?,
+        reached: row.get(7)?,
+        recipient: row.get(8)?,
+        person: row.get(9)?,
+        updated_at_ms: row.get(10)?,
+        fits_texts: row.get(11)?,
     })
 }
 
@@ -221,7 +286,7 @@ fn candidate(row: &Row) -> rusqlite::Result<Candidate> {
 pub(super) fn sql(lead: &Lead, direction: Direction) -> String {
     let key = match lead {
         Lead::Created | Lead::Rows(_) => "",
-        Lead::Source(_) => "source = :key AND ",
+        Lead::Sources(_) => "source = :key AND ",
         Lead::Facets(_) => "facet = :key AND ",
     };
     match direction {
@@ -237,9 +302,16 @@ pub(super) fn sql(lead: &Lead, direction: Direction) -> String {
 }
 
 /// The gathered deliveries in order, as one range that is read already.
-fn rows(connection: &Connection, ids: &[i64], direction: Direction, from: Cursor) -> Result<Range, Error> {
-    let mut statement = connection.prepare_cached(ONE)?;
-    let mut found = ids.iter().map(|id| statement.query_row([id], candidate)).collect::<Result<Vec<_>, _>>()?;
+fn rows(connection: &Connection, ids: &[i64], rest: &Rest, direction: Direction, from: Cursor) -> Result<Range, Error> {
+    let (reason, any_reason) = rest.reasons();
+    let mut statement = connection.prepare_cached(&format!("{CANDIDATE} WHERE id = :id"))?;
+    let mut one = |id: &i64| {
+        let values = named_params! {
+            ":id": id, ":trigger": rest.trigger_id, ":reason": reason, ":any_reason": any_reason
+        };
+        statement.query_row(values, candidate)
+    };
+    let mut found = ids.iter().map(&mut one).collect::<Result<Vec<_>, _>>()?;
     match direction {
         Direction::Older => {
             found.retain(|candidate| candidate.cursor() < from);
@@ -253,27 +325,27 @@ fn rows(connection: &Connection, ids: &[i64], direction: Direction, from: Cursor
     Ok(Range { key: None, from, piece: 0, ended: true, ahead: found.into() })
 }
 
-const ONE: &str = "SELECT id, created_at_ms, facet, source, reached, recipient, person FROM deliveries WHERE id = ?1";
-
 /// Which of the two indexes that are led by a block.
 #[derive(Clone, Copy, Debug)]
-pub enum By {
+pub enum Whose {
     Recipient,
     Person,
 }
 
-impl By {
+impl Whose {
     pub(super) fn sql(self) -> &'static str {
         match self {
-            By::Recipient => "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2 ORDER BY id DESC LIMIT ?3",
-            By::Person => "SELECT id FROM deliveries WHERE block = ?1 AND person = ?2 ORDER BY id DESC LIMIT ?3",
+            Whose::Recipient => {
+                "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2 ORDER BY id DESC LIMIT ?3"
+            }
+            Whose::Person => "SELECT id FROM deliveries WHERE block = ?1 AND person = ?2 ORDER BY id DESC LIMIT ?3",
         }
     }
 }
 
 /// The deliveries of these people or addresses, block by block. `None`: there are too many to gather.
-pub fn gather(connection: &Connection, by: By, keys: &HashSet<i64>) -> Result<Option<Vec<i64>>, Error> {
-    let mut statement = connection.prepare_cached(by.sql())?;
+pub fn gather(connection: &Connection, whose: Whose, keys: &HashSet<i64>) -> Result<Option<Vec<i64>>, Error> {
+    let mut statement = connection.prepare_cached(whose.sql())?;
     let mut found = Vec::new();
     for block in blocks::of(connection, Table::Deliveries)? {
         for key in keys {
@@ -288,6 +360,26 @@ pub fn gather(connection: &Connection, by: By, keys: &HashSet<i64>) -> Result<Op
     }
     Ok(Some(found))
 }
+
+/// The deliveries that followed one of these links. `None`: there are too many to gather.
+pub fn followers(connection: &Connection, links: &[i64]) -> Result<Option<Vec<i64>>, Error> {
+    let mut statement = connection.prepare_cached(FOLLOWERS)?;
+    let mut found = HashSet::new();
+    for link in links {
+        let mut rows = statement.query(params![link, GATHERED_MAX as i64 * 2])?;
+        let mut clicks = 0;
+        while let Some(row) = rows.next()? {
+            found.insert(row.get(0)?);
+            clicks += 1;
+        }
+        if found.len() > GATHERED_MAX || clicks == GATHERED_MAX * 2 {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found.into_iter().collect()))
+}
+
+pub(super) const FOLLOWERS: &str = "SELECT delivery FROM link_clicks WHERE link = ?1 LIMIT ?2";
 
 /// The addresses that fit. `None`: there are too many to list.
 pub fn recipients(connection: &Connection, recipient: &Recipient) -> Result<Option<HashSet<i64>>, Error> {

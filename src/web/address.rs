@@ -42,12 +42,25 @@ impl Address {
         self
     }
 
+    /// With an ending of its path, such as `.json`.
+    pub fn ending(mut self, ending: &str) -> Address {
+        self.path.push_str(ending);
+        self
+    }
+
     pub fn query(&self) -> &[(String, String)] {
         &self.query
     }
 
     pub fn path(&self) -> &str {
         &self.path
+    }
+}
+
+/// As text.
+impl serde::Serialize for Address {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -21,6 +21,11 @@ pub enum Error {
     /// The thread of the query ended without an answer.
     #[error("the query was dropped")]
     Dropped,
+    /// As many exports run as may.
+    #[error("{0}")]
+    Busy(&'static str),
+    #[error("the data could not be written: {0}")]
+    Unwritten(String),
     #[error("the page could not be written: {0}")]
     Template(#[from] askama::Error),
 }
@@ -38,8 +43,18 @@ impl Error {
             Error::BadRequest(_) => StatusCode::BAD_REQUEST,
             Error::Foreign => StatusCode::FORBIDDEN,
             Error::Store(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Store(_) | Error::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Error::Dropped => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Store(_) | Error::Template(_) | Error::Unwritten(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Dropped | Error::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// For programs.
+    pub fn code(&self) -> &'static str {
+        match self.status() {
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::BAD_REQUEST => "bad_request",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            _ => "internal_error",
         }
     }
 
@@ -58,6 +73,7 @@ impl Error {
     pub fn public(&self) -> String {
         match self {
             Error::NotFound(what) | Error::BadRequest(what) => what.clone(),
+            Error::Busy(what) => (*what).into(),
             Error::Foreign => {
                 "What was sent does not say that it comes from a page of this server, so nothing was done.".into()
             }

@@ -25,6 +25,24 @@ impl Display for Iso {
     }
 }
 
+/// `2026-11-21`, for addresses.
+pub struct IsoDay(pub Millis);
+
+impl Display for IsoDay {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}", utc(self.0).format("%Y-%m-%d"))
+    }
+}
+
+/// `2026-11-21T14`, for addresses.
+pub struct IsoHour(pub Millis);
+
+impl Display for IsoHour {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}", utc(self.0).format("%Y-%m-%dT%H"))
+    }
+}
+
 /// `2026-11-21 14:02:11.500 UTC`; milliseconds only where there are any.
 pub struct Exact(pub Millis);
 

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod assets;
 pub mod error;
+pub mod export;
 pub mod format;
 pub mod ingest;
 mod ops;

@@ -25,7 +25,7 @@ mod subscription;
 mod testing;
 mod time;
 mod track_api;
-mod waybill;
+pub mod waybill;
 mod webhook;
 
 use crate::domain::{Event, Millis, Statement, Text};

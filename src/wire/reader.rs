@@ -40,8 +40,17 @@ impl Reader<'_> {
             }
             Err(error) if self.format == Format::Waybill => {
                 let lines = self.not_too_many(body::lines(body).ok_or(error)?)?;
+                let is_end = |line: &[u8]| {
+                    body::Body::read(line).is_ok_and(|body| match body {
+                        Body::One(raw) => waybill::is_end(&body::keys(raw).unwrap_or_default()),
+                        Body::Many(_) => false,
+                    })
+                };
+                // the last line of an export is no event
+                let last = lines.last().is_some_and(|(_, line)| is_end(line)).then(|| lines.len() - 1);
                 let mut items = Vec::with_capacity(lines.len());
-                lines.into_iter().for_each(|(number, line)| self.line(number, line, &mut items));
+                let lines = lines.into_iter().take(last.unwrap_or(usize::MAX));
+                lines.for_each(|(number, line)| self.line(number, line, &mut items));
                 Ok(items)
             }
             Err(error) => Err(error),
@@ -111,6 +120,7 @@ impl Reader<'_> {
             return self.recorded(raw, &keys, path.as_str().unwrap_or_default());
         }
         match line::format_of(&keys) {
+            None if waybill::is_end(&keys) => Ok(Vec::new()),
             Some(format) => Reader { format, ..self }.one(raw),
             None => Ok(vec![self.unknown(raw, "its keys are those of no known format")]),
         }

@@ -1,7 +1,11 @@
 //! Waybill's own event: what `export` writes, and `import` and `POST /v1/events` read.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::domain::event::devices_as_json;
 use crate::domain::{Attribute, Event, SourceKind, Text};
 
 use super::fields::Fields;
@@ -30,6 +34,8 @@ pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Out
         },
     };
     let mut event = head.event(context)?;
+    // written by `line`, for an event that came without a time
+    event.time.from_receipt |= top.flag(&["time_from_receipt"]) == Some(true);
     message::describe(&mut event, top);
     for (attribute, key) in NAMED {
         event.attributes.set(attribute, top.text(&[key]));
@@ -62,6 +68,148 @@ fn set_source(event: &mut Event, top: Fields) -> Result<(), Refusal> {
             }
         },
     }
+}
+
+/// An event as `export` writes it: read again, it is the same. `raw` is its JSON as it came, which is kept in `extra` as far
+/// as the event's own fields do not say it.
+pub fn line(event: &Event, raw: Option<&str>) -> String {
+    let text = |attribute| event.attributes.get(attribute).map(Value::from);
+    let flag = |flag: Option<bool>| flag.map(Value::from);
+    let own = |text: &Option<Text>| text.as_deref().map(Value::from);
+    let source = event.attributes.source();
+    let mut line = Line { text: String::from("{"), is_empty: true };
+    line.push("id", Some((&*event.id).into()));
+    line.push("delivery_id", Some((&*event.delivery_id).into()));
+    line.push("channel", text(Attribute::Channel));
+    line.push("metric", Some(event.metric.as_str().into()));
+    line.push("time", super::columns::iso(event.time.ms).map(Value::from));
+    line.push("time_from_receipt", event.time.from_receipt.then(|| true.into()));
+    let of_source = [
+        ("kind", source.as_ref().map(|source| source.kind.name().into())),
+        ("id", source.as_ref().map(|source| (&*source.id).into())),
+        ("action_id", text(Attribute::ActionId)),
+        ("content_id", text(Attribute::ContentId)),
+    ];
+    let of_source: Map<String, Value> =
+        of_source.into_iter().filter_map(|(key, value): (&str, Option<Value>)| Some((key.into(), value?))).collect();
+    line.push("source", (!of_source.is_empty()).then(|| of_source.into()));
+    for kind in SourceKind::ALL.into_iter().filter(|kind| source.as_ref().is_none_or(|source| source.kind != *kind)) {
+        line.push(kind.attribute().name(), text(kind.attribute()));
+    }
+    let last = [Attribute::JourneyId, Attribute::ParentActionId, Attribute::TriggerId, Attribute::TriggerEventId];
+    let who = NAMED.map(|(attribute, _)| attribute).into_iter().chain([Attribute::Recipient, Attribute::Subject]);
+    for attribute in who.chain(last) {
+        line.push(attribute.name(), text(attribute));
+    }
+    line.push("machine", flag(event.flags.machine));
+    line.push("proxied", flag(event.flags.proxied));
+    line.push("synthetic", flag(event.flags.synthetic));
+    line.push("href", own(&event.href));
+    line.push("link_id", own(&event.link_id));
+    line.push("action_value", own(&event.action_value));
+    line.push("reason", own(&event.reason));
+    // written as text: its keys are sorted already
+    if !event.recipients.is_empty() {
+        line.push_json("recipients", &devices_as_json(&event.recipients));
+    }
+    if let Some(extra) = raw.and_then(extra) {
+        line.push_json("extra", &extra);
+    }
+    line.text.push('}');
+    line.text
+}
+
+/// An object in the making.
+struct Line {
+    text: String,
+    is_empty: bool,
+}
+
+impl Line {
+    fn push(&mut self, key: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            self.push_json(key, &value.to_string());
+        }
+    }
+
+    fn push_json(&mut self, key: &str, json: &str) {
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.text.push(',');
+        }
+        self.text.push('"');
+        self.text.push_str(key);
+        self.text.push_str("\":");
+        self.text.push_str(json);
+    }
+}
+
+/// What an event's JSON said beyond its own fields: all of it, unless it was written by [`line`], or could have been.
+fn extra(raw: &str) -> Option<String> {
+    const KEYS: [&str; 21] = [
+        "id",
+        "delivery_id",
+        "channel",
+        "metric",
+        "time",
+        "time_from_receipt",
+        "source",
+        "recipient",
+        "subject",
+        "person_id",
+        "email",
+        "cio_id",
+        "machine",
+        "proxied",
+        "synthetic",
+        "href",
+        "link_id",
+        "action_value",
+        "reason",
+        "recipients",
+        "extra",
+    ];
+    // one that lies deeper than what is read again is left out
+    if depth(raw) + 1 > DEPTH_MAX {
+        return None;
+    }
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw).ok()?;
+    let is_own = |key: &String| KEYS.contains(&key.as_str()) || Attribute::ALL.iter().any(|it| it.name() == key);
+    if members.contains_key("delivery_id") && members.keys().all(is_own) {
+        return members.get("extra").map(|extra| extra.get().to_owned());
+    }
+    // a line has no line ends
+    Some(raw.replace(['\n', '\r'], " "))
+}
+
+/// What the reader goes down to.
+const DEPTH_MAX: usize = 127;
+
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0usize, 0, false, false);
+    for byte in json.bytes() {
+        match (in_text, byte) {
+            (true, _) if is_escaped => is_escaped = false,
+            (true, b'\\') => is_escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (false, b'{' | b'[') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// The last line of an export: how many there are, so that a cut is seen. It is no event.
+pub fn end(rows: u64) -> String {
+    format!("{{\"end\":true,\"rows\":{rows}}}")
+}
+
+/// Whether these keys are those of [`end`].
+pub(super) fn is_end(keys: &BTreeMap<String, &RawValue>) -> bool {
+    keys.len() == 2 && keys.get("end").is_some_and(|end| end.get() == "true") && keys.contains_key("rows")
 }
 
 #[cfg(test)]

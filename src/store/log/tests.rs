@@ -1,8 +1,10 @@
 use rusqlite::Connection;
 
+use super::total::Total;
 use super::*;
 use crate::domain::{Attribute, Event, EventTime, MetricName};
-use crate::store::{Entry, Tracker, person, raw};
+use crate::store::walk::Lead;
+use crate::store::{Entry, Tracker, events, person, raw, rows};
 
 /// Numbers that look like chance and are the same each time.
 struct Dice(u64);
@@ -25,6 +27,7 @@ fn file() -> (tempfile::TempDir, Connection) {
         let (source_id, person) = (dice.roll(3).to_string(), format!("p{}", dice.roll(40)));
         let address = format!("{}{}@example.com", ["ann", "bob", "cy%"][dice.roll(3) as usize], dice.roll(20));
         let is_known = dice.roll(12) > 0;
+        let (action, trigger) = (["", "7", "8"][dice.roll(3) as usize], ["t1", "t2"][dice.roll(2) as usize]);
         for step in 0..=dice.roll(4) {
             let metric = ["sent", "delivered", "opened", "clicked", "bounced", "converted"][dice.roll(6) as usize];
             let name = MetricName::parse(metric);
@@ -33,10 +36,18 @@ fn file() -> (tempfile::TempDir, Connection) {
                 event.attributes = std::mem::take(&mut event.attributes)
                     .with(Attribute::Channel, channel)
                     .with(source, &source_id)
+                    .with(Attribute::ActionId, action)
+                    .with(Attribute::TriggerId, trigger)
                     .with(Attribute::PersonId, &person)
                     .with(Attribute::Recipient, &address);
             }
             event.flags.machine = (dice.roll(4) == 0).then_some(true);
+            event.flags.synthetic = (metric == "opened" && dice.roll(5) == 0).then_some(true);
+            if metric == "clicked" && dice.roll(5) > 0 {
+                event.href = Some(format!("https://x.example/{}?to={i}#top", dice.roll(2)).into());
+                event.link_id = (dice.roll(4) == 0).then(|| "9".into());
+            }
+            event.reason = (metric == "bounced").then(|| ["full", "gone"][dice.roll(2) as usize].into());
             events.push(event);
             at_ms += 1_000;
         }
@@ -59,7 +70,7 @@ fn found_by_reading_all(connection: &Connection, filter: &Filter) -> Vec<String>
         (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
             && (filter.channels.is_empty() || filter.channels.iter().any(|wanted| wanted == channel))
             && filter.source.as_ref().is_none_or(|source| {
-                source.kind == row.source_kind && source.id == row.source_id.as_deref().unwrap_or_default()
+                source.kind == row.source_kind && (source.id.is_empty() || Some(&source.id) == row.source_id.as_ref())
             })
             && match &filter.recipient {
                 None => true,
@@ -72,7 +83,49 @@ fn found_by_reading_all(connection: &Connection, filter: &Filter) -> Vec<String>
             && filter.ever.iter().all(|counted| row.reached.has(*counted))
     };
     let rows = ids.into_iter().map(|id| row(connection, id).unwrap());
-    rows.filter(fits).map(|row| row.delivery_id).collect()
+    rows.filter(fits).filter(|row| fits_whole(connection, filter, row.cursor)).map(|row| row.delivery_id).collect()
+}
+
+/// What a row of the log does not show, read off the views.
+fn fits_whole(connection: &Connection, filter: &Filter, cursor: Cursor) -> bool {
+    let whole = rows::delivery(connection, cursor).unwrap();
+    let is_one_of = |asked: &[Option<Metric>], column: &str| {
+        asked.is_empty() || asked.iter().any(|metric| metric.map(Metric::name) == whole.text(column))
+    };
+    let is = |asked: &Option<String>, column: &str| {
+        asked.as_ref().is_none_or(|asked| asked == whole.text(column).unwrap_or_default())
+    };
+    is_one_of(&filter.outcomes, "outcome")
+        && is_one_of(&filter.engagements, "engagement")
+        && is(&filter.action_id, "action_id")
+        && is(&filter.content_id, "content_id")
+        && is(&filter.trigger_id, "trigger_id")
+        && match &filter.reason {
+            None => true,
+            Some(Reason::Any) => whole.text("failure_reason").is_some(),
+            Some(Reason::Exactly(reason)) => whole.text("failure_reason") == Some(reason),
+        }
+        && filter.link.as_ref().is_none_or(|link| {
+            let events = all_events(connection, whole.text("delivery_id").unwrap());
+            events.iter().any(|event| follows(event, &link.link) && link.by.is_none_or(|by| who(event) == by))
+        })
+}
+
+fn all_events(connection: &Connection, delivery_id: &str) -> Vec<rows::Row> {
+    rows::delivery_with_events(connection, delivery_id).unwrap().unwrap().events
+}
+
+fn follows(event: &rows::Row, link: &str) -> bool {
+    let address = event.text("href").map(|href| href.split('?').next().unwrap());
+    event.text("metric") == Some("clicked") && event.text("link_id").or(address) == Some(link)
+}
+
+fn who(event: &rows::Row) -> By {
+    match (event.integer("machine"), event.integer("implied")) {
+        (Some(1), _) => By::Machine,
+        (_, Some(1)) => By::Implied,
+        _ => By::Human,
+    }
 }
 
 /// Every page from the newest on, and back again.
@@ -131,7 +184,36 @@ fn filters() -> Vec<Filter> {
         Filter { since_ms: Some(1_795_005_000_000), ..all() },
         Filter { since_ms: Some(1_795_005_000_000), until_ms: Some(1_795_010_000_000), ever: vec![opened], ..all() },
         Filter { until_ms: Some(1_795_010_000_000), source: source("campaign", "0"), ..all() },
+        Filter { source: source("newsletter", ""), ..all() },
+        Filter { source: source("newsletter", ""), ever: vec![opened], channels: vec!["sms".into()], ..all() },
+        Filter { outcomes: vec![Some(Metric::Bounced)], ..all() },
+        Filter { outcomes: vec![None, Some(Metric::Sent)], ..all() },
+        Filter { engagements: vec![Some(Metric::Clicked)], outcomes: vec![Some(Metric::Delivered)], ..all() },
+        Filter { engagements: vec![None], channels: vec!["email".into()], ..all() },
+        Filter { source: source("campaign", "1"), action_id: text("7"), ..all() },
+        Filter { source: source("campaign", "1"), action_id: text(""), content_id: text(""), ..all() },
+        Filter { source: source("campaign", "1"), action_id: text("none such"), ..all() },
+        Filter { source: source("campaign", "2"), action_id: text("8"), ever: vec![opened], ..all() },
+        Filter { action_id: text("8"), since_ms: Some(1_795_005_000_000), ..all() },
+        Filter { source: source("newsletter", "1"), trigger_id: text("t2"), ever: vec![opened], ..all() },
+        Filter { trigger_id: text("t1"), ..all() },
+        Filter { reason: Some(Reason::Any), ..all() },
+        Filter { reason: Some(Reason::Exactly("gone".into())), statuses: vec![Some(Metric::Bounced)], ..all() },
+        Filter { link: link("https://x.example/1", None), ..all() },
+        Filter { link: link("https://x.example/0", Some(By::Human)), source: source("campaign", "1"), ..all() },
+        Filter { link: link("9", Some(By::Machine)), action_id: text("7"), source: source("newsletter", ""), ..all() },
+        Filter { link: link("https://nowhere.example", None), ..all() },
+        Filter { since_ms: Some(1_794_999_600_000), until_ms: Some(1_795_006_800_000), ..all() },
+        Filter { since_ms: Some(1_794_999_600_000), until_ms: Some(1_795_006_800_000), ever: vec![opened], ..all() },
     ]
+}
+
+fn text(text: &str) -> Option<String> {
+    Some(text.into())
+}
+
+fn link(link: &str, by: Option<By>) -> Option<Link> {
+    Some(Link { link: link.into(), by })
 }
 
 #[test]
@@ -141,6 +223,102 @@ fn every_filter_finds_what_reading_all_finds() {
         let wanted = found_by_reading_all(&connection, &filter);
         for budget in [BUDGET, 11] {
             assert_eq!(found_by_paging(&connection, &filter, budget), wanted, "{filter:?} within {budget}");
+        }
+        let total = total::of_deliveries(&connection, &filter).unwrap();
+        assert_eq!(total, Total::Exactly(wanted.len() as i64), "{filter:?}");
+        let mut streamed = Vec::new();
+        each(&connection, &filter, |cursor| {
+            streamed.push(row(&connection, cursor.id)?.delivery_id);
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+        assert_eq!(streamed, wanted, "{filter:?}");
+    }
+}
+
+/// What a filter of events finds by reading everything: delivery, metric and event id, sorted.
+fn events_by_reading_all(connection: &Connection, filter: &events::Filter) -> Vec<String> {
+    let of_kind = |event: &rows::Row| {
+        let metric = event.text("metric").unwrap();
+        let is = |kind: &events::Kind| match kind {
+            events::Kind::Counted(Counted::HumanOpened) => metric == "opened" && who(event) == By::Human,
+            events::Kind::Counted(Counted::MachineOpened) => metric == "opened" && who(event) == By::Machine,
+            events::Kind::Counted(Counted::HumanClicked) => metric == "clicked" && who(event) == By::Human,
+            events::Kind::Counted(Counted::MachineClicked) => metric == "clicked" && who(event) == By::Machine,
+            events::Kind::Counted(counted) => counted.name() == metric,
+            events::Kind::Other(name) => name == metric,
+        };
+        let link = filter.deliveries.link.as_ref();
+        (filter.kinds.is_empty() || filter.kinds.iter().any(is))
+            && filter.by.is_none_or(|by| who(event) == by)
+            && link.is_none_or(|link| follows(event, &link.link) && link.by.is_none_or(|by| who(event) == by))
+    };
+    let mut found = Vec::new();
+    for delivery in found_by_reading_all(connection, &filter.deliveries) {
+        let mut events: Vec<rows::Row> = all_events(connection, &delivery).into_iter().filter(of_kind).collect();
+        if filter.once {
+            let mut seen = std::collections::HashSet::new();
+            events.retain(|event| seen.insert(event.text("metric").unwrap().to_owned()));
+        }
+        let (from, to) = (filter.from_ms.unwrap_or(0), filter.to_ms.unwrap_or(Millis::MAX));
+        events.retain(|event| (from..to).contains(&event.integer("occurred_at_ms").unwrap()));
+        found.extend(events.iter().map(name_of));
+    }
+    found.sort();
+    found
+}
+
+fn name_of(event: &rows::Row) -> String {
+    ["delivery_id", "metric", "event_id"].map(|column| event.text(column).unwrap()).join(" ")
+}
+
+#[test]
+fn every_filter_finds_the_events_that_reading_all_finds() {
+    let (_dir, connection) = file();
+    let metric = |metric| events::Kind::Counted(Counted::Metric(metric));
+    let all = events::Filter::default;
+    let of = |deliveries: Filter| events::Filter { deliveries, ..all() };
+    let mut asked: Vec<events::Filter> = filters().into_iter().map(of).collect();
+    let source = Some(SourceRef { kind: "campaign".into(), id: "1".into() });
+    let (from_ms, to_ms) = (Some(1_795_001_400_000), Some(1_795_010_400_000));
+    asked.extend([
+        events::Filter { kinds: vec![metric(Metric::Opened)], ..all() },
+        events::Filter { kinds: vec![metric(Metric::Opened)], by: Some(By::Implied), ..all() },
+        events::Filter { kinds: vec![events::Kind::Counted(Counted::HumanOpened)], from_ms, to_ms, ..all() },
+        events::Filter { kinds: vec![metric(Metric::Bounced), metric(Metric::Sent)], once: true, ..all() },
+        events::Filter { kinds: vec![metric(Metric::Clicked)], once: true, by: Some(By::Machine), ..all() },
+        events::Filter { kinds: vec![metric(Metric::Opened)], once: true, from_ms, ..all() },
+        events::Filter { kinds: vec![events::Kind::Other("none".into())], ..all() },
+        events::Filter { by: Some(By::Machine), to_ms, ..all() },
+        events::Filter {
+            kinds: vec![metric(Metric::Sent)],
+            from_ms,
+            to_ms,
+            ..of(Filter { source, ..Filter::default() })
+        },
+    ]);
+    for filter in asked {
+        let wanted = events_by_reading_all(&connection, &filter);
+        let total = total::of_events(&connection, &filter).unwrap();
+        let n = wanted.len() as i64;
+        let is_right = total == Total::Exactly(n) || (n > 1_000 && total == Total::MoreThan(1_000));
+        assert!(is_right, "{n} but {total:?}: {filter:?}");
+        for budget in [BUDGET, 23] {
+            let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+            loop {
+                let left = total.exactly().filter(|_| budget == BUDGET).map(|n| n - found.len() as i64);
+                let page = events::page_within(&connection, &filter, after.as_ref(), 7, left, budget).unwrap();
+                assert!(page.rows.len() <= 7);
+                found.extend(page.rows.iter().map(name_of));
+                after = page.older.map(|place| place.to_string().parse().unwrap());
+                pages += 1;
+                assert!(pages < 2_000, "paging does not end: {filter:?}");
+                if after.is_none() {
+                    break;
+                }
+            }
+            found.sort();
+            assert_eq!(found, wanted, "{filter:?} within {budget}");
         }
     }
 }
@@ -178,15 +356,23 @@ fn plans_of_the_log() {
             plans.push_str(&format!("    {}\n", row.get::<_, String>(3).unwrap()));
         }
     };
-    for lead in [Lead::Created, Lead::Source(1), Lead::Facets(vec![1])] {
+    for lead in [Lead::Created, Lead::Sources(vec![1]), Lead::Facets(vec![1])] {
         for direction in [Direction::Older, Direction::Newer] {
             explain(&format!("{lead:?} {direction:?}"), &walk::sql(&lead, direction));
         }
     }
-    explain("by recipient", walk::By::Recipient.sql());
-    explain("by person", walk::By::Person.sql());
+    explain("by recipient", walk::Whose::Recipient.sql());
+    explain("by person", walk::Whose::Person.sql());
     explain("addresses", walk::ADDRESSES);
     explain("people", walk::PEOPLE);
+    explain("followers of a link", walk::FOLLOWERS);
+    explain("sources of a kind", plan::SOURCES);
+    explain("messages of a source", plan::MESSAGES);
+    explain("links of a source", plan::LINKS);
+    explain("whether a link was followed", &walk::FOLLOWED);
+    explain("a delivery as its view", rows::DELIVERY);
+    explain("an event as its view", events::ROW);
+    explain("the events of a delivery", &events::EVENTS);
     for by in [person::By::Person, person::By::Recipient, person::By::Mention] {
         explain(&format!("a person's, by {by:?}"), by.sql());
     }

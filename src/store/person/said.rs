@@ -118,7 +118,8 @@ pub const STATE: &str = "SELECT change, changed_at_ms, delivery_id, channel, sou
     ORDER BY changed_at_ms DESC, event_id DESC, change DESC LIMIT 1";
 
 pub const PREFERENCES: &str = "SELECT p.key, t.key,
-        CASE t.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE coalesce(t.value, 'null') END,
+        CASE t.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'
+            WHEN 'object' THEN t.value WHEN 'array' THEN t.value ELSE json_quote(t.value) END,
         c.at_ms, c.event_id
     FROM (SELECT at_ms, event_id, content FROM subscription_changes
         WHERE person = ?1 AND change = 'preferences' AND json_valid(content)

@@ -3,20 +3,21 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::chart::{Chart, Line as ChartLine, problems_of};
-use super::deliveries::of_source;
+use super::campaign_data::OneSource;
+use super::chart::{Bucket, Chart, Line as ChartLine, Of};
 use super::layout::{self, Layout, Pages};
-use super::parts::{Badge, Figure, channel_icon, channel_title, problems, source_title, tracked};
+use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, problems, source_title, tracked};
 use super::series::Series;
 use super::span::{self, Span};
+use super::twin::{self, Format, Twins};
 use crate::domain::rollup::{self, ChannelCounts};
-use crate::domain::{Channel, Counted, Counts, Metric, SourceKind};
+use crate::domain::{Channel, Counted, Metric, SourceKind};
 use crate::store::log::SourceRef;
 use crate::store::sources::{Range, Source};
 use crate::store::{self, source};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
-use crate::web::format::{Count, Day, Plural};
+use crate::web::format::{Day, Plural};
 
 const LINKS: usize = 100;
 
@@ -44,13 +45,14 @@ struct CampaignPage {
     messages: Vec<PartRow>,
     messages_are: &'static str,
     links: Vec<LinkRow>,
+    twins: Twins,
 }
 
 /// One metric of the funnel, or of the problems.
 struct Step {
     badge: Badge,
     figure: Figure,
-    events: Count,
+    events: Linked,
     events_are: &'static str,
     /// Of a hundred of all created.
     width: i64,
@@ -60,7 +62,8 @@ struct SplitRow {
     title: &'static str,
     human: Figure,
     machine: Figure,
-    events: String,
+    /// Each with what it is of.
+    events: Vec<(Linked, &'static str)>,
 }
 
 struct PartRow {
@@ -74,10 +77,10 @@ struct LinkRow {
     href: Option<String>,
     id: Option<String>,
     action: String,
-    deliveries: Count,
-    events: Count,
-    human: Count,
-    machine: Count,
+    deliveries: Linked,
+    events: Linked,
+    human: Linked,
+    machine: Linked,
 }
 
 pub async fn page(
@@ -87,6 +90,11 @@ pub async fn page(
 ) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let (kind, id) = path.into_inner();
+    // an id may end like a format: one that is known stands for itself
+    let (asked, wanted) = (SourceRef { kind: kind.clone(), id: id.clone() }, Format::split(&id));
+    let is_whole =
+        wanted.0 == Format::Html || pages.read(move |connection| source::find(connection, &asked)).await?.is_some();
+    let (format, id) = if is_whole { (Format::Html, id.clone()) } else { (wanted.0, wanted.1.to_owned()) };
     let of = match (SourceKind::parse(&kind), kind.as_str()) {
         (Some(_), _) => SourceRef { kind: kind.clone(), id },
         (None, "unknown") => SourceRef { kind: kind.clone(), id: String::new() },
@@ -132,7 +140,12 @@ pub async fn page(
     };
 
     series.fitted(&fitted, &here);
-    let log = span.fixed_on(of_source(&pages.base, &of));
+    if format != Format::Html {
+        let data = OneSource::new(found, seen, &series, &fitted, counts, messages, links);
+        return twin::answer(format, data, |_| Err(Error::Dropped));
+    }
+    let life = Behind::source(&pages.base, &of);
+    let behind = life.clone().on(|address| span.fixed_on(address));
     let channels: Vec<ChannelCounts> = found.channels.iter().map(|row| row.counts.clone()).collect();
     let created: i64 = channels.iter().map(|counts| counts.shown.deliveries(Counted::Created)).sum();
     let buckets = fitted.buckets(&counts);
@@ -148,22 +161,23 @@ pub async fn page(
             (first, last) if first == last => format!("deliveries created on {first}"),
             (first, last) => format!("deliveries created from {first} to {last}"),
         }),
+        twins: Twins::of(&series.on(here.clone())),
         spans: span.choices(&series.on(here.clone())),
         span_title: span.title(),
         hidden: series.on(Address::default()).query().to_vec(),
         action: bare.to_string(),
-        log: log.to_string(),
+        log: behind.log.to_string(),
         created: Plural(created, "delivery", "deliveries").to_string(),
         is_unlabelled: is_unlabelled(&channels),
-        funnel: steps(&FUNNEL, &channels, &log, created),
-        problems: steps(&PROBLEMS, &channels, &log, created),
-        split: split(&channels, &log),
-        chart: (!counts.is_empty()).then(|| chart(&series, &buckets)),
+        funnel: steps(&FUNNEL, &channels, &behind, created),
+        problems: steps(&PROBLEMS, &channels, &behind, created),
+        split: split(&channels, &behind),
+        chart: (!counts.is_empty()).then(|| chart(&series, &buckets, &life)),
         series,
-        channels: channel_rows(&found, &log),
+        channels: channel_rows(&found, &behind),
         messages_are: if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" },
-        messages: message_rows(messages, &found),
-        links: links.into_iter().map(LinkRow::new).collect(),
+        messages: message_rows(messages, &found, &behind),
+        links: links.into_iter().map(|link| LinkRow::new(link, &life)).collect(),
         span,
     };
     layout::html(&page)
@@ -190,16 +204,16 @@ const PROBLEMS: [Metric; 8] = [
     Metric::Spammed,
 ];
 
-fn steps(metrics: &[Metric], channels: &[ChannelCounts], log: &Address, created: i64) -> Vec<Step> {
+fn steps(metrics: &[Metric], channels: &[ChannelCounts], behind: &Behind, created: i64) -> Vec<Step> {
     let step = |metric: &Metric| {
         let counted = Counted::Metric(*metric);
-        let figure = Figure::rate(counted, channels, Some(log.clone().with("ever", metric.name()).to_string()));
+        let figure = Figure::rate(counted, channels, Some(behind.deliveries(counted)));
         let deliveries = figure.count.unwrap_or(0);
         let events: i64 = channels.iter().map(|counts| counts.shown.events(counted)).sum();
         Step {
             badge: Badge::of(Some(*metric)),
             figure,
-            events: Count(events),
+            events: Linked::new(events, behind.events(metric.name())),
             events_are: if events == 1 { "event" } else { "events" },
             width: if deliveries == 0 { 0 } else { (deliveries * 100 / created.max(1)).clamp(1, 100) },
         }
@@ -207,22 +221,18 @@ fn steps(metrics: &[Metric], channels: &[ChannelCounts], log: &Address, created:
     metrics.iter().map(step).collect()
 }
 
-fn split(channels: &[ChannelCounts], log: &Address) -> Vec<SplitRow> {
-    let sum = |read: fn(&Counts, Counted) -> i64, counted: Counted| -> i64 {
-        channels.iter().map(|counts| read(&counts.shown, counted)).sum()
-    };
+fn split(channels: &[ChannelCounts], behind: &Behind) -> Vec<SplitRow> {
+    let sum = |counted: Counted| -> i64 { channels.iter().map(|counts| counts.shown.events(counted)).sum() };
     let row = |title, metric: Metric, human: Counted, machine: Counted| {
-        let figure = |counted: Counted| {
-            Figure::rate(counted, channels, Some(log.clone().with("ever", counted.name()).to_string()))
-        };
-        let (of_people, of_machines) = (sum(Counts::events, human), sum(Counts::events, machine));
-        let all = sum(Counts::events, Counted::Metric(metric));
-        let implied = match all - of_people - of_machines {
-            0 => String::new(),
-            implied => format!("{} implied, ", Count(implied)),
-        };
-        let events =
-            format!("{} human, {} machine, {implied}{} in all", Count(of_people), Count(of_machines), Count(all));
+        let figure = |counted: Counted| Figure::rate(counted, channels, Some(behind.deliveries(counted)));
+        let all = sum(Counted::Metric(metric));
+        let implied = all - sum(human) - sum(machine);
+        let of = |counted: Counted| Linked::new(sum(counted), behind.events(counted.name()));
+        let mut events = vec![(of(human), "human"), (of(machine), "machine")];
+        if implied != 0 {
+            events.push((Linked::new(implied, behind.events_by(metric.name(), "implied")), "implied"));
+        }
+        events.push((of(Counted::Metric(metric)), "in all"));
         SplitRow { title, human: figure(human), machine: figure(machine), events }
     };
     let mut rows = Vec::new();
@@ -241,63 +251,54 @@ fn is_unlabelled(channels: &[ChannelCounts]) -> bool {
     sum(Counted::Metric(Metric::Opened)) > 0 && sum(Counted::MachineOpened) + sum(Counted::MachineClicked) == 0
 }
 
-fn chart(series: &Series, buckets: &[(String, Option<String>, Counts)]) -> Chart {
-    use Metric::{Delivered, Sent};
+fn chart(series: &Series, buckets: &[Bucket], life: &Behind) -> Chart {
     // a cohort counts deliveries, the other series events
-    let lines: [ChartLine; 5] = match series.by {
+    let lines = match series.by {
         source::By::Cohort => [
-            ChartLine { title: "Sent", name: "sent", of: |counts| counts.deliveries(Counted::Metric(Sent)) },
-            ChartLine {
-                title: "Delivered",
-                name: "delivered",
-                of: |counts| counts.deliveries(Counted::Metric(Delivered)),
-            },
-            ChartLine { title: "Human opened", name: "opened", of: |counts| counts.deliveries(Counted::HumanOpened) },
-            ChartLine {
-                title: "Human clicked",
-                name: "clicked",
-                of: |counts| counts.deliveries(Counted::HumanClicked),
-            },
-            ChartLine { title: "Problems", name: "bounced", of: |counts| problems_of(Counts::deliveries, counts) },
+            ChartLine::deliveries("Sent", "sent", Counted::Metric(Metric::Sent)),
+            ChartLine::deliveries("Delivered", "delivered", Counted::Metric(Metric::Delivered)),
+            ChartLine::deliveries("Human opened", "opened", Counted::HumanOpened),
+            ChartLine::deliveries("Human clicked", "clicked", Counted::HumanClicked),
+            ChartLine::problems("Problems", "bounced", Of::Deliveries),
         ],
         source::By::Event => [
-            ChartLine { title: "Sent", name: "sent", of: |counts| counts.events(Counted::Metric(Sent)) },
-            ChartLine { title: "Delivered", name: "delivered", of: |counts| counts.events(Counted::Metric(Delivered)) },
-            ChartLine { title: "Human opens", name: "opened", of: |counts| counts.events(Counted::HumanOpened) },
-            ChartLine { title: "Human clicks", name: "clicked", of: |counts| counts.events(Counted::HumanClicked) },
-            ChartLine { title: "Problems", name: "bounced", of: |counts| problems_of(Counts::events, counts) },
+            ChartLine::events("Sent", "sent", Counted::Metric(Metric::Sent)),
+            ChartLine::events("Delivered", "delivered", Counted::Metric(Metric::Delivered)),
+            ChartLine::events("Human opens", "opened", Counted::HumanOpened),
+            ChartLine::events("Human clicks", "clicked", Counted::HumanClicked),
+            ChartLine::problems("Problems", "bounced", Of::Events),
         ],
     };
-    Chart::new("Over time".into(), series.what(), series.width.map_or("", |width| width.name()), &lines, buckets)
+    let width = series.width.map_or("", |width| width.name());
+    Chart::new("Over time".into(), series.what(), width, &lines, buckets, life)
 }
 
-fn part_figures(counts: &[ChannelCounts], log: Option<&Address>) -> Vec<Figure> {
-    let ever = |counted: Counted| Some(log?.clone().with("ever", counted.name()).to_string());
-    let rate = |counted: Counted| Figure::rate(counted, counts, ever(counted));
+fn part_figures(counts: &[ChannelCounts], behind: &Behind) -> Vec<Figure> {
+    let rate = |counted: Counted| Figure::rate(counted, counts, Some(behind.deliveries(counted)));
     let sent = Counted::Metric(Metric::Sent);
     vec![
-        tracked(sent, counts, ever(sent)),
+        tracked(sent, counts, Some(behind.deliveries(sent))),
         rate(Counted::Metric(Metric::Delivered)),
         rate(Counted::HumanOpened),
         rate(Counted::HumanClicked),
         rate(Counted::Metric(Metric::Converted)),
-        Figure::plain(problems(counts), None),
+        Figure::plain(problems(counts), Some(behind.problems())),
     ]
 }
 
-fn channel_rows(source: &Source, log: &Address) -> Vec<PartRow> {
+fn channel_rows(source: &Source, behind: &Behind) -> Vec<PartRow> {
     let row = |row: &store::sources::ChannelRow| {
-        let log = log.clone().with("channel", row.channel.as_deref().unwrap_or("unknown"));
+        let behind = behind.clone().with("channel", row.channel.as_deref().unwrap_or("unknown"));
         PartRow {
             title: channel_title(row.channel.as_deref()),
             icon: channel_icon(row.channel.as_deref()),
-            figures: part_figures(std::slice::from_ref(&row.counts), Some(&log)),
+            figures: part_figures(std::slice::from_ref(&row.counts), &behind),
         }
     };
     source.channels.iter().map(row).collect()
 }
 
-fn message_rows(messages: Vec<source::Message>, source: &Source) -> Vec<PartRow> {
+fn message_rows(messages: Vec<source::Message>, source: &Source, behind: &Behind) -> Vec<PartRow> {
     let row = |message: source::Message| {
         let whole = source.channels.iter().find(|row| row.channel == message.channel);
         let counts = ChannelCounts {
@@ -305,6 +306,11 @@ fn message_rows(messages: Vec<source::Message>, source: &Source) -> Vec<PartRow>
             shown: message.counts,
             whole_life: whole.map_or(message.counts, |row| row.counts.whole_life),
         };
+        let behind = behind
+            .clone()
+            .with("channel", message.channel.as_deref().unwrap_or("unknown"))
+            .with("action_id", message.action_id.as_deref().unwrap_or_default())
+            .with("content_id", message.content_id.as_deref().unwrap_or_default());
         let id = message.action_id.or(message.content_id);
         PartRow {
             title: format!(
@@ -313,24 +319,28 @@ fn message_rows(messages: Vec<source::Message>, source: &Source) -> Vec<PartRow>
                 id.as_deref().unwrap_or("without an id")
             ),
             icon: channel_icon(message.channel.as_deref()),
-            figures: part_figures(&[counts], None),
+            figures: part_figures(&[counts], &behind),
         }
     };
     messages.into_iter().map(row).collect()
 }
 
 impl LinkRow {
-    fn new(link: source::Link) -> LinkRow {
+    /// Over the whole life of the source.
+    fn new(link: source::Link, life: &Behind) -> LinkRow {
+        let behind =
+            life.clone().with("action_id", link.action_id.as_deref().unwrap_or_default()).with("link", &link.link);
+        let by = |by: &str| behind.log.clone().with("by", by).to_string();
         let text = link.address.clone().unwrap_or_else(|| link.link.clone());
         LinkRow {
+            deliveries: Linked::new(link.deliveries, behind.log.to_string()),
+            events: Linked::new(link.events, behind.events(Metric::Clicked.name())),
+            human: Linked::new(link.human_deliveries, by("human")),
+            machine: Linked::new(link.machine_deliveries, by("machine")),
             href: link.address.filter(|address| followable(address)),
             id: (link.link != text).then_some(link.link),
             text,
             action: link.action_id.unwrap_or_default(),
-            deliveries: Count(link.deliveries),
-            events: Count(link.events),
-            human: Count(link.human_deliveries),
-            machine: Count(link.machine_deliveries),
         }
     }
 }

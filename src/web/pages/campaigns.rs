@@ -1,20 +1,23 @@
 //! `/campaigns`: all sources, with their counts and rates.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Serialize;
 
-use super::deliveries::of_source;
 use super::layout::{self, Layout, Pages};
-use super::parts::{Figure, problems, source_address, source_title, tracked};
+use super::parts::{Behind, Figure, problems, source_address, source_title, tracked};
 use super::span::{self, Span};
 use super::start::Start;
+use super::twin::{self, Data, Format, Table, Twins};
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Counted, Metric, SourceKind};
 use crate::store::sources::{self, Source};
 use crate::store::{self, overview};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::Plural;
+use crate::web::format::{Iso, Plural};
 
 #[derive(Template)]
 #[template(path = "campaigns.html")]
@@ -32,6 +35,53 @@ struct CampaignsPage {
     action: String,
     is_unlabelled: bool,
     count: String,
+    twins: Twins,
+}
+
+/// The sources as programs get them.
+#[derive(Serialize)]
+struct Sources {
+    /// Of creation; null where it is open.
+    since: Option<String>,
+    until: Option<String>,
+    sources: Vec<OneSource>,
+}
+
+#[derive(Serialize)]
+struct OneSource {
+    source_kind: String,
+    source_id: Option<String>,
+    source_name: Option<String>,
+    /// Deliveries, once each per metric.
+    deliveries: BTreeMap<&'static str, i64>,
+    rates: BTreeMap<&'static str, twin::Rate>,
+}
+
+impl OneSource {
+    fn new(source: &Source) -> OneSource {
+        let channels = counts(source);
+        let deliveries = |counted: Counted| channels.iter().map(|counts| counts.shown.deliveries(counted)).sum::<i64>();
+        OneSource {
+            source_kind: source.source.kind.clone(),
+            source_id: Some(source.source.id.clone()).filter(|id| !id.is_empty()),
+            source_name: source.name.clone(),
+            deliveries: Counted::ALL.into_iter().map(|counted| (counted.name(), deliveries(counted))).collect(),
+            rates: twin::rates(&channels),
+        }
+    }
+}
+
+impl Data for Sources {
+    fn table(&self) -> Table {
+        let of = ["source_kind", "source_id", "source_name"];
+        let columns: Vec<&str> = of.into_iter().chain(Counted::ALL.map(Counted::name)).collect();
+        let row = |source: &OneSource| {
+            let of = [Some(&*source.source_kind), source.source_id.as_deref(), source.source_name.as_deref()];
+            let counts = Counted::ALL.map(|counted| source.deliveries[counted.name()].into());
+            of.map(twin::text).into_iter().chain(counts).collect()
+        };
+        Table::of(&columns, self.sources.iter().map(row))
+    }
 }
 
 struct Column {
@@ -101,7 +151,19 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     }
     let sorted_here = if sort.is_default() { here.clone() } else { sort.on(here.clone()) };
     let all: Vec<ChannelCounts> = found.iter().flat_map(counts).collect();
-    let total_log = span.fixed_on(pages.address("/deliveries"));
+    let data = Sources {
+        since: span.since_ms.and(range).map(|range| Iso(range.since_ms).to_string()),
+        until: span.until_ms.and(range).map(|range| Iso(range.until_ms).to_string()),
+        sources: found.iter().map(OneSource::new).collect(),
+    };
+    let format = Format::of(&request);
+    if format != Format::Html {
+        return twin::answer(format, data, |_| Err(Error::Dropped));
+    }
+    let behind = match &kind {
+        Some(kind) => Behind::new(&pages.base).with("source", kind),
+        None => Behind::new(&pages.base),
+    };
     let page = CampaignsPage {
         page: pages.layout("campaigns"),
         start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
@@ -111,8 +173,9 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             name: "All of these".into(),
             kind: String::new(),
             href: String::new(),
-            figures: figures(&all, kind.is_none().then_some(&total_log)),
+            figures: figures(&all, &behind.on(|address| span.fixed_on(address))),
         }),
+        twins: Twins::of(&sorted_here),
         spans: span.choices(&sorted_here),
         span_title: span.title(),
         kinds: kinds(&sorted_here, kind.as_deref()),
@@ -129,24 +192,23 @@ fn counts(source: &Source) -> Vec<ChannelCounts> {
     source.channels.iter().map(|row| row.counts.clone()).collect()
 }
 
-fn figures(counts: &[ChannelCounts], log: Option<&Address>) -> Vec<Figure> {
-    let ever = |counted: Counted| Some(log?.clone().with("ever", counted.name()).to_string());
-    let rate = |counted: Counted| Figure::rate(counted, counts, ever(counted));
+fn figures(counts: &[ChannelCounts], behind: &Behind) -> Vec<Figure> {
+    let rate = |counted: Counted| Figure::rate(counted, counts, Some(behind.deliveries(counted)));
     let metric = Counted::Metric;
     vec![
-        tracked(metric(Metric::Sent), counts, ever(metric(Metric::Sent))),
+        tracked(metric(Metric::Sent), counts, Some(behind.deliveries(metric(Metric::Sent)))),
         rate(metric(Metric::Delivered)),
         rate(Counted::HumanOpened).share_first(),
         rate(Counted::HumanClicked).share_first(),
         rate(metric(Metric::Converted)),
         rate(metric(Metric::Bounced)),
-        Figure::plain(problems(counts), None),
+        Figure::plain(problems(counts), Some(behind.problems())),
     ]
 }
 
 impl Row {
     fn new(base: &str, source: &Source, span: &Span) -> Row {
-        let log = span.fixed_on(of_source(base, &source.source));
+        let behind = Behind::source(base, &source.source).on(|address| span.fixed_on(address));
         Row {
             name: source_title(&source.source, source.name.as_deref()),
             kind: match &source.name {
@@ -154,7 +216,7 @@ impl Row {
                 None => String::new(),
             },
             href: span.on(source_address(base, &source.source)).to_string(),
-            figures: figures(&counts(source), Some(&log)),
+            figures: figures(&counts(source), &behind),
         }
     }
 }

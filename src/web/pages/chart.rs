@@ -3,6 +3,8 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use super::parts::{Behind, Linked};
+use super::span::Keys;
 use crate::domain::{Counted, Counts};
 use crate::web::format::Count;
 
@@ -32,6 +34,8 @@ pub struct Row {
     pub title: &'static str,
     pub name: &'static str,
     pub total: Count,
+    /// The same, as a link.
+    pub linked: Linked,
     pub peak: Count,
     pub text_y: usize,
     pub plot_y: usize,
@@ -51,39 +55,103 @@ pub struct Column {
     pub width: String,
     pub title: String,
     pub label: String,
-    pub cells: Vec<Count>,
+    pub cells: Vec<Linked>,
     pub is_empty: bool,
+}
+
+/// A stretch of time, and what is counted in it.
+pub struct Bucket {
+    pub label: String,
+    /// Where a tick of the axis stands.
+    pub tick: Option<String>,
+    /// As two ends of a span in an address.
+    pub begin: String,
+    pub end: String,
+    pub counts: Counts,
+}
+
+/// Deliveries by when they were created, or events by when they happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    Deliveries,
+    Events,
 }
 
 /// A line of bars: a title, a class, and how to read it off a bucket.
 pub struct Line {
-    pub title: &'static str,
-    pub name: &'static str,
-    pub of: fn(&Counts) -> i64,
+    title: &'static str,
+    name: &'static str,
+    of: Of,
+    /// `None`: all problems, summed.
+    counted: Option<Counted>,
 }
 
-pub fn problems_of(read: fn(&Counts, Counted) -> i64, counts: &Counts) -> i64 {
-    super::parts::PROBLEMS.iter().map(|metric| read(counts, Counted::Metric(*metric))).sum()
+impl Line {
+    pub fn deliveries(title: &'static str, name: &'static str, counted: Counted) -> Line {
+        Line { title, name, of: Of::Deliveries, counted: Some(counted) }
+    }
+
+    pub fn events(title: &'static str, name: &'static str, counted: Counted) -> Line {
+        Line { title, name, of: Of::Events, counted: Some(counted) }
+    }
+
+    pub fn problems(title: &'static str, name: &'static str, of: Of) -> Line {
+        Line { title, name, of, counted: None }
+    }
+
+    fn read(&self, counts: &Counts) -> i64 {
+        let read = match self.of {
+            Of::Deliveries => Counts::deliveries,
+            Of::Events => Counts::events,
+        };
+        match self.counted {
+            Some(counted) => read(counts, counted),
+            None => super::parts::PROBLEMS.iter().map(|metric| read(counts, Counted::Metric(*metric))).sum(),
+        }
+    }
+
+    /// The rows behind a number of it, from the beginning of a bucket to the end of another.
+    fn href(&self, behind: &Behind, begin: &str, end: &str) -> String {
+        let (since, until) = match self.of {
+            Of::Deliveries => Keys::Created.names(),
+            Of::Events => Keys::Happened.names(),
+        };
+        let behind = behind.clone().with(since, begin).with(until, end);
+        match (self.of, self.counted) {
+            (Of::Deliveries, Some(counted)) => behind.deliveries(counted),
+            (Of::Deliveries, None) => behind.problems(),
+            (Of::Events, Some(counted)) => behind.events(counted.name()),
+            (Of::Events, None) => behind.events("problem"),
+        }
+    }
 }
 
 impl Chart {
-    /// `buckets`: label, tick (where one stands), counts; in order of time, none missing.
+    /// `buckets`: in order of time, none missing. `behind`: the rows of all time.
     pub fn new(
         title: String,
         what: String,
         bucket: &'static str,
         lines: &[Line],
-        buckets: &[(String, Option<String>, Counts)],
+        buckets: &[Bucket],
+        behind: &Behind,
     ) -> Chart {
+        let (begin, end) = match buckets {
+            [first, .., last] => (&*first.begin, &*last.end),
+            [one] => (&*one.begin, &*one.end),
+            [] => ("", ""),
+        };
         let n = buckets.len().max(1);
         let percent = |i: usize| format!("{:.3}%", i as f64 * 100.0 / n as f64);
         let row = |(i, line): (usize, &Line)| {
-            let values: Vec<i64> = buckets.iter().map(|(_, _, counts)| (line.of)(counts)).collect();
+            let values: Vec<i64> = buckets.iter().map(|bucket| line.read(&bucket.counts)).collect();
+            let total = values.iter().sum();
             let peak = values.iter().copied().max().unwrap_or(0);
             Row {
                 title: line.title,
                 name: line.name,
-                total: Count(values.iter().sum()),
+                total: Count(total),
+                linked: Linked::new(total, line.href(behind, begin, end)),
                 peak: Count(peak),
                 text_y: i * ROW + 13,
                 plot_y: i * ROW + TOP,
@@ -91,21 +159,20 @@ impl Chart {
                 bars: bars(&values, peak),
             }
         };
-        let column = |(i, (label, _, counts)): (usize, &(String, Option<String>, Counts))| {
-            let values: Vec<i64> = lines.iter().map(|line| (line.of)(counts)).collect();
+        let column = |(i, bucket): (usize, &Bucket)| {
+            let values: Vec<i64> = lines.iter().map(|line| line.read(&bucket.counts)).collect();
             let said = lines.iter().zip(&values).map(|(line, n)| format!("{} {}", line.title, Count(*n)));
+            let cell = |(line, n): (&Line, &i64)| Linked::new(*n, line.href(behind, &bucket.begin, &bucket.end));
             Column {
                 x: percent(i),
                 width: percent(1),
-                title: format!("{label}: {}", said.collect::<Vec<_>>().join(", ")),
-                label: label.clone(),
+                title: format!("{}: {}", bucket.label, said.collect::<Vec<_>>().join(", ")),
+                label: bucket.label.clone(),
                 is_empty: values.iter().all(|n| *n == 0),
-                cells: values.into_iter().map(Count).collect(),
+                cells: lines.iter().zip(&values).map(cell).collect(),
             }
         };
-        let tick = |(i, (_, tick, _)): (usize, &(String, Option<String>, Counts))| {
-            Some(Tick { at: percent(i), text: tick.clone()? })
-        };
+        let tick = |(i, bucket): (usize, &Bucket)| Some(Tick { at: percent(i), text: bucket.tick.clone()? });
         Chart {
             title,
             what,

@@ -4,19 +4,22 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::layout::{self, Layout, Pages};
-use super::log_query::{Chip, LogQuery, source_value};
+use super::log_query::{Chip, LogQuery};
 use super::parts::{
     Badge, Milestone, Moment, channel_icon, channel_title, milestones, person_address, source_address, source_title,
 };
 use super::span;
 use super::start::Start;
 use super::suppressions::Note;
+use super::twin::{self, Format, List, Twins};
 use crate::domain::Metric::*;
 use crate::domain::{Channel, Counted, Counts, Metric, Millis};
+use crate::store::log::total::{self, Total};
 use crate::store::log::{self, Recipient, SourceRef};
-use crate::store::{self, overview, source, status_counts, suppression_list};
+use crate::store::{self, overview, rows, source, status_counts, suppression_list};
 use crate::web::address::Address;
 use crate::web::error::Error;
+use crate::web::export::{self, What};
 use crate::web::format::{Count, Exact, Plural};
 
 const ROWS: usize = 50;
@@ -29,8 +32,8 @@ struct DeliveriesPage {
     /// That the address asked for is on the suppression list.
     suppressions: Vec<Note>,
     has_machine: bool,
-    /// "2,000 deliveries", where the kept counts know.
-    total: Option<String>,
+    /// "2,000 deliveries", or "more than 1,000 deliveries".
+    total: String,
     statuses: Vec<Choice>,
     ever: Vec<Choice>,
     is_ever: bool,
@@ -46,6 +49,7 @@ struct DeliveriesPage {
     older: Option<String>,
     looked: Option<String>,
     start: Option<Start>,
+    twins: Twins,
 }
 
 /// A value of a filter, as a switch.
@@ -114,9 +118,17 @@ impl Line {
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
-    let query = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
+    let pairs = layout::pairs(request.query_string())?;
+    let query = LogQuery::parse(&pages.base, &pairs, now_ms)?;
+    if let Some(form) = export::Form::asked(&request, &pairs) {
+        return export::stream(&pages, What::Deliveries(query.filter), form).await;
+    }
+    let format = Format::of(&request);
+    if format != Format::Html {
+        return list(&pages, &query, format).await;
+    }
     let (filter, at) = (query.filter.clone(), query.at);
-    let (found, counts, source_name, ever, has_deliveries, listed) = pages
+    let (found, total, counts, source_name, ever, has_deliveries, listed) = pages
         .read(move |connection| {
             let name = match &filter.source {
                 Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
@@ -124,6 +136,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             };
             Ok::<_, store::Error>((
                 log::page(connection, &filter, at, ROWS)?,
+                total::of_deliveries(connection, &filter)?,
                 status_counts::by_channel(connection, filter.source.as_ref())?,
                 name,
                 status_counts::ever(connection, filter.source.as_ref(), &filter.channels)?,
@@ -137,8 +150,6 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         .await?;
 
     let filter = &query.filter;
-    let total = total(&query, &counts, &ever);
-    let source_title = filter.source.as_ref().map(|source| source_title(source, source_name.as_deref()));
     let asked_elsewhere = ["recipient", "since", "until"];
     let rows: Vec<Line> = found.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect();
     let page = DeliveriesPage {
@@ -146,13 +157,13 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
         rows,
         suppressions: listed.iter().map(|listed| Note::new(&pages.base, listed, None, now_ms)).collect(),
-        total: total.map(|total| Plural(total, "delivery", "deliveries").to_string()),
+        total: total_said(total, "delivery", "deliveries"),
         statuses: statuses(&query, &counts),
         ever: self::ever(&query, &ever),
         is_ever: !filter.ever.is_empty(),
         channels: channels(&query, &counts),
         spans: query.span.choices(&query.address),
-        chips: query.chips(source_title.as_deref()),
+        chips: query.chips(source_name.as_deref()),
         clear: pages.address("/deliveries").to_string(),
         hidden: query
             .address
@@ -167,30 +178,45 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             .iter()
             .find(|(key, _)| key == "recipient")
             .map_or_else(String::new, |(_, value)| value.clone()),
-        newer: found.newer.map(|cursor| query.page_address("after", cursor)),
-        older: found.older.map(|cursor| query.page_address("before", cursor)),
+        newer: found.newer.map(|cursor| query.place("after", cursor).to_string()),
+        older: found.older.map(|cursor| query.place("before", cursor).to_string()),
         looked: found.looked.map(|looked| {
             let through = Plural(looked.deliveries as i64, "delivery", "deliveries");
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
         start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
+        twins: Twins::of_list(&query.here(), &query.address),
         span: query.span,
     };
     layout::html(&page)
 }
 
-/// How many the filter finds, where the kept counts know it.
-fn total(query: &LogQuery, counts: &[status_counts::StatusCount], ever: &Counts) -> Option<i64> {
-    let filter = &query.filter;
-    if let ([one], true) = (&filter.ever[..], query.is_counted_ever()) {
-        return Some(ever.deliveries(*one));
-    }
-    let wanted = |count: &&status_counts::StatusCount| {
-        let channel = count.channel.as_deref().unwrap_or("unknown");
-        (filter.statuses.is_empty() || filter.statuses.contains(&count.status))
-            && (filter.channels.is_empty() || filter.channels.iter().any(|wanted| wanted == channel))
+/// The same rows for programs, as `deliveries_v1` shows them.
+async fn list(pages: &Pages, query: &LogQuery, format: Format) -> Result<HttpResponse, Error> {
+    let (filter, at) = (query.filter.clone(), query.at);
+    let (found, rows, total, columns) = pages
+        .read(move |connection| {
+            let found = log::page(connection, &filter, at, ROWS)?;
+            let shown = found.rows.iter().map(|row| rows::delivery(connection, row.cursor));
+            let shown = shown.collect::<Result<Vec<_>, _>>()?;
+            Ok::<_, store::Error>((
+                found,
+                shown,
+                total::of_deliveries(connection, &filter)?,
+                rows::delivery_columns(connection)?,
+            ))
+        })
+        .await?;
+    let place =
+        |key: &str, cursor: Option<log::Cursor>| cursor.map(|cursor| query.place(key, cursor).ending(format.ending()));
+    let list = List {
+        total: total.exactly(),
+        rows,
+        newer: place("after", found.newer),
+        older: place("before", found.older),
+        columns,
     };
-    query.is_counted().then(|| counts.iter().filter(wanted).map(|count| count.deliveries).sum())
+    twin::answer(format, list, |_| Err(Error::Dropped))
 }
 
 /// What deliveries (of the chosen channels and source) ever reached, beside what their status is now.
@@ -294,7 +320,11 @@ pub fn log_of(base: &str, key: &str, value: &str) -> Address {
     Address::new(base, "/deliveries").with(key, value)
 }
 
-/// The log of a source's deliveries.
-pub fn of_source(base: &str, source: &SourceRef) -> Address {
-    Address::new(base, "/deliveries").with("source", source_value(source))
+/// How much was found, as far as it is known.
+pub fn total_said(total: Total, one: &'static str, many: &'static str) -> String {
+    match total {
+        Total::Exactly(n) => Plural(n, one, many).to_string(),
+        Total::MoreThan(n) => format!("more than {} {many}", Count(n)),
+        Total::AtLeast(n) => format!("at least {}", Plural(n, one, many)),
+    }
 }

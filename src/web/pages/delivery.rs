@@ -3,16 +3,20 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Moment, channel_icon, channel_title, person_address, source_address, source_title};
 use super::story;
 use super::suppressions::Note;
+use super::twin::{self, Data, Format, Table, Twins};
 use crate::domain::bounce::{self, BounceClass};
 use crate::domain::{Channel, Metric, Millis};
 use crate::store;
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
 use crate::store::log::SourceRef;
+use crate::store::rows::{self, Row};
 use crate::store::suppression_list::{self, Listed};
 use crate::web::address::followable;
 use crate::web::error::Error;
@@ -42,6 +46,7 @@ struct DeliveryPage {
     is_cut: bool,
     forgotten: bool,
     raw: Vec<Raw>,
+    twins: Twins,
     /// That its address, or devices of it, are on the suppression list.
     suppressions: Vec<Note>,
 }
@@ -115,17 +120,80 @@ struct Raw {
 pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let wanted = id.into_inner();
-    let delivery_id = wanted.clone();
+    let asked = wanted.clone();
     let found = pages
         .read(move |connection| {
-            let Some(delivery) = delivery::by_id(connection, &delivery_id)? else { return Ok(None) };
-            let listed = listed(connection, &delivery)?;
-            Ok::<_, store::Error>(Some((delivery, listed)))
+            let known = twin::known(&asked, |id| delivery::by_id(connection, id))?;
+            let Some((format, found)) = known else { return Ok(None) };
+            if format == Format::Html {
+                let listed = listed(connection, &found)?;
+                return Ok(Some((found, Shown::Page(listed))));
+            }
+            let shown = rows::delivery_with_events(connection, &found.delivery_id)?;
+            Ok::<_, store::Error>(shown.map(|shown| (found, Shown::Twin(format, shown))))
         })
         .await?;
-    let (delivery, listed) =
-        found.ok_or_else(|| Error::NotFound(format!("No event of a delivery with the id {wanted} was received.")))?;
-    layout::html(&DeliveryPage::new(&pages, &delivery, &listed, now_ms))
+    let nothing = || Error::NotFound(format!("No event of a delivery with the id {wanted} was received."));
+    match found.ok_or_else(nothing)? {
+        (delivery, Shown::Page(listed)) => layout::html(&DeliveryPage::new(&pages, &delivery, &listed, now_ms)),
+        (delivery, Shown::Twin(format, shown)) => {
+            twin::answer(format, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped))
+        }
+    }
+}
+
+/// What is told of a delivery beyond itself.
+enum Shown {
+    /// That its addresses are on the suppression list.
+    Page(Vec<Listed>),
+    Twin(Format, rows::WithEvents),
+}
+
+/// A delivery as programs get it.
+#[derive(Serialize)]
+struct OneDelivery {
+    #[serde(flatten)]
+    delivery: Row,
+    timeline: Vec<OneEvent>,
+    #[serde(skip)]
+    columns: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct OneEvent {
+    #[serde(flatten)]
+    event: Row,
+    repeats: i64,
+    /// Its JSON as it came: every key, value and digit.
+    raw: Option<Box<RawValue>>,
+}
+
+impl OneDelivery {
+    fn new(delivery: &Delivery, shown: rows::WithEvents) -> OneDelivery {
+        let event = |(event, told): (Row, &delivery::Event)| OneEvent {
+            event,
+            repeats: told.repeats,
+            raw: told
+                .raw
+                .as_ref()
+                .and_then(|kept| RawValue::from_string(residual::whole(&kept.residual, &kept.event)).ok()),
+        };
+        OneDelivery {
+            delivery: shown.delivery,
+            timeline: shown.events.into_iter().zip(&delivery.events).map(event).collect(),
+            columns: shown.event_columns,
+        }
+    }
+}
+
+/// Its events.
+impl Data for OneDelivery {
+    fn table(&self) -> Table {
+        Table {
+            columns: self.columns.clone(),
+            rows: self.timeline.iter().map(|event| event.event.values().cloned().collect()).collect(),
+        }
+    }
 }
 
 /// Of a push to very many devices the first are looked for.
@@ -221,6 +289,7 @@ impl DeliveryPage {
             is_cut: delivery.events.len() > EVENTS_MAX,
             forgotten: delivery.forgotten,
             raw: raw(delivery),
+            twins: Twins::of(&pages.address("/deliveries").segment(&delivery.delivery_id)),
             suppressions: listed
                 .iter()
                 .map(|listed| Note::new(&pages.base, listed, Some(&delivery.delivery_id), now_ms))

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::domain::Millis;
 use crate::store;
 use crate::web::error::Error;
+use crate::web::pages::twin::Format;
 use crate::web::{address::Address, assets};
 
 /// What the pages need, as application data.
@@ -118,11 +119,20 @@ pub async fn dress<B: MessageBody + 'static>(
         if error.status().is_server_error() {
             tracing::error!(path = response.request().path(), ?error, "a page failed");
         }
-        (error.status(), error.title(), error.public(), error.advice())
+        (error.status(), error.title(), error.code(), error.public(), error.advice())
     });
+    let is_page = Format::of(response.request()) == Format::Html;
     let mut response = match failed {
         None => response.map_into_left_body(),
-        Some((status, title, what, advice)) => {
+        Some((status, _, code, message, _)) if !is_page => {
+            let mut answer = HttpResponse::build(status);
+            if status == actix_web::http::StatusCode::SERVICE_UNAVAILABLE {
+                answer.insert_header(("Retry-After", "5"));
+            }
+            let body = serde_json::json!({ "code": code, "message": message });
+            response.into_response(answer.json(body)).map_into_right_body()
+        }
+        Some((status, title, _, what, advice)) => {
             let base = response.request().app_data::<web::Data<Pages>>().map(|pages| pages.base.clone());
             let page = Layout { base: base.unwrap_or_default(), section: "", words: String::new() };
             let body = ErrorPage { page, title, code: status.as_u16(), what, advice };

@@ -1,10 +1,10 @@
 //! The filter of the delivery log in an address, and as chips to take away.
 
-use crate::domain::{Counted, Metric, Millis, SourceKind};
-use crate::store::log::{At, Cursor, Filter, Recipient, SourceRef};
+use crate::domain::{Counted, Metric, Millis, Phase, SourceKind};
+use crate::store::log::{At, By, Cursor, Filter, Link, Reason, Recipient, SourceRef};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::pages::parts::channel_title;
+use crate::web::pages::parts::{channel_title, source_title};
 use crate::web::pages::span::Span;
 
 /// More filters than a person chooses; each is a chip whose link holds all the others.
@@ -12,6 +12,28 @@ const FILTERS_MAX: usize = 64;
 
 /// Longer text is not in the file, where it is cut.
 const VALUE_MAX: usize = 2_000;
+
+/// The keys of a filter, and what a chip calls them.
+const KEYS: [(&str, &str); 15] = [
+    ("status", "Status"),
+    ("outcome", "Outcome"),
+    ("engagement", "Engagement"),
+    ("ever", "Ever"),
+    ("channel", "Channel"),
+    ("source", "From"),
+    ("action_id", "Action"),
+    ("content_id", "Content"),
+    ("trigger_id", "Trigger"),
+    ("recipient", "To"),
+    ("person", "Person"),
+    ("reason", "Reason"),
+    ("link", "Link"),
+    ("since", "Created"),
+    ("until", "Created"),
+];
+
+/// Those that are asked for by being there, though empty: without one.
+const MAY_BE_EMPTY: [&str; 2] = ["action_id", "content_id"];
 
 /// A log asked for: what, and which page of it.
 pub struct LogQuery {
@@ -31,10 +53,36 @@ pub struct Chip {
 
 impl LogQuery {
     pub fn parse(base: &str, pairs: &[(String, String)], now_ms: Millis) -> Result<LogQuery, Error> {
-        let mut filter = Filter::default();
-        let (mut at, mut address) = (At::Newest, Address::new(base, "/deliveries"));
-        let mut unwanted = Vec::new();
+        let mut at = At::Newest;
         for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            match key.as_str() {
+                "before" => at = At::OlderThan(cursor(key, value)?),
+                "after" => at = At::NewerThan(cursor(key, value)?),
+                _ => {}
+            }
+        }
+        // whose a click was is said beside its link
+        let query = LogQuery::of(Address::new(base, "/deliveries"), pairs, &["by"], now_ms)?;
+        if query.filter.link.is_none() && pairs.iter().any(|(key, value)| key == "by" && !value.is_empty()) {
+            let what = "`by` says who followed a link: name it by `link`, or ask for ever=human_opened and the like.";
+            return Err(Error::BadRequest(what.into()));
+        }
+        Ok(LogQuery { at, ..query })
+    }
+
+    /// The filter of deliveries in the query of some page, which may have `more` keys of its own.
+    pub fn of(
+        mut address: Address,
+        pairs: &[(String, String)],
+        more: &[&str],
+        now_ms: Millis,
+    ) -> Result<LogQuery, Error> {
+        let mut filter = Filter::default();
+        let (mut unwanted, mut by) = (Vec::new(), None);
+        for (key, value) in pairs {
+            if value.is_empty() && !MAY_BE_EMPTY.contains(&key.as_str()) {
+                continue;
+            }
             let value = value.trim();
             if value.chars().count() > VALUE_MAX {
                 return Err(Error::BadRequest(format!("`{key}` is longer than {VALUE_MAX} characters.")));
@@ -44,19 +92,24 @@ impl LogQuery {
                     Some(name) => unwanted.push(status(name)?),
                     None => filter.statuses.push(status(value)?),
                 },
+                "outcome" => filter.outcomes.push(standing(key, value)?),
+                "engagement" => filter.engagements.push(standing(key, value)?),
                 "channel" => filter.channels.push(value.into()),
                 "source" => filter.source = Some(source(value)?),
+                "action_id" => filter.action_id = Some(value.into()),
+                "content_id" => filter.content_id = Some(value.into()),
+                "trigger_id" => filter.trigger_id = Some(value.into()),
                 "recipient" => filter.recipient = Some(recipient(value)),
                 "person" => filter.person = Some(value.into()),
                 "ever" => filter.ever.push(ever(value)?),
-                "before" => at = At::OlderThan(cursor(key, value)?),
-                "after" => at = At::NewerThan(cursor(key, value)?),
+                "reason" => {
+                    filter.reason = Some(if value == "*" { Reason::Any } else { Reason::Exactly(value.into()) });
+                }
+                "link" => filter.link = Some(Link { link: value.into(), by: None }),
+                "by" if more.contains(&"by") => by = Some(self::by(value)?),
                 _ => {}
             }
-            if matches!(
-                key.as_str(),
-                "status" | "channel" | "source" | "recipient" | "person" | "ever" | "since" | "until"
-            ) {
+            if more.contains(&key.as_str()) || KEYS.iter().any(|(name, _)| name == key) {
                 address = address.without_pair(key, value).with(key, value);
             }
             if address.query().len() > FILTERS_MAX {
@@ -64,6 +117,9 @@ impl LogQuery {
                     "The address has more than {FILTERS_MAX} filters. Take some out."
                 )));
             }
+        }
+        if let Some(link) = &mut filter.link {
+            link.by = by;
         }
         if !unwanted.is_empty() {
             if filter.statuses.is_empty() {
@@ -78,7 +134,7 @@ impl LogQuery {
         }
         let span = Span::parse(pairs, now_ms)?;
         (filter.since_ms, filter.until_ms) = (span.since_ms, span.until_ms);
-        Ok(LogQuery { filter, at, span, address })
+        Ok(LogQuery { filter, at: At::Newest, span, address })
     }
 
     /// Whether the kept counts by channel and status are those of this filter.
@@ -96,30 +152,48 @@ impl LogQuery {
         self.address.query().iter().any(|(key, value)| key == "status" && value == status)
     }
 
+    /// Of all deliveries, or of those of a source or some channels, or in some status, or with one thing ever reached.
     fn is_of_all(&self) -> bool {
-        self.filter.recipient.is_none() && self.filter.person.is_none() && self.span.is_all()
+        let more = ["status", "channel", "source", "ever"];
+        self.address.query().iter().all(|(key, _)| more.contains(&key.as_str()))
     }
 
-    pub fn page_address(&self, key: &str, cursor: Cursor) -> String {
-        self.address.clone().with(key, format!("{}.{}", cursor.created_at_ms, cursor.id)).to_string()
+    /// Another page of it: `key` is `before` or `after`.
+    pub fn place(&self, key: &str, cursor: Cursor) -> Address {
+        self.address.clone().with(key, format!("{}.{}", cursor.created_at_ms, cursor.id))
     }
 
-    pub fn chips(&self, source_title: Option<&str>) -> Vec<Chip> {
+    /// This page of it.
+    pub fn here(&self) -> Address {
+        match self.at {
+            At::Newest => self.address.clone(),
+            At::OlderThan(cursor) => self.place("before", cursor),
+            At::NewerThan(cursor) => self.place("after", cursor),
+        }
+    }
+
+    pub fn chips(&self, source_name: Option<&str>) -> Vec<Chip> {
         let chip = |key: &str, value: &str| {
             let without = self.address.clone().without_pair(key, value).to_string();
-            let (key, value) = match key {
-                "status" => ("Status", status_title(value)),
-                "channel" => ("Channel", channel_title(Some(value).filter(|name| *name != "unknown"))),
-                "source" => ("From", source_title.unwrap_or(value).to_owned()),
-                "recipient" => ("To", value.strip_suffix('*').map_or(value.to_owned(), |start| format!("{start}…"))),
-                "person" => ("Person", value.to_owned()),
-                _ => ("Ever", ever_title(value)),
+            let (_, title) = KEYS.iter().find(|(name, _)| *name == key)?;
+            let value = match key {
+                "since" | "until" => return None,
+                "status" | "outcome" | "engagement" => status_title(value),
+                "channel" => channel_title(Some(value).filter(|name| *name != "unknown")),
+                "source" => self.filter.source.as_ref().map(|source| source_title(source, source_name))?,
+                "recipient" => value.strip_suffix('*').map_or(value.to_owned(), |start| format!("{start}…")),
+                "ever" => ever_title(value),
+                "reason" if value == "*" => "any".into(),
+                "link" => match self.filter.link.as_ref().and_then(|link| link.by) {
+                    Some(by) => format!("{value}, {}", by_title(by)),
+                    None => value.to_owned(),
+                },
+                _ if value.is_empty() => "none".into(),
+                _ => value.to_owned(),
             };
-            Chip { key, value, without }
+            Some(Chip { key: title, value, without })
         };
-        let of_time = |(key, _): &&(String, String)| key != "since" && key != "until";
-        let mut chips: Vec<Chip> =
-            self.address.query().iter().filter(of_time).map(|(key, value)| chip(key, value)).collect();
+        let mut chips: Vec<Chip> = self.address.query().iter().filter_map(|(key, value)| chip(key, value)).collect();
         if !self.span.is_all() {
             let without = self.address.clone().without("since").without("until").to_string();
             chips.push(Chip { key: "Created", value: self.span.title(), without });
@@ -128,11 +202,44 @@ impl LogQuery {
     }
 }
 
+/// Who did it, in an address.
+pub fn by(value: &str) -> Result<By, Error> {
+    match value {
+        "human" => Ok(By::Human),
+        "machine" => Ok(By::Machine),
+        "implied" => Ok(By::Implied),
+        _ => Err(Error::BadRequest(format!("`by={value}` is nobody. It can be human, machine or implied."))),
+    }
+}
+
+pub fn by_title(by: By) -> &'static str {
+    match by {
+        By::Human => "by a person",
+        By::Machine => "by a machine",
+        By::Implied => "implied",
+    }
+}
+
 fn status_title(name: &str) -> String {
     if let Some(name) = name.strip_prefix('-') {
         return format!("not {}", status_title(name));
     }
-    Metric::parse(name).map_or("Unknown", Metric::title).to_owned()
+    match name {
+        "none" => "None".into(),
+        _ => Metric::parse(name).map_or("Unknown", Metric::title).to_owned(),
+    }
+}
+
+/// One of the two halves of a status; `none` where there is none.
+fn standing(key: &str, value: &str) -> Result<Option<Metric>, Error> {
+    let is_half = |metric: &Metric| (metric.phase() == Phase::Engagement) == (key == "engagement");
+    if value == "none" {
+        return Ok(None);
+    }
+    Metric::parse(value).filter(is_half).map(Some).ok_or_else(|| {
+        let names: Vec<&str> = Metric::ALL.iter().filter(|metric| is_half(metric)).map(|it| it.name()).collect();
+        Error::BadRequest(format!("There is no {key} `{value}`. It can be {} or none.", names.join(", ")))
+    })
 }
 
 fn ever_title(name: &str) -> String {
@@ -160,17 +267,14 @@ fn ever(value: &str) -> Result<Counted, Error> {
 
 fn source(value: &str) -> Result<SourceRef, Error> {
     let (kind, id) = value.split_once(':').unwrap_or((value, ""));
-    let is_known = match SourceKind::parse(kind) {
-        Some(_) => !id.is_empty(),
-        None => kind == "unknown",
-    };
-    if !is_known {
-        return Err(Error::BadRequest(format!(
-            "`source={value}` names no source. It is a kind and an id, such as campaign:3; kinds are campaign, \
-            broadcast, newsletter, transactional and unknown."
-        )));
+    match SourceKind::parse(kind) {
+        Some(_) => Ok(SourceRef { kind: kind.into(), id: id.into() }),
+        None if kind == "unknown" => Ok(SourceRef { kind: kind.into(), id: String::new() }),
+        None => Err(Error::BadRequest(format!(
+            "`source={value}` names no source. It is a kind and an id, such as campaign:3, or a kind alone; kinds are \
+            campaign, broadcast, newsletter, transactional and unknown."
+        ))),
     }
-    Ok(SourceRef { kind: kind.into(), id: id.into() })
 }
 
 /// A source as it stands in an address.
@@ -209,6 +313,36 @@ mod tests {
         assert_eq!(read.filter.recipient, Some(Recipient::Exactly("a+b@c.d".into())));
         assert_eq!(read.address.to_string(), format!("/deliveries?{}", query.replace("%3A", ":")));
         assert_eq!(read.chips(None).len(), 6);
+    }
+
+    #[test]
+    fn what_a_figure_counts_is_read_and_written_again() {
+        let query = "source=broadcast&action_id=&content_id=7&trigger_id=9&outcome=bounced&outcome=none\
+            &engagement=clicked&reason=*&link=https://x.example/a&by=human";
+        let read = parse(query).unwrap();
+        assert_eq!(read.filter.source, Some(SourceRef { kind: "broadcast".into(), id: String::new() }));
+        assert_eq!((read.filter.action_id.as_deref(), read.filter.content_id.as_deref()), (Some(""), Some("7")));
+        assert_eq!(read.filter.outcomes, [Some(Metric::Bounced), None]);
+        assert_eq!(read.filter.reason, Some(Reason::Any));
+        assert_eq!(read.filter.link.clone().unwrap().by, Some(By::Human));
+        assert_eq!(read.address.to_string(), format!("/deliveries?{}", query.replace("*", "%2A").replace('/', "%2F")));
+        let said: Vec<String> =
+            read.chips(None).into_iter().map(|chip| format!("{} {}", chip.key, chip.value)).collect();
+        assert_eq!(
+            said,
+            [
+                "From Every broadcast",
+                "Action none",
+                "Content 7",
+                "Trigger 9",
+                "Outcome Bounced",
+                "Outcome None",
+                "Engagement Clicked",
+                "Reason any",
+                "Link https://x.example/a, by a person"
+            ]
+        );
+        assert!(parse("outcome=clicked").is_err() && parse("engagement=sent").is_err() && parse("by=human").is_err());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! `/meanings`: what the words and the numbers mean.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Serialize;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::Badge;
 use super::suppressions;
+use super::twin::{self, Data, Format, Table, Twins};
 use crate::domain::suppression::Cause;
 use crate::domain::{BounceClass, Channel, Metric, Phase};
 use crate::web::error::Error;
@@ -19,6 +21,7 @@ struct MeaningsPage {
     matrix: Vec<MatrixRow>,
     bounces: [BounceClass; 4],
     causes: Vec<CauseRow>,
+    twins: Twins,
 }
 
 struct CauseRow {
@@ -38,7 +41,34 @@ struct MatrixRow {
     cells: Vec<bool>,
 }
 
-pub async fn page(pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
+/// The metrics as programs get them.
+#[derive(Serialize)]
+struct Metrics {
+    metrics: Vec<OneMetric>,
+}
+
+#[derive(Serialize)]
+struct OneMetric {
+    metric: &'static str,
+    title: &'static str,
+    phase: &'static str,
+    meaning: &'static str,
+    /// That can report it.
+    channels: Vec<&'static str>,
+}
+
+impl Data for Metrics {
+    fn table(&self) -> Table {
+        let row = |of: &OneMetric| {
+            [of.metric, of.title, of.phase, of.meaning, &of.channels.join(" ")]
+                .map(|cell| twin::text(Some(cell)))
+                .into()
+        };
+        Table::of(&["metric", "title", "phase", "meaning", "channels"], self.metrics.iter().map(row))
+    }
+}
+
+pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let of_phase = |phase: Phase| {
         let mut metrics: Vec<Metric> = Metric::ALL.into_iter().filter(|metric| metric.phase() == phase).collect();
         metrics.sort_by_key(|metric| metric.rank());
@@ -55,7 +85,20 @@ pub async fn page(pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
         (Phase::Engagement, "Engagement", "The later in this list counts for more, whenever it happened."),
     ];
     let ordered: Vec<Metric> = phases.iter().flat_map(|(phase, ..)| of_phase(*phase)).collect();
+    let metrics = phases.iter().flat_map(|(phase, title, _)| of_phase(*phase).into_iter().map(|it| (it, *title)));
+    let data = Metrics {
+        metrics: metrics
+            .map(|(metric, phase)| OneMetric {
+                metric: metric.name(),
+                title: metric.title(),
+                phase,
+                meaning: metric.meaning(),
+                channels: Channel::ALL.iter().filter(|it| it.reports(metric)).map(|it| it.name()).collect(),
+            })
+            .collect(),
+    };
     let page = MeaningsPage {
+        twins: Twins::of(&pages.address("/meanings")),
         page: pages.layout("meanings"),
         bounces: BounceClass::ALL,
         causes: Cause::ALL
@@ -83,5 +126,5 @@ pub async fn page(pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
             })
             .collect(),
     };
-    layout::html(&page)
+    twin::answer(Format::of(&request), data, |_| layout::html(&page))
 }

@@ -4,16 +4,20 @@
 //! Templates hold no logic; what is shown is decided here, what is known in `store`.
 
 mod campaign;
+mod campaign_data;
 mod campaigns;
 mod chart;
 mod deliveries;
 mod delivery;
+pub(super) mod event_query;
+mod events;
 pub mod layout;
-mod log_query;
+pub(super) mod log_query;
 mod meanings;
 mod overview;
 mod parts;
 mod people;
+mod person_data;
 mod quarantine;
 mod quarantine_acts;
 mod search;
@@ -24,6 +28,7 @@ mod story;
 mod suppressions;
 #[cfg(test)]
 mod tests;
+pub(super) mod twin;
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
@@ -33,6 +38,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 use super::assets;
 use super::error::Error;
 pub use layout::Pages;
+use twin::{paths, paths_of_list};
 
 /// Every page. They take all addresses that are left: configure what receives events before them.
 pub fn routes(config: &mut ServiceConfig) {
@@ -40,19 +46,20 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::scope("")
             .wrap(from_fn(layout::dress))
-            .service(resource("/").route(seen().to(overview::page)))
-            .service(resource("/deliveries").route(seen().to(deliveries::page)))
+            .service(resource(["/", "/overview.json", "/overview.csv"]).route(seen().to(overview::page)))
+            .service(resource(paths_of_list("/deliveries")).route(seen().to(deliveries::page)))
+            .service(resource(paths_of_list("/events")).route(seen().to(events::page)))
             // ids hold slashes
             .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
             .service(resource("/people/{id:.+}").route(seen().to(people::page)))
-            .service(resource("/campaigns").route(seen().to(campaigns::page)))
+            .service(resource(paths("/campaigns")).route(seen().to(campaigns::page)))
             .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
-            .service(resource("/suppressions").route(seen().to(suppressions::page)))
-            .service(resource("/quarantine").route(seen().to(quarantine::page)))
+            .service(resource(paths("/suppressions")).route(seen().to(suppressions::page)))
+            .service(resource(paths("/quarantine")).route(seen().to(quarantine::page)))
             .service(resource("/quarantine/confirm").route(seen().to(quarantine_acts::confirm)))
             .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
             .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
-            .service(resource("/meanings").route(seen().to(meanings::page)))
+            .service(resource(paths("/meanings")).route(seen().to(meanings::page)))
             .service(resource("/search").route(seen().to(search::page)))
             .default_service(web::to(nothing)),
     );

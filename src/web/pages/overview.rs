@@ -1,13 +1,17 @@
 //! `/`: what happens now.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Serialize;
 
-use super::chart::{Chart, Line as ChartLine, problems_of};
+use super::chart::{Bucket, Chart, Line as ChartLine, Of};
 use super::deliveries::Line;
 use super::layout::{self, Layout, Pages};
-use super::parts::{Badge, Figure, Moment, channel_icon, channel_title, problems, tracked};
+use super::parts::{Badge, Behind, Figure, Linked, Moment, channel_icon, channel_title, problems, tracked};
 use super::start::Start;
+use super::twin::{self, Data, Format, Table, Twins};
 use crate::domain::rollup::{ChannelCounts, QUARTER_MS};
 use crate::domain::{Counted, Counts, Metric, Millis};
 use crate::store::log::{self, At, Filter};
@@ -16,7 +20,7 @@ use crate::store::sources::{ChannelRow, Range};
 use crate::store::{self, status_counts};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Count, Exact, Iso, Minute, ShortDay};
+use crate::web::format::{Count, Exact, Iso, IsoHour, Minute, ShortDay};
 
 const HOUR_MS: Millis = 3_600_000;
 const DAY_MS: Millis = 24 * HOUR_MS;
@@ -30,10 +34,97 @@ struct OverviewPage {
     periods: Vec<Period>,
     chart: Option<Chart>,
     statuses: Vec<StatusLine>,
-    deliveries: Count,
+    deliveries: Linked,
     rows: Vec<Line>,
     problems: String,
     feed: FeedLine,
+    twins: Twins,
+}
+
+/// The overview as programs get it.
+#[derive(Serialize)]
+struct Now {
+    /// The last 24 hours, and the last 7 days.
+    created: [Created; 2],
+    statuses: Vec<StatusNow>,
+    feed: FeedNow,
+}
+
+/// Deliveries created in a stretch of time.
+#[derive(Serialize)]
+struct Created {
+    since: String,
+    channels: Vec<CreatedOn>,
+}
+
+#[derive(Serialize)]
+struct CreatedOn {
+    channel: Option<String>,
+    deliveries: BTreeMap<&'static str, i64>,
+    rates: BTreeMap<&'static str, twin::Rate>,
+}
+
+impl CreatedOn {
+    fn new(row: ChannelRow) -> CreatedOn {
+        let shown = row.counts.shown;
+        CreatedOn {
+            channel: row.channel,
+            deliveries: Counted::ALL.into_iter().map(|it| (it.name(), shown.deliveries(it))).collect(),
+            rates: twin::rates(&[row.counts]),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct StatusNow {
+    channel: Option<String>,
+    status: &'static str,
+    deliveries: i64,
+}
+
+impl StatusNow {
+    fn new(count: status_counts::StatusCount) -> StatusNow {
+        let status = count.status.map_or("unknown", Metric::name);
+        StatusNow { channel: count.channel, status, deliveries: count.deliveries }
+    }
+}
+
+#[derive(Serialize)]
+struct FeedNow {
+    last_at: Option<String>,
+    /// Events taken in, since the quarter hour in which the last hour or day began.
+    accepted_hour: i64,
+    accepted_day: i64,
+    duplicate_day: i64,
+    quarantined: i64,
+    ignored: i64,
+}
+
+impl From<Feed> for FeedNow {
+    fn from(feed: Feed) -> FeedNow {
+        FeedNow {
+            last_at: feed.last_at_ms.map(|ms| Iso(ms).to_string()),
+            accepted_hour: feed.hour.accepted,
+            accepted_day: feed.day.accepted,
+            duplicate_day: feed.day.duplicate,
+            quarantined: feed.quarantined,
+            ignored: feed.ignored,
+        }
+    }
+}
+
+/// The deliveries created, a row for each channel and metric.
+impl Data for Now {
+    fn table(&self) -> Table {
+        let mut rows = Vec::new();
+        for (created, row) in self.created.iter().flat_map(|of| of.channels.iter().map(move |row| (of, row))) {
+            for (metric, deliveries) in row.deliveries.iter().filter(|(_, n)| **n > 0) {
+                let of = [Some(&*created.since), row.channel.as_deref(), Some(metric)].map(twin::text);
+                rows.push(of.into_iter().chain([(*deliveries).into()]).collect());
+            }
+        }
+        Table::of(&["created_since", "channel", "metric", "deliveries"], rows)
+    }
 }
 
 /// The deliveries created in a stretch of time, by channel.
@@ -95,15 +186,32 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             ))
         })
         .await?;
+    let format = Format::of(&request);
+    if format != Format::Html {
+        let created = |since_ms, rows: Vec<ChannelRow>| Created {
+            since: Iso(since_ms).to_string(),
+            channels: rows.into_iter().map(CreatedOn::new).collect(),
+        };
+        let data = Now {
+            created: [created(day, by_day), created(week, by_week)],
+            statuses: statuses.into_iter().map(StatusNow::new).collect(),
+            feed: feed.into(),
+        };
+        return twin::answer(format, data, |_| Err(Error::Dropped));
+    }
     let page = OverviewPage {
+        twins: Twins::of(&pages.address("/overview")),
         page: pages.layout("overview"),
         start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
         periods: vec![
             Period::new(&pages.base, "Last 24 hours", day, by_day),
             Period::new(&pages.base, "Last 7 days", week, by_week),
         ],
-        chart: (!activity.is_empty()).then(|| chart(&activity, hours_from)),
-        deliveries: Count(statuses.iter().map(|count| count.deliveries).sum()),
+        chart: (!activity.is_empty()).then(|| chart(&pages.base, &activity, hours_from)),
+        deliveries: Linked::new(
+            statuses.iter().map(|count| count.deliveries).sum(),
+            pages.address("/deliveries").to_string(),
+        ),
         statuses: status_lines(&pages.base, &statuses),
         rows: newest.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
         problems: problem_address(&pages.base).to_string(),
@@ -130,18 +238,18 @@ impl Period {
             .iter()
             .map(|row| {
                 let name = row.channel.as_deref().unwrap_or("unknown");
-                let log = Address::new(base, "/deliveries").with("channel", name).with("since", Iso(since_ms));
+                let behind = Behind::new(base).with("channel", name).with("since", Iso(since_ms));
                 ChannelLine::new(
                     channel_title(row.channel.as_deref()),
                     channel_icon(row.channel.as_deref()),
                     std::slice::from_ref(&row.counts),
-                    &log,
+                    &behind,
                 )
             })
             .collect();
         if rows.len() > 1 {
-            let log = Address::new(base, "/deliveries").with("since", Iso(since_ms));
-            let total = ChannelLine::new("All channels".into(), "", &all, &log);
+            let behind = Behind::new(base).with("since", Iso(since_ms));
+            let total = ChannelLine::new("All channels".into(), "", &all, &behind);
             rows.push(ChannelLine { is_total: true, ..total });
         }
         Period { title, since: Exact(since_ms).to_string(), rows }
@@ -149,42 +257,40 @@ impl Period {
 }
 
 impl ChannelLine {
-    fn new(channel: String, icon: &'static str, counts: &[ChannelCounts], log: &Address) -> ChannelLine {
-        let ever = |counted: Counted| Some(log.clone().with("ever", counted.name()).to_string());
-        let rate = |counted: Counted| Figure::rate(counted, counts, ever(counted));
+    fn new(channel: String, icon: &'static str, counts: &[ChannelCounts], behind: &Behind) -> ChannelLine {
+        let rate = |counted: Counted| Figure::rate(counted, counts, Some(behind.deliveries(counted)));
+        let sent = Counted::Metric(Metric::Sent);
         ChannelLine {
             channel,
             icon,
             is_total: false,
-            sent: tracked(Counted::Metric(Metric::Sent), counts, ever(Counted::Metric(Metric::Sent))),
+            sent: tracked(sent, counts, Some(behind.deliveries(sent))),
             delivered: rate(Counted::Metric(Metric::Delivered)),
             opened: rate(Counted::HumanOpened),
             clicked: rate(Counted::HumanClicked),
-            problems: Figure::plain(problems(counts), None),
+            problems: Figure::plain(problems(counts), Some(behind.problems())),
         }
     }
 }
 
-fn chart(activity: &[(i64, Counts)], from_ms: Millis) -> Chart {
+fn chart(base: &str, activity: &[(i64, Counts)], from_ms: Millis) -> Chart {
     let first = from_ms / HOUR_MS;
     let bucket = |hour: i64| {
         let counts = activity.iter().find(|(other, _)| *other == hour).map(|(_, counts)| *counts).unwrap_or_default();
         let ms = hour * HOUR_MS;
-        let label = format!("{} {}", ShortDay(ms), Minute(ms));
-        (label, (ms % DAY_MS == 0).then(|| ShortDay(ms).to_string()), counts)
+        let (begin, end) = (IsoHour(ms).to_string(), IsoHour(ms).to_string());
+        let tick = (ms % DAY_MS == 0).then(|| ShortDay(ms).to_string());
+        Bucket { label: format!("{} {}", ShortDay(ms), Minute(ms)), tick, begin, end, counts }
     };
     let buckets: Vec<_> = (first..first + 7 * 24).map(bucket).collect();
     let lines = [
-        ChartLine { title: "Sent", name: "sent", of: |counts| counts.events(Counted::Metric(Metric::Sent)) },
-        ChartLine {
-            title: "Delivered",
-            name: "delivered",
-            of: |counts| counts.events(Counted::Metric(Metric::Delivered)),
-        },
-        ChartLine { title: "Human opens", name: "opened", of: |counts| counts.events(Counted::HumanOpened) },
-        ChartLine { title: "Problems", name: "bounced", of: |counts| problems_of(Counts::events, counts) },
+        ChartLine::events("Sent", "sent", Counted::Metric(Metric::Sent)),
+        ChartLine::events("Delivered", "delivered", Counted::Metric(Metric::Delivered)),
+        ChartLine::events("Human opens", "opened", Counted::HumanOpened),
+        ChartLine::problems("Problems", "bounced", Of::Events),
     ];
-    Chart::new("Activity".into(), "events by the hour (UTC) in which they happened".into(), "hour", &lines, &buckets)
+    let what = "events by the hour (UTC) in which they happened".into();
+    Chart::new("Activity".into(), what, "hour", &lines, &buckets, &Behind::new(base))
 }
 
 fn status_lines(base: &str, counts: &[status_counts::StatusCount]) -> Vec<StatusLine> {

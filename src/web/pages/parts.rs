@@ -1,8 +1,11 @@
 //! Small pieces that several pages show: badges, moments, figures with their rates.
 
+use std::fmt::Display;
+
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use super::log_query::source_value;
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Metric, Millis, Reached, SourceKind};
 use crate::store::log::SourceRef;
@@ -89,6 +92,79 @@ pub struct Milestone {
     pub by_machine: bool,
 }
 
+/// Where the rows behind figures stand: deliveries in the log, events in their list, by one filter.
+#[derive(Clone)]
+pub struct Behind {
+    pub log: Address,
+    events: Address,
+}
+
+impl Behind {
+    pub fn new(base: &str) -> Behind {
+        Behind { log: Address::new(base, "/deliveries"), events: Address::new(base, "/events") }
+    }
+
+    /// All deliveries of a source.
+    pub fn source(base: &str, source: &SourceRef) -> Behind {
+        Behind::new(base).with("source", source_value(source))
+    }
+
+    pub fn with(self, key: &str, value: impl Display) -> Behind {
+        let value = value.to_string();
+        self.on(|address| address.with(key, &value))
+    }
+
+    /// With the same change to both addresses.
+    pub fn on(self, change: impl Fn(Address) -> Address) -> Behind {
+        Behind { log: change(self.log), events: change(self.events) }
+    }
+
+    /// The deliveries that reached it.
+    pub fn deliveries(&self, counted: Counted) -> String {
+        match counted {
+            Counted::Created => self.log.to_string(),
+            counted => self.log.clone().with("ever", counted.name()).to_string(),
+        }
+    }
+
+    /// The events of a metric, or of its human or machine part.
+    pub fn events(&self, metric: &str) -> String {
+        self.events.clone().with("metric", metric).to_string()
+    }
+
+    /// A row for each delivery and each problem that it met.
+    pub fn problems(&self) -> String {
+        self.events.clone().with("metric", "problem").with("once", 1).to_string()
+    }
+
+    pub fn events_by(&self, metric: &str, by: &str) -> String {
+        self.events.clone().with("metric", metric).with("by", by).to_string()
+    }
+}
+
+/// A number, as a link to the rows that it counts; none leads nowhere.
+#[derive(Template, Clone, Debug)]
+#[template(
+    source = r#"{% if count.is_positive() %}<a href="{{ href }}">{{ self.count() }}</a>{% else %}{{ self.count() }}{% endif %}"#,
+    ext = "html"
+)]
+pub struct Linked {
+    pub count: i64,
+    href: String,
+}
+
+impl HtmlSafe for Linked {}
+
+impl Linked {
+    pub fn new(count: i64, href: String) -> Linked {
+        Linked { count, href }
+    }
+
+    fn count(&self) -> Count {
+        Count(self.count)
+    }
+}
+
 /// A figure: how many, as a link to the log of exactly those, and the share with its denominator.
 #[derive(Template, Clone, Debug, Default)]
 #[template(path = "parts/figure.html")]
@@ -170,6 +246,7 @@ pub fn channel_icon(channel: Option<&str>) -> &'static str {
 pub fn source_title(source: &SourceRef, name: Option<&str>) -> String {
     match (name, SourceKind::parse(&source.kind)) {
         (Some(name), _) => name.to_owned(),
+        (None, Some(kind)) if source.id.is_empty() => format!("Every {}", kind.title().to_lowercase()),
         (None, Some(kind)) => format!("{} {}", kind.title(), source.id),
         (None, None) => "No source".into(),
     }

@@ -6,10 +6,13 @@ use askama::Template;
 use super::deliveries::{Line, log_of};
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Moment, channel_title, person_address, source_address, source_title};
+use super::person_data::OnePerson;
+use super::twin::{self, Format, Twins};
 use crate::domain::people::Change;
 use crate::domain::{Metric, Millis};
 use crate::store::log::SourceRef;
 use crate::store::person::{self, Person, Standing, SubscriptionChange};
+use crate::store::{self, rows};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Count, Exact, Plural};
@@ -40,6 +43,7 @@ struct PersonPage {
     statuses: Vec<StatusLine>,
     /// The log by each name and address.
     logs: Vec<Link>,
+    twins: Twins,
 }
 
 struct Link {
@@ -99,15 +103,26 @@ struct StatusLine {
 pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let asked = id.into_inner();
-    let identifier = asked.clone();
-    let found = pages.read(move |connection| person::by_identifier(connection, &identifier)).await?;
-    let person = found.ok_or_else(|| {
+    let wanted = asked.clone();
+    let found = pages
+        .read(move |connection| {
+            let known = twin::known(&wanted, |id| person::by_identifier(connection, id))?;
+            let Some((format, person)) = known else { return Ok(None) };
+            let rows = person.deliveries.iter().filter(|_| format != Format::Html);
+            let shown: Vec<_> = rows.map(|row| rows::delivery(connection, row.cursor)).collect::<Result<_, _>>()?;
+            Ok::<_, store::Error>(Some((format, person, shown, rows::delivery_columns(connection)?)))
+        })
+        .await?;
+    let (format, person, shown, columns) = found.ok_or_else(|| {
         Error::NotFound(format!(
             "Nothing is known of {asked}: nothing was sent to it, and nothing was said of a person with this id, address, \
              phone number or device."
         ))
     })?;
-    layout::html(&PersonPage::new(&pages, asked, person, now_ms))
+    if format == Format::Html {
+        return layout::html(&PersonPage::new(&pages, asked, person, now_ms));
+    }
+    twin::answer(format, OnePerson::new(person, shown, columns), |_| Err(Error::Dropped))
 }
 
 impl PersonPage {
@@ -119,6 +134,7 @@ impl PersonPage {
         PersonPage {
             page: pages.layout("deliveries"),
             sent_said: sent_said(&person),
+            twins: Twins::of(&person_address(base, &asked)),
             statuses: statuses(base, &person),
             logs: logs(base, &person),
             has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),

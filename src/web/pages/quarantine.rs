@@ -6,7 +6,8 @@ use askama::Template;
 use super::layout::{self, Layout, Pages};
 use super::parts::Moment;
 use super::quarantine_acts::Notice;
-use crate::store::{self, NOT_STORED, quarantine, waiting};
+use super::twin::{self, Format, List, Twins};
+use crate::store::{self, NOT_STORED, quarantine, rows, waiting};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count, Plural};
@@ -31,6 +32,7 @@ struct QuarantinePage {
     rows: Vec<Line>,
     newer: Option<String>,
     older: Option<String>,
+    twins: Twins,
 }
 
 struct Reason {
@@ -137,10 +139,15 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
         }
     }
     let wanted = reason.clone();
-    let (found, counts, dropped) = pages
+    let format = Format::of(&request);
+    let (found, counts, dropped, columns, shown) = pages
         .read(move |connection| {
             let found = quarantine::page(connection, wanted.as_deref(), at, ROWS)?;
-            Ok::<_, store::Error>((found, quarantine::counts(connection)?, quarantine::dropped(connection)?))
+            let rows = found.rows.iter().filter(|_| format != Format::Html);
+            let shown = rows.map(|row| rows::quarantined(connection, row.id)).collect::<Result<Vec<_>, _>>()?;
+            let columns = rows::quarantine_columns(connection)?;
+            let (counts, dropped) = (quarantine::counts(connection)?, quarantine::dropped(connection)?);
+            Ok::<_, store::Error>((found, counts, dropped, columns, shown))
         })
         .await?;
     let address = pages.address("/quarantine");
@@ -148,7 +155,20 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
         Some(reason) => address.clone().with("reason", reason),
         None => address.clone(),
     };
-    let place = |key: &str, id: Option<i64>| id.map(|id| here.clone().with(key, id).to_string());
+    let place = |key: &str, id: Option<i64>| id.map(|id| here.clone().with(key, id));
+    let is_wanted = |(name, _): &&(String, i64)| reason.as_ref().is_none_or(|wanted| wanted == name);
+    let list = List {
+        total: Some(counts.iter().filter(is_wanted).map(|(_, rows)| rows).sum()),
+        rows: shown,
+        newer: place("after", found.newer).map(|address| address.ending(format.ending())),
+        older: place("before", found.older).map(|address| address.ending(format.ending())),
+        columns,
+    };
+    let twins = match at {
+        quarantine::At::Newest => Twins::of(&here),
+        quarantine::At::OlderThan(id) => Twins::of(&here.clone().with("before", id)),
+        quarantine::At::NewerThan(id) => Twins::of(&here.clone().with("after", id)),
+    };
     let confirm = address.clone().segment("confirm");
     let chosen = reason.as_ref().and_then(|reason| {
         let (_, rows) = counts.iter().find(|(name, _)| name == reason)?;
@@ -175,11 +195,12 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
         reasons: counts.iter().map(|(name, rows)| Reason::new(&address, name, *rows, reason.as_deref())).collect(),
         all: address.to_string(),
         is_all: reason.is_none(),
-        newer: place("after", found.newer),
-        older: place("before", found.older),
+        newer: place("after", found.newer).map(|address| address.to_string()),
+        older: place("before", found.older).map(|address| address.to_string()),
+        twins,
         rows: found.rows.into_iter().map(|row| Line::new(row, &confirm_row, now_ms)).collect(),
     };
-    layout::html(&page)
+    twin::answer(format, list, |_| layout::html(&page))
 }
 
 impl Reason {

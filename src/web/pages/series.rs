@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::chart::Bucket;
 use crate::domain::{Counts, Millis};
 use crate::store::source::By;
 use crate::store::sources::Range;
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Day, Minute, ShortDay};
+use crate::web::format::{Day, IsoDay, IsoHour, Minute, ShortDay};
 
 const HOUR_MS: Millis = 3_600_000;
 const DAY_MS: Millis = 24 * HOUR_MS;
@@ -50,7 +51,7 @@ impl Width {
         (ms - self.offset_ms()).div_euclid(self.ms())
     }
 
-    fn start(self, number: i64) -> Millis {
+    pub fn start(self, number: i64) -> Millis {
         number * self.ms() + self.offset_ms()
     }
 }
@@ -165,8 +166,8 @@ pub fn fit(wanted: Option<Width>, range: Range) -> Fitted {
 }
 
 impl Fitted {
-    /// Every bucket in order: its label, its tick where one stands, its counts.
-    pub fn buckets(&self, counts: &BTreeMap<i64, Counts>) -> Vec<(String, Option<String>, Counts)> {
+    /// Every bucket in order.
+    pub fn buckets(&self, counts: &BTreeMap<i64, Counts>) -> Vec<Bucket> {
         let (first, end) = (self.width.number(self.range.since_ms), self.width.number(self.range.until_ms));
         let every = ((end - first) / 6).max(1);
         let bucket = |number: i64| {
@@ -184,7 +185,13 @@ impl Fitted {
                 Width::Hour if end - first <= 36 => Minute(ms).to_string(),
                 _ => ShortDay(ms).to_string(),
             };
-            (label, has_tick.then_some(tick), counts.get(&number).copied().unwrap_or_default())
+            // both ends of a span are meant whole
+            let (begin, end) = match self.width {
+                Width::Hour => (IsoHour(ms).to_string(), IsoHour(ms).to_string()),
+                Width::Day | Width::Week => (IsoDay(ms).to_string(), IsoDay(ms + self.width.ms() - DAY_MS).to_string()),
+            };
+            let counts = counts.get(&number).copied().unwrap_or_default();
+            Bucket { label, tick: has_tick.then_some(tick), begin, end, counts }
         };
         (first..end).map(bucket).collect()
     }

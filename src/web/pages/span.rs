@@ -9,16 +9,38 @@ use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Day, Exact, Iso};
 
-const DAY_MS: Millis = 24 * 60 * 60 * 1000;
+const HOUR_MS: Millis = 60 * 60 * 1000;
+const DAY_MS: Millis = 24 * HOUR_MS;
 
 /// The presets: as written in an address, as read by people, in days.
 const PRESETS: [(&str, &str, Millis); 3] = [("24h", "24 hours", 1), ("7d", "7 days", 7), ("30d", "30 days", 30)];
+
+/// The names of the two ends of a span in an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Keys {
+    /// `since` and `until`: when a delivery was created.
+    #[default]
+    Created,
+    /// `from` and `to`: when an event happened.
+    Happened,
+}
+
+impl Keys {
+    pub fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Keys::Created => ("since", "until"),
+            Keys::Happened => ("from", "to"),
+        }
+    }
+}
 
 /// From when, until when (exclusive); open where `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Span {
     pub since_ms: Option<Millis>,
     pub until_ms: Option<Millis>,
+    /// The names of its two ends in an address.
+    keys: Keys,
     preset: Option<&'static str>,
     /// As written in the fields of the form: whole days.
     pub since_day: String,
@@ -37,33 +59,40 @@ impl Span {
     /// Reads `since` and `until`. A preset begins at the start of a quarter hour, as counts do, so that the log
     /// finds exactly what was counted.
     pub fn parse(pairs: &[(String, String)], now_ms: Millis) -> Result<Span, Error> {
+        Span::parse_by(Keys::Created, pairs, now_ms)
+    }
+
+    /// The same by the keys of another time.
+    pub fn parse_by(keys: Keys, pairs: &[(String, String)], now_ms: Millis) -> Result<Span, Error> {
         let value = |key: &str| pairs.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, value)| value.as_str());
-        let mut span = Span::default();
-        if let Some(since) = value("since") {
-            span.in_address.push(("since", since.into()));
+        let (begin, end) = keys.names();
+        let mut span = Span { keys, ..Span::default() };
+        if let Some(since) = value(begin) {
+            span.in_address.push((begin, since.into()));
             match PRESETS.iter().find(|(name, ..)| *name == since) {
                 Some((name, _, days)) => {
                     span.preset = Some(name);
                     span.since_ms = Some((now_ms - days * DAY_MS).div_euclid(QUARTER_MS) * QUARTER_MS);
                 }
                 None => {
-                    let (ms, is_day) = time(since, "since")?;
+                    let (ms, unit_ms) = time(since, begin)?;
                     span.since_ms = Some(ms);
-                    span.since_day = if is_day { since.into() } else { String::new() };
+                    span.since_day = if unit_ms == DAY_MS { since.into() } else { String::new() };
                 }
             }
         }
-        if let Some(until) = value("until") {
-            span.in_address.push(("until", until.into()));
-            let (ms, is_day) = time(until, "until")?;
-            // a day is meant whole
-            span.until_ms = Some(if is_day { ms + DAY_MS } else { ms });
-            span.until_day = if is_day { until.into() } else { String::new() };
+        if let Some(until) = value(end) {
+            span.in_address.push((end, until.into()));
+            let (ms, unit_ms) = time(until, end)?;
+            // a day or an hour is meant whole
+            span.until_ms = Some(ms + unit_ms);
+            span.until_day = if unit_ms == DAY_MS { until.into() } else { String::new() };
         }
         if let (Some(since), Some(until)) = (span.since_ms, span.until_ms)
             && since >= until
         {
-            return Err(Error::BadRequest("The range ends before it begins: `since` must be before `until`.".into()));
+            let what = format!("The range ends before it begins: `{begin}` must be before `{end}`.");
+            return Err(Error::BadRequest(what));
         }
         Ok(span)
     }
@@ -72,11 +101,11 @@ impl Span {
         self.since_ms.is_none() && self.until_ms.is_none()
     }
 
-    /// The range of creation for counts; `None` for all time.
+    /// The range for counts, in whole quarters of an hour, as they are kept; `None` for all time.
     pub fn range(&self) -> Option<Range> {
         (!self.is_all()).then(|| Range {
-            since_ms: self.since_ms.unwrap_or(0),
-            until_ms: self.until_ms.unwrap_or(253_402_300_800_000),
+            since_ms: floor(self.since_ms.unwrap_or(0)),
+            until_ms: floor(self.until_ms.unwrap_or(253_402_300_800_000) + QUARTER_MS - 1),
         })
     }
 
@@ -88,12 +117,21 @@ impl Span {
         address
     }
 
-    /// The same with its beginning as a time, so that the address names exactly what was counted.
-    pub fn fixed_on(&self, address: Address) -> Address {
-        match (self.preset, self.since_ms) {
-            (Some(_), Some(since)) => address.with("since", Iso(since)),
-            _ => self.on(address),
+    /// The same as times that are whole quarters of an hour, so that the address names exactly what was counted.
+    pub fn fixed_on(&self, mut address: Address) -> Address {
+        let range = self.range();
+        let is_whole = |ms: Option<Millis>| ms.is_none_or(|ms| ms == floor(ms));
+        if self.preset.is_none() && is_whole(self.since_ms) && is_whole(self.until_ms) {
+            return self.on(address);
         }
+        let (begin, end) = self.keys.names();
+        if let Some(range) = range.filter(|_| self.since_ms.is_some()) {
+            address = address.with(begin, Iso(range.since_ms));
+        }
+        if let Some(range) = range.filter(|_| self.until_ms.is_some()) {
+            address = address.with(end, Iso(range.until_ms));
+        }
+        address
     }
 
     /// In words.
@@ -116,26 +154,38 @@ impl Span {
 
     /// The presets as links from an address.
     pub fn choices(&self, from: &Address) -> Vec<Choice> {
-        let bare = from.clone().without("since").without("until");
+        let (begin, end) = self.keys.names();
+        let bare = from.clone().without(begin).without(end);
         let all = Choice { title: "All time", href: bare.to_string(), is_current: self.is_all() };
         let preset = |(name, title, _): &(&'static str, &'static str, Millis)| Choice {
             title,
-            href: bare.clone().with("since", name).to_string(),
+            href: bare.clone().with(begin, name).to_string(),
             is_current: self.preset == Some(name) && self.until_ms.is_none(),
         };
         PRESETS.iter().map(preset).chain([all]).collect()
     }
 }
 
-/// A day, or a time; whether it is a day.
-fn time(text: &str, key: &str) -> Result<(Millis, bool), Error> {
+fn floor(ms: Millis) -> Millis {
+    ms.div_euclid(QUARTER_MS) * QUARTER_MS
+}
+
+/// A day, an hour, or a time; and how long it is.
+fn time(text: &str, key: &str) -> Result<(Millis, Millis), Error> {
     if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok((day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis(), true));
+        return Ok((day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis(), DAY_MS));
     }
-    DateTime::parse_from_rfc3339(text).map(|time| (time.timestamp_millis(), false)).map_err(|_| {
+    // `2026-11-21T14`: what the cells of a chart link to, several hundred on a page
+    if let Some((day, hour)) = text.split_once('T')
+        && let (2, Ok(hour @ 0..24), Ok(day)) = (hour.len(), hour.parse::<u32>(), day.parse::<NaiveDate>())
+        && let Some(time) = day.and_hms_opt(hour, 0, 0)
+    {
+        return Ok((time.and_utc().timestamp_millis(), HOUR_MS));
+    }
+    DateTime::parse_from_rfc3339(text).map(|time| (time.timestamp_millis(), 0)).map_err(|_| {
         Error::BadRequest(format!(
-            "`{key}={text}` is no time. It can be 24h, 7d or 30d, a day such as 2026-11-21, or a time such as \
-            2026-11-21T14:00:00Z."
+            "`{key}={text}` is no time. It can be 24h, 7d or 30d, a day such as 2026-11-21, an hour of it such as \
+            2026-11-21T14, or a time such as 2026-11-21T14:00:00Z."
         ))
     })
 }
@@ -162,6 +212,24 @@ mod tests {
         let span = span("2026-11-01", "2026-11-02").unwrap();
         assert_eq!(span.until_ms.unwrap() - span.since_ms.unwrap(), 2 * DAY_MS);
         assert_eq!(span.title(), "1 Nov 2026 to 2 Nov 2026");
+    }
+
+    #[test]
+    fn an_hour_is_whole() {
+        let span = span("2026-11-01T09", "2026-11-01T10").unwrap();
+        assert_eq!(span.until_ms.unwrap() - span.since_ms.unwrap(), 2 * HOUR_MS);
+        assert!(super::time("2026-11-01T24", "since").is_err());
+    }
+
+    #[test]
+    fn what_was_counted_is_named_in_whole_quarters() {
+        let fixed = |since: &str, until: &str| span(since, until).unwrap().fixed_on(Address::new("", "/d")).to_string();
+        assert_eq!(fixed("2026-11-01", "2026-11-02"), "/d?since=2026-11-01&until=2026-11-02");
+        assert_eq!(fixed("24h", ""), "/d?since=2026-11-20T14:00:00.000Z");
+        assert_eq!(
+            fixed("2026-11-01T10:07:00Z", "2026-11-01T10:20:00Z"),
+            "/d?since=2026-11-01T10:00:00.000Z&until=2026-11-01T10:30:00.000Z"
+        );
     }
 
     #[test]

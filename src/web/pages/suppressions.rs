@@ -6,10 +6,11 @@ use askama::filters::HtmlSafe;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Moment, channel_icon, channel_title};
+use super::twin::{self, Format, List, Twins};
 use crate::domain::suppression::{CHANNELS, Cause};
 use crate::domain::{Channel, Millis};
 use crate::store::suppression_list::{self, At, Cursor, Filter, Listed};
-use crate::store::{self, suppression_list::Address as Wanted};
+use crate::store::{self, rows, suppression_list::Address as Wanted};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Ago, Exact, Plural};
@@ -31,6 +32,7 @@ struct SuppressionsPage {
     newer: Option<String>,
     older: Option<String>,
     looked: Option<String>,
+    twins: Twins,
 }
 
 /// A filter with its choices.
@@ -266,14 +268,31 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let now_ms = layout::now_ms();
     let query = Query::parse(&pages.base, &layout::pairs(request.query_string())?)?;
     let (filter, at) = (query.filter.clone(), query.at);
-    let (found, was_any_listed) = pages
+    let format = Format::of(&request);
+    let (found, was_any_listed, shown, columns) = pages
         .read(move |connection| {
             let found = suppression_list::page(connection, &filter, at, ROWS)?;
-            Ok::<_, store::Error>((found, suppression_list::has_any(connection)?))
+            let rows = found.rows.iter().filter(|_| format != Format::Html);
+            let shown = rows.map(|row| rows::suppression(connection, row.cursor)).collect::<Result<_, _>>()?;
+            let columns = rows::suppression_columns(connection)?;
+            Ok::<_, store::Error>((found, suppression_list::has_any(connection)?, shown, columns))
         })
         .await?;
     let place = |key: &str, cursor: Option<Cursor>| {
-        cursor.map(|cursor| query.address.clone().with(key, format!("{}.{}", cursor.since_ms, cursor.id)).to_string())
+        cursor.map(|cursor| query.address.clone().with(key, format!("{}.{}", cursor.since_ms, cursor.id)))
+    };
+    let ending = |address: Address| address.ending(format.ending());
+    let list = List {
+        total: None,
+        rows: shown,
+        newer: place("after", found.newer).map(ending),
+        older: place("before", found.older).map(ending),
+        columns,
+    };
+    let here = match at {
+        At::Newest => None,
+        At::OlderThan(cursor) => place("before", Some(cursor)),
+        At::NewerThan(cursor) => place("after", Some(cursor)),
     };
     let asked = |key: &str| query.address.query().iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
     let page = SuppressionsPage {
@@ -283,15 +302,16 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         address: asked("address").unwrap_or_default(),
         chips: query.chips(),
         clear: pages.address("/suppressions").to_string(),
-        newer: place("after", found.newer),
-        older: place("before", found.older),
+        newer: place("after", found.newer).map(|address| address.to_string()),
+        older: place("before", found.older).map(|address| address.to_string()),
+        twins: Twins::of(here.as_ref().unwrap_or(&query.address)),
         looked: found.looked.map(|(causes, at_ms)| {
             format!("Looked through {}, as far as {}.", Plural(causes as i64, "cause", "causes"), Exact(at_ms))
         }),
         rows: found.rows.into_iter().map(|listed| Line::new(&pages.base, listed, now_ms)).collect(),
         was_any_listed,
     };
-    layout::html(&page)
+    twin::answer(format, list, |_| layout::html(&page))
 }
 
 #[cfg(test)]

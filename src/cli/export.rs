@@ -1,0 +1,78 @@
+//! `waybill export`
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use crate::store::{Readers, sqlite};
+use crate::web::export::{self, Broken, Form, What};
+
+#[derive(Args)]
+#[command(after_help = "The filter is that of the pages' addresses: what stands there after the question mark, or the
+whole address.
+
+Events as NDJSON are Waybill's own: `import` and POST /v1/events read them, and their tables come
+out equal. What was said of people by themselves (traits, subscriptions) is no event and is not
+among them; of a forgotten person no more is there than what the file still holds. The last line, {\"end\":true,\"rows\":N}, says how many there were; without it the file is cut.
+In CSV, text that a spreadsheet would run as a formula begins with an apostrophe.
+
+Examples:
+  waybill export > all.ndjson
+  waybill export 'source=campaign:3&metric=clicked&since=7d'
+  waybill export --what deliveries --format csv 'status=bounced' > bounced.csv")]
+pub struct Export {
+    /// Which; all where none is given
+    #[arg(env = "WAYBILL_EXPORT_FILTER", default_value = "", value_name = "FILTER")]
+    filter: String,
+    /// Rows of events or of deliveries
+    #[arg(long, env = "WAYBILL_WHAT", value_enum, default_value = "events")]
+    what: Rows,
+    /// How they are written
+    #[arg(long, env = "WAYBILL_FORMAT", value_enum, default_value = "ndjson")]
+    format: Written,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Rows {
+    Events,
+    Deliveries,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Written {
+    Ndjson,
+    Csv,
+}
+
+impl Export {
+    pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
+        anyhow::ensure!(db.exists(), "there is no file {}; name one with --db", db.display());
+        let query = self.filter.split_once('?').map_or(&*self.filter, |(_, query)| query);
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        let what = match self.what {
+            Rows::Events => What::events(query, now_ms)?,
+            Rows::Deliveries => What::deliveries(query, now_ms)?,
+        };
+        let form = match self.format {
+            Written::Ndjson => Form::Ndjson,
+            Written::Csv => Form::Csv,
+        };
+        // checks the file, and migrates it where it is older
+        drop(sqlite::open(db).context("the file cannot be used")?);
+        let connection = Readers::open(db, 1)?.open_one()?;
+        connection.execute_batch("BEGIN")?;
+        let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        match export::write(&connection, &what, form, &mut out).and_then(|rows| Ok(out.flush().map(|()| rows)?)) {
+            Ok(rows) => {
+                eprintln!("{rows} rows");
+                Ok(ExitCode::SUCCESS)
+            }
+            // `head` has seen enough
+            Err(Broken::Reader(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),
+            Err(error) => Err(error).context("the export broke off"),
+        }
+    }
+}

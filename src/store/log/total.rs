@@ -1,0 +1,268 @@
+//! How much a filter finds: from the kept counts where they know it, else counted as far as is quick.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, params};
+
+use super::plan::{channel_id, messages, plan, sources};
+use super::{By, Filter};
+use crate::domain::rollup::{QUARTER_MS, StatusKind, quarter_of};
+use crate::domain::{Counted, Metric, Millis};
+use crate::store::Error;
+use crate::store::events::{self, Kind};
+use crate::store::walk::{self, Direction};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    Exactly(i64),
+    /// Counting ended here: there are more, or so many were found within the time that a page may take.
+    MoreThan(i64),
+    AtLeast(i64),
+}
+
+impl Total {
+    /// How many, where that is known.
+    pub fn exactly(self) -> Option<i64> {
+        match self {
+            Total::Exactly(n) => Some(n),
+            _ => None,
+        }
+    }
+}
+
+/// Counting one by one ends here.
+pub const COUNTED_MAX: usize = 1_000;
+
+/// How many deliveries a filter finds.
+pub fn of_deliveries(connection: &Connection, filter: &Filter) -> Result<Total, Error> {
+    if let Some(n) = kept_of_deliveries(connection, filter)? {
+        return Ok(Total::Exactly(n));
+    }
+    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(Total::Exactly(0)) };
+    let walked = walk::walk(connection, &lead, &rest, Direction::Older, None, COUNTED_MAX + 1, super::BUDGET)?;
+    Ok(counted(walked.found.len(), walked.stopped.is_some()))
+}
+
+/// How many events a filter finds.
+pub fn of_events(connection: &Connection, filter: &events::Filter) -> Result<Total, Error> {
+    if let Some(n) = kept_of_events(connection, filter)? {
+        return Ok(Total::Exactly(n));
+    }
+    let mut found = 0;
+    let end = events::each_within(connection, filter, None, super::BUDGET, |_| {
+        found += 1;
+        Ok(if found > COUNTED_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(counted(found, end.is_some()))
+}
+
+fn counted(found: usize, was_stopped: bool) -> Total {
+    match found {
+        _ if found > COUNTED_MAX => Total::MoreThan(COUNTED_MAX as i64),
+        _ if was_stopped => Total::AtLeast(found as i64),
+        _ => Total::Exactly(found as i64),
+    }
+}
+
+fn kept_of_deliveries(connection: &Connection, filter: &Filter) -> Result<Option<i64>, Error> {
+    let asked = [
+        (StatusKind::Status, &filter.statuses),
+        (StatusKind::Outcome, &filter.outcomes),
+        (StatusKind::Engagement, &filter.engagements),
+    ];
+    let mut asked = asked.into_iter().filter(|(_, metrics)| !metrics.is_empty());
+    match (asked.next(), asked.next(), &filter.ever[..]) {
+        (None, _, []) => sum(connection, filter, Time::Created, Counted::Created.name()),
+        (None, _, [one]) => sum(connection, filter, Time::Created, one.name()),
+        (Some((kind, metrics)), None, []) => standing(connection, filter, kind, metrics),
+        _ => Ok(None),
+    }
+}
+
+/// How many stand so now.
+fn standing(
+    connection: &Connection,
+    filter: &Filter,
+    kind: StatusKind,
+    metrics: &[Option<Metric>],
+) -> Result<Option<i64>, Error> {
+    // those without an outcome, or an engagement, have no count of their own
+    let is_kept = kind == StatusKind::Status || !metrics.contains(&None);
+    if !is_kept || Narrow::of(filter) != Some(Narrow::No) || !is_all_time(filter) {
+        return Ok(None);
+    }
+    let codes: Vec<u8> = metrics.iter().map(|metric| metric.map_or(0, Metric::code)).collect();
+    let (sources, channels) = (source_list(connection, filter)?, channel_list(connection, filter)?);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT coalesce(sum(deliveries), 0) FROM status_counts WHERE kind = ?3
+            AND status IN (SELECT value FROM json_each(?4)) AND {OF_SOURCES} AND {OF_CHANNELS}"
+    ))?;
+    let n = statement.query_row(params![sources, channels, kind as i64, list(codes)], |row| row.get(0))?;
+    Ok(Some(n))
+}
+
+fn kept_of_events(connection: &Connection, filter: &events::Filter) -> Result<Option<i64>, Error> {
+    let deliveries = &filter.deliveries;
+    let is_plain = [&deliveries.statuses, &deliveries.outcomes, &deliveries.engagements].iter().all(|it| it.is_empty())
+        && deliveries.ever.is_empty();
+    let by_event = filter.from_ms.is_some() || filter.to_ms.is_some();
+    let Some(columns) = columns(filter).filter(|_| is_plain) else { return Ok(None) };
+    if filter.once {
+        // a delivery counts once per metric
+        return if by_event { Ok(None) } else { sum(connection, deliveries, Time::Created, &columns.join(" + ")) };
+    }
+    if by_event {
+        let time = Time::Event { from_ms: filter.from_ms, to_ms: filter.to_ms };
+        return sum(connection, deliveries, time, &columns.join(" + "));
+    }
+    // "a - b" stands for two columns
+    let columns: Vec<String> = columns.iter().map(|name| name.replace(" -", "_events -") + "_events").collect();
+    sum(connection, deliveries, Time::Created, &columns.join(" + "))
+}
+
+/// The columns that count just these events, if there are such.
+fn columns(filter: &events::Filter) -> Option<Vec<String>> {
+    let column = |kind: &Kind| match (kind, filter.by) {
+        (Kind::Counted(counted), None) if *counted != Counted::Created => Some(counted.name().to_owned()),
+        (Kind::Counted(Counted::Metric(Metric::Opened)), Some(by)) => Some(match by {
+            By::Human => Counted::HumanOpened.name().to_owned(),
+            By::Machine => Counted::MachineOpened.name().to_owned(),
+            By::Implied => "opened - human_opened - machine_opened".to_owned(),
+        }),
+        (Kind::Counted(Counted::Metric(Metric::Clicked)), Some(By::Human)) => Some(Counted::HumanClicked.name().into()),
+        (Kind::Counted(Counted::Metric(Metric::Clicked)), Some(By::Machine)) => {
+            Some(Counted::MachineClicked.name().into())
+        }
+        _ => None,
+    };
+    // opens of people are opens: to count both would count them twice
+    let is_part = |kind: &Kind| match kind {
+        Kind::Counted(Counted::HumanOpened | Counted::MachineOpened) => {
+            filter.kinds.contains(&Kind::Counted(Counted::Metric(Metric::Opened)))
+        }
+        Kind::Counted(Counted::HumanClicked | Counted::MachineClicked) => {
+            filter.kinds.contains(&Kind::Counted(Counted::Metric(Metric::Clicked)))
+        }
+        _ => false,
+    };
+    // an open implied by a click is counted for its delivery, and is no event
+    let is_implied = |kind: &Kind| {
+        use Counted::{HumanOpened, MachineOpened};
+        filter.once
+            && (filter.by.is_some()
+                || matches!(kind, Kind::Counted(HumanOpened | MachineOpened | Counted::Metric(Metric::Opened))))
+    };
+    if filter.kinds.is_empty() || filter.kinds.iter().any(|kind| is_part(kind) || is_implied(kind)) {
+        return None;
+    }
+    filter.kinds.iter().map(column).collect()
+}
+
+/// Which time a sum goes by.
+enum Time {
+    Created,
+    Event { from_ms: Option<Millis>, to_ms: Option<Millis> },
+}
+
+/// What of a filter goes beyond source, channel and creation.
+#[derive(PartialEq)]
+enum Narrow {
+    No,
+    Message,
+    Trigger,
+}
+
+impl Narrow {
+    /// `None`: nothing is kept for it.
+    fn of(filter: &Filter) -> Option<Narrow> {
+        let is_kept =
+            filter.recipient.is_none() && filter.person.is_none() && filter.reason.is_none() && filter.link.is_none();
+        let of_message = filter.action_id.is_some() || filter.content_id.is_some();
+        match (is_kept, of_message, &filter.trigger_id) {
+            (true, false, None) => Some(Narrow::No),
+            (true, true, None) => Some(Narrow::Message),
+            // kept by source, and for the unknown source not at all
+            (true, false, Some(_)) if filter.source.as_ref().is_some_and(|source| source.kind != "unknown") => {
+                Some(Narrow::Trigger)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_all_time(filter: &Filter) -> bool {
+    filter.since_ms.is_none() && filter.until_ms.is_none()
+}
+
+/// The sum of some columns of the table of counts that is as narrow as the filter, if there is one.
+fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> Result<Option<i64>, Error> {
+    let Some(narrow) = Narrow::of(filter) else { return Ok(None) };
+    let sources = source_list(connection, filter)?;
+    let channels = channel_list(connection, filter)?;
+    let number = |sql: &str, more: &[&dyn rusqlite::ToSql]| {
+        let values: Vec<&dyn rusqlite::ToSql> =
+            [&sources as &dyn rusqlite::ToSql, &channels].into_iter().chain(more.iter().copied()).collect();
+        connection.prepare_cached(sql)?.query_row(&values[..], |row| row.get(0).map(Some)).map_err(Error::from)
+    };
+    let sum = format!("SELECT coalesce(sum({columns}), 0) FROM");
+    match (time, narrow, is_all_time(filter)) {
+        (Time::Event { from_ms, to_ms }, Narrow::No, true) => {
+            let Some((from, to)) = quarters(from_ms, to_ms) else { return Ok(None) };
+            let sql = format!("{sum} activity WHERE quarter >= ?3 AND quarter < ?4 AND {OF_SOURCES} AND {OF_CHANNELS}");
+            number(&sql, &[&from, &to])
+        }
+        (Time::Event { .. }, ..) => Ok(None),
+        (Time::Created, Narrow::No, true) => number(&format!("{sum} totals WHERE {OF_SOURCES} AND {OF_CHANNELS}"), &[]),
+        (Time::Created, Narrow::Trigger, true) => {
+            let sql = format!("{sum} triggers WHERE trigger_id = ?3 AND {OF_SOURCES} AND {OF_CHANNELS}");
+            number(&sql, &[&filter.trigger_id])
+        }
+        (Time::Created, Narrow::Trigger, false) => Ok(None),
+        (Time::Created, narrow, _) => {
+            let Some((from, to)) = quarters(filter.since_ms, filter.until_ms) else { return Ok(None) };
+            let of_message = match narrow {
+                Narrow::Message => {
+                    let sources = filter.source.as_ref().map(|of| self::sources(connection, of)).transpose()?;
+                    messages(connection, filter, sources.as_ref())?.map(list)
+                }
+                _ => None,
+            };
+            let sql = format!(
+                "{sum} cohorts t JOIN messages g ON g.id = t.message WHERE quarter >= ?3 AND quarter < ?4
+                    AND (?5 IS NULL OR message IN (SELECT value FROM json_each(?5))) AND {OF_SOURCES} AND {OF_CHANNELS}"
+            );
+            number(&sql, &[&from, &to, &of_message])
+        }
+    }
+}
+
+const OF_SOURCES: &str = "(?1 IS NULL OR source IN (SELECT value FROM json_each(?1)))";
+const OF_CHANNELS: &str = "(?2 IS NULL OR channel IN (SELECT value FROM json_each(?2)))";
+
+/// The quarter hours of a range that begins and ends with one.
+fn quarters(since_ms: Option<Millis>, until_ms: Option<Millis>) -> Option<(i64, i64)> {
+    let is_whole = |ms: Option<Millis>| ms.is_none_or(|ms| ms.rem_euclid(QUARTER_MS) == 0);
+    let range = (since_ms.map_or(i64::MIN, quarter_of), until_ms.map_or(i64::MAX, quarter_of));
+    (is_whole(since_ms) && is_whole(until_ms)).then_some(range)
+}
+
+fn source_list(connection: &Connection, filter: &Filter) -> Result<Option<String>, Error> {
+    filter.source.as_ref().map(|source| Ok(list(sources(connection, source)?))).transpose()
+}
+
+fn channel_list(connection: &Connection, filter: &Filter) -> Result<Option<String>, Error> {
+    if filter.channels.is_empty() {
+        return Ok(None);
+    }
+    let mut ids: Vec<i64> = Vec::new();
+    for channel in &filter.channels {
+        ids.extend(channel_id(connection, channel)?);
+    }
+    Ok(Some(list(ids)))
+}
+
+/// As a JSON array, which a statement takes as one value.
+fn list<T: ToString>(numbers: impl IntoIterator<Item = T>) -> String {
+    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}

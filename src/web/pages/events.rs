@@ -1,0 +1,141 @@
+//! `/events`: the events behind a figure.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::deliveries::total_said;
+use super::event_query::EventQuery;
+use super::layout::{self, Layout, Pages};
+use super::log_query::Chip;
+use super::parts::{Badge, Moment, channel_icon, channel_title};
+use super::span;
+use super::twin::{self, Format, List, Twins};
+use crate::domain::{Metric, Millis};
+use crate::store::log::total;
+use crate::store::rows::{self, Row};
+use crate::store::{self, events, source};
+use crate::web::address::Address;
+use crate::web::error::Error;
+use crate::web::export::{self, What};
+use crate::web::format::{Exact, Plural};
+
+const ROWS: usize = 100;
+
+#[derive(Template)]
+#[template(path = "events.html")]
+struct EventsPage {
+    page: Layout,
+    total: String,
+    rows: Vec<Line>,
+    chips: Vec<Chip>,
+    clear: String,
+    spans: Vec<span::Choice>,
+    deliveries: String,
+    newest: Option<String>,
+    older: Option<String>,
+    looked: Option<String>,
+    twins: Twins,
+}
+
+struct Line {
+    badge: Option<Badge>,
+    metric: String,
+    marks: Vec<&'static str>,
+    at: Moment,
+    to: String,
+    href: String,
+    channel: String,
+    channel_icon: &'static str,
+    what: String,
+}
+
+pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
+    let now_ms = layout::now_ms();
+    let pairs = layout::pairs(request.query_string())?;
+    let query = EventQuery::parse(&pages.base, &pairs, now_ms)?;
+    if let Some(form) = export::Form::asked(&request, &pairs) {
+        return export::stream(&pages, What::Events(query.filter), form).await;
+    }
+    let (filter, after, seen) = (query.filter.clone(), query.after.clone(), query.seen);
+    let (found, total, columns, source_name) = pages
+        .read(move |connection| {
+            let total = total::of_events(connection, &filter)?;
+            // where the kept counts know how many there are, the walk ends with the last
+            let left = total.exactly().map(|n| (n - seen).max(0));
+            let name = match &filter.deliveries.source {
+                Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
+                None => None,
+            };
+            let page = events::page(connection, &filter, after.as_ref(), ROWS, left)?;
+            Ok::<_, store::Error>((page, total, rows::event_columns(connection)?, name))
+        })
+        .await?;
+    let format = Format::of(&request);
+    let seen = seen + found.rows.len() as i64;
+    let looked = found.looked.map(|looked| {
+        let through = Plural(looked.deliveries as i64, "delivery or event", "deliveries and events");
+        format!("Looked through {through}, as far as deliveries created {}.", Exact(looked.at_ms))
+    });
+    let data = List {
+        total: total.exactly(),
+        rows: found.rows,
+        newer: None,
+        older: found.older.map(|place| query.older(&place, seen).ending(format.ending())),
+        columns,
+    };
+    twin::answer(format, data, |data| {
+        let address = &query.log.address;
+        let here = address_here(&query, &pairs);
+        layout::html(&EventsPage {
+            page: pages.layout("deliveries"),
+            total: total_said(total, "event", "events"),
+            rows: data.rows.iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
+            chips: query.chips(source_name.as_deref()),
+            clear: pages.address("/events").to_string(),
+            spans: query.span.choices(address),
+            deliveries: deliveries_of(&pages.base, address).to_string(),
+            newest: query.after.as_ref().map(|_| address.to_string()),
+            older: data.older.map(|address| address.to_string()),
+            looked,
+            twins: Twins::of_list(&here, address),
+        })
+    })
+}
+
+/// This page with its place.
+fn address_here(query: &EventQuery, pairs: &[(String, String)]) -> Address {
+    let place = pairs.iter().filter(|(key, _)| key == "before" || key == "seen");
+    place.fold(query.log.address.clone(), |address, (key, value)| address.with(key, value))
+}
+
+/// The log of the deliveries whose events are listed, as far as the log can say it.
+fn deliveries_of(base: &str, address: &Address) -> Address {
+    let of_events = ["metric", "by", "once", "from", "to"];
+    let filters = address.query().iter().filter(|(key, _)| !of_events.contains(&key.as_str()));
+    filters.fold(Address::new(base, "/deliveries"), |log, (key, value)| log.with(key, value))
+}
+
+impl Line {
+    fn new(base: &str, row: &Row, now_ms: Millis) -> Line {
+        let name = row.text("metric").unwrap_or_default();
+        let known = Metric::parse(name);
+        let is = |name: &str| row.integer(name) == Some(1);
+        let delivery_id = row.text("delivery_id").unwrap_or_default();
+        let what = [row.text("reason"), row.text("href"), row.text("action_value"), row.text("link_id")];
+        Line {
+            badge: known.map(|metric| Badge::of(Some(metric))),
+            metric: name.into(),
+            marks: [("machine", "machine"), ("proxied", "proxied"), ("implied", "implied")]
+                .into_iter()
+                .filter(|(column, _)| is(column))
+                .map(|(_, mark)| mark)
+                .collect(),
+            at: Moment::exact(row.integer("occurred_at_ms").unwrap_or_default(), now_ms),
+            to: row.text("recipient").unwrap_or(delivery_id).into(),
+            href: Address::new(base, "/deliveries").segment(delivery_id).to_string(),
+            channel: channel_title(row.text("channel")),
+            channel_icon: channel_icon(row.text("channel")),
+            what: what.into_iter().flatten().next().unwrap_or_default().into(),
+        }
+    }
+}

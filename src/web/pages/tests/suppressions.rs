@@ -1,0 +1,48 @@
+//! The suppression list, and what other pages say of it.
+
+use super::*;
+
+#[actix_web::test]
+async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
+    let gone = |delivery: &str, metric: &str, ago: i64, to: &str| {
+        let mut event = event(delivery, metric, ago, "email");
+        event.attributes.set(Attribute::Recipient, Some(to.into()));
+        event.reason = (metric == "bounced").then(|| "550 5.1.1 <b>User</b> unknown".into());
+        event
+    };
+    let mut device = event("push-9", "bounced", 5, "push");
+    device.recipients = vec![Device { device_id: "tok/1".into(), platform: None, reason: Some("Unregistered".into()) }];
+    let site = Site::new(&[
+        gone("one/1", "bounced", 30, "<b>ann</b>@x.test"),
+        gone("two", "sent", 20, "<b>ann</b>@x.test"),
+        gone("three", "spammed", 20, "bob@x.test"),
+        gone("four", "delivered", 10, "bob@x.test"),
+        device,
+    ]);
+    let list = site.get("/below/suppressions").await;
+    assert_eq!(list.all("a.row"), ["tok/1", "bob@x.test", "<b>ann</b>@x.test"]);
+    assert_eq!(list.all(".lines .badge"), ["Hard bounce", "Spam complaint", "Hard bounce"]);
+    assert_eq!(list.attributes("a.row", "href")[2], "/below/deliveries/one%2F1");
+    assert!(list.all(".lines .cut")[1].ends_with("a later message was delivered"));
+    let narrowed = site.get("/below/suppressions?state=listed&channel=email").await;
+    assert_eq!(narrowed.all("a.row"), ["<b>ann</b>@x.test"]);
+    assert_eq!(site.get("/below/suppressions?address=bob*").await.all("a.row"), ["bob@x.test"]);
+    assert_eq!(site.get("/below/suppressions?address=nobody").await.all(".empty h2"), ["No address matches"]);
+    assert_eq!(site.get("/below/suppressions?cause=x").await.status, StatusCode::BAD_REQUEST);
+
+    let said = |page: &Answer| page.all(".note").join(" ");
+    let cause = site.get("/below/deliveries/one%2F1").await;
+    assert!(said(&cause).contains("This address is on the suppression list since"), "{}", said(&cause));
+    assert!(said(&cause).contains("(likely)") && said(&cause).ends_with("This message is the reason."));
+    assert_eq!(cause.all(".standing .mark"), ["Hard bounce"]);
+    assert!(cause.all(".marks dt").contains(&"Hard bounce".to_owned()));
+    let other = site.get("/below/deliveries/two").await;
+    assert!(other.attributes(".note a", "href").contains(&"/below/deliveries/one%2F1".to_owned()));
+    let lifted = site.get("/below/deliveries/four").await;
+    assert!(said(&lifted).contains("was on the suppression list") && said(&lifted).contains("Lifted"));
+    let push = site.get("/below/deliveries/push-9").await;
+    assert!(said(&push).contains("The device tok/1 is on the suppression list"), "{}", said(&push));
+    assert_eq!(push.all(".plain .mark"), ["Hard bounce"]);
+    let log = site.get("/below/deliveries?recipient=bob@x.test&status=failed").await;
+    assert!(said(&log).contains("This address was on the suppression list"), "{}", said(&log));
+}
