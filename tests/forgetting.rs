@@ -289,6 +289,20 @@ fn a_deletion_waits_for_its_grace_and_may_be_revoked_until_then() {
 }
 
 #[test]
+fn a_deletion_is_shown_to_whoever_looks_and_revoked_by_a_button() {
+    let server = Server::start();
+    post(&server, &her_events());
+    say(&server, "User Deleted", "2026-04-01T00:00:00Z");
+    let page = format!("/people/{PERSON}");
+    assert!(server.get(&page).1.contains("to be erased at"));
+    let press = |site: &str| server.client().post(&page, &[("Sec-Fetch-Site", site)], "").status;
+    let revoked = "SELECT max(revoked_at_ms IS NOT NULL) FROM standings";
+    assert_eq!((press("cross-site"), file::rows(&server.db(), revoked)), (403, vec!["0".to_owned()]));
+    assert_eq!((press("same-origin"), file::rows(&server.db(), revoked)), (303, vec!["1".to_owned()]));
+    assert!(server.get(&page).1.contains("revoked: nothing is erased"));
+}
+
+#[test]
 fn without_a_grace_a_deletion_erases_what_was_and_keeps_what_comes_after() {
     let server = Server::start_with(&[("WAYBILL_DELETION_GRACE", "0s")]);
     // said before anything is known
