@@ -28,6 +28,12 @@ const TRACES: [&str; 7] = [
     "Dear Countess",
 ];
 
+/// Some name the address, and some name her only otherwise.
+fn subject(n: u64, hers: bool, address: &str) -> String {
+    let address = if n.is_multiple_of(2) { address } else { "and friend" };
+    format!("Dear {} {address}, {}", if hers { "Countess" } else { "customer" }, n % 8)
+}
+
 /// What `grep -a -i` finds in the files of the folder.
 fn traces(folder: &Path) -> Vec<String> {
     let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(TRACES).unwrap();
@@ -97,7 +103,7 @@ fn delivery(n: u64, hers: bool) -> Vec<Value> {
                 0,
                 "sent",
                 json!({ "channel": "email", "person_id": who, "email": address, "recipient": address,
-                "subject": format!("Dear {} {address}, {}", if hers { "Countess" } else { "customer" }, n % 8) }),
+                "subject": subject(n, hers, &address) }),
             ),
             event(
                 1,
