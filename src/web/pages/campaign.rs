@@ -6,6 +6,7 @@ use askama::Template;
 use super::campaign_data::OneSource;
 use super::chart::{Bucket, Chart, Line as ChartLine, Of};
 use super::layout::{self, Layout, Pages};
+use super::log_query::source_value;
 use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, problems, source_title, tracked};
 use super::series::Series;
 use super::span::{self, Span};
@@ -27,6 +28,9 @@ struct CampaignPage {
     page: Layout,
     name: String,
     kind: String,
+    /// Of one that can be named: kind, id and name.
+    naming: Option<(String, String, String)>,
+    compare: String,
     seen: Option<String>,
     spans: Vec<span::Choice>,
     span: Span,
@@ -157,6 +161,8 @@ pub async fn page(
         } else {
             format!("{} {}", of.kind, of.id)
         },
+        naming: (!of.id.is_empty()).then(|| (of.kind.clone(), of.id.clone(), found.name.clone().unwrap_or_default())),
+        compare: span.on(pages.address("/compare").with("source", source_value(&of))).to_string(),
         seen: seen.map(|seen| match (Day(seen.first_ms).to_string(), Day(seen.last_ms).to_string()) {
             (first, last) if first == last => format!("deliveries created on {first}"),
             (first, last) => format!("deliveries created from {first} to {last}"),
@@ -246,7 +252,7 @@ fn split(channels: &[ChannelCounts], behind: &Behind) -> Vec<SplitRow> {
 }
 
 /// Whether no event of its whole life was labelled a machine's, though there were opens.
-fn is_unlabelled(channels: &[ChannelCounts]) -> bool {
+pub fn is_unlabelled(channels: &[ChannelCounts]) -> bool {
     let sum = |counted| -> i64 { channels.iter().map(|counts| counts.whole_life.deliveries(counted)).sum() };
     sum(Counted::Metric(Metric::Opened)) > 0 && sum(Counted::MachineOpened) + sum(Counted::MachineClicked) == 0
 }
