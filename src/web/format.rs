@@ -89,6 +89,15 @@ impl Display for ShortDay {
     }
 }
 
+/// `Nov 2026`.
+pub struct Month(pub Millis);
+
+impl Display for Month {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}", utc(self.0).format("%b %Y"))
+    }
+}
+
 /// `4 min ago`; beyond a week the day.
 pub struct Ago {
     pub at_ms: Millis,

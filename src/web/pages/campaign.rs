@@ -8,7 +8,7 @@ use super::chart::{Bucket, Chart, Line as ChartLine, Of};
 use super::layout::{self, Layout, Pages};
 use super::log_query::source_value;
 use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, problems, source_title, tracked};
-use super::series::Series;
+use super::series::{self, Series};
 use super::span::{self, Span};
 use super::twin::{self, Format, Twins};
 use crate::domain::rollup::{self, ChannelCounts};
@@ -43,6 +43,9 @@ struct CampaignPage {
     funnel: Vec<Step>,
     problems: Vec<Step>,
     split: Vec<SplitRow>,
+    zones: [&'static str; 24],
+    /// The rest of the address, as fields of the form for the zone.
+    of_zone: Vec<(String, String)>,
     series: Series,
     chart: Option<Chart>,
     channels: Vec<PartRow>,
@@ -112,7 +115,7 @@ pub async fn page(
     let mut series = Series::parse(&pairs, &here)?;
 
     let (range, asked, by) = (span.range(), of.clone(), series.by);
-    let wanted = series.width;
+    let (wanted, zone) = (series.width, series.zone);
     let found = pages
         .read(move |connection| {
             let Some(found) = source::one(connection, &asked, range)? else { return Ok(None) };
@@ -131,9 +134,8 @@ pub async fn page(
                     range.map_or(life, |range| range.within(life))
                 }
             };
-            let fitted = super::series::fit(wanted, stretch);
-            let counts =
-                source::series(connection, row, by, fitted.range, fitted.width.ms(), fitted.width.offset_ms())?;
+            let fitted = series::fit(wanted, zone, stretch);
+            let counts = source::series(connection, row, by, &fitted.starts, fitted.until_ms)?;
             let messages = source::messages(connection, row, shown)?;
             let links = source::links(connection, row, LINKS)?;
             Ok::<_, store::Error>(Some((found, seen, fitted, counts, messages, links)))
@@ -179,6 +181,8 @@ pub async fn page(
         problems: steps(&PROBLEMS, &channels, &behind, created),
         split: split(&channels, &behind),
         chart: (!counts.is_empty()).then(|| chart(&series, &buckets, &life)),
+        zones: series::ZONES,
+        of_zone: series.on(here.clone()).without("zone").query().to_vec(),
         series,
         channels: channel_rows(&found, &behind),
         messages_are: if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" },
@@ -276,7 +280,7 @@ fn chart(series: &Series, buckets: &[Bucket], life: &Behind) -> Chart {
         ],
     };
     let width = series.width.map_or("", |width| width.name());
-    Chart::new("Over time".into(), series.what(), width, &lines, buckets, life)
+    Chart::new("Over time".into(), series.what(), width, &lines, buckets, life).in_zone(series.zone.name())
 }
 
 fn part_figures(counts: &[ChannelCounts], behind: &Behind) -> Vec<Figure> {

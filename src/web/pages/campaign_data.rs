@@ -45,6 +45,8 @@ struct Over {
     /// `cohort`: deliveries by creation; `event`: events by when they happened.
     time: &'static str,
     width: &'static str,
+    /// By whose clock the buckets begin.
+    zone: &'static str,
     buckets: Vec<Bucket>,
 }
 
@@ -72,13 +74,13 @@ impl OneSource {
         seen: Option<Seen>,
         series: &Series,
         fitted: &Fitted,
-        counts: BTreeMap<i64, Counts>,
+        counts: BTreeMap<usize, Counts>,
         messages: Vec<Message>,
         links: Vec<Link>,
     ) -> OneSource {
         let channels: Vec<ChannelCounts> = found.channels.iter().map(|row| row.counts.clone()).collect();
-        let bucket = |(number, counts): (&i64, &Counts)| Bucket {
-            since: Iso(fitted.width.start(*number)).to_string(),
+        let bucket = |(place, counts): (&usize, &Counts)| Bucket {
+            since: Iso(fitted.starts[*place]).to_string(),
             counts: twin::counts(counts),
         };
         let link = |link: Link| LinkOf {
@@ -119,6 +121,7 @@ impl OneSource {
             series: Over {
                 time: if series.by == By::Cohort { "cohort" } else { "event" },
                 width: fitted.width.name(),
+                zone: series.zone.name(),
                 buckets: counts.iter().map(bucket).collect(),
             },
             links: links.into_iter().map(link).collect(),

@@ -213,6 +213,11 @@ impl Query {
                 choose an age to leave them out.",
                 self.span.title()
             ),
+            (Some(range), _) if range.until_ms <= range.since_ms => {
+                format!(
+                    "No delivery of the time that is chosen is {old} old yet: choose an earlier time, or a lower age."
+                )
+            }
             (Some(range), _) => format!(
                 "Deliveries that are at least {old} old (created before {}{}), with all that became of them until now. \
                 So each had at least {old} for it; older ones had longer, as counts are kept by creation and not by age.",

@@ -32,6 +32,7 @@ mod suppressions;
 #[cfg(test)]
 mod tests;
 pub(super) mod twin;
+mod width;
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
