@@ -5,6 +5,7 @@ use askama::Template;
 
 use super::campaign_data::OneSource;
 use super::chart::{Bucket, Chart, Line as ChartLine, Of};
+use super::deliveries::Line;
 use super::layout::{self, Layout, Pages};
 use super::log_query::source_value;
 use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, problems, source_title, tracked};
@@ -13,14 +14,20 @@ use super::span::{self, Span};
 use super::twin::{self, Format, Twins};
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Metric, SourceKind};
-use crate::store::log::SourceRef;
+use crate::store::log::{Filter, SourceRef};
+use crate::store::reasons::{self, Reasons};
 use crate::store::sources::{Range, Source};
 use crate::store::{self, source};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
-use crate::web::format::{Day, Plural};
+use crate::web::format::{Day, Exact, Iso, Plural};
 
 const LINKS: usize = 100;
+
+/// Of how many of the newest problems the reasons are grouped, how many reasons are shown, and how many problems.
+const PROBLEMS_GROUPED: usize = 500;
+const REASONS_SHOWN: usize = 15;
+const PROBLEMS_SHOWN: usize = 8;
 
 #[derive(Template)]
 #[template(path = "campaign.html")]
@@ -52,7 +59,18 @@ struct CampaignPage {
     messages: Vec<PartRow>,
     messages_are: &'static str,
     links: Vec<LinkRow>,
+    reasons: Vec<ReasonRow>,
+    reasons_of: String,
+    /// The newest problems, as the log shows them.
+    rows: Vec<Line>,
+    all_problems: String,
     twins: Twins,
+}
+
+/// Why deliveries failed.
+struct ReasonRow {
+    text: String,
+    deliveries: Linked,
 }
 
 /// One metric of the funnel, or of the problems.
@@ -114,6 +132,12 @@ pub async fn page(
     let here = span.on(bare.clone());
     let mut series = Series::parse(&pairs, &here)?;
 
+    let failed = Filter {
+        source: Some(of.clone()),
+        since_ms: span.range().and_then(|range| span.since_ms.map(|_| range.since_ms)),
+        until_ms: span.range().and_then(|range| span.until_ms.map(|_| range.until_ms)),
+        ..Filter::default()
+    };
     let (range, asked, by) = (span.range(), of.clone(), series.by);
     let (wanted, zone) = (series.width, series.zone);
     let found = pages
@@ -138,16 +162,17 @@ pub async fn page(
             let counts = source::series(connection, row, by, &fitted.starts, fitted.until_ms)?;
             let messages = source::messages(connection, row, shown)?;
             let links = source::links(connection, row, LINKS)?;
-            Ok::<_, store::Error>(Some((found, seen, fitted, counts, messages, links)))
+            let reasons = reasons::of_newest(connection, &failed, PROBLEMS_GROUPED, PROBLEMS_SHOWN)?;
+            Ok::<_, store::Error>(Some((found, seen, fitted, counts, messages, links, reasons)))
         })
         .await?;
-    let Some((found, seen, fitted, counts, messages, links)) = found else {
+    let Some((found, seen, fitted, counts, messages, links, reasons)) = found else {
         return Err(Error::NotFound(format!("No event of {} was received.", source_title(&of, None).to_lowercase())));
     };
 
     series.fitted(&fitted, &here);
     if format != Format::Html {
-        let data = OneSource::new(found, seen, &series, &fitted, counts, messages, links);
+        let data = OneSource::new(found, seen, &series, &fitted, counts, messages, links).with_reasons(&reasons);
         return twin::answer(format, data, |_| Err(Error::Dropped));
     }
     let life = Behind::source(&pages.base, &of);
@@ -188,9 +213,38 @@ pub async fn page(
         messages_are: if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" },
         messages: message_rows(messages, &found, &behind),
         links: links.into_iter().map(|link| LinkRow::new(link, &life)).collect(),
+        reasons_of: reasons_of(&reasons),
+        all_problems: behind.log.clone().with("reason", "*").to_string(),
+        reasons: reason_rows(&reasons, &behind.log),
+        rows: reasons.newest.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
         span,
     };
     layout::html(&page)
+}
+
+fn reason_rows(reasons: &Reasons, log: &Address) -> Vec<ReasonRow> {
+    let row = |(text, deliveries): &(String, i64)| {
+        let log = log.clone().with("reason", text);
+        let log = match reasons.since_ms {
+            Some(since_ms) => log.set("since", Iso(since_ms)),
+            None => log,
+        };
+        ReasonRow { text: text.clone(), deliveries: Linked::new(*deliveries, log.to_string()) }
+    };
+    reasons.grouped.iter().take(REASONS_SHOWN).map(row).collect()
+}
+
+fn reasons_of(reasons: &Reasons) -> String {
+    let Reasons { deliveries, since_ms, grouped, .. } = reasons;
+    let many = Plural(*deliveries, "delivery", "deliveries");
+    let of = match since_ms {
+        Some(since_ms) => format!("of the newest {many} with one, created since {}", Exact(*since_ms)),
+        None => format!("of all {many} with one"),
+    };
+    match grouped.len() {
+        ..=REASONS_SHOWN => of,
+        more => format!("{of}; {} rarer ones are left out", more - REASONS_SHOWN),
+    }
 }
 
 const FUNNEL: [Metric; 7] = [
