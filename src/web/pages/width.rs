@@ -33,7 +33,10 @@ impl Width {
     pub fn start(self, zone: Tz, ms: Millis) -> Millis {
         let local_ms = local(zone, ms);
         if self == Width::Hour {
-            return floor(ms - local_ms.rem_euclid(HOUR_MS));
+            let start = floor(ms - local_ms.rem_euclid(HOUR_MS));
+            // where clocks are put back by half an hour, that may lie within an hour that began before
+            let is_begun = local(zone, start) - start == local_ms - ms;
+            return if is_begun || start >= ms { start } else { self.start(zone, start) };
         }
         let Some(day) = DateTime::from_timestamp_millis(local_ms).map(|time| time.date_naive()) else {
             return floor(ms);
@@ -50,8 +53,9 @@ impl Width {
     /// When the bucket ends that begins at `start_ms`.
     pub fn end(self, zone: Tz, start_ms: Millis) -> Millis {
         if self == Width::Hour {
-            // where clocks are put back by less than an hour, a bucket is as much longer
-            return self.start(zone, start_ms + HOUR_MS).max(start_ms + QUARTER_MS);
+            // where clocks are put by half an hour, it is as much longer or shorter
+            let ends = (1..=8).map(|quarters| start_ms + quarters * QUARTER_MS);
+            return ends.into_iter().find(|end| self.start(zone, *end) > start_ms).unwrap_or(start_ms + HOUR_MS);
         }
         let day = DateTime::from_timestamp_millis(local(zone, start_ms)).map(|time| time.date_naive());
         let next = day.and_then(|day| match self {
