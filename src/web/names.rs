@@ -31,7 +31,7 @@ pub fn named(kind: &str, id: &str, name: &str) -> Result<Named, String> {
 }
 
 /// Names as CSV: the columns kind, id and name. Those of a CSV of our own pages are known by `source_kind`, `source_id`
-/// and `source_name`, among others; a source without an id is left out, since none can be named.
+/// and `source_name`, among others; the unknown source, which they list too, is left out.
 ///
 /// # Errors
 /// The first line that cannot be read, for people. Nothing is to be taken of it then.
@@ -57,7 +57,7 @@ pub fn read_csv(bytes: &[u8]) -> Result<Vec<Named>, String> {
             continue;
         };
         let cell = |place: usize| record.get(place).unwrap_or_default();
-        if cell(id).trim().is_empty() && cell(name).trim().is_empty() {
+        if cell(kind).trim() == "unknown" {
             continue;
         }
         read.push(named(cell(kind), cell(id), cell(name)).map_err(|what| format!("line {line}: {what}"))?);
