@@ -17,7 +17,7 @@ use super::span::{self, Span};
 use super::twin::{self, Format, Twins};
 use crate::domain::compare::{self, Difference, Sureness};
 use crate::domain::rollup::{self, ChannelCounts, QUARTER_MS};
-use crate::domain::{Counted, Metric, Millis};
+use crate::domain::{Counted, Counts, Metric, Millis};
 use crate::store::log::SourceRef;
 use crate::store::sources::{self, Range, Source};
 use crate::store::{self, source};
@@ -239,11 +239,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let asked = query.sources.clone();
     let (found, mut all) = pages
         .read(move |connection| {
-            // one walk over the range for all of them, and for what else could stand beside them
+            // one walk for all of them, and for what else could stand beside them
             let all = sources::all(connection, range)?;
             let one = |of: &SourceRef| match all.iter().find(|source| source.source == *of) {
                 Some(source) => Ok(Some(source.clone())),
-                None => source::one(connection, of, range),
+                None => source::one(connection, of, None).map(|found| found.map(without_deliveries)),
             };
             let found = asked.iter().map(one).collect::<Result<Vec<_>, store::Error>>()?;
             Ok::<_, store::Error>((found, all))
@@ -318,6 +318,12 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         span: query.span,
     };
     layout::html(&page)
+}
+
+/// A source that has none of this age.
+fn without_deliveries(mut source: Source) -> Source {
+    source.channels.iter_mut().for_each(|row| row.counts.shown = Counts::default());
+    source
 }
 
 fn counts(source: &Source) -> Vec<ChannelCounts> {
