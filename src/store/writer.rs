@@ -283,7 +283,8 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
         | Entry::Released { .. }
         | Entry::QuarantineRead { .. }
         | Entry::DeletionsDue
-        | Entry::DeletionRevoked { .. } => {
+        | Entry::DeletionRevoked { .. }
+        | Entry::Name { .. } => {
             return None;
         }
     };

@@ -20,6 +20,8 @@ pub struct Chart {
     pub what: String,
     /// "hour", "day", "week".
     pub bucket: &'static str,
+    /// By whose clock.
+    pub zone: &'static str,
     pub rows: Vec<Row>,
     pub ticks: Vec<Tick>,
     pub columns: Vec<Column>,
@@ -177,6 +179,7 @@ impl Chart {
             title,
             what,
             bucket,
+            zone: "UTC",
             rows: lines.iter().enumerate().map(row).collect(),
             ticks: buckets.iter().enumerate().filter_map(tick).collect(),
             columns: buckets.iter().enumerate().map(column).collect(),
@@ -184,6 +187,11 @@ impl Chart {
             plot_bottom: lines.len() * ROW - 4,
             width: n,
         }
+    }
+
+    /// With buckets by the clock of this zone.
+    pub fn in_zone(self, zone: &'static str) -> Chart {
+        Chart { zone, ..self }
     }
 }
 
