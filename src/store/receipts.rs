@@ -15,6 +15,9 @@ use crate::domain::{Millis, Text};
 const NAMES_MAX: i64 = 1_000;
 const OTHER_NAMES: &str = "(other names)";
 
+/// What is counted in the place of something that names a forgotten person and belongs to no delivery.
+pub const OF_THE_FORGOTTEN: &str = "of a forgotten person";
+
 /// The longest body that is kept aside whole, to be read again when a later version understands it or its time has
 /// come: the longest that is read at all.
 pub const BODY_BYTES_MAX: usize = 8 << 20;

@@ -6,6 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Error;
 use super::apply::Report;
 use super::event_rows;
+use super::forgetting::traces;
+use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{self, Quarantined};
 use crate::domain::Event;
@@ -25,25 +27,31 @@ pub fn count(connection: &Connection) -> Result<i64, Error> {
     Ok(rows.unwrap_or(0))
 }
 
-/// Lets a report wait; the oldest makes room where too many do. The same one again is one row.
-pub fn keep(connection: &Connection, report: &Report) -> Result<(), Error> {
+/// Lets a report wait; the oldest makes room where too many do. The same one again is one row. False: it names somebody
+/// who is forgotten as of its time, and must not be kept.
+pub fn keep(connection: &Connection, names: &Names, report: &Report) -> Result<bool, Error> {
     let event = &report.event;
-    let item = Quarantined {
+    let mut item = Quarantined {
         format: report.format.clone(),
         reason: REASON.into(),
         detail: format!("a sender without a full key says: {}", event.metric.as_str()).into(),
         delivery_id: Some(event.delivery_id.clone()),
-        due_at_ms: None,
+        // its delivery is no later than this, so what covers this covers that
+        due_at_ms: Some(event.time.ms),
         public: true,
         body: report.body.clone(),
         body_bytes: report.body.len() as i64,
     };
+    if traces::is_of_the_forgotten(connection, names, &item, event.received_at_ms)? {
+        return Ok(false);
+    }
+    item.due_at_ms = None;
     let kept = Some((event_rows::as_text(event), &report.raw));
     let is_new = receipts::insert(connection, &item, event.received_at_ms, kept)?;
     if is_new && count(connection)? > WAITING_MAX {
         drop_oldest(connection)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn drop_oldest(connection: &Connection) -> Result<(), Error> {
