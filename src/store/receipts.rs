@@ -25,6 +25,10 @@ pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// How much is kept of one that is longer.
 pub const BODY_BYTES_KEPT: usize = 64 << 10;
 
+/// How much of what senders without a full key say is kept aside for a reason: whoever comes sends it, about whatever
+/// they make up. The oldest makes room.
+pub const PUBLIC_MAX: i64 = 100_000;
+
 /// A body that was not understood, and why.
 #[derive(Clone, Debug)]
 pub struct Quarantined {
@@ -148,7 +152,32 @@ pub(super) fn insert(
             fingerprint
         ])?;
     count_quarantined(connection, &item.reason, 1)?;
+    if item.public && kept_aside(connection, &item.reason)? > PUBLIC_MAX {
+        drop_oldest_public(connection, &item.reason)?;
+    }
     Ok(true)
+}
+
+/// How many rows are kept aside for a reason.
+pub fn kept_aside(connection: &Connection, reason: &str) -> Result<i64, Error> {
+    let rows = connection
+        .prepare_cached("SELECT rows FROM quarantine_counts WHERE reason = ?1")?
+        .query_row([reason], |row| row.get(0))
+        .optional()?;
+    Ok(rows.unwrap_or(0))
+}
+
+fn drop_oldest_public(connection: &Connection, reason: &str) -> Result<(), Error> {
+    let oldest: Option<i64> = connection
+        .prepare_cached("SELECT min(id) FROM quarantine WHERE reason = ?1 AND public = 1")?
+        .query_row([reason], |row| row.get(0))?;
+    if let Some(oldest) = oldest {
+        release(connection, oldest)?;
+        connection
+            .prepare_cached("UPDATE quarantine_counts SET dropped = dropped + 1 WHERE reason = ?1")?
+            .execute([reason])?;
+    }
+    Ok(())
 }
 
 /// Drops a row of the quarantine. False if it has gone already.
