@@ -420,13 +420,14 @@ CREATE TABLE quarantine (
 ) STRICT;
 CREATE UNIQUE INDEX quarantine_by_fingerprint ON quarantine (fingerprint);
 CREATE INDEX quarantine_by_reason ON quarantine (reason, id);
+CREATE INDEX quarantine_of_strangers ON quarantine (reason, id) WHERE public = 1;
 CREATE INDEX quarantine_by_due ON quarantine (due_at_ms) WHERE due_at_ms IS NOT NULL;
 CREATE INDEX quarantine_by_delivery ON quarantine (delivery_id, reason) WHERE delivery_id IS NOT NULL;
 
 CREATE TABLE quarantine_counts (
     reason   TEXT PRIMARY KEY,
     rows     INTEGER NOT NULL,
-    dropped  INTEGER NOT NULL DEFAULT 0         -- of reports that waited: how many made room for later ones
+    dropped  INTEGER NOT NULL DEFAULT 0         -- by senders without a full key: how many made room for later ones
 ) STRICT, WITHOUT ROWID;
 
 -- Events that are not about messages, by name.

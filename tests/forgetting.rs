@@ -359,3 +359,40 @@ fn a_browser_key_can_do_neither() {
     assert_eq!(file::rows(&server.db(), "SELECT max(forgotten) FROM deliveries_v1"), ["0"]);
     assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM standings"), ["0"]);
 }
+
+/// What a sender without a key says of whom.
+fn reported(server: &Server, delivery_id: &str, address: &str) -> Value {
+    let body =
+        json!({ "delivery_id": delivery_id, "metric": "opened", "recipient": address, "timestamp": 1_774_000_000 });
+    let (status, answer) = server.post("/api/v1/metrics", &[], body.to_string());
+    assert_eq!(status, 200, "{answer}");
+    serde_json::from_str(&answer).unwrap()
+}
+
+#[test]
+fn a_stranger_who_is_forgotten_takes_nobody_along() {
+    let server = Server::start_with(&[("WAYBILL_INGEST_KEYS", "full")]);
+    let bearer: &[(&str, &str)] = &[("Authorization", "Bearer full")];
+    for n in 0..2 {
+        let sent = json!({ "id": "s", "delivery_id": format!("ann {n}"), "metric": "sent", "channel": "email",
+            "time": "2026-03-20T00:00:00Z", "person_id": "ann", "email": "ann@example.com",
+            "recipient": "ann@example.com", "subject": "Dear Ann" });
+        assert_eq!(server.post("/v1/events", bearer, sent.to_string()).0, 200);
+    }
+    assert_eq!(reported(&server, "ann 0", EMAIL)["accepted"], 1);
+    assert_eq!(reported(&server, "unknown", EMAIL)["quarantined"], 1);
+    assert!(!traces(server.folder()).is_empty(), "it waits as it came");
+
+    let path = "/api/v1/customers/Ada.Lovelace+list%40example.org/suppress";
+    assert_eq!(server.post(path, bearer, "{}").0, 200);
+    forgotten_at_last(&server);
+    let shown = "SELECT recipient, status, forgotten FROM deliveries_v1 ORDER BY delivery_id";
+    assert_eq!(file::rows(&server.db(), shown), ["ann@example.com|opened|0", "ann@example.com|sent|0"]);
+    assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM quarantine_v1"), ["0"]);
+
+    // nor is anything kept that waits from now on
+    assert_eq!(reported(&server, "unknown", EMAIL)["ignored"], 1);
+    assert_eq!(reported(&server, "unknown", "bob@example.com")["quarantined"], 1);
+    assert_eq!(traces(server.folder()), [""; 0]);
+    verify(&server.db());
+}

@@ -13,7 +13,7 @@ use super::batch::{Arrival, Batch, Group};
 use super::forgetting::{self, traces};
 use super::names::{self, Names};
 use super::raw::Packed;
-use super::receipts::{self, Quarantined, Receipts};
+use super::receipts::{self, OF_THE_FORGOTTEN, Quarantined, Receipts};
 use super::{quarantine, registers, rollups};
 use crate::domain::people::Said;
 use crate::domain::{Event, Millis, Source, Statement, Text};
@@ -93,9 +93,9 @@ pub fn apply(
     }
     let Sorting { outcomes, groups, receipts, .. } = sorting;
 
-    let mut batch = Batch::new(connection, names, outcomes);
+    let mut batch = Batch::new(connection, names, outcomes, receipts);
     batch.take_in(groups)?;
-    let Batch { delta, rows, mut outcomes, .. } = batch;
+    let Batch { delta, rows, mut outcomes, receipts, .. } = batch;
     rollups::write(connection, names, delta, &rows)?;
     receipts.write(connection, &outcomes, received_at_ms)?;
     if names.forgotten.is_erasing {
@@ -105,9 +105,6 @@ pub fn apply(
     outcomes.truncate(entries.len());
     Ok(outcomes)
 }
-
-/// What is counted in the place of something unreadable that names a forgotten person.
-const OF_THE_FORGOTTEN: &str = "of a forgotten person";
 
 /// Sorts events by delivery, and takes the rest in.
 struct Sorting<'c, 'a> {

@@ -12,6 +12,7 @@ use super::event_rows::{self, EventRow, Stored};
 use super::forgetting::{self, Grave};
 use super::names::Names;
 use super::raw::Packed;
+use super::receipts::{OF_THE_FORGOTTEN, Receipts};
 use super::rollups::{self, Rows};
 use super::{Error, waiting};
 use crate::domain::delivery::Applied;
@@ -41,13 +42,19 @@ pub struct Batch<'c> {
     pub delta: Delta,
     pub rows: Rows,
     pub outcomes: Vec<Outcome>,
+    pub receipts: Receipts,
     /// Whether reports wait in the file; looked up once, when the first delivery is new.
     may_wait: Option<bool>,
 }
 
 impl<'c> Batch<'c> {
-    pub fn new(connection: &'c Connection, names: &'c mut Names, outcomes: Vec<Outcome>) -> Batch<'c> {
-        Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes, may_wait: None }
+    pub fn new(
+        connection: &'c Connection,
+        names: &'c mut Names,
+        outcomes: Vec<Outcome>,
+        receipts: Receipts,
+    ) -> Batch<'c> {
+        Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes, receipts, may_wait: None }
     }
 
     pub fn take_in(&mut self, groups: Vec<Group<'_>>) -> Result<(), Error> {
@@ -90,8 +97,12 @@ impl<'c> Batch<'c> {
     fn let_wait(&mut self, arrivals: &[Arrival]) -> Result<(), Error> {
         for Arrival { place, report, .. } in arrivals {
             if let Some(report) = report {
-                waiting::keep(self.connection, report)?;
-                self.outcomes[*place] = Outcome::Quarantined;
+                self.outcomes[*place] = if waiting::keep(self.connection, self.names, report)? {
+                    Outcome::Quarantined
+                } else {
+                    self.receipts.ignore(OF_THE_FORGOTTEN.into());
+                    Outcome::Ignored
+                };
             }
         }
         Ok(())
@@ -329,7 +340,7 @@ impl<'c> Batch<'c> {
 
 /// Looks at deliveries again whose people may be forgotten since.
 pub fn look_again(connection: &Connection, names: &mut Names, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
-    let mut batch = Batch::new(connection, names, Vec::new());
+    let mut batch = Batch::new(connection, names, Vec::new(), Receipts::default());
     for id in ids {
         let delivery_id: Text = connection
             .prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?

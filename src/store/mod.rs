@@ -43,7 +43,7 @@ pub mod writer;
 
 pub use apply::{Entry, Outcome, Report};
 pub use error::Error;
-pub use receipts::{BODY_BYTES_KEPT, NOT_STORED, Quarantined};
+pub use receipts::{BODY_BYTES_KEPT, NOT_STORED, PUBLIC_MAX, Quarantined};
 pub use sqlite::{Reader, Readers};
 pub use tracker::{Recording, Tracker};
 pub use writer::{Refused, Writer};

@@ -86,7 +86,10 @@ impl Message {
 impl Names {
     /// Drops all that is remembered.
     pub fn forget(&mut self) {
+        let is_erasing = self.forgotten.is_erasing;
         *self = Names::default();
+        // the file says so still, and nobody else would look
+        self.forgotten.is_erasing = is_erasing;
     }
 
     /// Drops what is remembered of rows, some of which have gone.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row as Found};
 
-use super::{Error, waiting};
+use super::Error;
 use crate::domain::Millis;
 
 /// The longest part of a body that is read for a page.
@@ -218,8 +218,8 @@ pub fn counts(connection: &Connection) -> Result<Vec<(String, i64)>, Error> {
     Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
-/// How many reports that waited for their delivery made room for later ones.
+/// How much of what senders without a full key said made room for what came later.
 pub fn dropped(connection: &Connection) -> Result<i64, Error> {
-    let mut statement = connection.prepare_cached("SELECT dropped FROM quarantine_counts WHERE reason = ?1")?;
-    Ok(statement.query_row([waiting::REASON], |row| row.get(0)).optional()?.unwrap_or(0))
+    let mut statement = connection.prepare_cached("SELECT coalesce(sum(dropped), 0) FROM quarantine_counts")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }

@@ -15,12 +15,19 @@ use crate::domain::{Millis, Text};
 const NAMES_MAX: i64 = 1_000;
 const OTHER_NAMES: &str = "(other names)";
 
+/// What is counted in the place of something that names a forgotten person and belongs to no delivery.
+pub const OF_THE_FORGOTTEN: &str = "of a forgotten person";
+
 /// The longest body that is kept aside whole, to be read again when a later version understands it or its time has
 /// come: the longest that is read at all.
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// How much is kept of one that is longer.
 pub const BODY_BYTES_KEPT: usize = 64 << 10;
+
+/// How much of what senders without a full key say is kept aside for a reason: whoever comes sends it, about whatever
+/// they make up. The oldest makes room.
+pub const PUBLIC_MAX: i64 = 100_000;
 
 /// A body that was not understood, and why.
 #[derive(Clone, Debug)]
@@ -145,7 +152,32 @@ pub(super) fn insert(
             fingerprint
         ])?;
     count_quarantined(connection, &item.reason, 1)?;
+    if item.public && kept_aside(connection, &item.reason)? > PUBLIC_MAX {
+        drop_oldest_public(connection, &item.reason)?;
+    }
     Ok(true)
+}
+
+/// How many rows are kept aside for a reason.
+pub fn kept_aside(connection: &Connection, reason: &str) -> Result<i64, Error> {
+    let rows = connection
+        .prepare_cached("SELECT rows FROM quarantine_counts WHERE reason = ?1")?
+        .query_row([reason], |row| row.get(0))
+        .optional()?;
+    Ok(rows.unwrap_or(0))
+}
+
+fn drop_oldest_public(connection: &Connection, reason: &str) -> Result<(), Error> {
+    let oldest: Option<i64> = connection
+        .prepare_cached("SELECT min(id) FROM quarantine WHERE reason = ?1 AND public = 1")?
+        .query_row([reason], |row| row.get(0))?;
+    if let Some(oldest) = oldest {
+        release(connection, oldest)?;
+        connection
+            .prepare_cached("UPDATE quarantine_counts SET dropped = dropped + 1 WHERE reason = ?1")?
+            .execute([reason])?;
+    }
+    Ok(())
 }
 
 /// Drops a row of the quarantine. False if it has gone already.

@@ -69,7 +69,9 @@ impl Tracker {
         })?;
         recording.commit()?;
         self.empty_log_of_the_erased();
-        self.left_to_erase()
+        let left = self.left_to_erase()?;
+        self.names.forgotten.is_erasing = left != erasing::Left::Nothing;
+        Ok(left)
     }
 
     /// What is left of forgotten people to erase.
@@ -297,6 +299,23 @@ mod tests {
         let time = EventTime::given(1_790_000_000_000 + n);
         let event = Event::new(&format!("d{n}"), MetricName::parse("sent"), &format!("e{n}"), time, time.ms);
         Entry::Event { event, raw: raw::pack("{}") }
+    }
+
+    #[test]
+    fn erasing_that_failed_is_not_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tracker = Tracker::open(&folder.path().join("erasing.db")).unwrap();
+        tracker.record(&[&entry(0)], 0).unwrap();
+        tracker.forget("ann", 0).unwrap();
+        let trouble = "CREATE TEMP TRIGGER trouble BEFORE UPDATE ON erasing BEGIN SELECT raise(ABORT, 'trouble'); END";
+        tracker.connection().execute_batch(trouble).unwrap();
+        for _ in 0..2 {
+            tracker.erase_some().unwrap_err();
+            assert!(tracker.is_erasing(), "it is tried again");
+        }
+        tracker.connection().execute_batch("DROP TRIGGER trouble").unwrap();
+        while tracker.erase_some().unwrap() != erasing::Left::Nothing {}
+        assert!(!tracker.is_erasing());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Reports on deliveries that are not known yet: they wait in quarantine, found by the delivery's id, until the
 //! transaction that creates it takes them in.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::Error;
 use super::apply::Report;
 use super::event_rows;
+use super::forgetting::traces;
+use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{self, Quarantined};
 use crate::domain::Event;
@@ -13,50 +15,33 @@ use crate::domain::Event;
 /// The reason of the rows that wait here. They are known by it, so nothing else is kept aside for it.
 pub const REASON: &str = "unknown_delivery";
 
-/// How many wait. Strangers send them, about whatever delivery they make up.
-pub const WAITING_MAX: i64 = 100_000;
-
 /// How many wait now.
 pub fn count(connection: &Connection) -> Result<i64, Error> {
-    let rows = connection
-        .prepare_cached("SELECT rows FROM quarantine_counts WHERE reason = ?1")?
-        .query_row([REASON], |row| row.get(0))
-        .optional()?;
-    Ok(rows.unwrap_or(0))
+    receipts::kept_aside(connection, REASON)
 }
 
-/// Lets a report wait; the oldest makes room where too many do. The same one again is one row.
-pub fn keep(connection: &Connection, report: &Report) -> Result<(), Error> {
+/// Lets a report wait. The same one again is one row. False: it names somebody
+/// who is forgotten as of its time, and must not be kept.
+pub fn keep(connection: &Connection, names: &Names, report: &Report) -> Result<bool, Error> {
     let event = &report.event;
-    let item = Quarantined {
+    let mut item = Quarantined {
         format: report.format.clone(),
         reason: REASON.into(),
         detail: format!("a sender without a full key says: {}", event.metric.as_str()).into(),
         delivery_id: Some(event.delivery_id.clone()),
-        due_at_ms: None,
+        // its delivery is no later than this, so what covers this covers that
+        due_at_ms: Some(event.time.ms),
         public: true,
         body: report.body.clone(),
         body_bytes: report.body.len() as i64,
     };
+    if traces::is_of_the_forgotten(connection, names, &item, event.received_at_ms)? {
+        return Ok(false);
+    }
+    item.due_at_ms = None;
     let kept = Some((event_rows::as_text(event), &report.raw));
-    let is_new = receipts::insert(connection, &item, event.received_at_ms, kept)?;
-    if is_new && count(connection)? > WAITING_MAX {
-        drop_oldest(connection)?;
-    }
-    Ok(())
-}
-
-fn drop_oldest(connection: &Connection) -> Result<(), Error> {
-    let oldest: Option<i64> = connection
-        .prepare_cached("SELECT min(id) FROM quarantine WHERE reason = ?1")?
-        .query_row([REASON], |row| row.get(0))?;
-    if let Some(oldest) = oldest {
-        receipts::release(connection, oldest)?;
-        connection
-            .prepare_cached("UPDATE quarantine_counts SET dropped = dropped + 1 WHERE reason = ?1")?
-            .execute([REASON])?;
-    }
-    Ok(())
+    receipts::insert(connection, &item, event.received_at_ms, kept)?;
+    Ok(true)
 }
 
 /// Takes out what waits for a delivery, in the order in which it came.
@@ -93,6 +78,7 @@ pub fn give_up(connection: &Connection, delivery_id: &str, detail: &str) -> Resu
 mod tests {
     use super::*;
     use crate::domain::{Attribute, EventTime, MetricName, Millis};
+    use crate::store::receipts::PUBLIC_MAX;
     use crate::store::{Entry, Outcome, Tracker, raw};
 
     const AT: Millis = 1_790_000_000_000;
@@ -177,12 +163,12 @@ mod tests {
         file.record(&[report(event("first", "opened", "o", 0))]);
         // as many as may wait, but one
         let many = format!(
-            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {WAITING_MAX} - 1)
-             INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, event, raw_encoding, raw, body,
-                body_bytes, fingerprint)
-             SELECT 1, format, reason, detail, 'd' || n, event, 0, raw, body, body_bytes, CAST(n AS BLOB)
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {PUBLIC_MAX} - 1)
+             INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, public, event, raw_encoding, raw,
+                body, body_bytes, fingerprint)
+             SELECT 1, format, reason, detail, 'd' || n, 1, event, 0, raw, body, body_bytes, CAST(n AS BLOB)
              FROM quarantine, n;
-             UPDATE quarantine_counts SET rows = {WAITING_MAX}"
+             UPDATE quarantine_counts SET rows = {PUBLIC_MAX}"
         );
         file.tracker.connection().execute_batch(&many).unwrap();
         file.record(&[report(event("first", "opened", "o", 0))]);
@@ -199,5 +185,31 @@ mod tests {
         assert_eq!(file.text(oldest), "d2");
         file.record(&[full(event("last", "sent", "s", 0))]);
         assert_eq!(file.text("rows AS text) AS x FROM quarantine_counts"), "99999");
+    }
+
+    #[test]
+    fn what_strangers_say_that_is_not_understood_takes_no_more_room() {
+        let mut file = File::new();
+        let aside = |public, body: &str| {
+            Entry::Quarantined(Quarantined {
+                format: "test".into(),
+                reason: "bad_time".into(),
+                detail: "".into(),
+                delivery_id: None,
+                due_at_ms: None,
+                public,
+                body: body.into(),
+                body_bytes: body.len() as i64,
+            })
+        };
+        file.record(&[aside(false, "ours"), aside(true, "first")]);
+        let full = format!("UPDATE quarantine_counts SET rows = {PUBLIC_MAX}");
+        file.tracker.connection().execute_batch(&full).unwrap();
+        file.record(&[aside(true, "second"), aside(true, "second")]);
+        let bodies = "body AS text) AS x FROM quarantine ORDER BY id";
+        assert_eq!(file.text(bodies), "ours second");
+        assert_eq!(file.text("dropped AS text) AS x FROM quarantine_counts"), "1");
+        file.record(&[aside(false, "ours too")]);
+        assert_eq!(file.text(bodies), "ours second ours too");
     }
 }

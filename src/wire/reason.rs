@@ -162,7 +162,7 @@ impl Refusal {
 pub enum Unreadable {
     /// Where the parse stopped, lines and columns counted from 1.
     NotJson { message: String, line: usize, column: usize },
-    /// JSON, but neither an object nor an array.
+    /// JSON, but neither an object nor an array, or an array where an object is wanted.
     NoUse { found: &'static str },
     /// More items than are taken at once.
     TooMany { items: usize, max: usize },
@@ -189,6 +189,8 @@ impl fmt::Display for Unreadable {
             Unreadable::NotJson { message, line, column } => {
                 write!(f, "not JSON: {message} at line {line} column {column}")
             }
+            // it is of use elsewhere
+            Unreadable::NoUse { found: found @ "an array" } => write!(f, "expected an object, found {found}"),
             Unreadable::NoUse { found } => write!(f, "expected an object or an array, found {found}"),
             Unreadable::TooMany { items, max } => write!(f, "{items} items, more than {max}"),
         }

@@ -75,8 +75,11 @@ fn restored(kept: &str, event: &Event) -> Option<Value> {
         }
     }
     for (bit, (path, column)) in shape.columns.iter().enumerate() {
-        if mask >> bit & 1 == 1 {
-            put(&mut whole, path, column.write(event)?)?;
+        // what was taken from the event after it was read, as from a stranger's report, is gone from its JSON too
+        if mask >> bit & 1 == 1
+            && let Some(member) = column.write(event)
+        {
+            put(&mut whole, path, member)?;
         }
     }
     Some(whole)

@@ -335,7 +335,7 @@ mod tests {
             [
                 "a",
                 "line 3 of the body: not JSON: EOF while parsing an object at line 1 column 19",
-                "line 4 of the body: expected an object or an array, found an array",
+                "line 4 of the body: expected an object, found an array",
                 "c"
             ]
         );

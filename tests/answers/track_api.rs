@@ -186,7 +186,7 @@ fn a_call_that_lacks_something_is_told_which_field() {
         (METRICS, "{\"metric\": \"opened\",\n  oops}", "line 2 column 3"),
         (METRICS, "", "line 1 column 0"),
         (METRICS, "delivery_id=d&metric=opened", "line 1 column 1"),
-        (METRICS, "[]", "found an array"),
+        (METRICS, "[]", "expected an object, found an array"),
         (BATCH, "7", "found a number"),
     ] {
         let answer = client.post(path, &[], body);

@@ -41,6 +41,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
 use super::assets;
 use super::error::Error;
+use super::ingest::answer;
 pub use layout::Pages;
 use twin::{paths, paths_of_list};
 
@@ -50,9 +51,9 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::scope("")
             .wrap(from_fn(layout::dress))
-            .service(resource(["/", "/overview.json", "/overview.csv"]).route(seen().to(overview::page)))
-            .service(resource(paths_of_list("/deliveries")).route(seen().to(deliveries::page)))
-            .service(resource(paths_of_list("/events")).route(seen().to(events::page)))
+            .service(looked_at(resource(["/", "/overview.json", "/overview.csv"]).route(seen().to(overview::page))))
+            .service(looked_at(resource(paths_of_list("/deliveries")).route(seen().to(deliveries::page))))
+            .service(looked_at(resource(paths_of_list("/events")).route(seen().to(events::page))))
             // ids hold slashes
             .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
             .service(resource("/people/{id:.+}").route(seen().to(people::page)).route(web::post().to(people::keep)))
@@ -70,10 +71,15 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(resource("/quarantine/confirm").route(seen().to(quarantine_acts::confirm)))
             .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
             .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
-            .service(resource(paths("/meanings")).route(seen().to(meanings::page)))
-            .service(resource("/search").route(seen().to(search::page)))
+            .service(looked_at(resource(paths("/meanings")).route(seen().to(meanings::page))))
+            .service(looked_at(resource("/search").route(seen().to(search::page))))
             .default_service(web::to(nothing)),
     );
+}
+
+/// What is looked at, and says so to a program that sends to it.
+fn looked_at(page: Resource) -> Resource {
+    page.default_service(web::to(|| async { answer::wrong_method("GET, HEAD") }))
 }
 
 /// Where a page's form is sent to; there is nothing to see.

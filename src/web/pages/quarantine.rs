@@ -7,7 +7,7 @@ use super::layout::{self, Layout, Pages};
 use super::parts::Moment;
 use super::quarantine_acts::Notice;
 use super::twin::{self, Format, List, Twins};
-use crate::store::{self, NOT_STORED, quarantine, rows, waiting};
+use crate::store::{self, NOT_STORED, PUBLIC_MAX, quarantine, rows};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count, Plural};
@@ -238,8 +238,8 @@ impl Line {
 fn dropped_text(dropped: i64) -> String {
     let reports = Plural(dropped, "report", "reports");
     format!(
-        "{reports} on deliveries that stayed unknown had to make room: at most {} wait.",
-        Count(waiting::WAITING_MAX)
+        "{reports} by senders without a full key had to make room: at most {} are kept for each reason.",
+        Count(PUBLIC_MAX)
     )
 }
 
