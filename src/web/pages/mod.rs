@@ -21,6 +21,7 @@ mod person_data;
 mod quarantine;
 mod quarantine_acts;
 mod search;
+mod search_words;
 mod series;
 mod span;
 mod start;
