@@ -138,8 +138,7 @@ impl Rest {
         }
         let mut statement = connection.prepare_cached(WORDS)?;
         let text = |text: Option<String>| text.unwrap_or_default().to_lowercase();
-        let (subject, address) =
-            statement.query_row([it.id], |row| Ok((text(row.get(0)?), text(row.get(1)?))))?;
+        let (subject, address) = statement.query_row([it.id], |row| Ok((text(row.get(0)?), text(row.get(1)?))))?;
         let has_word = |word: &String| subject.contains(word.as_str()) || address.contains(word.as_str());
         Ok(self.subjects.iter().all(|text| subject.contains(text.as_str())) && self.words.iter().all(has_word))
     }

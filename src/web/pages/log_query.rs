@@ -194,7 +194,9 @@ impl LogQuery {
                 "channel" | "-channel" => channel_title(Some(value).filter(|name| *name != "unknown")),
                 "source" => self.filter.source.as_ref().map(|source| source_title(source, source_name))?,
                 "-source" => source_title(&self::source(value).ok()?, None),
-                "recipient" | "-recipient" => value.strip_suffix('*').map_or(value.to_owned(), |start| format!("{start}…")),
+                "recipient" | "-recipient" => {
+                    value.strip_suffix('*').map_or(value.to_owned(), |start| format!("{start}…"))
+                }
                 "ever" | "-ever" => ever_title(value),
                 "reason" if value == "*" => "any".into(),
                 "link" => match self.filter.link.as_ref().and_then(|link| link.by) {

@@ -12,6 +12,7 @@ mod delivery;
 pub(super) mod event_query;
 mod events;
 pub mod layout;
+mod lines;
 pub(super) mod log_query;
 mod meanings;
 mod overview;
@@ -49,6 +50,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .wrap(from_fn(layout::dress))
             .service(resource(["/", "/overview.json", "/overview.csv"]).route(seen().to(overview::page)))
             .service(resource(paths_of_list("/deliveries")).route(seen().to(deliveries::page)))
+            .service(resource("/newer.json").route(seen().to(deliveries::newer)))
             .service(resource(paths_of_list("/events")).route(seen().to(events::page)))
             // ids hold slashes
             .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))

@@ -3,8 +3,9 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::deliveries::{Line, log_of};
+use super::deliveries::log_of;
 use super::layout::{self, Layout, Pages};
+use super::lines::{Line, Lines};
 use super::parts::{Badge, Moment, channel_title, person_address, source_address, source_title};
 use super::person_data::OnePerson;
 use super::twin::{self, Format, Twins};
@@ -37,8 +38,7 @@ struct PersonPage {
     changes: Vec<ChangeLine>,
     traits: Vec<TraitLine>,
     identifiers: Vec<IdentifierLine>,
-    rows: Vec<Line>,
-    has_machine: bool,
+    lines: Lines,
     sent_said: String,
     statuses: Vec<StatusLine>,
     /// The log by each name and address.
@@ -129,16 +129,14 @@ impl PersonPage {
     fn new(pages: &Pages, asked: String, person: Person, now_ms: Millis) -> PersonPage {
         let base = &pages.base;
         let several = |name: &String| Link { href: person_address(base, name).to_string(), value: name.clone() };
-        let rows: Vec<Line> =
-            person.deliveries.iter().map(|row| Line { who: None, ..Line::new(base, row.clone(), now_ms) }).collect();
+        let rows: Vec<Line> = person.deliveries.iter().map(|row| Line::new(base, row.clone(), now_ms)).collect();
         PersonPage {
             page: pages.layout("deliveries"),
             sent_said: sent_said(&person),
             twins: Twins::of(&person_address(base, &asked)),
             statuses: statuses(base, &person),
             logs: logs(base, &person),
-            has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
-            rows,
+            lines: Lines::new(rows),
             title: person.name,
             asked,
             several: person.shared_by.iter().map(several).collect(),
