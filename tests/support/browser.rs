@@ -70,7 +70,10 @@ impl Browser {
 
     #[track_caller]
     fn wait<T>(&self, work: impl Future<Output = Result<T, CmdError>>) -> T {
-        self.runtime.block_on(work).unwrap_or_else(|error| panic!("the browser refused: {error}"))
+        match self.runtime.block_on(work) {
+            Ok(value) => value,
+            Err(error) => panic!("the browser refused: {error}"),
+        }
     }
 
     #[track_caller]
