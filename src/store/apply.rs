@@ -40,6 +40,8 @@ pub enum Entry {
     QuarantineRead { version: Text },
     /// Deletions of people whose grace has ended take effect.
     DeletionsDue,
+    /// Deletions of whoever has this identifier that have not taken effect do not.
+    DeletionRevoked { identifier: Text },
 }
 
 /// A report on a delivery, and how to keep it aside.
@@ -151,6 +153,10 @@ impl<'a> Sorting<'_, 'a> {
             Entry::QuarantineRead { version } => {
                 self.outcomes[place] = Outcome::Released;
                 quarantine::set_read_by(self.connection, version)?;
+            }
+            Entry::DeletionRevoked { identifier } => {
+                self.outcomes[place] = Outcome::Released;
+                forgetting::revoke(self.connection, identifier, self.received_at_ms)?;
             }
             Entry::DeletionsDue => {
                 self.outcomes[place] = Outcome::Released;

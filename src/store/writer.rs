@@ -282,7 +282,8 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
         | Entry::Quarantined(_)
         | Entry::Released { .. }
         | Entry::QuarantineRead { .. }
-        | Entry::DeletionsDue => {
+        | Entry::DeletionsDue
+        | Entry::DeletionRevoked { .. } => {
             return None;
         }
     };

@@ -54,7 +54,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(resource(paths_of_list("/events")).route(seen().to(events::page)))
             // ids hold slashes
             .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
-            .service(resource("/people/{id:.+}").route(seen().to(people::page)))
+            .service(resource("/people/{id:.+}").route(seen().to(people::page)).route(web::post().to(people::keep)))
             .service(resource(paths("/campaigns")).route(seen().to(campaigns::page)))
             .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
             .service(resource(paths("/suppressions")).route(seen().to(suppressions::page)))
