@@ -1,7 +1,13 @@
-// Comfort only: every page is whole without it. Copy buttons, keys, relative times that go on.
+// Comfort only: every page is whole without it. Copy buttons, keys, times that go on, what is newer.
 (() => {
   'use strict';
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const made = (name, text, className) => {
+    const element = document.createElement(name);
+    if (text) element.textContent = text;
+    if (className) element.className = className;
+    return element;
+  };
 
   for (const button of all('button.copy')) {
     if (!navigator.clipboard) break;
@@ -24,41 +30,110 @@
   const fold = document.querySelector('.fold');
   if (fold && matchMedia('(max-width: 860px)').matches) fold.open = false;
 
+  // "4 min ago" goes on; a day stays a day
+  const ago = (ms) => {
+    const steps = [[1000, 's'], [60000, 'min'], [3600000, 'h'], [86400000, 'd'], [604800000, '']];
+    const at = steps.findIndex(([unit]) => ms < unit);
+    if (at <= 0) return at ? '' : 'now';
+    const [unit, name] = steps[at - 1];
+    return `${Math.floor(ms / unit)} ${name} ago`;
+  };
+  setInterval(() => {
+    if (document.hidden) return;
+    for (const time of all('time')) {
+      if (!/ ago$|^now$/.test(time.textContent)) continue;
+      const text = ago(Date.now() - Date.parse(time.dateTime));
+      if (text && text !== time.textContent) time.textContent = text;
+    }
+  }, 30000);
+
+  // on hover: the exact time, and what does not fit
+  document.addEventListener('mouseover', ({ target }) => {
+    const time = target.closest?.('time:not([title])');
+    if (time) time.title = time.dateTime.replace('T', ' ').replace('Z', ' UTC');
+    const cut = target.closest?.('.lines td, .reason, .cut');
+    if (cut && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent;
+  });
+
+  // how many came since: asked every few seconds, while somebody can see it
+  const live = document.querySelector('[data-newer]');
+  if (live) {
+    const every = 4000;
+    let wait = every;
+    let timer;
+    const ask = async () => {
+      clearTimeout(timer);
+      if (document.hidden) return;
+      try {
+        const answer = await fetch(live.dataset.newer, { headers: { accept: 'application/json' } });
+        if (!answer.ok) throw answer;
+        const { newer, more } = await answer.json();
+        const text = `${more ? 'more than ' : ''}${newer} new, show`;
+        // said again only where it changed
+        if ((newer || more) && live.textContent !== text) {
+          live.textContent = text;
+          live.className = 'some';
+        }
+        wait = every;
+      } catch {
+        wait = Math.min(wait * 2, 60000);
+      }
+      clearTimeout(timer);
+      timer = setTimeout(ask, wait);
+    };
+    document.addEventListener('visibilitychange', ask);
+    timer = setTimeout(ask, every);
+  }
+
   const KEYS = [
-    ['/', 'search'], ['j', 'next row'], ['k', 'row before'], ['Enter', 'open the row'],
-    ['[', 'newer page'], [']', 'older page'], ['?', 'this list'], ['!', 'keys off, or on again'],
+    ['/', 'search'], ['j', 'next row'], ['k', 'row before'], ['Enter', 'open the row'], ['u', 'back to the list'],
+    ['[', 'newer'], [']', 'older'], ['?', 'this list'],
   ];
-  const off = () => { try { return localStorage.getItem('waybill-keys') === 'off'; } catch { return false; } };
-  const turn = () => { try { localStorage.setItem('waybill-keys', off() ? 'on' : 'off'); } catch { /* not kept */ } };
+  const kept = (value) => {
+    try {
+      if (value) localStorage.setItem('waybill-keys', value);
+      return localStorage.getItem('waybill-keys');
+    } catch {
+      return null;
+    }
+  };
+  let off = kept() === 'off';
 
   const help = () => {
     let dialog = document.querySelector('dialog.keys');
     if (!dialog) {
-      dialog = document.createElement('dialog');
-      dialog.className = 'keys';
+      dialog = made('dialog', '', 'keys');
       dialog.setAttribute('aria-labelledby', 'keys-title');
-      const title = document.createElement('h2');
+      const title = made('h2', 'Keys');
       title.id = 'keys-title';
-      title.textContent = 'Keys';
-      const list = document.createElement('dl');
-      list.className = 'facts';
+      const list = made('dl', '', 'facts');
       for (const [key, does] of KEYS) {
-        const term = document.createElement('dt');
-        const kbd = document.createElement('kbd');
-        const text = document.createElement('dd');
-        kbd.textContent = key;
-        text.textContent = does;
-        term.append(kbd);
-        list.append(term, text);
+        const term = made('dt');
+        term.append(made('kbd', key));
+        list.append(term, made('dd', does));
       }
-      const close = document.createElement('button');
-      close.textContent = 'Close';
+      const label = made('label', ' Keys are on');
+      const box = made('input');
+      box.type = 'checkbox';
+      box.checked = !off;
+      box.addEventListener('change', () => {
+        off = !box.checked;
+        kept(off ? 'off' : 'on');
+      });
+      label.prepend(box);
+      const close = made('button', 'Close');
       close.addEventListener('click', () => dialog.close());
-      dialog.append(title, list, close);
+      const foot = made('p');
+      foot.append(label, close);
+      dialog.append(title, list, foot);
       document.body.append(dialog);
     }
     dialog.showModal();
   };
+  const open = made('button', 'Keys', 'keys-open');
+  open.type = 'button';
+  open.addEventListener('click', help);
+  document.querySelector('.top').append(open);
 
   const move = (by) => {
     const rows = all('a.row').filter((row) => row.offsetParent);
@@ -68,7 +143,7 @@
     next.focus({ preventScroll: true });
     next.scrollIntoView({ block: 'nearest' });
   };
-  const go = (rel) => document.querySelector(`.pager a[rel=${rel}]`)?.click();
+  const go = (selector) => document.querySelector(selector)?.click();
 
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
@@ -77,11 +152,15 @@
       if (event.key === 'Escape' && at.blur) at.blur();
       return;
     }
-    if (event.key === '!') { turn(); return; }
-    if (off()) return;
+    if (off) return;
     const does = {
       '/': () => { const q = document.getElementById('q'); q.focus(); q.select(); },
-      j: () => move(1), k: () => move(-1), '[': () => go('prev'), ']': () => go('next'), '?': help,
+      j: () => move(1),
+      k: () => move(-1),
+      u: () => go('a[rel=up]'),
+      '[': () => go('.pager a[rel=prev]'),
+      ']': () => go('.pager a[rel=next]'),
+      '?': help,
     }[event.key];
     if (does) { event.preventDefault(); does(); }
   });

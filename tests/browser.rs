@@ -2,7 +2,47 @@
 
 mod support;
 
+#[path = "browser/access.rs"]
+mod access;
+#[path = "browser/log.rs"]
+mod log;
+#[path = "browser/proxy.rs"]
+mod proxy;
+
 use support::browser::{Browser, Key};
+
+/// A server that was sent events, one a line of `waybill`'s own format.
+fn served(events: &[String]) -> support::server::Server {
+    let server = support::server::Server::start();
+    send(&server, "", events);
+    server
+}
+
+fn send(server: &support::server::Server, base: &str, events: &[String]) {
+    let path = format!("{base}/v1/events");
+    let (status, body) = server.post(&path, &[("Content-Type", "application/x-ndjson")], events.join("\n"));
+    assert_eq!(status, 200, "{body}");
+}
+
+/// A message to somebody, and what became of it; a second after the one before.
+fn message(n: u32, channel: &str, recipient: &str, subject: &str, metrics: &[&str]) -> Vec<String> {
+    let event = |(step, metric): (usize, &&str)| {
+        let at_ms = 1_790_000_000_000_i64 + i64::from(n) * 1_000 + step as i64 * 100;
+        serde_json::json!({
+            "id": format!("{n}-{step}"), "delivery_id": format!("d{n}"), "channel": channel, "metric": metric,
+            "recipient": recipient, "subject": subject, "timestamp": at_ms, "person_id": format!("p-{recipient}"),
+            "source": {"kind": "campaign", "id": "3"},
+            "reason": (*metric == "bounced").then_some("550 no such user"),
+        })
+        .to_string()
+    };
+    metrics.iter().enumerate().map(event).collect()
+}
+
+/// So many plain messages, numbered from one on.
+fn messages(from: u32, to: u32) -> Vec<String> {
+    (from..to).flat_map(|n| message(n, "email", &format!("ann{n}@example.com"), "Hello", &["sent"])).collect()
+}
 
 /// A page that shows what the browser was told: who types, how wide it is, which colours it prefers, whether
 /// scripts run.

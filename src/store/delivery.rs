@@ -11,6 +11,7 @@ use crate::domain::{self, Metric, Millis, Reached};
 
 #[derive(Clone, Debug)]
 pub struct Delivery {
+    pub id: i64,
     pub delivery_id: String,
     pub created_at_ms: Millis,
     pub updated_at_ms: Millis,
@@ -115,6 +116,7 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
     let standing = |metric: Option<u8>, at: Option<Millis>| Some((Metric::from_code(metric?)?, at?));
     let mut delivery = statement.query_row([id], |row| {
         Ok(Delivery {
+            id,
             delivery_id: row.get(0)?,
             created_at_ms: row.get(1)?,
             updated_at_ms: row.get(2)?,

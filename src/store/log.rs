@@ -46,6 +46,13 @@ pub struct Filter {
     pub reason: Option<Reason>,
     /// Clicked this link.
     pub link: Option<Link>,
+    /// The subject holds all of these, in any case of letters.
+    pub subjects: Vec<String>,
+    /// Recipient or subject holds each of these, in any case of letters.
+    pub words: Vec<String>,
+    /// None of what any of these finds. Of them only what a delivery is, not when it was created, why it failed, what
+    /// triggered it or which link it followed.
+    pub without: Vec<Filter>,
 }
 
 /// A source by kind and id. Without an id: all of the kind; the unknown source has none.
@@ -185,6 +192,40 @@ pub(super) fn page_within(
     let rows = found.iter().map(|cursor| row(connection, cursor.id)).collect::<Result<_, _>>()?;
     Ok(Page { rows, newer, older, looked })
 }
+
+/// How many deliveries stand above a place, or in all without one, as far as `max`; and whether there are more.
+pub fn newer(
+    connection: &Connection,
+    filter: &Filter,
+    than: Option<Cursor>,
+    max: usize,
+) -> Result<(usize, bool), Error> {
+    let Some((lead, rest)) = plan(connection, filter)? else { return Ok((0, false)) };
+    let direction = than.map_or(Direction::Older, |_| Direction::Newer);
+    let walked = walk::walk(connection, &lead, &rest, direction, than, max + 1, NEAR)?;
+    let is_cut = walked.found.len() > max || walked.stopped.is_some();
+    Ok((walked.found.len().min(max), is_cut))
+}
+
+/// The nearest two above a place and the nearest one below it: nearest first.
+#[derive(Debug, Default)]
+pub struct Neighbours {
+    pub newer: Vec<Row>,
+    pub older: Option<Row>,
+}
+
+/// What stands beside a place among what a filter finds, as far as it is near.
+pub fn neighbours(connection: &Connection, filter: &Filter, of: Cursor) -> Result<Neighbours, Error> {
+    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(Neighbours::default()) };
+    let near = |direction: Direction, size: usize| -> Result<Vec<Row>, Error> {
+        let walked = walk::walk(connection, &lead, &rest, direction, Some(of), size, NEAR)?;
+        walked.found.iter().map(|cursor| row(connection, cursor.id)).collect()
+    };
+    Ok(Neighbours { newer: near(Direction::Newer, 2)?, older: near(Direction::Older, 1)?.pop() })
+}
+
+/// How many rows a walk may visit for a comfort of a page.
+const NEAR: usize = 2_000;
 
 /// Calls `each` with every delivery that the filter finds, newest created first, in pieces, so that memory does not grow
 /// with what is found. It ends early where `each` says so.

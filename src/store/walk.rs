@@ -80,6 +80,12 @@ pub struct Rest {
     pub until_ms: Millis,
     /// Its latest event is not earlier.
     pub updated_since_ms: Millis,
+    /// In its subject, all of them; in lower case.
+    pub subjects: Vec<String>,
+    /// Each in its recipient or subject; in lower case.
+    pub words: Vec<String>,
+    /// Wanted by none of these.
+    pub without: Vec<Rest>,
 }
 
 impl Rest {
@@ -111,7 +117,30 @@ impl Rest {
             && is_in(&self.recipients, it.recipient)
             && is_in(&self.people, it.person)
             && (self.since_ms..self.until_ms).contains(&it.created_at_ms);
-        Ok(fits && self.wants_address(connection, it)? && self.wants_link(connection, it)?)
+        if !(fits
+            && self.wants_address(connection, it)?
+            && self.wants_link(connection, it)?
+            && self.wants_words(connection, it)?)
+        {
+            return Ok(false);
+        }
+        for without in &self.without {
+            if without.wants(connection, it)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn wants_words(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
+        if self.subjects.is_empty() && self.words.is_empty() {
+            return Ok(true);
+        }
+        let mut statement = connection.prepare_cached(WORDS)?;
+        let text = |text: Option<String>| text.unwrap_or_default().to_lowercase();
+        let (subject, address) = statement.query_row([it.id], |row| Ok((text(row.get(0)?), text(row.get(1)?))))?;
+        let has_word = |word: &String| subject.contains(word.as_str()) || address.contains(word.as_str());
+        Ok(self.subjects.iter().all(|text| subject.contains(text.as_str())) && self.words.iter().all(has_word))
     }
 
     fn wants_link(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
@@ -132,6 +161,10 @@ impl Rest {
         })
     }
 }
+
+/// What words are looked for in.
+pub(super) const WORDS: &str = "SELECT coalesce(d.own_subject, j.subject), a.address FROM deliveries d
+    LEFT JOIN subjects j ON j.id = d.subject LEFT JOIN addresses a ON a.id = d.recipient WHERE d.id = ?1";
 
 /// What a walk found.
 #[derive(Debug, Default)]

@@ -48,6 +48,11 @@ impl Address {
         self
     }
 
+    /// The same query at another path.
+    pub fn at(self, base: &str, path: &str) -> Address {
+        Address { path: format!("{base}{path}"), ..self }
+    }
+
     pub fn query(&self) -> &[(String, String)] {
         &self.query
     }

@@ -25,6 +25,15 @@ impl Display for Iso {
     }
 }
 
+/// `2026-11-21T14:02:11Z`, for `datetime` where milliseconds say nothing.
+pub struct IsoSecond(pub Millis);
+
+impl Display for IsoSecond {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}", utc(self.0).format("%Y-%m-%dT%H:%M:%SZ"))
+    }
+}
+
 /// `2026-11-21`, for addresses.
 pub struct IsoDay(pub Millis);
 

@@ -6,8 +6,9 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::driver::{driver, installed};
+use super::driver::driver;
 use super::support::browser::Browser;
+use super::support::installed::installed;
 use super::support::{file, server::Server};
 use super::{BROWSER_KEY, WRITE_KEY, server};
 

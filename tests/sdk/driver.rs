@@ -5,14 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::installed::installed;
 use crate::support::process::Process;
-
-/// Where `./test` installs: beside the build.
-pub fn installed(path: &str) -> PathBuf {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("sdk").join(path);
-    assert!(place.exists(), "{} is missing; ./test installs it", place.display());
-    place
-}
 
 pub fn driver(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/drivers").join(file)

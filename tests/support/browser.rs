@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::error::CmdError;
@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use fantoccini::key::Key;
 
+use super::installed::installed;
 use super::process::Process;
 
 /// Where pictures go, if anywhere.
@@ -67,10 +68,15 @@ impl Browser {
         Browser { client, runtime, _driver: driver, _profile: profile }
     }
 
+    #[track_caller]
     fn wait<T>(&self, work: impl Future<Output = Result<T, CmdError>>) -> T {
-        self.runtime.block_on(work).unwrap_or_else(|error| panic!("the browser refused: {error}"))
+        match self.runtime.block_on(work) {
+            Ok(value) => value,
+            Err(error) => panic!("the browser refused: {error}"),
+        }
     }
 
+    #[track_caller]
     pub fn goto(&self, url: &str) {
         self.wait(self.client.goto(url));
     }
@@ -93,6 +99,7 @@ impl Browser {
     }
 
     /// What a person reads in the first such element, once it is there.
+    #[track_caller]
     pub fn text(&self, css: &str) -> String {
         self.wait(async { self.element(css).await?.text().await })
     }
@@ -108,25 +115,30 @@ impl Browser {
         })
     }
 
+    #[track_caller]
     pub fn attribute(&self, css: &str, name: &str) -> Option<String> {
         self.wait(async { self.element(css).await?.attr(name).await })
     }
 
     /// Waits until there is such an element.
+    #[track_caller]
     pub fn wait_for(&self, css: &str) {
         self.wait(self.element(css));
     }
 
+    #[track_caller]
     pub fn click(&self, css: &str) {
         self.wait(async { self.element(css).await?.click().await });
     }
 
     /// Types into the field, after what is there.
+    #[track_caller]
     pub fn type_into(&self, css: &str, text: &str) {
         self.wait(async { self.element(css).await?.send_keys(text).await });
     }
 
     /// Presses a key, wherever the focus is: `Key::Tab.into()`, or a character.
+    #[track_caller]
     pub fn press(&self, key: char) {
         let keys =
             KeyActions::new("keyboard".into()).then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
@@ -134,8 +146,50 @@ impl Browser {
     }
 
     /// What a script returns.
+    #[track_caller]
     pub fn run(&self, script: &str) -> Value {
         self.wait(self.client.execute(script, Vec::new()))
+    }
+
+    /// What a script gives to the function that is its last argument.
+    #[track_caller]
+    pub fn run_until_called(&self, script: &str) -> Value {
+        self.wait(self.client.execute_async(script, Vec::new()))
+    }
+
+    /// Waits until a script returns this.
+    #[track_caller]
+    pub fn wait_until(&self, script: &str, wanted: impl Into<Value>) {
+        let (wanted, begun) = (wanted.into(), Instant::now());
+        loop {
+            let value = self.run(script);
+            if value == wanted {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{script} gives {value}, not {wanted}");
+        }
+    }
+
+    /// What axe finds wrong with the page as it is: the rules and the elements. None is how it should be.
+    pub fn accessibility_faults(&self) -> Vec<String> {
+        if self.run("return typeof axe") == "undefined" {
+            let axe = std::fs::read_to_string(installed("javascript/node_modules/axe-core/axe.min.js")).unwrap();
+            self.run(&axe);
+        }
+        let faults = self.run_until_called(
+            "const done = arguments[arguments.length - 1];
+            axe.run().then(({ violations }) => done(violations.flatMap(({ id, nodes }) =>
+                nodes.map(({ html }) => `${id}: ${html.slice(0, 300)}`))), (error) => done([String(error)]));",
+        );
+        faults.as_array().unwrap().iter().map(|fault| fault.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Lets pages read and write the clipboard, as people do when they are asked.
+    pub fn allow_clipboard(&self) {
+        self.devtools(
+            "Browser.grantPermissions",
+            json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}),
+        );
     }
 
     /// The size of the page's window in CSS pixels; 390 wide is a phone.

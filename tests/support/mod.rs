@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod client;
 pub mod file;
+pub mod installed;
 pub mod outage;
 pub mod process;
 pub mod server;

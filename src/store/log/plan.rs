@@ -11,15 +11,44 @@ use crate::store::walk::{self, Lead, Rest};
 
 /// `None`: the filter names what is not in the file, or the counts say that nothing is so.
 pub fn plan(connection: &Connection, filter: &Filter) -> Result<Option<(Lead, Rest)>, Error> {
+    let Some(mut rest) = rest(connection, filter)? else { return Ok(None) };
+    for without in &filter.without {
+        rest.without.extend(self::rest(connection, without)?);
+    }
+
+    let mut lead = lead_by_counts(connection, &rest)?;
+    if let Some(link) = &filter.link {
+        let links = links(connection, filter, link, rest.sources.as_ref())?;
+        if links.is_empty() {
+            return Ok(None);
+        }
+        lead = walk::followers(connection, &links)?.map(Lead::Rows).or(lead);
+    }
+    if let Some(ids) = &rest.recipients {
+        lead = walk::gather(connection, walk::Whose::Recipient, ids)?.map(Lead::Rows).or(lead);
+    }
+    if let Some(ids) = &rest.people
+        && !matches!(lead, Some(Lead::Rows(_)))
+    {
+        lead = walk::gather(connection, walk::Whose::Person, ids)?.map(Lead::Rows).or(lead);
+    }
+    Ok(lead.map(|lead| (lead, rest)))
+}
+
+/// What is asked of each delivery. `None`: the filter names what is not in the file.
+fn rest(connection: &Connection, filter: &Filter) -> Result<Option<Rest>, Error> {
     let mut rest = Rest {
         since_ms: filter.since_ms.unwrap_or(Millis::MIN),
         until_ms: filter.until_ms.unwrap_or(Millis::MAX),
+        updated_since_ms: Millis::MIN,
         statuses: bits(&filter.statuses),
         outcomes: bits(&filter.outcomes),
         engagements: bits(&filter.engagements),
         trigger_id: filter.trigger_id.clone(),
         reason: filter.reason.clone(),
         link: filter.link.clone(),
+        subjects: filter.subjects.iter().map(|text| text.to_lowercase()).collect(),
+        words: filter.words.iter().map(|text| text.to_lowercase()).collect(),
         ..Rest::default()
     };
     rest.statuses &= statuses_of(rest.outcomes, rest.engagements);
@@ -37,43 +66,19 @@ pub fn plan(connection: &Connection, filter: &Filter) -> Result<Option<(Lead, Re
         rest.channels.extend(channel_id(connection, channel)?);
     }
     rest.messages = messages(connection, filter, rest.sources.as_ref())?;
-    let is_nowhere = |set: &Option<HashSet<i64>>| set.as_ref().is_some_and(HashSet::is_empty);
-    if is_nowhere(&rest.sources)
-        || is_nowhere(&rest.messages)
-        || (rest.channels.is_empty() && !filter.channels.is_empty())
-    {
-        return Ok(None);
-    }
-
-    let mut lead = lead_by_counts(connection, &rest)?;
-    if let Some(link) = &filter.link {
-        let links = links(connection, filter, link, rest.sources.as_ref())?;
-        if links.is_empty() {
-            return Ok(None);
-        }
-        lead = walk::followers(connection, &links)?.map(Lead::Rows).or(lead);
-    }
     if let Some(recipient) = &filter.recipient {
-        match walk::recipients(connection, recipient)? {
-            Some(ids) if ids.is_empty() => return Ok(None),
-            Some(ids) => {
-                lead = walk::gather(connection, walk::Whose::Recipient, &ids)?.map(Lead::Rows).or(lead);
-                rest.recipients = Some(ids);
-            }
-            None => rest.recipient = Some(recipient.clone()),
+        rest.recipients = walk::recipients(connection, recipient)?;
+        if rest.recipients.is_none() {
+            rest.recipient = Some(recipient.clone());
         }
     }
     if let Some(person) = &filter.person {
-        let ids = walk::people(connection, person)?;
-        if ids.is_empty() {
-            return Ok(None);
-        }
-        if !matches!(lead, Some(Lead::Rows(_))) {
-            lead = walk::gather(connection, walk::Whose::Person, &ids)?.map(Lead::Rows).or(lead);
-        }
-        rest.people = Some(ids);
+        rest.people = Some(walk::people(connection, person)?);
     }
-    Ok(lead.map(|lead| (lead, rest)))
+    let sets = [&rest.sources, &rest.messages, &rest.recipients, &rest.people];
+    let is_nowhere = sets.into_iter().flatten().any(HashSet::is_empty);
+    let is_of_none = rest.channels.is_empty() && !filter.channels.is_empty();
+    Ok((!is_nowhere && !is_of_none).then_some(rest))
 }
 
 /// Bit n for metric n, bit 0 for none; all where nothing is asked for.

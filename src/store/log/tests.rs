@@ -39,7 +39,8 @@ fn file() -> (tempfile::TempDir, Connection) {
                     .with(Attribute::ActionId, action)
                     .with(Attribute::TriggerId, trigger)
                     .with(Attribute::PersonId, &person)
-                    .with(Attribute::Recipient, &address);
+                    .with(Attribute::Recipient, &address)
+                    .with(Attribute::Subject, ["Spring sale", "ÉTÉ for Ann", ""][i % 3]);
             }
             event.flags.machine = (dice.roll(4) == 0).then_some(true);
             event.flags.synthetic = (metric == "opened" && dice.roll(5) == 0).then_some(true);
@@ -81,9 +82,23 @@ fn found_by_reading_all(connection: &Connection, filter: &Filter) -> Vec<String>
             && filter.since_ms.is_none_or(|since| created >= since)
             && filter.until_ms.is_none_or(|until| created < until)
             && filter.ever.iter().all(|counted| row.reached.has(*counted))
+            && has_words(filter, row)
     };
+    let without: Vec<String> =
+        filter.without.iter().flat_map(|without| found_by_reading_all(connection, without)).collect();
     let rows = ids.into_iter().map(|id| row(connection, id).unwrap());
-    rows.filter(fits).filter(|row| fits_whole(connection, filter, row.cursor)).map(|row| row.delivery_id).collect()
+    rows.filter(fits)
+        .filter(|row| fits_whole(connection, filter, row.cursor) && !without.contains(&row.delivery_id))
+        .map(|row| row.delivery_id)
+        .collect()
+}
+
+fn has_words(filter: &Filter, row: &Row) -> bool {
+    let holds = |text: &Option<String>, word: &String| {
+        text.as_ref().is_some_and(|text| text.to_lowercase().contains(&word.to_lowercase()))
+    };
+    filter.subjects.iter().all(|word| holds(&row.subject, word))
+        && filter.words.iter().all(|word| holds(&row.subject, word) || holds(&row.recipient, word))
 }
 
 /// What a row of the log does not show, read off the views.
@@ -205,6 +220,23 @@ fn filters() -> Vec<Filter> {
         Filter { link: link("https://nowhere.example", None), ..all() },
         Filter { since_ms: Some(1_794_999_600_000), until_ms: Some(1_795_006_800_000), ..all() },
         Filter { since_ms: Some(1_794_999_600_000), until_ms: Some(1_795_006_800_000), ever: vec![opened], ..all() },
+        Filter { subjects: vec!["spring".into(), "SALE".into()], ..all() },
+        Filter { subjects: vec!["été".into()], words: vec!["ann1".into()], ..all() },
+        Filter { words: vec!["Ann".into()], channels: vec!["sms".into()], ..all() },
+        Filter { words: vec!["nowhere".into()], ..all() },
+        Filter { without: vec![Filter { words: vec!["ann".into()], ..all() }], ..all() },
+        Filter {
+            without: vec![
+                Filter { channels: vec!["sms".into()], ..all() },
+                Filter { recipient: starting("bob"), ..all() },
+                Filter { recipient: exactly("nobody@example.com"), ..all() },
+                Filter { person: Some("p7".into()), ..all() },
+                Filter { ever: vec![Counted::Metric(Metric::Clicked)], ..all() },
+            ],
+            source: source("campaign", ""),
+            ..all()
+        },
+        Filter { without: vec![Filter { source: source("newsletter", "2"), ..all() }], ever: vec![opened], ..all() },
     ]
 }
 
@@ -233,6 +265,24 @@ fn every_filter_finds_what_reading_all_finds() {
         })
         .unwrap();
         assert_eq!(streamed, wanted, "{filter:?}");
+    }
+}
+
+#[test]
+fn what_stands_beside_a_delivery_is_found() {
+    let (_dir, connection) = file();
+    for filter in [Filter::default(), Filter { channels: vec!["sms".into()], ..Filter::default() }] {
+        let all = page(&connection, &filter, At::Newest, 400).unwrap().rows;
+        let ids = |rows: &[Row]| rows.iter().map(|row| row.delivery_id.clone()).collect::<Vec<_>>();
+        for (i, row) in all.iter().enumerate() {
+            let beside = neighbours(&connection, &filter, row.cursor).unwrap();
+            let mut above = ids(&all[i.saturating_sub(2)..i]);
+            above.reverse();
+            assert_eq!(ids(&beside.newer), above);
+            assert_eq!(beside.older.map(|row| row.delivery_id), all.get(i + 1).map(|row| row.delivery_id.clone()));
+            assert_eq!(newer(&connection, &filter, Some(row.cursor), 20).unwrap(), (i.min(20), i > 20));
+        }
+        assert_eq!(newer(&connection, &filter, None, 1_000).unwrap(), (all.len(), false));
     }
 }
 
@@ -361,6 +411,7 @@ fn plans_of_the_log() {
             explain(&format!("{lead:?} {direction:?}"), &walk::sql(&lead, direction));
         }
     }
+    explain("words of a delivery", walk::WORDS);
     explain("by recipient", walk::Whose::Recipient.sql());
     explain("by person", walk::Whose::Person.sql());
     explain("addresses", walk::ADDRESSES);

@@ -175,8 +175,13 @@ enum Narrow {
 impl Narrow {
     /// `None`: nothing is kept for it.
     fn of(filter: &Filter) -> Option<Narrow> {
-        let is_kept =
-            filter.recipient.is_none() && filter.person.is_none() && filter.reason.is_none() && filter.link.is_none();
+        let is_kept = filter.recipient.is_none()
+            && filter.person.is_none()
+            && filter.reason.is_none()
+            && filter.link.is_none()
+            && filter.subjects.is_empty()
+            && filter.words.is_empty()
+            && filter.without.is_empty();
         let of_message = filter.action_id.is_some() || filter.content_id.is_some();
         match (is_kept, of_message, &filter.trigger_id) {
             (true, false, None) => Some(Narrow::No),

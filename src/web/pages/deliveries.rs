@@ -4,18 +4,18 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::layout::{self, Layout, Pages};
+use super::lines::{Line, Lines};
 use super::log_query::{Chip, LogQuery};
-use super::parts::{
-    Badge, Milestone, Moment, channel_icon, channel_title, milestones, person_address, source_address, source_title,
-};
+use super::parts::{channel_icon, channel_title};
+use super::search_words;
 use super::span;
 use super::start::Start;
 use super::suppressions::Note;
 use super::twin::{self, Format, List, Twins};
 use crate::domain::Metric::*;
-use crate::domain::{Channel, Counted, Counts, Metric, Millis};
+use crate::domain::{Channel, Counted, Counts, Metric};
 use crate::store::log::total::{self, Total};
-use crate::store::log::{self, Recipient, SourceRef};
+use crate::store::log::{self, At, Recipient};
 use crate::store::{self, overview, rows, source, status_counts, suppression_list};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -28,10 +28,11 @@ const ROWS: usize = 50;
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
     page: Layout,
-    rows: Vec<Line>,
+    lines: Lines,
+    /// Where to ask how many came since, and to look for them; on the newest page.
+    live: Option<(String, String)>,
     /// That the address asked for is on the suppression list.
     suppressions: Vec<Note>,
-    has_machine: bool,
     /// "2,000 deliveries", or "more than 1,000 deliveries".
     total: String,
     statuses: Vec<Choice>,
@@ -60,60 +61,6 @@ struct Choice {
     deliveries: Option<Count>,
     is_on: bool,
     href: String,
-}
-
-/// One line of the log, as other pages show it too.
-pub struct Line {
-    pub href: String,
-    /// The page of the person.
-    pub who: Option<String>,
-    pub badge: Badge,
-    /// Recipient, else person, else id.
-    pub to: String,
-    pub subject: String,
-    pub reason: Option<String>,
-    pub source: String,
-    pub source_href: String,
-    pub channel: String,
-    pub channel_icon: &'static str,
-    pub milestones: Vec<Milestone>,
-    pub latest: Moment,
-    pub created: String,
-}
-
-impl Line {
-    pub fn new(base: &str, row: log::Row, now_ms: Millis) -> Line {
-        let source = SourceRef { kind: row.source_kind, id: row.source_id.unwrap_or_default() };
-        let devices = match (row.devices, row.devices_bounced) {
-            (0, _) | (1, 0) => None,
-            (n, 0) => Some(format!("{n} devices")),
-            (n, bounced) => Some(format!("{bounced} of {} bounced", Plural(n, "device", "devices"))),
-        };
-        let who = row.person.as_ref().or(row.recipient.as_ref()).filter(|_| !row.forgotten);
-        let who = who.map(|who| person_address(base, who).to_string());
-        let to = if row.forgotten {
-            "forgotten".into()
-        } else {
-            row.recipient
-                .or_else(|| row.person.map(|person| format!("person {person}")))
-                .unwrap_or_else(|| row.delivery_id.clone())
-        };
-        Line {
-            href: Address::new(base, "/deliveries").segment(&row.delivery_id).to_string(),
-            badge: Badge::of(row.status),
-            who,
-            to,
-            subject: row.subject.or(devices).unwrap_or_default(),
-            reason: row.failure_reason,
-            source: source_title(&source, row.source_name.as_deref()),
-            source_href: source_address(base, &source).to_string(),
-            channel: channel_title(row.channel.as_deref()),
-            channel_icon: channel_icon(row.channel.as_deref()),
-            milestones: milestones(row.reached),
-            latest: Moment::ago(row.updated_at_ms, now_ms),
-            created: Exact(row.cursor.created_at_ms).to_string(),
-        }
-    }
 }
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
@@ -151,11 +98,19 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
 
     let filter = &query.filter;
     let asked_elsewhere = ["recipient", "since", "until"];
-    let rows: Vec<Line> = found.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect();
+    let here = query.here();
+    // where a walk ended early, what came since cannot be told from what was not looked at
+    let is_newest = found.newer.is_none() && (!found.rows.is_empty() || found.looked.is_none());
+    let live = is_newest.then(|| {
+        let top = found.rows.first().map(|row| row.cursor);
+        let above = top.map_or_else(|| query.address.clone(), |top| query.place("after", top));
+        (above.at(&pages.base, "/newer.json").to_string(), query.address.to_string())
+    });
+    let line = |row| Line::new(&pages.base, row, now_ms).within(&here);
     let page = DeliveriesPage {
-        page: pages.layout("deliveries"),
-        has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
-        rows,
+        page: Layout { words: search_words::written(here.query()).unwrap_or_default(), ..pages.layout("deliveries") },
+        lines: Lines::new(found.rows.into_iter().map(line).collect()),
+        live,
         suppressions: listed.iter().map(|listed| Note::new(&pages.base, listed, None, now_ms)).collect(),
         total: total_said(total, "delivery", "deliveries"),
         statuses: statuses(&query, &counts),
@@ -185,10 +140,26 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
         start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
-        twins: Twins::of_list(&query.here(), &query.address),
+        twins: Twins::of_list(&here, &query.address),
         span: query.span,
     };
     layout::html(&page)
+}
+
+/// More than this are only said to be more.
+const NEWER_MAX: usize = 99;
+
+/// `/newer.json`: how many deliveries the filter finds above a place. Asked again and again by pages that are open, so
+/// it walks a little and no further.
+pub async fn newer(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
+    let query = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, layout::now_ms())?;
+    let than = match query.at {
+        At::NewerThan(cursor) => Some(cursor),
+        At::Newest | At::OlderThan(_) => None,
+    };
+    let filter = query.filter;
+    let (newer, more) = pages.read(move |connection| log::newer(connection, &filter, than, NEWER_MAX)).await?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "newer": newer, "more": more })))
 }
 
 /// The same rows for programs, as `deliveries_v1` shows them.

@@ -1,12 +1,15 @@
 //! `/deliveries/{id}`: one delivery.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::deliveries::log_of;
 use super::layout::{self, Layout, Pages};
+use super::lines::{Line as LogLine, Lines};
+use super::log_query::LogQuery;
 use super::parts::{Badge, Moment, channel_icon, channel_title, person_address, source_address, source_title};
 use super::story;
 use super::suppressions::Note;
@@ -15,7 +18,7 @@ use crate::domain::bounce::{self, BounceClass};
 use crate::domain::{Channel, Metric, Millis};
 use crate::store;
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
-use crate::store::log::SourceRef;
+use crate::store::log::{self, At, Cursor, Filter, Neighbours, Recipient, SourceRef};
 use crate::store::rows::{self, Row};
 use crate::store::suppression_list::{self, Listed};
 use crate::web::address::followable;
@@ -49,6 +52,14 @@ struct DeliveryPage {
     twins: Twins,
     /// That its address, or devices of it, are on the suppression list.
     suppressions: Vec<Note>,
+    /// The list one came from, at this row.
+    back: String,
+    /// What that list is narrowed to: "Bounced, Email".
+    within: String,
+    newer: Option<String>,
+    older: Option<String>,
+    others: Lines,
+    all_others: Option<String>,
 }
 
 /// A named value: with a link, or to copy.
@@ -117,8 +128,10 @@ struct Raw {
     id: String,
 }
 
-pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
+pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
+    let query = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
+    let filter = query.filter.clone();
     let wanted = id.into_inner();
     let asked = wanted.clone();
     let found = pages
@@ -126,8 +139,12 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
             let known = twin::known(&asked, |id| delivery::by_id(connection, id))?;
             let Some((format, found)) = known else { return Ok(None) };
             if format == Format::Html {
-                let listed = listed(connection, &found)?;
-                return Ok(Some((found, Shown::Page(listed))));
+                let beside = Beside {
+                    listed: listed(connection, &found)?,
+                    neighbours: log::neighbours(connection, &filter, cursor(&found))?,
+                    others: others(connection, &found)?,
+                };
+                return Ok(Some((found, Shown::Page(Box::new(beside)))));
             }
             let shown = rows::delivery_with_events(connection, &found.delivery_id)?;
             Ok::<_, store::Error>(shown.map(|shown| (found, Shown::Twin(format, shown))))
@@ -135,7 +152,7 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
         .await?;
     let nothing = || Error::NotFound(format!("No event of a delivery with the id {wanted} was received."));
     match found.ok_or_else(nothing)? {
-        (delivery, Shown::Page(listed)) => layout::html(&DeliveryPage::new(&pages, &delivery, &listed, now_ms)),
+        (delivery, Shown::Page(beside)) => layout::html(&DeliveryPage::new(&pages, &delivery, *beside, &query, now_ms)),
         (delivery, Shown::Twin(format, shown)) => {
             twin::answer(format, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped))
         }
@@ -144,9 +161,44 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
 
 /// What is told of a delivery beyond itself.
 enum Shown {
-    /// That its addresses are on the suppression list.
-    Page(Vec<Listed>),
+    Page(Box<Beside>),
     Twin(Format, rows::WithEvents),
+}
+
+/// What stands beside it.
+struct Beside {
+    /// That its addresses are on the suppression list.
+    listed: Vec<Listed>,
+    /// In the list one came from.
+    neighbours: Neighbours,
+    /// Other deliveries to the same person, newest first.
+    others: Vec<log::Row>,
+}
+
+/// How many other deliveries are shown.
+const OTHERS: usize = 5;
+
+fn cursor(delivery: &Delivery) -> Cursor {
+    Cursor { created_at_ms: delivery.created_at_ms, id: delivery.id }
+}
+
+/// Who it was to: the person, else the address. Nobody, where they are forgotten.
+fn to_whom(delivery: &Delivery) -> Option<(&'static str, &str)> {
+    let person = delivery.person.as_deref().map(|person| ("person", person));
+    let recipient = delivery.recipient.as_deref().map(|recipient| ("recipient", recipient));
+    person.or(recipient).filter(|_| !delivery.forgotten)
+}
+
+fn others(connection: &Connection, delivery: &Delivery) -> Result<Vec<log::Row>, store::Error> {
+    let filter = match to_whom(delivery) {
+        Some(("person", name)) => Filter { person: Some(name.into()), ..Filter::default() },
+        Some((_, address)) => Filter { recipient: Some(Recipient::Exactly(address.into())), ..Filter::default() },
+        None => return Ok(Vec::new()),
+    };
+    let mut rows = log::page(connection, &filter, At::Newest, OTHERS + 1)?.rows;
+    rows.retain(|row| row.cursor.id != delivery.id);
+    rows.truncate(OTHERS);
+    Ok(rows)
 }
 
 /// A delivery as programs get it.
@@ -223,7 +275,14 @@ fn class_of(metric: Metric, reason: Option<&str>) -> Option<BounceClass> {
 }
 
 impl DeliveryPage {
-    fn new(pages: &Pages, delivery: &Delivery, listed: &[Listed], now_ms: Millis) -> DeliveryPage {
+    fn new(pages: &Pages, delivery: &Delivery, beside: Beside, query: &LogQuery, now_ms: Millis) -> DeliveryPage {
+        let Beside { listed, neighbours, others } = beside;
+        // each link names the page of the list that begins with its row, for the way back
+        let link = |row: &log::Row, above: Option<Cursor>| {
+            let list = above.map_or_else(|| query.address.clone(), |above| query.place("before", above));
+            LogLine::new(&pages.base, row.clone(), now_ms).within(&list).href
+        };
+        let second = neighbours.newer.get(1).map(|row| row.cursor);
         let status = delivery.engagement.or(delivery.outcome);
         let badge = Badge::of(status.map(|(metric, _)| metric));
         let answer = story::answer(delivery);
@@ -290,6 +349,12 @@ impl DeliveryPage {
             forgotten: delivery.forgotten,
             raw: raw(delivery),
             twins: Twins::of(&pages.address("/deliveries").segment(&delivery.delivery_id)),
+            back: format!("{}#r{}", query.here(), delivery.id),
+            within: query.chips(None).into_iter().map(|chip| chip.value).collect::<Vec<_>>().join(", "),
+            newer: neighbours.newer.first().map(|row| link(row, second)),
+            older: neighbours.older.as_ref().map(|row| link(row, Some(cursor(delivery)))),
+            others: Lines::new(others.into_iter().map(|row| LogLine::new(&pages.base, row, now_ms)).collect()),
+            all_others: to_whom(delivery).map(|(key, value)| log_of(&pages.base, key, value).to_string()),
             suppressions: listed
                 .iter()
                 .map(|listed| Note::new(&pages.base, listed, Some(&delivery.delivery_id), now_ms))

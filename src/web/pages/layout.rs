@@ -59,6 +59,11 @@ impl Layout {
         &assets::STYLE.name
     }
 
+    /// What the log does without.
+    pub fn more_style(&self) -> &'static str {
+        &assets::MORE_STYLE.name
+    }
+
     pub fn script(&self) -> &'static str {
         &assets::SCRIPT.name
     }

@@ -14,7 +14,7 @@ const FILTERS_MAX: usize = 64;
 const VALUE_MAX: usize = 2_000;
 
 /// The keys of a filter, and what a chip calls them.
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 24] = [
     ("status", "Status"),
     ("outcome", "Outcome"),
     ("engagement", "Engagement"),
@@ -28,6 +28,15 @@ const KEYS: [(&str, &str); 15] = [
     ("person", "Person"),
     ("reason", "Reason"),
     ("link", "Link"),
+    ("subject", "Subject"),
+    ("words", "With"),
+    ("-recipient", "Not to"),
+    ("-subject", "Subject without"),
+    ("-words", "Without"),
+    ("-channel", "Not by"),
+    ("-source", "Not from"),
+    ("-person", "Not to person"),
+    ("-ever", "Never"),
     ("since", "Created"),
     ("until", "Created"),
 ];
@@ -106,6 +115,9 @@ impl LogQuery {
                     filter.reason = Some(if value == "*" { Reason::Any } else { Reason::Exactly(value.into()) });
                 }
                 "link" => filter.link = Some(Link { link: value.into(), by: None }),
+                "subject" => filter.subjects.push(value.into()),
+                "words" => filter.words.push(value.into()),
+                _ if key.starts_with('-') => filter.without.extend(without(key, value)?),
                 "by" if more.contains(&"by") => by = Some(self::by(value)?),
                 _ => {}
             }
@@ -179,10 +191,13 @@ impl LogQuery {
             let value = match key {
                 "since" | "until" => return None,
                 "status" | "outcome" | "engagement" => status_title(value),
-                "channel" => channel_title(Some(value).filter(|name| *name != "unknown")),
+                "channel" | "-channel" => channel_title(Some(value).filter(|name| *name != "unknown")),
                 "source" => self.filter.source.as_ref().map(|source| source_title(source, source_name))?,
-                "recipient" => value.strip_suffix('*').map_or(value.to_owned(), |start| format!("{start}…")),
-                "ever" => ever_title(value),
+                "-source" => source_title(&self::source(value).ok()?, None),
+                "recipient" | "-recipient" => {
+                    value.strip_suffix('*').map_or(value.to_owned(), |start| format!("{start}…"))
+                }
+                "ever" | "-ever" => ever_title(value),
                 "reason" if value == "*" => "any".into(),
                 "link" => match self.filter.link.as_ref().and_then(|link| link.by) {
                     Some(by) => format!("{value}, {}", by_title(by)),
@@ -200,6 +215,22 @@ impl LogQuery {
         }
         chips
     }
+}
+
+/// What a filter leaves out by a key with a minus.
+fn without(key: &str, value: &str) -> Result<Option<Filter>, Error> {
+    let mut filter = Filter::default();
+    match key {
+        "-recipient" => filter.recipient = Some(recipient(value)),
+        "-subject" => filter.subjects.push(value.into()),
+        "-words" => filter.words.push(value.into()),
+        "-channel" => filter.channels.push(value.into()),
+        "-source" => filter.source = Some(source(value)?),
+        "-person" => filter.person = Some(value.into()),
+        "-ever" => filter.ever.push(ever(value)?),
+        _ => return Ok(None),
+    }
+    Ok(Some(filter))
 }
 
 /// Who did it, in an address.
@@ -364,6 +395,17 @@ mod tests {
         assert!(parse(&many.join("&")).err().unwrap().to_string().contains("more than 64 filters"));
         assert!(parse(&format!("recipient={}", "x".repeat(2_001))).is_err());
         assert_eq!(parse(&vec!["channel=email"; 3_000].join("&")).unwrap().address.query().len(), 1);
+    }
+
+    #[test]
+    fn words_are_looked_for_and_much_can_be_left_out() {
+        let read = parse("words=tom&subject=Sale&-channel=sms&-source=campaign:3&-ever=opened").unwrap();
+        assert_eq!((read.filter.words.len(), read.filter.subjects.len(), read.filter.without.len()), (1, 1, 3));
+        assert_eq!(read.filter.without[1].source, Some(SourceRef { kind: "campaign".into(), id: "3".into() }));
+        let said: Vec<String> =
+            read.chips(None).into_iter().map(|chip| format!("{} {}", chip.key, chip.value)).collect();
+        assert_eq!(said, ["With tom", "Subject Sale", "Not by SMS", "Not from Campaign 3", "Never Opened"]);
+        assert!(parse("-source=3").is_err() && parse("-ever=never").is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod delivery;
 pub(super) mod event_query;
 mod events;
 pub mod layout;
+mod lines;
 pub(super) mod log_query;
 mod meanings;
 mod overview;
@@ -23,6 +24,7 @@ mod person_data;
 mod quarantine;
 mod quarantine_acts;
 mod search;
+mod search_words;
 mod series;
 mod source_names;
 mod span;
@@ -51,9 +53,10 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::scope("")
             .wrap(from_fn(layout::dress))
-            .service(looked_at(resource(["/", "/overview.json", "/overview.csv"]).route(seen().to(overview::page))))
-            .service(looked_at(resource(paths_of_list("/deliveries")).route(seen().to(deliveries::page))))
-            .service(looked_at(resource(paths_of_list("/events")).route(seen().to(events::page))))
+            .service(resource(["/", "/overview.json", "/overview.csv"]).route(seen().to(overview::page)))
+            .service(resource(paths_of_list("/deliveries")).route(seen().to(deliveries::page)))
+            .service(resource("/newer.json").route(seen().to(deliveries::newer)))
+            .service(resource(paths_of_list("/events")).route(seen().to(events::page)))
             // ids hold slashes
             .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
             .service(resource("/people/{id:.+}").route(seen().to(people::page)).route(web::post().to(people::keep)))

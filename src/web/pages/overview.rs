@@ -7,8 +7,8 @@ use askama::Template;
 use serde::Serialize;
 
 use super::chart::{Bucket, Chart, Line as ChartLine, Of};
-use super::deliveries::Line;
 use super::layout::{self, Layout, Pages};
+use super::lines::{Line, Lines};
 use super::parts::{Badge, Behind, Figure, Linked, Moment, channel_icon, channel_title, problems, tracked};
 use super::start::Start;
 use super::twin::{self, Data, Format, Table, Twins};
@@ -35,7 +35,7 @@ struct OverviewPage {
     chart: Option<Chart>,
     statuses: Vec<StatusLine>,
     deliveries: Linked,
-    rows: Vec<Line>,
+    lines: Lines,
     problems: String,
     feed: FeedLine,
     twins: Twins,
@@ -213,7 +213,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             pages.address("/deliveries").to_string(),
         ),
         statuses: status_lines(&pages.base, &statuses),
-        rows: newest.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
+        lines: Lines::new(newest.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect()),
         problems: problem_address(&pages.base).to_string(),
         feed: FeedLine::new(feed, now_ms),
     };

@@ -85,6 +85,7 @@ pub fn milestones(reached: Reached) -> Vec<Milestone> {
     order.into_iter().filter(|metric| reached.has(Counted::Metric(*metric))).map(milestone).collect()
 }
 
+#[derive(PartialEq)]
 pub struct Milestone {
     pub name: &'static str,
     pub title: &'static str,

@@ -5,8 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
 
-use super::deliveries::{Line, log_of};
+use super::deliveries::log_of;
 use super::layout::{self, Layout, Pages};
+use super::lines::{Line, Lines};
 use super::parts::{Badge, Moment, channel_title, person_address, source_address, source_title};
 use super::person_data::OnePerson;
 use super::suppressions::Note;
@@ -47,8 +48,7 @@ struct PersonPage {
     changes: Vec<ChangeLine>,
     traits: Vec<TraitLine>,
     identifiers: Vec<IdentifierLine>,
-    rows: Vec<Line>,
-    has_machine: bool,
+    lines: Lines,
     sent_said: String,
     statuses: Vec<StatusLine>,
     /// The log by each name and address.
@@ -175,16 +175,14 @@ impl PersonPage {
     fn new(pages: &Pages, asked: String, person: Person, listed: &[Listed], now_ms: Millis) -> PersonPage {
         let base = &pages.base;
         let several = |name: &String| Link { href: person_address(base, name).to_string(), value: name.clone() };
-        let rows: Vec<Line> =
-            person.deliveries.iter().map(|row| Line { who: None, ..Line::new(base, row.clone(), now_ms) }).collect();
+        let rows: Vec<Line> = person.deliveries.iter().map(|row| Line::new(base, row.clone(), now_ms)).collect();
         PersonPage {
             page: pages.layout("deliveries"),
             sent_said: sent_said(&person),
             twins: Twins::of(&person_address(base, &asked)),
             statuses: statuses(base, &person),
             logs: logs(base, &person),
-            has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
-            rows,
+            lines: Lines::new(rows),
             suppressions: listed.iter().map(|listed| Note::naming(base, listed, now_ms)).collect(),
             here: person_address(base, &asked).to_string(),
             title: person.name,

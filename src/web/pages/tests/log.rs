@@ -1,0 +1,92 @@
+//! The log: how light it is, what words find, what came since, and what stands beside a delivery.
+
+use super::{Answer, Site, events};
+
+#[actix_web::test]
+async fn a_page_of_the_log_is_light() {
+    let site = Site::new(&events());
+    let page = site.get("/below/deliveries").await;
+    assert_eq!(page.all("a.row").len(), 50);
+    let style = page.attributes("link[rel=stylesheet]", "href");
+    assert_eq!(style.len(), 1, "only what the log needs");
+    let mut bytes = page.text.len();
+    for asset in style.into_iter().chain(page.attributes("script", "src")) {
+        bytes += site.get(&asset).await.text.len();
+    }
+    assert!(bytes < 60_000, "{bytes} bytes, {} of them the page", page.text.len());
+}
+
+#[actix_web::test]
+async fn words_lead_to_recipients_and_subjects() {
+    let site = Site::new(&events());
+    let found = |words: &'static str| {
+        let site = &site;
+        async move { site.get(&format!("/below/search?q={words}")).await.headers[4].clone() }
+    };
+    let scripts = found("alert%281").await;
+    assert_eq!(scripts, "/below/deliveries?words=alert%281");
+    let log = site.get(&scripts).await;
+    assert_eq!((log.all("a.row").len(), log.attributes("#q", "value")), (1, vec!["alert(1".to_owned()]));
+    assert_eq!(found("channel:email+-subject:alert").await, "/below/deliveries?channel=email&-subject=alert");
+    let log = site.get("/below/deliveries?channel=email&-subject=alert").await;
+    assert_eq!(log.all(".head .total"), ["120 deliveries"]);
+    assert_eq!(log.all(".chips .key + bdi"), ["Email", "alert"]);
+    let wrong = site.get("/below/search?q=staus%3Abounced").await;
+    assert!(wrong.all(".empty p")[0].contains("It could be “status:”"), "{:?}", wrong.all(".empty p"));
+    let wrong = site.get("/below/search?q=status%3Abouncy").await;
+    assert!(wrong.all(".empty p")[0].contains("There is no status `bouncy`"));
+    assert!(wrong.attributes("#q", "value").contains(&"status:bouncy".to_owned()));
+}
+
+#[actix_web::test]
+async fn what_came_since_is_counted() {
+    let site = Site::new(&events());
+    let ask = |page: &Answer| page.attributes("[data-newer]", "data-newer").pop();
+    let newest = site.get("/below/deliveries").await;
+    let url = ask(&newest).unwrap();
+    assert_eq!(site.get(&url).await.json(), serde_json::json!({ "newer": 0, "more": false }));
+    let second = site.get(&newest.attributes(".pager a[rel=next]", "href")[0]).await;
+    assert_eq!(ask(&second), None, "a page further on stays as it is");
+    let all = url.split('?').next().unwrap();
+    assert_eq!(site.get(all).await.json(), serde_json::json!({ "newer": 99, "more": true }));
+    let failed = site.get("/below/deliveries?status=failed").await;
+    assert_eq!(ask(&failed).unwrap(), "/below/newer.json?status=failed");
+    assert_eq!(site.get("/below/newer.json?status=failed").await.json()["newer"], 0);
+    assert_eq!(site.get("/below/newer.json?ever=bounced").await.json()["newer"], 1);
+}
+
+#[actix_web::test]
+async fn a_delivery_knows_what_stands_beside_it_where_one_came_from() {
+    let site = Site::new(&events());
+    let log = site.get("/below/deliveries?channel=email").await;
+    let rows = log.attributes("a.row", "href");
+    let beside = |page: &Answer, rel: &str| {
+        page.attributes(&format!(".pager a[rel={rel}]"), "href")
+            .pop()
+            .map(|it| it.split('?').next().unwrap().to_owned())
+    };
+    let path = |row: &String| Some(row.split('?').next().unwrap().to_owned());
+    let mut page = site.get(&rows[1]).await;
+    assert_eq!((beside(&page, "prev"), beside(&page, "next")), (path(&rows[0]), path(&rows[2])));
+    assert_eq!(page.all("a[rel=up]"), ["Deliveries: Email"]);
+    for _ in 0..2 {
+        page = site.get(&page.attributes(".pager a[rel=next]", "href")[0]).await;
+    }
+    // back to the list, which begins with this row
+    let back = page.attributes("a[rel=up]", "href").pop().unwrap();
+    let (list, row) = back.split_once('#').unwrap();
+    let list = site.get(list).await;
+    assert_eq!(
+        (list.attributes("a.row", "id")[0].as_str(), path(&list.attributes("a.row", "href")[0])),
+        (row, path(&rows[3]))
+    );
+    // and on until the first, whatever page of the list that is on
+    for i in (0..3).rev() {
+        page = site.get(&page.attributes(".pager a[rel=prev]", "href")[0]).await;
+        let back = page.attributes("a[rel=up]", "href").pop().unwrap();
+        let (list, row) = back.split_once('#').unwrap();
+        assert!(site.get(list).await.attributes("a.row", "id").contains(&row.to_owned()), "{i}: {back}");
+    }
+    assert_eq!(beside(&page, "prev"), None);
+    assert_eq!(page.all(".others a.row").len(), 5);
+}
