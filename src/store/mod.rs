@@ -27,6 +27,7 @@ mod receipts;
 mod registers;
 mod rollups;
 pub mod rows;
+pub mod schema;
 pub mod search;
 pub mod source;
 pub mod sources;

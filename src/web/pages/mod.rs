@@ -20,6 +20,7 @@ mod people;
 mod person_data;
 mod quarantine;
 mod quarantine_acts;
+mod schema;
 mod search;
 mod series;
 mod span;
@@ -60,6 +61,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
             .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
             .service(resource(paths("/meanings")).route(seen().to(meanings::page)))
+            .service(resource(paths("/schema")).route(seen().to(schema::page)))
             .service(resource("/search").route(seen().to(search::page)))
             .default_service(web::to(nothing)),
     );
