@@ -8,7 +8,8 @@
 --   * What people query are the views (…_v1); tables may change with a migration.
 
 -- Secrets and marks of this file: id_key (keys the hash of events that come without an id),
--- quarantine_read_by (the version that last read again all that is kept aside).
+-- quarantine_read_by (the version that last read again all that is kept aside), verified (what `waybill verify` last
+-- found, as JSON).
 CREATE TABLE settings (
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL

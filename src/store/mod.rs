@@ -15,6 +15,8 @@ pub mod error;
 mod event_rows;
 pub mod events;
 pub mod forgetting;
+pub mod gauge;
+pub mod health;
 pub mod kept;
 pub mod log;
 mod names;

@@ -11,6 +11,7 @@ mod deliveries;
 mod delivery;
 pub(super) mod event_query;
 mod events;
+mod health;
 pub mod layout;
 pub(super) mod log_query;
 mod meanings;
@@ -61,6 +62,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
             .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
             .service(resource(paths("/meanings")).route(seen().to(meanings::page)))
+            .service(resource(paths("/health")).route(seen().to(health::page)))
             .service(resource(paths("/schema")).route(seen().to(schema::page)))
             .service(resource("/search").route(seen().to(search::page)))
             .default_service(web::to(nothing)),
