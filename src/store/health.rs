@@ -90,12 +90,8 @@ pub fn receipts(connection: &Connection, since_ms: Millis) -> Result<Vec<(i64, R
         "SELECT quarter, accepted, duplicate, ignored, quarantined FROM receipts WHERE quarter >= ?1 ORDER BY quarter",
     )?;
     let rows = statement.query_map([quarter_of(since_ms)], |row| {
-        let received = Received {
-            accepted: row.get(1)?,
-            duplicate: row.get(2)?,
-            ignored: row.get(3)?,
-            quarantined: row.get(4)?,
-        };
+        let received =
+            Received { accepted: row.get(1)?, duplicate: row.get(2)?, ignored: row.get(3)?, quarantined: row.get(4)? };
         Ok((row.get(0)?, received))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -20,6 +20,7 @@ pub mod health;
 pub mod kept;
 pub mod log;
 mod names;
+pub mod near;
 pub mod overview;
 mod people;
 pub mod person;

@@ -157,7 +157,12 @@ mod tests {
                 assert!(!column.about.is_empty(), "{}.{}: say above the view what it is", view.name, column.name);
             }
             let (_, of) = TOLD.iter().find(|(name, _)| *name == view.name).unwrap();
-            assert_eq!(of.columns.len(), view.columns.len(), "{}: a column is told of twice, or is not there", view.name);
+            assert_eq!(
+                of.columns.len(),
+                view.columns.len(),
+                "{}: a column is told of twice, or is not there",
+                view.name
+            );
         }
     }
 }

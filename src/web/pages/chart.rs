@@ -155,7 +155,12 @@ impl Chart {
             let cells: Vec<Linked> =
                 values.map(|(n, bucket)| Linked::new(n, line.href(behind, &bucket.begin, &bucket.end))).collect();
             let total = cells.iter().map(|cell| cell.count).sum();
-            Series { title: line.title, name: line.name, total: Linked::new(total, line.href(behind, begin, end)), cells }
+            Series {
+                title: line.title,
+                name: line.name,
+                total: Linked::new(total, line.href(behind, begin, end)),
+                cells,
+            }
         });
         let labels = buckets.iter().map(|bucket| (bucket.label.clone(), bucket.tick.clone()));
         Chart::of(title, what, bucket, &series.collect::<Vec<_>>(), &labels.collect::<Vec<_>>())
@@ -198,7 +203,8 @@ impl Chart {
                 cells,
             }
         };
-        let tick = |(i, (_, text)): (usize, &(String, Option<String>))| Some(Tick { at: percent(i), text: text.clone()? });
+        let tick =
+            |(i, (_, text)): (usize, &(String, Option<String>))| Some(Tick { at: percent(i), text: text.clone()? });
         Chart {
             title,
             what,

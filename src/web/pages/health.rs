@@ -10,8 +10,8 @@ use super::layout::{self, Layout, Pages};
 use super::overview::Silence;
 use super::parts::{Linked, Moment, channel_icon, channel_title};
 use super::twin::{self, Data, Format, Table, Twins};
-use crate::domain::Millis;
 use crate::domain::rollup::QUARTER_MS;
+use crate::domain::{Channel, Metric, Millis};
 use crate::store::gauge::Spread;
 use crate::store::health::{self, File, Times, Verified};
 use crate::store::log::total::Total;
@@ -70,10 +70,9 @@ struct VerifiedLine {
 struct ChannelLine {
     title: String,
     icon: &'static str,
-    to_deliver: [String; 3],
-    delivered: Count,
-    to_open: [String; 3],
-    opened: Count,
+    /// How many, and within which time half of them, 90% and 99%. `None`: the channel cannot report it.
+    to_deliver: Option<[String; 4]>,
+    to_open: Option<[String; 4]>,
     never_sent: String,
     unheard: Option<(String, String)>,
 }
@@ -371,7 +370,11 @@ fn writer_facts(state: &writer::State) -> Vec<Fact> {
     let (batch, batches) = spread(state.batch, |n| Count(n as i64).to_string());
     let max = Count(writer::WAITING_MAX as i64);
     vec![
-        fact("Queue", Count(state.waiting.max(0)).to_string(), format!("at most {} so far; {max} may wait", Count(state.most_waiting))),
+        fact(
+            "Queue",
+            Count(state.waiting.max(0)).to_string(),
+            format!("at most {} so far; {max} may wait", Count(state.most_waiting)),
+        ),
         fact("To be on disk, half of requests within", answer, format!("{answers}; senders wait for 4 s")),
         fact("A commit, half within", commit, commits),
         fact("Entries in a commit, half at most", batch, batches),
@@ -383,7 +386,11 @@ fn writer_facts(state: &writer::State) -> Vec<Fact> {
         fact(
             "Refused",
             Count((state.busy + state.unwritable) as i64).to_string(),
-            format!("{} as the queue was full, {} as the file could not be written", Count(state.busy as i64), Count(state.unwritable as i64)),
+            format!(
+                "{} as the queue was full, {} as the file could not be written",
+                Count(state.busy as i64),
+                Count(state.unwritable as i64)
+            ),
         ),
     ]
 }
@@ -419,8 +426,12 @@ impl VerifiedLine {
 
 impl ChannelLine {
     fn new(base: &str, of: &health::Channel, now_ms: Millis) -> ChannelLine {
-        let times = |times: &Times| {
-            [times.p50_ms, times.p90_ms, times.p99_ms].map(|ms| ms.map_or("–".into(), |ms| Gap(ms).to_string()))
+        let known = of.channel.as_deref().and_then(Channel::parse);
+        let times = |metric: Metric, times: &Times| {
+            let gap = |ms: Option<Millis>| ms.map_or("–".into(), |ms| Gap(ms).to_string());
+            known.is_none_or(|channel| channel.reports(metric)).then(|| {
+                [Count(times.count as i64).to_string(), gap(times.p50_ms), gap(times.p90_ms), gap(times.p99_ms)]
+            })
         };
         let filter = health::unheard(of.channel.as_deref(), now_ms);
         let log = Address::new(base, "/deliveries")
@@ -431,10 +442,8 @@ impl ChannelLine {
         ChannelLine {
             title: channel_title(of.channel.as_deref()),
             icon: channel_icon(of.channel.as_deref()),
-            to_deliver: times(&of.to_deliver),
-            delivered: Count(of.to_deliver.count as i64),
-            to_open: times(&of.to_open),
-            opened: Count(of.to_open.count as i64),
+            to_deliver: times(Metric::Delivered, &of.to_deliver),
+            to_open: times(Metric::Opened, &of.to_open),
             never_sent: match of.never_sent {
                 0 => "0".into(),
                 n => format!("{} of {}", Count(n as i64), Count(of.looked_at as i64)),

@@ -15,6 +15,7 @@ mod health;
 pub mod layout;
 pub(super) mod log_query;
 mod meanings;
+mod nothing;
 mod overview;
 mod parts;
 mod people;
@@ -44,6 +45,7 @@ use twin::{paths, paths_of_list};
 
 /// Every page. They take all addresses that are left: configure what receives events before them.
 pub fn routes(config: &mut ServiceConfig) {
+    config.route("/favicon.ico", seen().to(assets::favicon));
     config.route("/assets/{name}", seen().to(assets::serve));
     config.service(
         web::scope("")

@@ -226,7 +226,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let page = OverviewPage {
         twins: Twins::of(&pages.address("/overview")),
         page: pages.layout("overview"),
-        start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
+        start: if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) },
         periods: vec![
             Period::new(&pages.base, "Last 24 hours", day, by_day),
             Period::new(&pages.base, "Last 7 days", week, by_week),

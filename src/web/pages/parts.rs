@@ -150,7 +150,7 @@ impl Behind {
 )]
 pub struct Linked {
     pub count: i64,
-    href: String,
+    pub href: String,
 }
 
 impl HtmlSafe for Linked {}
