@@ -119,7 +119,7 @@ fn the_operator_sees_the_feed_the_writer_and_the_gaps() {
 
     let page = server.get("/health").1;
     assert!(
-        page.contains("/deliveries?status=sent&amp;channel=email&amp;until=") && page.contains("/deliveries/never")
+        page.contains("/deliveries?status=sent&#38;channel=email&#38;until=") && page.contains("/deliveries/never")
     );
     assert!(page.contains("Nothing to see to"), "{page}");
 }

@@ -42,6 +42,7 @@ mod tracker;
 pub mod upkeep;
 pub mod waiting;
 pub mod walk;
+#[allow(clippy::disallowed_methods, reason = "how long a batch takes is known where it is written")]
 pub mod writer;
 
 pub use apply::{Entry, Outcome, Report};

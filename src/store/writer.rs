@@ -422,7 +422,12 @@ mod tests {
         let (mut group, mut answers) = (Vec::new(), Vec::new());
         for entries in [0..5, 5..6, 6..13] {
             let (reply, answer) = oneshot::channel();
-            group.push(Request { entries: entries.map(entry).collect(), received_at_ms: 0, reply });
+            group.push(Request {
+                entries: entries.map(entry).collect(),
+                received_at_ms: 0,
+                since: Instant::now(),
+                reply,
+            });
             answers.push(answer);
         }
         work.settle(group);

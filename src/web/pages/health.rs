@@ -20,7 +20,6 @@ use crate::store::{self, writer};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count, Gap, Iso, Micros, Minute, Plural, ShortDay};
-use crate::web::ingest::Ingest;
 
 const DAY_MS: Millis = 24 * 3_600_000;
 const HOUR_MS: Millis = 3_600_000;
@@ -190,11 +189,7 @@ struct Read {
     channels: Vec<health::Channel>,
 }
 
-pub async fn page(
-    request: HttpRequest,
-    pages: web::Data<Pages>,
-    ingest: web::Data<Ingest>,
-) -> Result<HttpResponse, Error> {
+pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let path = pages.readers.path().to_owned();
     let read = pages.read(move |connection| {
@@ -207,7 +202,7 @@ pub async fn page(
         })
     });
     let read = read.await?;
-    let state = ingest.writer.state();
+    let state = pages.writer.state();
     let per_minute = per_minute(&read.feed, now_ms);
     let silence = Silence::of(&read.feed, now_ms);
     let format = Format::of(&request);
