@@ -55,4 +55,9 @@ CREATE TABLE erasing (
     cursor  INTEGER NOT NULL
 ) STRICT;
 
+-- Shared subjects of deliveries that were erased: those that no other delivery has go too.
+CREATE TABLE erasing_subjects (
+    subject  INTEGER PRIMARY KEY REFERENCES subjects
+) STRICT;
+
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('mentions', 'mentions_by_address', '1000000 131072 2');

@@ -9,10 +9,14 @@
 //!
 //! ```text
 //!  a body ──▶ wire ──▶ items ──▶ intake ──▶ entries ──▶ store::Writer ──▶ one transaction ──▶ answer
-//!             (JSON to domain)   (packs raw) (queue)     store::apply: events, deliveries, counts
+//!             (JSON to domain)   (packs raw) (queue)     store::apply: events, deliveries, counts;
+//!                                                        statements about people to store::registers
 //!
 //!  a page ◀── web::pages ◀── one file a question in store (read-only pool)
 //! ```
+//!
+//! People, devices and objects stand beside it: a call about one is a [`domain::Statement`], which sets registers. The
+//! same holds for them, since of all that was said of a register the greatest (time, event id) stands.
 //!
 //! # Rooms
 //!

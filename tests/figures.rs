@@ -70,8 +70,9 @@ fn figures(page: &Html) -> Vec<(i64, String)> {
 
 /// Numbers in the cells of figures that lead nowhere: none but 0 may.
 fn unlinked(page: &Html) -> Vec<String> {
-    let cells =
-        select("main .figure, main table.figures td.num, main table.funnel td, main .chart td.num, main .bars-list .n");
+    let cells = select(
+        "main .figure, main table.figures td.num, main table.compare td, main table.funnel td, main .chart td.num, main .bars-list .n",
+    );
     let is_number = |text: &str| text.replace(',', "").parse::<i64>().is_ok_and(|n| n != 0);
     let mut found = Vec::new();
     for cell in page.select(&cells) {
@@ -123,7 +124,21 @@ fn every_figure_leads_to_as_many_rows() {
         // the other ways to look at it, a few each
         pages.push(format!("{source}?since=7d&time={}", ["event", "cohort"][i % 2]));
         pages.push(format!("{source}?time=event&by={}", ["hour", "day", "week"][i % 3]));
+        let zone = ["Asia/Kathmandu", "America/New_York", "Europe/Berlin"][i % 3];
+        pages.push(format!("{source}?by={}&zone={zone}", ["day", "week", "month"][i % 3]));
     }
+    let boxes = select("tbody input[name=source]");
+    let boxes: Vec<String> = campaigns
+        .select(&boxes)
+        .map(|it| {
+            let value = url::form_urlencoded::byte_serialize(it.value().attr("value").unwrap().as_bytes());
+            format!("source={}", value.collect::<String>())
+        })
+        .collect();
+    for (i, chosen) in boxes.chunks(4).enumerate() {
+        pages.push(format!("/compare?{}&age={}", chosen.join("&"), [0, 1, 3][i % 3]));
+    }
+    pages.push(format!("/compare?{}&since=7d&age=1", boxes[..2].join("&")));
     assert!(pages.len() > 20, "{pages:?}");
     let (mut known, mut checked): (HashMap<String, i64>, usize) = (HashMap::new(), 0);
     for path in &pages {

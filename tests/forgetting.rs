@@ -28,6 +28,12 @@ const TRACES: [&str; 7] = [
     "Dear Countess",
 ];
 
+/// Some name the address, and some name her only otherwise.
+fn subject(n: u64, hers: bool, address: &str) -> String {
+    let address = if n.is_multiple_of(2) { address } else { "and friend" };
+    format!("Dear {} {address}, {}", if hers { "Countess" } else { "customer" }, n % 8)
+}
+
 /// What `grep -a -i` finds in the files of the folder.
 fn traces(folder: &Path) -> Vec<String> {
     let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(TRACES).unwrap();
@@ -97,7 +103,7 @@ fn delivery(n: u64, hers: bool) -> Vec<Value> {
                 0,
                 "sent",
                 json!({ "channel": "email", "person_id": who, "email": address, "recipient": address,
-                "subject": format!("Dear {} {address}, {}", if hers { "Countess" } else { "customer" }, n % 8) }),
+                "subject": subject(n, hers, &address) }),
             ),
             event(
                 1,
@@ -286,6 +292,20 @@ fn a_deletion_waits_for_its_grace_and_may_be_revoked_until_then() {
     assert_eq!(file::rows(&server.db(), "SELECT min(forgotten), count(*) FROM deliveries_v1"), ["1|12"]);
     assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM people_v1 WHERE person NOT LIKE 'forgotten-%'"), ["0"]);
     verify(&server.db());
+}
+
+#[test]
+fn a_deletion_is_shown_to_whoever_looks_and_revoked_by_a_button() {
+    let server = Server::start();
+    post(&server, &her_events());
+    say(&server, "User Deleted", "2026-04-01T00:00:00Z");
+    let page = format!("/people/{PERSON}");
+    assert!(server.get(&page).1.contains("to be erased at"));
+    let press = |site: &str| server.client().post(&page, &[("Sec-Fetch-Site", site)], "").status;
+    let revoked = "SELECT max(revoked_at_ms IS NOT NULL) FROM standings";
+    assert_eq!((press("cross-site"), file::rows(&server.db(), revoked)), (403, vec!["0".to_owned()]));
+    assert_eq!((press("same-origin"), file::rows(&server.db(), revoked)), (303, vec!["1".to_owned()]));
+    assert!(server.get(&page).1.contains("revoked: nothing is erased"));
 }
 
 #[test]

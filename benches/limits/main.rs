@@ -1,4 +1,4 @@
-//! How near Waybill comes to what SQLite allows, in one run: `cargo bench --bench limits [-- EVENTS]`
+//! How near Waybill comes to what SQLite allows, in one run: `cargo bench --bench limits [-- EVENTS] [reads]`
 //!
 //! One table: raw SQLite with the product's own statements, Waybill over HTTP with durable answers, the design that
 //! everyone writes first, and an echo. Everything is taken three times in turns and the median is shown; the load
@@ -9,6 +9,7 @@
 mod client;
 mod naive;
 mod raw;
+mod reads;
 mod server;
 mod table;
 
@@ -37,6 +38,19 @@ fn main() -> anyhow::Result<()> {
     let bodies: Vec<String> = lines(events).map(|(_, body)| body).collect();
     let mut table = Table::new(events);
 
+    if !std::env::args().any(|argument| argument == "reads") {
+        write(&bodies, &mut table)?;
+        println!("{}", table.finish());
+    }
+    let traffic = Traffic::new(7, 0, ENDS_AT_MS).with_events(events as u64);
+    let reads =
+        reads::measure(traffic.lines(&Format::ALL).map(|line| line.with_path()), &bodies[..bodies.len().min(20_000)])?;
+    println!("{}", table::of_reads(&reads));
+    Ok(())
+}
+
+/// What is written, three times in turns.
+fn write(bodies: &[String], table: &mut Table) -> anyhow::Result<()> {
     for run in 1..=RUNS {
         eprintln!("run {run} of {RUNS}");
         for (connections, requests) in SINGLES {
@@ -67,11 +81,10 @@ fn main() -> anyhow::Result<()> {
             table.memory(ended.peak_memory_kb);
             table.file(&format!("batches of {size}"), ended.bytes, ended.events);
             let group = ended.events_a_commit.max(1);
-            let raw = raw::measure(&bodies, group)?;
+            let raw = raw::measure(bodies, group)?;
             table.add_raw(&format!("raw SQLite, {size}"), raw.rate(), group, raw.commit_p99);
         }
     }
-    println!("{}", table.finish());
     Ok(())
 }
 

@@ -29,7 +29,11 @@ pub struct Ended {
 
 impl Served {
     pub fn start() -> anyhow::Result<Served> {
-        let folder = tempfile::tempdir()?;
+        Served::on(tempfile::tempdir()?)
+    }
+
+    /// On the file `waybill.db` of a folder.
+    pub fn on(folder: TempDir) -> anyhow::Result<Served> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_waybill"))
             .arg("serve")
             .arg("--db")

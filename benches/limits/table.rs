@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::client::Sent;
 use super::percentile;
+use super::reads::Reads;
 
 /// The figures of all runs, by what was measured, in order.
 pub struct Table {
@@ -91,4 +92,21 @@ impl Table {
         let peak = self.peak_memory_kb / 1024;
         out + &format!("\n{} events; {file}; peak memory {peak} MB. Medians of three.\n", self.events)
     }
+}
+
+/// What pages took.
+pub fn of_reads(reads: &Reads) -> String {
+    let rate = reads.import_rate;
+    let mut out = format!("`waybill import`: {rate:.0} lines a second, parsing included.\n\n");
+    out += &format!(
+        "| page, {} deliveries | p50 ms | p99 ms | p50 beside ingest | p99 beside ingest |\n",
+        reads.deliveries
+    );
+    out += "|---|---:|---:|---:|---:|\n";
+    let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
+    for page in &reads.pages {
+        let [idle, beside] = [page.idle, page.beside].map(|[p50, p99]| format!("{} | {}", ms(p50), ms(p99)));
+        out += &format!("| {} | {idle} | {beside} |\n", page.what);
+    }
+    out
 }

@@ -69,7 +69,7 @@ enum Command {
     Verify,
     /// Write everything that follows from the events anew
     Rebuild,
-    /// Give a source its name
+    /// Give sources their names
     Name(name::Name),
     /// Erase what is known of a person
     Forget(forget::Forget),

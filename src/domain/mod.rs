@@ -11,6 +11,7 @@
 
 pub mod attributes;
 pub mod bounce;
+pub mod compare;
 pub mod delivery;
 pub mod event;
 pub mod forgetting;

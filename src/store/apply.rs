@@ -11,12 +11,12 @@ use rusqlite::Connection;
 use super::Error;
 use super::batch::{Arrival, Batch, Group};
 use super::forgetting::{self, traces};
-use super::names::Names;
+use super::names::{self, Names};
 use super::raw::Packed;
 use super::receipts::{self, Quarantined, Receipts};
 use super::{quarantine, registers, rollups};
 use crate::domain::people::Said;
-use crate::domain::{Event, Millis, Statement, Text};
+use crate::domain::{Event, Millis, Source, Statement, Text};
 
 /// One thing that came in.
 #[derive(Clone, Debug)]
@@ -40,6 +40,10 @@ pub enum Entry {
     QuarantineRead { version: Text },
     /// Deletions of people whose grace has ended take effect.
     DeletionsDue,
+    /// Deletions of whoever has this identifier that have not taken effect do not.
+    DeletionRevoked { identifier: Text },
+    /// What people call a source; `None` takes the name away.
+    Name { source: Source, name: Option<Text> },
 }
 
 /// A report on a delivery, and how to keep it aside.
@@ -61,7 +65,7 @@ pub enum Outcome {
     Duplicate,
     Ignored,
     Quarantined,
-    /// It was about what is kept aside.
+    /// Nothing that came in: it was about what is kept aside, or a name.
     Released,
 }
 
@@ -151,6 +155,14 @@ impl<'a> Sorting<'_, 'a> {
             Entry::QuarantineRead { version } => {
                 self.outcomes[place] = Outcome::Released;
                 quarantine::set_read_by(self.connection, version)?;
+            }
+            Entry::DeletionRevoked { identifier } => {
+                self.outcomes[place] = Outcome::Released;
+                forgetting::revoke(self.connection, identifier, self.received_at_ms)?;
+            }
+            Entry::Name { source, name } => {
+                self.outcomes[place] = Outcome::Released;
+                names::name_source(self.connection, source, name.as_deref())?;
             }
             Entry::DeletionsDue => {
                 self.outcomes[place] = Outcome::Released;

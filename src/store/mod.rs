@@ -26,6 +26,7 @@ mod people;
 pub mod person;
 pub mod quarantine;
 pub mod raw;
+pub mod reasons;
 mod receipts;
 mod registers;
 mod rollups;

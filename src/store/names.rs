@@ -258,6 +258,16 @@ impl Names {
     }
 }
 
+/// Gives a source its name, or takes it away. The source may be one that no event has named yet.
+pub(super) fn name_source(connection: &Connection, source: &Source, name: Option<&str>) -> Result<(), Error> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO sources (source_kind, source_id, name) VALUES (?1, ?2, ?3)
+         ON CONFLICT (source_kind, source_id) DO UPDATE SET name = excluded.name",
+    )?;
+    statement.execute(params![source.kind.name(), source.id, name])?;
+    Ok(())
+}
+
 /// The source of deliveries whose source no event has said.
 pub const UNKNOWN_SOURCE: i64 = 1;
 

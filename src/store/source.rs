@@ -121,16 +121,15 @@ pub fn messages(connection: &Connection, source: i64, range: Range) -> Result<Ve
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Its counts over time, by bucket of `width_ms`, each known by its number from 1970 (`offset_ms` moves the start
-/// of a week to Monday). Buckets without any are absent.
+/// Its counts over time, by bucket: `starts` are those of the buckets, in order, and each lasts until the next, the last
+/// until `until_ms`; all at whole quarters of an hour. A bucket is known by its place; those without any are absent.
 pub fn series(
     connection: &Connection,
     source: i64,
     by: By,
-    range: Range,
-    width_ms: Millis,
-    offset_ms: Millis,
-) -> Result<BTreeMap<i64, Counts>, Error> {
+    starts: &[Millis],
+    until_ms: Millis,
+) -> Result<BTreeMap<usize, Counts>, Error> {
     let sql = match by {
         By::Cohort => format!(
             "SELECT t.quarter, {} FROM cohorts t JOIN messages g ON g.id = t.message
@@ -143,17 +142,19 @@ pub fn series(
             &*EVENT_SUMS
         ),
     };
-    let (from, to) = range.quarters();
+    let Some(since_ms) = starts.first().copied() else { return Ok(BTreeMap::new()) };
+    let (from, to) = Range { since_ms, until_ms }.quarters();
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![from, to, source])?;
-    let mut series: BTreeMap<i64, Counts> = BTreeMap::new();
+    let mut series: BTreeMap<usize, Counts> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let at_ms = row.get::<_, i64>(0)? * crate::domain::rollup::QUARTER_MS;
         let counts = match by {
             By::Cohort => counts::read(row, 1)?,
             By::Event => counts::read_events(row, 1)?,
         };
-        series.entry((at_ms - offset_ms).div_euclid(width_ms)).or_default().add(&counts, 1);
+        let place = starts.partition_point(|start| *start <= at_ms).saturating_sub(1);
+        series.entry(place).or_default().add(&counts, 1);
     }
     Ok(series)
 }

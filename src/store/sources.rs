@@ -39,6 +39,12 @@ impl Range {
         Range { since_ms, until_ms: self.until_ms.min(other.until_ms).max(since_ms) }
     }
 
+    /// All that comes after it.
+    fn after(self) -> Range {
+        let (_, end) = self.quarters();
+        Range { since_ms: end.saturating_mul(crate::domain::rollup::QUARTER_MS), until_ms: Millis::MAX }
+    }
+
     pub(super) fn quarters(self) -> (i64, i64) {
         (quarter_of(self.since_ms), quarter_of(self.until_ms.saturating_add(crate::domain::rollup::QUARTER_MS - 1)))
     }
@@ -52,7 +58,10 @@ pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>,
         ORDER BY s.source_kind, length(s.source_id), s.source_id, t.source, t.channel",
         prefixed(&COLUMNS)
     );
-    let in_range = range.map(|range| shown(connection, range)).transpose()?;
+    // without a beginning, what was created later is taken from the whole: that is less to walk through
+    let is_rest = range.is_some_and(|range| range.since_ms <= 0);
+    let counted = range.map(|range| if is_rest { range.after() } else { range });
+    let in_range = counted.map(|range| shown(connection, range)).transpose()?;
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     let mut sources: Vec<(i64, Source)> = Vec::new();
@@ -62,11 +71,16 @@ pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>,
         let whole_life = counts::read(row, 6)?;
         let shown = match &in_range {
             None => whole_life,
-            Some(shown) => match shown.get(&(id, channel_id)) {
-                Some(shown) => *shown,
-                None => continue,
-            },
+            Some(later) if is_rest => {
+                let mut rest = Counts { deliveries: whole_life.deliveries, ..Counts::default() };
+                later.get(&(id, channel_id)).into_iter().for_each(|later| rest.add(later, -1));
+                rest
+            }
+            Some(shown) => shown.get(&(id, channel_id)).copied().unwrap_or_default(),
         };
+        if range.is_some() && shown.is_zero() {
+            continue;
+        }
         let counts = ChannelCounts { channel: channel.as_deref().and_then(Channel::parse), shown, whole_life };
         if sources.last().is_none_or(|(last, _)| *last != id) {
             let source = SourceRef { kind: row.get(1)?, id: row.get::<_, Option<String>>(2)?.unwrap_or_default() };
@@ -113,4 +127,43 @@ pub fn labels_machines(sources: &[Source]) -> bool {
         row.counts.whole_life.deliveries(MachineOpened) + row.counts.whole_life.deliveries(MachineClicked) > 0
     };
     sources.iter().flat_map(|source| &source.channels).any(labelled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Attribute, Event, EventTime, MetricName, SourceKind};
+    use crate::store::{Entry, Tracker, raw, source};
+
+    #[test]
+    fn a_range_without_a_beginning_counts_what_one_with_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tracker = Tracker::open(&folder.path().join("s.db")).unwrap();
+        let first = 1_790_000_000_000;
+        let entry = |n: i64| {
+            let time = EventTime::given(first + n * 700_000);
+            let mut event = Event::new(&format!("d{n}"), MetricName::parse("sent"), &format!("e{n}"), time, time.ms);
+            event.attributes = std::mem::take(&mut event.attributes)
+                .with(Attribute::Channel, ["email", "sms"][n as usize % 2])
+                .with(SourceKind::Campaign.attribute(), ["3", "4", "5"][(n / 30) as usize]);
+            Entry::Event { event, raw: raw::pack("{}") }
+        };
+        let entries: Vec<Entry> = (0..90).map(entry).collect();
+        tracker.record(&entries.iter().collect::<Vec<_>>(), 0).unwrap();
+        for until_ms in [0, 5_000_000, 21_000_000, 40_123_456, 63_000_000].map(|after| first + after) {
+            let range = |since_ms| Some(Range { since_ms, until_ms });
+            let open = all(tracker.connection(), range(0)).unwrap();
+            assert_eq!(
+                format!("{open:?}"),
+                format!("{:?}", all(tracker.connection(), range(1)).unwrap()),
+                "{until_ms}"
+            );
+            for one in open {
+                let asked = source::one(tracker.connection(), &one.source, range(0)).unwrap().unwrap();
+                let created =
+                    |source: &Source| -> i64 { source.channels.iter().map(|it| it.counts.shown.deliveries[0]).sum() };
+                assert_eq!(created(&one), created(&asked));
+            }
+        }
+    }
 }

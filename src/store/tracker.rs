@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::apply::{Entry, Outcome, apply};
 use super::forgetting::{self, Erased, erasing};
-use super::names::Names;
+use super::names::{self, Names};
 use super::{Error, receipts, sqlite, waiting};
 use crate::domain::people::Standing;
-use crate::domain::{Millis, Source};
+use crate::domain::{Millis, Source, Text};
 
 /// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
 pub struct Tracker {
@@ -195,12 +195,14 @@ impl Tracker {
 
     /// Gives a source its name, or takes it away.
     pub fn name_source(&mut self, source: &Source, name: Option<&str>) -> Result<(), Error> {
-        self.connection.execute(
-            "INSERT INTO sources (source_kind, source_id, name) VALUES (?1, ?2, ?3)
-             ON CONFLICT (source_kind, source_id) DO UPDATE SET name = excluded.name",
-            params![source.kind.name(), source.id, name],
-        )?;
-        Ok(())
+        names::name_source(&self.connection, source, name)
+    }
+
+    /// The same of several, all or none.
+    pub fn name_sources(&mut self, named: &[(Source, Option<Text>)]) -> Result<(), Error> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        named.iter().try_for_each(|(source, name)| names::name_source(&transaction, source, name.as_deref()))?;
+        Ok(transaction.commit()?)
     }
 
     /// The connection, for questions and upkeep.

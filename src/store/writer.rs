@@ -342,7 +342,9 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
         | Entry::Quarantined(_)
         | Entry::Released { .. }
         | Entry::QuarantineRead { .. }
-        | Entry::DeletionsDue => {
+        | Entry::DeletionsDue
+        | Entry::DeletionRevoked { .. }
+        | Entry::Name { .. } => {
             return None;
         }
     };

@@ -52,6 +52,11 @@ impl Address {
         &self.query
     }
 
+    /// The query alone, as it stands behind the question mark.
+    pub fn query_text(&self) -> String {
+        self.to_string().split_once('?').map_or_else(String::new, |(_, query)| query.to_owned())
+    }
+
     pub fn path(&self) -> &str {
         &self.path
     }

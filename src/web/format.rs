@@ -89,6 +89,15 @@ impl Display for ShortDay {
     }
 }
 
+/// `Nov 2026`.
+pub struct Month(pub Millis);
+
+impl Display for Month {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}", utc(self.0).format("%b %Y"))
+    }
+}
+
 /// `4 min ago`; beyond a week the day.
 pub struct Ago {
     pub at_ms: Millis,
@@ -168,6 +177,17 @@ impl Display for Percent {
     }
 }
 
+/// A difference of shares in points of a hundred: `+3.1`, `-0.4`, `0.0`.
+pub struct Points(pub f64);
+
+impl Display for Points {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let tenths = (self.0 * 1_000.0).round() / 10.0;
+        // neither +0.0 nor -0.0
+        if tenths == 0.0 { f.write_str("0.0") } else { write!(f, "{tenths:+.1}") }
+    }
+}
+
 /// `1 delivery`, `2 deliveries`.
 pub struct Plural(pub i64, pub &'static str, pub &'static str);
 
@@ -209,6 +229,14 @@ mod tests {
     use super::*;
 
     const NOW: Millis = 1_795_269_731_500;
+
+    #[test]
+    fn a_difference_has_its_sign() {
+        assert_eq!(
+            [0.0312, -0.004, 0.000_4, -0.000_4].map(|by| Points(by).to_string()),
+            ["+3.1", "-0.4", "0.0", "0.0"]
+        );
+    }
 
     #[test]
     fn times_are_written_exactly() {

@@ -6,6 +6,7 @@ pub mod error;
 pub mod export;
 pub mod format;
 pub mod ingest;
+pub mod names;
 mod ops;
 pub mod pages;
 mod same_origin;
@@ -85,6 +86,7 @@ where
         actix_web::rt::spawn(beside(ingest.clone())),
     ];
     let desk = Data::new(Desk::new(again));
+    let names_to = Data::new(writer.clone());
     let base = config.base.clone();
     let pages = Data::new(Pages { readers: readers.clone(), writer: writer.clone(), base: config.base });
     let server = HttpServer::new(move || {
@@ -92,7 +94,8 @@ where
             .app_data(Data::new(ingest.clone()))
             .app_data(Data::new(readers.clone()))
             .app_data(pages.clone())
-            .app_data(desk.clone());
+            .app_data(desk.clone())
+            .app_data(names_to.clone());
         // a proxy may pass its prefix on, or strip it
         let below = web::scope(&base).configure(routes);
         app.configure(|app| {

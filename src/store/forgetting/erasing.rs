@@ -27,9 +27,10 @@ const PEOPLE: i64 = 0;
 const ADDRESSES: i64 = 1;
 const QUARANTINE: i64 = 2;
 const SUBJECTS: i64 = 3;
-const PAGES: i64 = 4;
+const UNUSED_SUBJECTS: i64 = 4;
+const PAGES: i64 = 5;
 /// The write-ahead log still has what was erased.
-const LOG: i64 = 5;
+const LOG: i64 = 6;
 
 /// What is left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub fn step(connection: &Connection, names: &mut Names) -> Result<(), Error> {
             PEOPLE | ADDRESSES => walk_identifiers(connection, names, stage, cursor, &mut work)?,
             QUARANTINE => walk_quarantine(connection, names, cursor, &mut work)?,
             SUBJECTS => walk_subjects(connection, names, cursor, &mut work)?,
+            UNUSED_SUBJECTS => walk_unused_subjects(connection, names, cursor, &mut work)?,
             _ => walk_pages(connection, cursor, &mut work)?,
         };
         if stage == SUBJECTS && next.is_none() {
@@ -126,6 +128,14 @@ fn look(connection: &Connection, names: &mut Names, work: &mut i64) -> Result<Op
         connection
             .prepare_cached("UPDATE erasures SET delivery = ?2 WHERE identifier = ?1")?
             .execute(params![identifier, last])?;
+        for id in &ids {
+            connection
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO erasing_subjects
+                     SELECT subject FROM deliveries WHERE id = ?1 AND subject IS NOT NULL",
+                )?
+                .execute([id])?;
+        }
         batch::look_again(connection, names, ids.into_iter())?;
     }
     Ok(None)
@@ -371,6 +381,43 @@ fn walk_subjects(
     }
     *work -= next.map_or(1, |next| next - cursor);
     Ok(next)
+}
+
+/// Subjects of erased deliveries that no other delivery has go. Most are found to be in use by the first deliveries that
+/// are looked at.
+fn walk_unused_subjects(
+    connection: &Connection,
+    names: &mut Names,
+    cursor: i64,
+    work: &mut i64,
+) -> Result<Option<i64>, Error> {
+    let last: Option<i64> = connection.query_row("SELECT max(id) FROM deliveries", [], |row| row.get(0))?;
+    let any = |connection: &Connection| -> Result<bool, Error> {
+        let mut statement = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM erasing_subjects)")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    };
+    let mut seen = cursor;
+    while *work > 0 && seen < last.unwrap_or(0) && any(connection)? {
+        let until = seen + (*work).min(1_000);
+        connection
+            .prepare_cached(
+                "DELETE FROM erasing_subjects
+                 WHERE subject IN (SELECT subject FROM deliveries WHERE id > ?1 AND id <= ?2)",
+            )?
+            .execute([seen, until])?;
+        *work -= until - seen;
+        seen = until;
+    }
+    if seen < last.unwrap_or(0) && any(connection)? {
+        return Ok(Some(seen));
+    }
+    let gone = connection.execute("DELETE FROM subjects WHERE id IN (SELECT subject FROM erasing_subjects)", [])?;
+    connection.execute("DELETE FROM erasing_subjects", [])?;
+    if gone > 0 {
+        names.forget_rows();
+        changed(connection, names, None)?;
+    }
+    Ok(None)
 }
 
 /// Wipes what rows left between others, page by page.

@@ -5,21 +5,29 @@ use askama::Template;
 
 use super::campaign_data::OneSource;
 use super::chart::{Bucket, Chart, Line as ChartLine, Of};
+use super::deliveries::Line;
 use super::layout::{self, Layout, Pages};
+use super::log_query::source_value;
 use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, problems, source_title, tracked};
-use super::series::Series;
+use super::series::{self, Series};
 use super::span::{self, Span};
 use super::twin::{self, Format, Twins};
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Metric, SourceKind};
-use crate::store::log::SourceRef;
+use crate::store::log::{Filter, SourceRef};
+use crate::store::reasons::{self, Reasons};
 use crate::store::sources::{Range, Source};
 use crate::store::{self, source};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
-use crate::web::format::{Day, Plural};
+use crate::web::format::{Day, Exact, Iso, Plural};
 
 const LINKS: usize = 100;
+
+/// Of how many of the newest problems the reasons are grouped, how many reasons are shown, and how many problems.
+const PROBLEMS_GROUPED: usize = 500;
+const REASONS_SHOWN: usize = 15;
+const PROBLEMS_SHOWN: usize = 8;
 
 #[derive(Template)]
 #[template(path = "campaign.html")]
@@ -27,6 +35,9 @@ struct CampaignPage {
     page: Layout,
     name: String,
     kind: String,
+    /// Of one that can be named: kind, id and name.
+    naming: Option<(String, String, String)>,
+    compare: String,
     seen: Option<String>,
     spans: Vec<span::Choice>,
     span: Span,
@@ -39,13 +50,27 @@ struct CampaignPage {
     funnel: Vec<Step>,
     problems: Vec<Step>,
     split: Vec<SplitRow>,
+    zones: [&'static str; 24],
+    /// The rest of the address, as fields of the form for the zone.
+    of_zone: Vec<(String, String)>,
     series: Series,
     chart: Option<Chart>,
     channels: Vec<PartRow>,
     messages: Vec<PartRow>,
     messages_are: &'static str,
     links: Vec<LinkRow>,
+    reasons: Vec<ReasonRow>,
+    reasons_of: String,
+    /// The newest problems, as the log shows them.
+    rows: Vec<Line>,
+    all_problems: String,
     twins: Twins,
+}
+
+/// Why deliveries failed.
+struct ReasonRow {
+    text: String,
+    deliveries: Linked,
 }
 
 /// One metric of the funnel, or of the problems.
@@ -107,8 +132,14 @@ pub async fn page(
     let here = span.on(bare.clone());
     let mut series = Series::parse(&pairs, &here)?;
 
+    let failed = Filter {
+        source: Some(of.clone()),
+        since_ms: span.range().and_then(|range| span.since_ms.map(|_| range.since_ms)),
+        until_ms: span.range().and_then(|range| span.until_ms.map(|_| range.until_ms)),
+        ..Filter::default()
+    };
     let (range, asked, by) = (span.range(), of.clone(), series.by);
-    let wanted = series.width;
+    let (wanted, zone) = (series.width, series.zone);
     let found = pages
         .read(move |connection| {
             let Some(found) = source::one(connection, &asked, range)? else { return Ok(None) };
@@ -127,21 +158,21 @@ pub async fn page(
                     range.map_or(life, |range| range.within(life))
                 }
             };
-            let fitted = super::series::fit(wanted, stretch);
-            let counts =
-                source::series(connection, row, by, fitted.range, fitted.width.ms(), fitted.width.offset_ms())?;
+            let fitted = series::fit(wanted, zone, stretch);
+            let counts = source::series(connection, row, by, &fitted.starts, fitted.until_ms)?;
             let messages = source::messages(connection, row, shown)?;
             let links = source::links(connection, row, LINKS)?;
-            Ok::<_, store::Error>(Some((found, seen, fitted, counts, messages, links)))
+            let reasons = reasons::of_newest(connection, &failed, PROBLEMS_GROUPED, PROBLEMS_SHOWN)?;
+            Ok::<_, store::Error>(Some((found, seen, fitted, counts, messages, links, reasons)))
         })
         .await?;
-    let Some((found, seen, fitted, counts, messages, links)) = found else {
+    let Some((found, seen, fitted, counts, messages, links, reasons)) = found else {
         return Err(Error::NotFound(format!("No event of {} was received.", source_title(&of, None).to_lowercase())));
     };
 
     series.fitted(&fitted, &here);
     if format != Format::Html {
-        let data = OneSource::new(found, seen, &series, &fitted, counts, messages, links);
+        let data = OneSource::new(found, seen, &series, &fitted, counts, messages, links).with_reasons(&reasons);
         return twin::answer(format, data, |_| Err(Error::Dropped));
     }
     let life = Behind::source(&pages.base, &of);
@@ -157,6 +188,8 @@ pub async fn page(
         } else {
             format!("{} {}", of.kind, of.id)
         },
+        naming: (!of.id.is_empty()).then(|| (of.kind.clone(), of.id.clone(), found.name.clone().unwrap_or_default())),
+        compare: span.on(pages.address("/compare").with("source", source_value(&of))).to_string(),
         seen: seen.map(|seen| match (Day(seen.first_ms).to_string(), Day(seen.last_ms).to_string()) {
             (first, last) if first == last => format!("deliveries created on {first}"),
             (first, last) => format!("deliveries created from {first} to {last}"),
@@ -173,14 +206,45 @@ pub async fn page(
         problems: steps(&PROBLEMS, &channels, &behind, created),
         split: split(&channels, &behind),
         chart: (!counts.is_empty()).then(|| chart(&series, &buckets, &life)),
+        zones: series::ZONES,
+        of_zone: series.on(here.clone()).without("zone").query().to_vec(),
         series,
         channels: channel_rows(&found, &behind),
         messages_are: if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" },
         messages: message_rows(messages, &found, &behind),
         links: links.into_iter().map(|link| LinkRow::new(link, &life)).collect(),
+        reasons_of: reasons_of(&reasons),
+        all_problems: behind.log.clone().with("reason", "*").to_string(),
+        reasons: reason_rows(&reasons, &behind.log),
+        rows: reasons.newest.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
         span,
     };
     layout::html(&page)
+}
+
+fn reason_rows(reasons: &Reasons, log: &Address) -> Vec<ReasonRow> {
+    let row = |(text, deliveries): &(String, i64)| {
+        let log = log.clone().with("reason", text);
+        let log = match reasons.since_ms {
+            Some(since_ms) => log.set("since", Iso(since_ms)),
+            None => log,
+        };
+        ReasonRow { text: text.clone(), deliveries: Linked::new(*deliveries, log.to_string()) }
+    };
+    reasons.grouped.iter().take(REASONS_SHOWN).map(row).collect()
+}
+
+fn reasons_of(reasons: &Reasons) -> String {
+    let Reasons { deliveries, since_ms, grouped, .. } = reasons;
+    let many = Plural(*deliveries, "delivery", "deliveries");
+    let of = match since_ms {
+        Some(since_ms) => format!("of the newest {many} with one, created since {}", Exact(*since_ms)),
+        None => format!("of all {many} with one"),
+    };
+    match grouped.len() {
+        ..=REASONS_SHOWN => of,
+        more => format!("{of}; {} rarer ones are left out", more - REASONS_SHOWN),
+    }
 }
 
 const FUNNEL: [Metric; 7] = [
@@ -246,7 +310,7 @@ fn split(channels: &[ChannelCounts], behind: &Behind) -> Vec<SplitRow> {
 }
 
 /// Whether no event of its whole life was labelled a machine's, though there were opens.
-fn is_unlabelled(channels: &[ChannelCounts]) -> bool {
+pub fn is_unlabelled(channels: &[ChannelCounts]) -> bool {
     let sum = |counted| -> i64 { channels.iter().map(|counts| counts.whole_life.deliveries(counted)).sum() };
     sum(Counted::Metric(Metric::Opened)) > 0 && sum(Counted::MachineOpened) + sum(Counted::MachineClicked) == 0
 }
@@ -270,7 +334,7 @@ fn chart(series: &Series, buckets: &[Bucket], life: &Behind) -> Chart {
         ],
     };
     let width = series.width.map_or("", |width| width.name());
-    Chart::new("Over time".into(), series.what(), width, &lines, buckets, life)
+    Chart::new("Over time".into(), series.what(), width, &lines, buckets, life).in_zone(series.zone.name())
 }
 
 fn part_figures(counts: &[ChannelCounts], behind: &Behind) -> Vec<Figure> {

@@ -8,6 +8,7 @@ use super::series::{Fitted, Series};
 use super::twin::{self, COUNTED, Data, Numbers, Rate, Table};
 use crate::domain::Counts;
 use crate::domain::rollup::ChannelCounts;
+use crate::store::reasons::Reasons;
 use crate::store::source::{By, Link, Message, Seen};
 use crate::store::sources::Source;
 use crate::web::format::Iso;
@@ -24,6 +25,7 @@ pub struct OneSource {
     messages: Vec<Part>,
     series: Over,
     links: Vec<LinkOf>,
+    failure_reasons: ReasonsOf,
     #[serde(skip)]
     rows: Vec<(Message, Counts)>,
 }
@@ -45,6 +47,8 @@ struct Over {
     /// `cohort`: deliveries by creation; `event`: events by when they happened.
     time: &'static str,
     width: &'static str,
+    /// By whose clock the buckets begin.
+    zone: &'static str,
     buckets: Vec<Bucket>,
 }
 
@@ -52,6 +56,20 @@ struct Over {
 struct Bucket {
     since: String,
     counts: BTreeMap<&'static str, Numbers>,
+}
+
+/// Why deliveries failed, the most frequent first.
+#[derive(Default, Serialize)]
+struct ReasonsOf {
+    /// Only of the newest, created since then; null: of all.
+    since: Option<String>,
+    reasons: Vec<ReasonOf>,
+}
+
+#[derive(Serialize)]
+struct ReasonOf {
+    failure_reason: String,
+    deliveries: i64,
 }
 
 /// Over the whole life of the source, by the names of `link_metrics_v1`.
@@ -72,13 +90,13 @@ impl OneSource {
         seen: Option<Seen>,
         series: &Series,
         fitted: &Fitted,
-        counts: BTreeMap<i64, Counts>,
+        counts: BTreeMap<usize, Counts>,
         messages: Vec<Message>,
         links: Vec<Link>,
     ) -> OneSource {
         let channels: Vec<ChannelCounts> = found.channels.iter().map(|row| row.counts.clone()).collect();
-        let bucket = |(number, counts): (&i64, &Counts)| Bucket {
-            since: Iso(fitted.width.start(*number)).to_string(),
+        let bucket = |(place, counts): (&usize, &Counts)| Bucket {
+            since: Iso(fitted.starts[*place]).to_string(),
             counts: twin::counts(counts),
         };
         let link = |link: Link| LinkOf {
@@ -119,11 +137,23 @@ impl OneSource {
             series: Over {
                 time: if series.by == By::Cohort { "cohort" } else { "event" },
                 width: fitted.width.name(),
+                zone: series.zone.name(),
                 buckets: counts.iter().map(bucket).collect(),
             },
             links: links.into_iter().map(link).collect(),
+            failure_reasons: ReasonsOf::default(),
             rows: messages.into_iter().map(|message| (message.clone(), message.counts)).collect(),
         }
+    }
+}
+
+impl OneSource {
+    pub fn with_reasons(self, reasons: &Reasons) -> OneSource {
+        let reason =
+            |(reason, deliveries): &(String, i64)| ReasonOf { failure_reason: reason.clone(), deliveries: *deliveries };
+        let since = reasons.since_ms.map(|ms| Iso(ms).to_string());
+        let failure_reasons = ReasonsOf { since, reasons: reasons.grouped.iter().map(reason).collect() };
+        OneSource { failure_reasons, ..self }
     }
 }
 

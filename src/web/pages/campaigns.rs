@@ -7,6 +7,7 @@ use askama::Template;
 use serde::Serialize;
 
 use super::layout::{self, Layout, Pages};
+use super::log_query::source_value;
 use super::parts::{Behind, Figure, problems, source_address, source_title, tracked};
 use super::span::{self, Span};
 use super::start::Start;
@@ -17,7 +18,7 @@ use crate::store::sources::{self, Source};
 use crate::store::{self, overview};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Iso, Plural};
+use crate::web::format::{Count, Iso, Plural};
 
 #[derive(Template)]
 #[template(path = "campaigns.html")]
@@ -32,9 +33,14 @@ struct CampaignsPage {
     span_title: String,
     kinds: Vec<Kind>,
     hidden: Vec<(String, String)>,
+    of_span: Vec<(String, String)>,
     action: String,
     is_unlabelled: bool,
     count: String,
+    /// The query of this list, to come back to.
+    list: String,
+    /// That names were taken from a file, and how many.
+    notice: Option<String>,
     twins: Twins,
 }
 
@@ -97,6 +103,10 @@ struct Row {
     name: String,
     kind: String,
     href: String,
+    /// As it stands in an address.
+    source: String,
+    /// Of one that can be named: kind, id and name.
+    naming: Option<(String, String, String)>,
     figures: Vec<Figure>,
 }
 
@@ -173,12 +183,22 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             name: "All of these".into(),
             kind: String::new(),
             href: String::new(),
+            source: String::new(),
+            naming: None,
             figures: figures(&all, &behind.on(|address| span.fixed_on(address))),
+        }),
+        list: sorted_here.query_text(),
+        notice: value("named").and_then(|count| count.parse().ok()).map(|count: i64| {
+            format!(
+                "{} taken from the file.",
+                if count == 1 { "1 name was".into() } else { format!("{} names were", Count(count)) }
+            )
         }),
         twins: Twins::of(&sorted_here),
         spans: span.choices(&sorted_here),
         span_title: span.title(),
         kinds: kinds(&sorted_here, kind.as_deref()),
+        of_span: span.on(Address::default()).query().to_vec(),
         hidden: sorted_here.query().iter().filter(|(key, _)| key != "since" && key != "until").cloned().collect(),
         action: pages.address("/campaigns").to_string(),
         is_unlabelled,
@@ -216,6 +236,10 @@ impl Row {
                 None => String::new(),
             },
             href: span.on(source_address(base, &source.source)).to_string(),
+            source: source_value(&source.source),
+            naming: (!source.source.id.is_empty()).then(|| {
+                (source.source.kind.clone(), source.source.id.clone(), source.name.clone().unwrap_or_default())
+            }),
             figures: figures(&counts(source), &behind),
         }
     }

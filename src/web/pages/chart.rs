@@ -20,6 +20,8 @@ pub struct Chart {
     pub what: String,
     /// "hour", "day", "week".
     pub bucket: &'static str,
+    /// By whose clock.
+    pub zone: &'static str,
     pub rows: Vec<Row>,
     pub ticks: Vec<Tick>,
     pub columns: Vec<Column>,
@@ -209,6 +211,7 @@ impl Chart {
             title,
             what,
             bucket,
+            zone: "UTC",
             rows: series.iter().enumerate().map(row).collect(),
             ticks: labels.iter().enumerate().filter_map(tick).collect(),
             columns: labels.iter().enumerate().map(column).collect(),
@@ -216,6 +219,11 @@ impl Chart {
             plot_bottom: series.len() * ROW - 4,
             width: n,
         }
+    }
+
+    /// With buckets by the clock of this zone.
+    pub fn in_zone(self, zone: &'static str) -> Chart {
+        Chart { zone, ..self }
     }
 }
 

@@ -265,7 +265,8 @@ fn ever(value: &str) -> Result<Counted, Error> {
     })
 }
 
-fn source(value: &str) -> Result<SourceRef, Error> {
+/// A source as it stands in an address, read.
+pub fn source(value: &str) -> Result<SourceRef, Error> {
     let (kind, id) = value.split_once(':').unwrap_or((value, ""));
     match SourceKind::parse(kind) {
         Some(_) => Ok(SourceRef { kind: kind.into(), id: id.into() }),

@@ -7,6 +7,8 @@ mod campaign;
 mod campaign_data;
 mod campaigns;
 mod chart;
+mod compare;
+mod compare_data;
 mod deliveries;
 mod delivery;
 pub(super) mod event_query;
@@ -25,6 +27,7 @@ mod quarantine_acts;
 mod schema;
 mod search;
 mod series;
+mod source_names;
 mod span;
 mod start;
 mod story;
@@ -32,10 +35,11 @@ mod suppressions;
 #[cfg(test)]
 mod tests;
 pub(super) mod twin;
+mod width;
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig, resource};
+use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
 use super::assets;
@@ -55,9 +59,16 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(resource(paths_of_list("/events")).route(seen().to(events::page)))
             // ids hold slashes
             .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
-            .service(resource("/people/{id:.+}").route(seen().to(people::page)))
+            .service(resource("/people/{id:.+}").route(seen().to(people::page)).route(web::post().to(people::keep)))
             .service(resource(paths("/campaigns")).route(seen().to(campaigns::page)))
+            .service(form("/campaigns/names").route(web::post().to(source_names::one)))
+            .service(
+                form("/campaigns/names/file")
+                    .app_data(PayloadConfig::new(source_names::FILE_BYTES_MAX))
+                    .route(web::post().to(source_names::file)),
+            )
             .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
+            .service(resource(paths("/compare")).route(seen().to(compare::page)))
             .service(resource(paths("/suppressions")).route(seen().to(suppressions::page)))
             .service(resource(paths("/quarantine")).route(seen().to(quarantine::page)))
             .service(resource("/quarantine/confirm").route(seen().to(quarantine_acts::confirm)))

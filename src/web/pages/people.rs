@@ -1,21 +1,27 @@
 //! `/people/{id}`: all that is known of whoever has an identifier, and all that was sent to them.
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use rusqlite::Connection;
 
 use super::deliveries::{Line, log_of};
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Moment, channel_title, person_address, source_address, source_title};
 use super::person_data::OnePerson;
+use super::suppressions::Note;
 use super::twin::{self, Format, Twins};
 use crate::domain::people::Change;
 use crate::domain::{Metric, Millis};
 use crate::store::log::SourceRef;
 use crate::store::person::{self, Person, Standing, SubscriptionChange};
-use crate::store::{self, rows};
+use crate::store::suppression_list::{self, Listed};
+use crate::store::{self, Entry, rows};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Count, Exact, Plural};
+use crate::web::ingest::Ingest;
+use crate::web::same_origin;
 
 /// How many filters of the log are offered.
 const LOGS_MAX: usize = 6;
@@ -30,6 +36,10 @@ struct PersonPage {
     several: Vec<Link>,
     deleted: Option<Moment>,
     standing: Option<StandingLine>,
+    /// That an address or device is on the suppression list.
+    suppressions: Vec<Note>,
+    /// Its own address.
+    here: String,
     subscription: Option<ChangeLine>,
     preferences: String,
     devices: Vec<DeviceLine>,
@@ -64,6 +74,8 @@ struct StandingLine {
     title: &'static str,
     at: Moment,
     then: String,
+    /// It erases later, unless that is revoked.
+    can_be_kept: bool,
 }
 
 struct DeviceLine {
@@ -110,23 +122,57 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
             let Some((format, person)) = known else { return Ok(None) };
             let rows = person.deliveries.iter().filter(|_| format != Format::Html);
             let shown: Vec<_> = rows.map(|row| rows::delivery(connection, row.cursor)).collect::<Result<_, _>>()?;
-            Ok::<_, store::Error>(Some((format, person, shown, rows::delivery_columns(connection)?)))
+            let listed = listed(connection, &person)?;
+            Ok::<_, store::Error>(Some((format, person, listed, shown, rows::delivery_columns(connection)?)))
         })
         .await?;
-    let (format, person, shown, columns) = found.ok_or_else(|| {
+    let (format, person, listed, shown, columns) = found.ok_or_else(|| {
         Error::NotFound(format!(
             "Nothing is known of {asked}: nothing was sent to it, and nothing was said of a person with this id, address, \
              phone number or device."
         ))
     })?;
     if format == Format::Html {
-        return layout::html(&PersonPage::new(&pages, asked, person, now_ms));
+        return layout::html(&PersonPage::new(&pages, asked, person, &listed, now_ms));
     }
     twin::answer(format, OnePerson::new(person, shown, columns), |_| Err(Error::Dropped))
 }
 
+/// Of somebody with very many addresses the first are looked for.
+const LISTED_MAX: usize = 50;
+
+/// What is known of their addresses and devices.
+fn listed(connection: &Connection, person: &Person) -> Result<Vec<Listed>, store::Error> {
+    let is_address = |kind: &str| ["email", "phone", "device"].contains(&kind);
+    let addresses = person.identifiers.iter().filter(|it| is_address(&it.kind)).take(LISTED_MAX);
+    let mut listed = Vec::new();
+    for address in addresses {
+        listed.extend(suppression_list::of_address(connection, &address.value)?);
+    }
+    Ok(listed)
+}
+
+/// Revokes what is to erase this person later.
+pub async fn keep(
+    request: HttpRequest,
+    id: web::Path<String>,
+    pages: web::Data<Pages>,
+    ingest: web::Data<Ingest>,
+) -> Result<HttpResponse, Error> {
+    same_origin::check(&request)?;
+    let asked = id.into_inner();
+    let wanted = asked.clone();
+    let person = pages.read(move |connection| person::by_identifier(connection, &wanted)).await?;
+    let names = person.map(|person| person.names).unwrap_or_default();
+    let revoked = |identifier: String| Entry::DeletionRevoked { identifier: identifier.into() };
+    let entries = names.into_iter().chain([asked.clone()]).map(revoked).collect();
+    ingest.writer.write(entries, layout::now_ms()).await.map_err(|_| Error::Dropped)?;
+    let back = person_address(&pages.base, &asked).to_string();
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, back)).finish())
+}
+
 impl PersonPage {
-    fn new(pages: &Pages, asked: String, person: Person, now_ms: Millis) -> PersonPage {
+    fn new(pages: &Pages, asked: String, person: Person, listed: &[Listed], now_ms: Millis) -> PersonPage {
         let base = &pages.base;
         let several = |name: &String| Link { href: person_address(base, name).to_string(), value: name.clone() };
         let rows: Vec<Line> =
@@ -139,6 +185,8 @@ impl PersonPage {
             logs: logs(base, &person),
             has_machine: rows.iter().any(|row| row.milestones.iter().any(|it| it.by_machine)),
             rows,
+            suppressions: listed.iter().map(|listed| Note::naming(base, listed, now_ms)).collect(),
+            here: person_address(base, &asked).to_string(),
             title: person.name,
             asked,
             several: person.shared_by.iter().map(several).collect(),
@@ -231,7 +279,8 @@ impl StandingLine {
             (_, Some(due_at_ms)) => ("Deleted", format!("to be erased at {}", Exact(due_at_ms))),
             (_, None) => ("Deleted", String::new()),
         };
-        StandingLine { title, at: Moment::exact(standing.at_ms, now_ms), then }
+        let can_be_kept = standing.due_at_ms.is_some() && !standing.is_revoked;
+        StandingLine { title, at: Moment::exact(standing.at_ms, now_ms), then, can_be_kept }
     }
 }
 

@@ -132,6 +132,15 @@ pub struct Note {
 impl HtmlSafe for Note {}
 
 impl Note {
+    /// On a page that is about no address in particular.
+    pub fn naming(base: &str, listed: &Listed, now_ms: Millis) -> Note {
+        let mut note = Note::new(base, listed, None, now_ms);
+        if listed.channel != Channel::Push.name() {
+            note.what = listed.address.clone();
+        }
+        note
+    }
+
     /// `on` is the delivery that the page is about.
     pub fn new(base: &str, listed: &Listed, on: Option<&str>, now_ms: Millis) -> Note {
         let what = if listed.channel == Channel::Push.name() {

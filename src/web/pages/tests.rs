@@ -15,6 +15,7 @@ use crate::store::{Entry, Readers, Tracker, Writer, raw};
 use crate::web::ingest::again::{Again, Desk};
 use crate::wire::IdKey;
 
+mod compare;
 mod suppressions;
 mod twins;
 
