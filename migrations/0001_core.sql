@@ -8,7 +8,8 @@
 --   * What people query are the views (…_v1); tables may change with a migration.
 
 -- Secrets and marks of this file: id_key (keys the hash of events that come without an id),
--- quarantine_read_by (the version that last read again all that is kept aside).
+-- quarantine_read_by (the version that last read again all that is kept aside), verified (what `waybill verify` last
+-- found, as JSON).
 CREATE TABLE settings (
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
@@ -617,6 +618,55 @@ LEFT JOIN people p ON p.id = d.person
 LEFT JOIN addresses a ON a.id = d.recipient
 LEFT JOIN subjects j ON j.id = d.subject;
 
+-- A row for each delivery: one message to one recipient, and what became of it. Narrow by delivery_id or created_at_ms,
+-- which use an index.
+--   delivery_id: the sender's id of it
+--   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
+--   source_kind: campaign, broadcast, newsletter, transactional or unknown
+--   source_id: its id there; null where unknown
+--   source_name: the name that it was given here; null until then
+--   action_id: the step of the campaign or broadcast that sent it
+--   parent_action_id: the step that holds that one, as of a test
+--   content_id: the content of the newsletter or variant
+--   journey_id: the person's way through the campaign
+--   trigger_id: the send of the broadcast
+--   trigger_event_id: the event that set the campaign off
+--   person_id, email, cio_id: who it is for: the identifiers that its events carry
+--   recipient: the address that it went to; of a push null or a device
+--   subject: its subject
+--   status: where it stands: the engagement where there is one, else the outcome, else unknown
+--   status_at: when that came about; ISO 8601, UTC
+--   outcome: what became of the sending: queued to delivered, or bounced, failed and the like
+--   outcome_at: when the outcome came about
+--   engagement: the furthest that the person did: opened, clicked, replied, converted, unsubscribed, spammed
+--   engagement_at: when the engagement came about
+--   created_at: the time of its earliest event; ISO 8601, UTC
+--   created_at_ms: the same in milliseconds since 1970, to filter by
+--   updated_at: the time of its latest event
+--   updated_at_ms: the same in milliseconds since 1970
+--   failure_reason: why it failed or bounced, in the sender's words
+--   devices: of a push: how many devices its events name
+--   devices_bounced: of a push: how many of them bounced
+--   forgotten: 1: its person was erased, and what said who it was is gone
+--   events: how many distinct events it has
+--   queued_at, drafted_at, attempted_at, deferred_at, sent_at, delivered_at: when it first was so; null if it never was
+--   opened_at, clicked_at, replied_at, converted_at, unsubscribed_at: when that was first done, by anyone; null if it never was
+--   bounced_at, suppressed_at, spammed_at, failed_at, undeliverable_at: when that first happened; null if it never did
+--   human_opened_at, human_clicked_at: the first that was not marked as a machine's
+--   machine_opened_at, machine_clicked_at: the first that was marked as a machine's
+--   try: the newest deliveries, and where they stand
+--     SELECT created_at, channel, source_kind, source_id, recipient, subject, status, failure_reason
+--     FROM deliveries_v1 ORDER BY created_at_ms DESC LIMIT 50;
+--   try: why mail bounced in the last 30 days
+--     SELECT failure_reason, count(*) AS deliveries FROM deliveries_v1
+--     WHERE outcome = 'bounced' AND channel = 'email' AND created_at_ms > unixepoch('now', '-30 days') * 1000
+--     GROUP BY failure_reason ORDER BY deliveries DESC LIMIT 20;
+--   try: hours from sent to the first human open, by channel, over the last week
+--     SELECT channel, count(*) AS opened,
+--         round(avg(unixepoch(human_opened_at) - unixepoch(sent_at)) / 3600, 1) AS hours
+--     FROM deliveries_v1
+--     WHERE created_at_ms > unixepoch('now', '-7 days') * 1000 AND human_opened_at IS NOT NULL AND sent_at IS NOT NULL
+--     GROUP BY channel;
 CREATE VIEW deliveries_v1 AS
 SELECT
     delivery_id, channel, source_kind, source_id, source_name, action_id, parent_action_id, content_id, journey_id,
@@ -657,12 +707,43 @@ JOIN channels c ON c.id = g.channel
 JOIN metrics m ON m.id = e.metric
 LEFT JOIN addresses a ON a.id = d.recipient;
 
+-- A row for each distinct event of a delivery; one that came again is not another. Narrow by delivery_id.
+--   event_id: the sender's id of it; one made from what it says where it came without
+--   delivery_id: the delivery that it is of
+--   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
+--   metric: what happened: sent, delivered, opened and so on, or as the sender named it
+--   occurred_at: when it happened; ISO 8601, UTC
+--   occurred_at_ms: the same in milliseconds since 1970
+--   received_at: when it came in
+--   recipient: the address that it names
+--   href: of a click: the link that was followed
+--   link_id: of a click: the sender's id of the link
+--   action_value: of an in-app message: what was pressed; of a conversion: its value
+--   reason: of a failure: why, in the sender's words
+--   machine: 1: by a machine; 0: by a person; null: not said
+--   proxied: 1: opened through a proxy for images; 0: not; null: not said
+--   synthetic: 1: inferred by the sender, not seen; 0: seen; null: not said
+--   implied: 1: an open that the sender inferred from a click
+--   try: the story of the newest delivery that was opened
+--     SELECT occurred_at, metric, machine, reason, href FROM events_v1
+--     WHERE delivery_id = (SELECT delivery_id FROM deliveries_v1 WHERE engagement = 'opened' ORDER BY created_at_ms DESC LIMIT 1)
+--     ORDER BY occurred_at_ms;
 CREATE VIEW events_v1 AS
 SELECT
     event_id, delivery_id, channel, metric, occurred_at, occurred_at_ms, received_at, recipient, href, link_id,
     action_value, reason, machine, proxied, synthetic, implied
 FROM events_whole;
 
+-- A row for each event: what of its JSON no column holds, packed. A delivery's page shows the JSON whole.
+--   event_id: the event
+--   delivery_id: the delivery that it is of
+--   metric: what happened
+--   encoding: json, or zstd with a dictionary
+--   body: a JSON array [format, mask, rest], in that encoding
+--   dictionary_id: which dictionary, of raw_dictionaries_v1; 0 with json
+--   try: how much room the raw JSON takes, over ten thousand events
+--     SELECT encoding, count(*) AS events, sum(length(body)) AS bytes
+--     FROM (SELECT encoding, body FROM events_raw_v1 LIMIT 10000) GROUP BY encoding;
 CREATE VIEW events_raw_v1 AS
 SELECT
     e.event_id,
@@ -676,8 +757,23 @@ JOIN deliveries d ON d.id = e.delivery
 JOIN metrics m ON m.id = e.metric
 JOIN raw r ON r.delivery = e.delivery AND r.number = e.number;
 
+-- A row for each zstd dictionary that raw JSON is packed with.
+--   dictionary_id: its number
+--   dictionary: the dictionary itself
+--   try: which dictionaries this file uses
+--     SELECT dictionary_id, length(dictionary) AS bytes FROM raw_dictionaries_v1;
 CREATE VIEW raw_dictionaries_v1 AS SELECT id AS dictionary_id, dictionary FROM raw_dictionaries;
 
+-- A row for each device that an event of a push names.
+--   event_id: the event
+--   delivery_id: the delivery that it is of
+--   metric: what happened
+--   device_id: the device's token
+--   device_platform: ios, android and the like, as the sender names it
+--   reason: why it failed on this device
+--   try: events of pushes by platform
+--     SELECT device_platform, metric, count(*) AS devices FROM event_devices_v1
+--     GROUP BY device_platform, metric ORDER BY device_platform, devices DESC;
 CREATE VIEW event_devices_v1 AS
 SELECT
     e.event_id,
@@ -692,6 +788,15 @@ JOIN metrics m ON m.id = e.metric
 JOIN json_each(e.own, '$.recipients') r
 WHERE e.own IS NOT NULL;
 
+-- A row for each campaign, broadcast, newsletter and transactional message.
+--   source_kind: campaign, broadcast, newsletter, transactional or unknown
+--   source_id: its id there; null where unknown
+--   name: the name that it was given here; null until then
+--   tags: tags that it was given here
+--   first_seen: when its first delivery was created; ISO 8601, UTC
+--   last_seen: when its latest delivery was created
+--   try: what was sent from of late
+--     SELECT source_kind, source_id, name, last_seen FROM sources_v1 ORDER BY last_seen DESC LIMIT 20;
 CREATE VIEW sources_v1 AS
 SELECT
     s.source_kind,
@@ -703,6 +808,20 @@ SELECT
 FROM sources s
 WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.source = s.id) OR s.name IS NOT NULL OR s.tags IS NOT NULL;
 
+-- A row for each source, channel and metric: the counts of the whole life, kept and not scanned for.
+--   source_kind: campaign, broadcast, newsletter, transactional or unknown
+--   source_id: its id there; null where unknown
+--   source_name: the name that it was given here; null until then
+--   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
+--   metric: created, a metric's name, or human_opened, machine_opened, human_clicked, machine_clicked
+--   deliveries: how many deliveries reached it: each counts once
+--   events: how many distinct events say so; 0 for created
+--   try: human open rate by source and channel, of what was delivered
+--     SELECT source_kind, source_id, source_name, channel,
+--         round(100.0 * max(CASE metric WHEN 'human_opened' THEN deliveries END)
+--             / max(CASE metric WHEN 'delivered' THEN deliveries END), 1) AS percent
+--     FROM campaign_metrics_v1
+--     GROUP BY source_kind, source_id, channel HAVING percent IS NOT NULL ORDER BY percent DESC;
 CREATE VIEW campaign_metrics_v1 AS
 SELECT source_kind, source_id, source_name, channel, metric, deliveries, events FROM (
     SELECT s.source_kind, s.source_id, s.name AS source_name, c.channel, m.metric,
@@ -728,6 +847,19 @@ SELECT source_kind, source_id, source_name, channel, metric, deliveries, events 
 )
 WHERE deliveries > 0 OR events > 0;
 
+-- A row for each send of a broadcast, channel and metric: the counts of the whole life.
+--   source_kind: broadcast, or as the events say
+--   source_id: the broadcast's id
+--   trigger_id: the send
+--   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
+--   metric: created, a metric's name, or human_opened, machine_opened, human_clicked, machine_clicked
+--   deliveries: how many deliveries reached it: each counts once
+--   events: how many distinct events say so; 0 for created
+--   try: the latest sends of broadcasts
+--     SELECT source_id, trigger_id, channel,
+--         max(CASE metric WHEN 'sent' THEN deliveries END) AS sent,
+--         max(CASE metric WHEN 'human_opened' THEN deliveries END) AS opened
+--     FROM trigger_metrics_v1 GROUP BY source_id, trigger_id, channel ORDER BY CAST(trigger_id AS INTEGER) DESC LIMIT 20;
 CREATE VIEW trigger_metrics_v1 AS
 SELECT source_kind, source_id, trigger_id, channel, metric, deliveries, events FROM (
     SELECT s.source_kind, s.source_id, t.trigger_id, c.channel, m.metric,
@@ -753,6 +885,23 @@ SELECT source_kind, source_id, trigger_id, channel, metric, deliveries, events F
 )
 WHERE deliveries > 0 OR events > 0;
 
+-- A row for each hour of creation, source, action, content, channel and metric. A click counts for the hour in which its
+-- message was made, so an old hour keeps growing.
+--   hour: the hour in which the deliveries were created; ISO 8601, UTC
+--   source_kind: campaign, broadcast, newsletter, transactional or unknown
+--   source_id: its id there; null where unknown
+--   source_name: the name that it was given here; null until then
+--   action_id: the step that sent it
+--   content_id: the content of the newsletter or variant
+--   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
+--   metric: created, a metric's name, or human_opened, machine_opened, human_clicked, machine_clicked
+--   deliveries: how many deliveries reached it: each counts once
+--   events: how many distinct events say so; 0 for created
+--   try: deliveries created and delivered by day
+--     SELECT substr(hour, 1, 10) AS day, channel,
+--         sum(CASE metric WHEN 'created' THEN deliveries END) AS created,
+--         sum(CASE metric WHEN 'delivered' THEN deliveries END) AS delivered
+--     FROM campaign_metrics_hourly_v1 GROUP BY day, channel ORDER BY day DESC, channel LIMIT 60;
 CREATE VIEW campaign_metrics_hourly_v1 AS
 SELECT hour, source_kind, source_id, source_name, action_id, content_id, channel, metric,
     CAST(sum(deliveries) AS INTEGER) AS deliveries, CAST(sum(events) AS INTEGER) AS events
@@ -783,6 +932,17 @@ FROM (
 WHERE deliveries > 0 OR events > 0
 GROUP BY hour, source_kind, source_id, source_name, action_id, content_id, channel, metric;
 
+-- A row for each hour, source, channel and metric: events by the time at which they happened.
+--   hour: the hour in which the events happened; ISO 8601, UTC
+--   source_kind: campaign, broadcast, newsletter, transactional or unknown
+--   source_id: its id there; null where unknown
+--   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
+--   metric: a metric's name, or human_opened, machine_opened, human_clicked, machine_clicked
+--   events: how many distinct events
+--   try: events by hour of the last two days
+--     SELECT hour, sum(events) AS events FROM activity_hourly_v1
+--     WHERE metric NOT GLOB 'human_*' AND metric NOT GLOB 'machine_*' AND hour > strftime('%Y-%m-%dT%H', 'now', '-2 days')
+--     GROUP BY hour ORDER BY hour DESC;
 CREATE VIEW activity_hourly_v1 AS
 SELECT hour, source_kind, source_id, channel, metric, CAST(sum(events) AS INTEGER) AS events
 FROM (
@@ -803,6 +963,15 @@ FROM (
 WHERE events > 0
 GROUP BY hour, source_kind, source_id, channel, metric;
 
+-- A row for each source, channel and status: how many deliveries stand so now.
+--   source_kind: campaign, broadcast, newsletter, transactional or unknown
+--   source_id: its id there; null where unknown
+--   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
+--   status: where they stand: engagement where there is one, else outcome, else unknown
+--   deliveries: how many stand so now
+--   try: deliveries by status now
+--     SELECT channel, status, sum(deliveries) AS deliveries FROM status_counts_v1
+--     GROUP BY channel, status ORDER BY channel, deliveries DESC;
 CREATE VIEW status_counts_v1 AS
 SELECT s.source_kind, s.source_id, c.channel, st.status AS status, n.deliveries
 FROM status_counts n
@@ -811,6 +980,15 @@ JOIN channels c ON c.id = n.channel
 JOIN statuses st ON st.id = n.status
 WHERE n.kind = 1;
 
+-- A row for each source, channel and outcome: how many deliveries stand so now.
+--   source_kind: campaign, broadcast, newsletter, transactional or unknown
+--   source_id: its id there; null where unknown
+--   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
+--   outcome: what became of the sending
+--   deliveries: how many stand so now
+--   try: deliveries by outcome now
+--     SELECT channel, outcome, sum(deliveries) AS deliveries FROM outcome_counts_v1
+--     GROUP BY channel, outcome ORDER BY channel, deliveries DESC;
 CREATE VIEW outcome_counts_v1 AS
 SELECT s.source_kind, s.source_id, c.channel, st.status AS outcome, n.deliveries
 FROM status_counts n
@@ -819,6 +997,15 @@ JOIN channels c ON c.id = n.channel
 JOIN statuses st ON st.id = n.status
 WHERE n.kind = 2;
 
+-- A row for each source, channel and engagement: how many deliveries stand so now.
+--   source_kind: campaign, broadcast, newsletter, transactional or unknown
+--   source_id: its id there; null where unknown
+--   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
+--   engagement: the furthest that the person did
+--   deliveries: how many stand so now
+--   try: deliveries by engagement now
+--     SELECT channel, engagement, sum(deliveries) AS deliveries FROM engagement_counts_v1
+--     GROUP BY channel, engagement ORDER BY channel, deliveries DESC;
 CREATE VIEW engagement_counts_v1 AS
 SELECT s.source_kind, s.source_id, c.channel, st.status AS engagement, n.deliveries
 FROM status_counts n
@@ -827,6 +1014,19 @@ JOIN channels c ON c.id = n.channel
 JOIN statuses st ON st.id = n.status
 WHERE n.kind = 3;
 
+-- A row for each link of a source: who followed it.
+--   source_kind: campaign, broadcast, newsletter, transactional or unknown
+--   source_id: its id there; null where unknown
+--   action_id: the step whose message holds it
+--   link: the sender's id of the link, else its address less query and fragment
+--   address: where it led when it was last followed, less query and fragment
+--   deliveries: in how many deliveries it was followed
+--   events: how many clicks
+--   human_deliveries: in how many a person followed it
+--   machine_deliveries: in how many a machine did
+--   try: the links that people follow most
+--     SELECT source_kind, source_id, coalesce(address, link) AS link, human_deliveries, machine_deliveries
+--     FROM link_metrics_v1 ORDER BY human_deliveries DESC LIMIT 20;
 CREATE VIEW link_metrics_v1 AS
 SELECT s.source_kind, s.source_id, l.action_id, l.link,
     CAST((SELECT substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1)
@@ -837,6 +1037,22 @@ SELECT s.source_kind, s.source_id, l.action_id, l.link,
 FROM links l
 JOIN sources s ON s.id = l.source;
 
+-- A row for each body that was not understood, or that waits for its time or its delivery.
+--   quarantine_id: its number
+--   received_at: when it came in; ISO 8601, UTC
+--   received_at_ms: the same in milliseconds since 1970
+--   format: how it would be read: webhook, pipelines, track, waybill
+--   reason: why it was kept aside, as a word
+--   detail: the same for people
+--   delivery_id: the delivery that it names
+--   due_at: of an event from the future: when it may be applied
+--   due_at_ms: the same in milliseconds since 1970
+--   body: what came, at most its beginning
+--   body_bytes: how long the whole was
+--   repeats: how often the same came again
+--   public: 1: by a sender who may only report on deliveries that are known
+--   try: what is kept aside, by reason
+--     SELECT reason, count(*) AS bodies, max(received_at) AS latest FROM quarantine_v1 GROUP BY reason ORDER BY bodies DESC;
 CREATE VIEW quarantine_v1 AS
 SELECT id AS quarantine_id,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000) AS TEXT) AS received_at,

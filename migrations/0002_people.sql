@@ -103,6 +103,12 @@ CREATE INDEX subscription_changes_by_person ON subscription_changes (person, at_
 
 -- The views: a promise; columns are only added ----------------------------------------------------------------------
 
+-- A row for each identifier that was said together with a person.
+--   person: the name by which the file knows the person: id, else e-mail, else cio_id
+--   kind: id, email, cio_id, phone, anonymous_id or device
+--   value: the identifier
+--   try: how many identifiers of each kind
+--     SELECT kind, count(*) AS identifiers FROM identifiers_v1 GROUP BY kind ORDER BY identifiers DESC;
 CREATE VIEW identifiers_v1 AS
 SELECT person, kind, value FROM identifiers
 UNION SELECT person, 'device', device_id FROM person_devices
@@ -127,6 +133,14 @@ UNION SELECT p.name, 'device', r.value ->> '$.device_id'
     JOIN events e ON e.delivery = d.id JOIN json_each(e.own, '$.recipients') r
     WHERE g.channel = 2 AND e.own IS NOT NULL;
 
+-- A row for each person that anything was said of or sent to.
+--   person: the name by which the file knows the person
+--   deleted: 1: the sender said that the person is deleted
+--   traits: JSON: the traits that stand
+--   changed_at: when it was said; ISO 8601, UTC
+--   changed_at_ms: the same in milliseconds since 1970
+--   try: people that something was said of
+--     SELECT person, traits, changed_at FROM people_v1 WHERE changed_at_ms IS NOT NULL ORDER BY changed_at_ms DESC LIMIT 20;
 CREATE VIEW people_v1 AS
 SELECT
     CAST(n.person AS TEXT) AS person,
@@ -149,6 +163,14 @@ FROM (
 ) n
 LEFT JOIN people_known k ON k.person = n.person;
 
+-- A row for each trait of a person that stands.
+--   person: whose it is
+--   name: the trait's name
+--   value: JSON: what was said last
+--   changed_at: when it was said; ISO 8601, UTC
+--   changed_at_ms: the same in milliseconds since 1970
+--   try: which traits people have
+--     SELECT name, count(*) AS people FROM traits_v1 GROUP BY name ORDER BY people DESC;
 CREATE VIEW traits_v1 AS
 SELECT t.person, t.name, t.value,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (t.at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (t.at_ms) % 1000) AS TEXT) AS changed_at,
@@ -158,6 +180,16 @@ LEFT JOIN people_known k ON k.person = t.person
 WHERE t.value IS NOT NULL
     AND (k.deleted_at_ms IS NULL OR (t.at_ms, t.event_id) > (k.deleted_at_ms, k.deleted_event_id));
 
+-- A row for each device that was said to be a person's.
+--   person: whose it is
+--   device_id: the device's token
+--   platform: ios, android and the like
+--   device: JSON: all that was said of it; null once deleted
+--   deleted: 1: it is no longer the person's
+--   changed_at: when it was said; ISO 8601, UTC
+--   changed_at_ms: the same in milliseconds since 1970
+--   try: devices by platform
+--     SELECT platform, count(*) AS devices FROM devices_v1 WHERE NOT deleted GROUP BY platform ORDER BY devices DESC;
 CREATE VIEW devices_v1 AS
 SELECT t.person, t.device_id,
     CAST(t.value ->> '$.platform' AS TEXT) AS platform,
@@ -169,6 +201,15 @@ FROM person_devices t
 LEFT JOIN people_known k ON k.person = t.person
 WHERE k.deleted_at_ms IS NULL OR (t.at_ms, t.event_id) > (k.deleted_at_ms, k.deleted_event_id);
 
+-- A row for each object, such as an account or a course, that people relate to.
+--   object_type_id: the kind of object
+--   object_id: its id within the kind
+--   deleted: 1: the sender said that it is deleted
+--   traits: JSON: what was said of it and stands
+--   changed_at: when it was said; ISO 8601, UTC
+--   changed_at_ms: the same in milliseconds since 1970
+--   try: the objects of each kind
+--     SELECT object_type_id, count(*) AS objects FROM objects_v1 WHERE NOT deleted GROUP BY object_type_id;
 CREATE VIEW objects_v1 AS
 SELECT
     CAST(n.type_id AS TEXT) AS object_type_id,
@@ -188,6 +229,17 @@ FROM (
 ) n
 LEFT JOIN objects k ON k.type_id = n.type_id AND k.object_id = n.object_id;
 
+-- A row for each relation of a person to an object.
+--   object_type_id: the kind of object
+--   object_id: its id within the kind
+--   person: who relates to it
+--   relation: JSON: what was said of the relation; null once deleted
+--   deleted: 1: the relation ended
+--   changed_at: when it was said; ISO 8601, UTC
+--   changed_at_ms: the same in milliseconds since 1970
+--   try: the objects with the most people
+--     SELECT object_type_id, object_id, count(*) AS people FROM relationships_v1
+--     WHERE NOT deleted GROUP BY object_type_id, object_id ORDER BY people DESC LIMIT 20;
 CREATE VIEW relationships_v1 AS
 SELECT t.type_id AS object_type_id, t.object_id, t.person,
     t.value AS relation,
@@ -210,6 +262,22 @@ JOIN json_each(CASE WHEN json_valid(c.content) THEN c.content END) p
 JOIN json_each(CASE p.type WHEN 'object' THEN p.value END) t
 WHERE c.change = 'preferences' AND p.key IN ('topics', 'channels');
 
+-- A row for each change of a subscription: one event and what it changed.
+--   event_id: the event
+--   change: subscribed, unsubscribed or preferences
+--   person: who it is about
+--   changed_at: when it was said; ISO 8601, UTC
+--   changed_at_ms: the same in milliseconds since 1970
+--   delivery_id: the delivery by which it was done
+--   channel: the channel of that delivery
+--   source_kind: the kind of its source
+--   source_id: the id of its source
+--   action_id: the step that sent it
+--   content_id: its content
+--   content: of preferences: JSON, what was said of topics and channels
+--   try: changes by month
+--     SELECT substr(changed_at, 1, 7) AS month, change, count(*) AS changes FROM subscription_changes_v1
+--     GROUP BY month, change ORDER BY month DESC;
 CREATE VIEW subscription_changes_v1 AS
 SELECT event_id, change,
     person,
@@ -223,7 +291,22 @@ SELECT event_id, change,
     action_id, content_id, content
 FROM subscription_changes;
 
--- One row a person: what stands, and since when; of preferences, the latest said of each topic and channel.
+-- A row for each person of whom a subscription was said: what stands, and since when; of preferences, the latest said of
+-- each topic and channel.
+--   person: who
+--   state: subscribed or unsubscribed; null where only preferences were said
+--   since: since when; ISO 8601, UTC
+--   since_ms: the same in milliseconds since 1970
+--   delivery_id: the delivery by which it was done
+--   channel: the channel of that delivery
+--   source_kind: the kind of its source
+--   source_id: the id of its source
+--   action_id: the step that sent it
+--   content_id: its content
+--   topics: JSON: each topic and what was said of it last
+--   channels: JSON: each channel and what was said of it last
+--   try: how many are subscribed
+--     SELECT coalesce(state, 'preferences only') AS state, count(*) AS people FROM subscriptions_v1 GROUP BY state;
 CREATE VIEW subscriptions_v1 AS
 SELECT n.person,
     s.change AS state,

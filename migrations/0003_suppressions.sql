@@ -92,6 +92,22 @@ WHERE r.at_ms = r.first_ms
         WHERE x.address = r.address AND x.channel = r.channel AND x.at_ms = r.at_ms
         ORDER BY y.delivery_id, x.metric, e.event_id LIMIT 1);
 
+-- A row for each address or device, and channel, that should not be written to, or was not to be until it was lifted.
+--   address: the address, the phone number or the device's token
+--   kind: address or device
+--   channel: the channel for which it is listed
+--   class: proven, or likely: what only the words of a bounce say
+--   cause: hard_bounce, spam_complaint or suppressed
+--   reason: why, in the words of the event
+--   delivery_id: the delivery that lists it
+--   since: since when; ISO 8601, UTC
+--   since_ms: the same in milliseconds since 1970
+--   lifted_at: when it was lifted; null while it stands
+--   lifted_at_ms: the same in milliseconds since 1970
+--   lifted_by: delivered: a later message arrived; unsuppressed: it was said
+--   active: 1: it stands
+--   try: who should not be written to any more
+--     SELECT channel, address, cause, since FROM suppressions_v1 WHERE active ORDER BY since_ms DESC LIMIT 50;
 CREATE VIEW suppressions_v1 AS
 SELECT address, kind, channel, class, cause, reason, delivery_id, since, since_ms, lifted_at, lifted_at_ms, lifted_by,
     active

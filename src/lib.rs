@@ -59,7 +59,7 @@
 //!    ([`domain::forgetting`]), so counts still follow from them; [`store::forgetting`] finds what was stored before, down
 //!    to the bytes between rows. `tests/forgetting.rs` looks for traces in the files, `tests/laws` for what order does.
 //!
-//! The clock is read in `web` and `cli` only, and handed down.
+//! The clock is read in `web` and `cli` only, and handed down; the writer alone times its batches.
 
 #[allow(clippy::disallowed_methods, reason = "commands read the clock and hand it down")]
 pub mod cli;

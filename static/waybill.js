@@ -26,6 +26,22 @@
     });
   }
 
+  // nothing was received yet: wait for it while the page is looked at
+  const start = document.querySelector('[data-feed]');
+  if (start) {
+    start.querySelector('.waits').hidden = false;
+    const look = async () => {
+      try {
+        if (!document.hidden) {
+          const { feed } = await (await fetch(start.dataset.feed)).json();
+          if ((feed.last_at || '') !== start.dataset.last) { location.reload(); return; }
+        }
+      } catch { /* the server is away: it may come again */ }
+      setTimeout(look, 2000);
+    };
+    setTimeout(look, 2000);
+  }
+
   // narrow: the filters begin folded
   const fold = document.querySelector('.fold');
   if (fold && matchMedia('(max-width: 860px)').matches) fold.open = false;

@@ -74,10 +74,19 @@ fn nothing_is_wider_than_a_small_phone() {
         format!("/people/{}@example.com", long("local", 40)),
         "/people/ann%40example.com".into(),
     ];
-    for path in
-        ["/", "/deliveries", "/deliveries/one%3D%2F", "/campaigns", "/campaigns/campaign/3", "/quarantine", "/meanings"]
-            .into_iter()
-            .chain(odd.iter().map(String::as_str))
+    for path in [
+        "/",
+        "/deliveries",
+        "/deliveries/one%3D%2F",
+        "/campaigns",
+        "/campaigns/campaign/3",
+        "/quarantine",
+        "/meanings",
+        "/health",
+        "/schema",
+    ]
+    .into_iter()
+    .chain(odd.iter().map(String::as_str))
     {
         browser.goto(&server.url(path));
         let over = browser.run("return document.documentElement.scrollWidth - innerWidth");
@@ -101,4 +110,14 @@ fn the_filters_can_be_skipped_by_keyboard_without_scripts() {
     browser.press(Key::Enter.into());
     browser.wait_for(".timeline");
     assert_eq!(browser.text("h1"), "+15550001");
+}
+
+#[test]
+fn the_first_event_is_waited_for() {
+    let (server, browser) = (Server::start(), Browser::start());
+    browser.goto(&server.url("/deliveries"));
+    browser.wait_for(".waits:not([hidden])");
+    let (status, body) = server.post("/v1/events", &[("Content-Type", "application/x-ndjson")], EVENTS.trim());
+    assert_eq!(status, 200, "{body}");
+    browser.wait_for("a.row");
 }

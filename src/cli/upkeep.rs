@@ -6,14 +6,20 @@ use std::process::ExitCode;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::store::health::Verified;
 use crate::store::{sqlite, upkeep};
 
-/// Recounts and compares, from one point in time, while others may write.
+/// Recounts and compares, from one point in time, while others may write. What it found is left in the file, for the page
+/// that says how the file is.
 pub fn verify(db: &Path) -> anyhow::Result<ExitCode> {
     let mut connection = open(db)?;
     let bar = bar(&connection)?;
+    let begun_ms = chrono::Utc::now().timestamp_millis();
     let report = upkeep::verify(&mut connection, |done| bar.set_position(done))?;
     bar.finish_and_clear();
+    if let Err(error) = Verified::new(&report, begun_ms).keep(&connection) {
+        eprintln!("what it found could not be left in the file: {error}");
+    }
     for difference in &report.told {
         println!("{difference}");
     }

@@ -15,9 +15,12 @@ pub mod error;
 mod event_rows;
 pub mod events;
 pub mod forgetting;
+pub mod gauge;
+pub mod health;
 pub mod kept;
 pub mod log;
 mod names;
+pub mod near;
 pub mod overview;
 mod people;
 pub mod person;
@@ -28,6 +31,7 @@ mod receipts;
 mod registers;
 mod rollups;
 pub mod rows;
+pub mod schema;
 pub mod search;
 pub mod source;
 pub mod sources;
@@ -39,6 +43,7 @@ mod tracker;
 pub mod upkeep;
 pub mod waiting;
 pub mod walk;
+#[allow(clippy::disallowed_methods, reason = "how long a batch takes is known where it is written")]
 pub mod writer;
 
 pub use apply::{Entry, Outcome, Report};

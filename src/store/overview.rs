@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::Error;
 use super::counts::{self, EVENT_SUMS, SUMS};
 use super::sources::{self, ChannelRow, Range};
-use crate::domain::rollup::{ChannelCounts, Counts, quarter_of};
+use crate::domain::rollup::{ChannelCounts, Counts, QUARTER_MS, quarter_of};
 use crate::domain::{Channel, Millis};
 
 /// Deliveries created in the range, by channel; the whole life beside them chooses denominators.
@@ -45,6 +45,8 @@ pub fn activity(connection: &Connection, range: Range) -> Result<Vec<(i64, Count
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Feed {
     pub last_at_ms: Option<Millis>,
+    /// The longest that nothing came in the week before the last event, in whole quarter hours.
+    pub longest_pause_ms: Option<Millis>,
     /// Since the start of the quarter hour in which the last hour, or day, began.
     pub hour: Received,
     pub day: Received,
@@ -82,15 +84,33 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
     let (hour, day) = (since(now_ms - HOUR_MS)?, since(now_ms - 24 * HOUR_MS)?);
     let number = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
     let mut names = connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 5")?;
+    let last_at_ms = number("SELECT last_at_ms FROM receipts ORDER BY quarter DESC LIMIT 1")
+        .or_else(|error| if error == rusqlite::Error::QueryReturnedNoRows { Ok(None) } else { Err(error) })?;
+    let mut pause = connection.prepare_cached(
+        "SELECT max(quarter - before) FROM (SELECT quarter, lag(quarter) OVER (ORDER BY quarter) AS before
+            FROM receipts WHERE quarter >= ?1)",
+    )?;
+    let week = quarter_of(last_at_ms.unwrap_or(now_ms) - 7 * 24 * HOUR_MS);
+    let longest_pause: Option<i64> = pause.query_row([week], |row| row.get(0))?;
     Ok(Feed {
-        last_at_ms: number("SELECT last_at_ms FROM receipts ORDER BY quarter DESC LIMIT 1")
-            .or_else(|error| if error == rusqlite::Error::QueryReturnedNoRows { Ok(None) } else { Err(error) })?,
+        last_at_ms,
+        longest_pause_ms: longest_pause.map(|quarters| quarters * QUARTER_MS),
         hour,
         day,
         quarantined: number("SELECT sum(rows) FROM quarantine_counts")?.unwrap_or(0),
         ignored: number("SELECT sum(events) FROM ignored")?.unwrap_or(0),
         ignored_names: names.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?,
     })
+}
+
+impl Feed {
+    /// Whether nothing came for longer than this feed pauses: twice the longest pause of its last week, and an hour at
+    /// least. Of a feed that has just begun nothing is known but that a day is long.
+    pub fn is_silent(&self, now_ms: Millis) -> bool {
+        const HOUR_MS: Millis = 3_600_000;
+        let usual = self.longest_pause_ms.map_or(24 * HOUR_MS, |pause| (2 * pause).max(HOUR_MS));
+        self.last_at_ms.is_some_and(|last| now_ms - last > usual)
+    }
 }
 
 /// Whether the file holds any delivery at all.

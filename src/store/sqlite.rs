@@ -17,7 +17,8 @@ use super::Error;
 /// "WAYB": marks the file as ours.
 const APPLICATION_ID: i64 = 0x5741_5942;
 
-const MIGRATIONS_SQL: &[&str] = &[
+/// What stands above each public view is the page that tells of it: see [`schema`](super::schema).
+pub(super) const MIGRATIONS_SQL: &[&str] = &[
     include_str!("../../migrations/0001_core.sql"),
     include_str!("../../migrations/0002_people.sql"),
     include_str!("../../migrations/0003_suppressions.sql"),

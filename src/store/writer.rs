@@ -14,22 +14,23 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::apply::{Entry, Outcome};
 use super::event_rows;
 use super::forgetting::erasing::Left;
+use super::gauge::{Gauge, Spread};
 use super::receipts::{NOT_STORED, Quarantined};
 use super::{Error, Tracker};
 use crate::domain::{Millis, Text};
 
 /// How many requests may wait. Beyond it the sender is told to come again.
-const WAITING_MAX: usize = 4_096;
+pub const WAITING_MAX: usize = 4_096;
 
 /// How many entries one transaction takes; more wait for the next, so that no answer waits long.
 const GROUP_ENTRIES_MAX: usize = 5_000;
@@ -53,6 +54,7 @@ pub enum Refused {
 struct Request {
     entries: Vec<Entry>,
     received_at_ms: Millis,
+    since: Instant,
     reply: oneshot::Sender<Result<Vec<Outcome>, Refused>>,
 }
 
@@ -69,11 +71,38 @@ pub struct Writer {
     written: Arc<Written>,
 }
 
-/// What the writer has done since it was started.
+/// What the writer has done since it was started, kept with a few additions a request.
 #[derive(Debug, Default)]
 struct Written {
     commits: AtomicU64,
     entries: AtomicU64,
+    waiting: AtomicI64,
+    most_waiting: AtomicI64,
+    busy: AtomicU64,
+    unwritable: AtomicU64,
+    batch: Gauge,
+    commit_us: Gauge,
+    answer_us: Gauge,
+}
+
+/// The same at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State {
+    /// Transactions, and what they held together.
+    pub commits: u64,
+    pub entries: u64,
+    /// Requests in the queue now, and at most so far.
+    pub waiting: i64,
+    pub most_waiting: i64,
+    /// Requests that were told to come again: the queue was full, or the file could not be written.
+    pub busy: u64,
+    pub unwritable: u64,
+    /// Entries in one transaction.
+    pub batch: Spread,
+    /// How long one took, in microseconds.
+    pub commit_us: Spread,
+    /// From the time that a request was handed over until it was on disk, in microseconds.
+    pub answer_us: Spread,
 }
 
 impl Writer {
@@ -89,17 +118,42 @@ impl Writer {
     /// Hands entries over, and waits until they are on disk.
     pub async fn write(&self, entries: Vec<Entry>, received_at_ms: Millis) -> Result<Vec<Outcome>, Refused> {
         let (reply, answer) = oneshot::channel();
-        let request = Message::Write(Request { entries, received_at_ms, reply });
-        self.messages.try_send(request).map_err(|error| match error {
-            TrySendError::Full(_) => Refused::Busy,
-            TrySendError::Disconnected(_) => Refused::Stopping,
+        let request = Message::Write(Request { entries, received_at_ms, since: Instant::now(), reply });
+        // before it is sent: the writer may take it at once
+        let waiting = self.written.waiting.fetch_add(1, Relaxed) + 1;
+        self.messages.try_send(request).map_err(|error| {
+            self.written.waiting.fetch_sub(1, Relaxed);
+            match error {
+                TrySendError::Full(_) => {
+                    self.written.busy.fetch_add(1, Relaxed);
+                    Refused::Busy
+                }
+                TrySendError::Disconnected(_) => Refused::Stopping,
+            }
         })?;
+        self.written.most_waiting.fetch_max(waiting, Relaxed);
         answer.await.unwrap_or(Err(Refused::Stopping))
     }
 
     /// How many transactions were committed since the start, and how many entries they held together.
     pub fn written(&self) -> (u64, u64) {
         (self.written.commits.load(Relaxed), self.written.entries.load(Relaxed))
+    }
+
+    /// How it goes.
+    pub fn state(&self) -> State {
+        let it = &self.written;
+        State {
+            commits: it.commits.load(Relaxed),
+            entries: it.entries.load(Relaxed),
+            waiting: it.waiting.load(Relaxed),
+            most_waiting: it.most_waiting.load(Relaxed),
+            busy: it.busy.load(Relaxed),
+            unwritable: it.unwritable.load(Relaxed),
+            batch: it.batch.spread(),
+            commit_us: it.commit_us.spread(),
+            answer_us: it.answer_us.spread(),
+        }
     }
 
     /// Lets the writer finish what waits. It has ended when its handle joins.
@@ -171,6 +225,7 @@ impl Work {
     }
 
     fn settle(&mut self, group: Vec<Request>) {
+        self.written.waiting.fetch_sub(group.len() as i64, Relaxed);
         let received_at_ms = group.iter().map(|request| request.received_at_ms).max().unwrap_or_default();
         let entries: Vec<&Entry> = group.iter().flat_map(|request| &request.entries).collect();
         match self.record(&entries, received_at_ms) {
@@ -181,6 +236,7 @@ impl Work {
                 }
                 let mut outcomes = outcomes.into_iter();
                 for request in group {
+                    self.written.answer_us.record(request.since.elapsed().as_micros());
                     // the caller may have gone; what it sent is stored all the same
                     let _ = request.reply.send(Ok(outcomes.by_ref().take(request.entries.len()).collect()));
                 }
@@ -191,6 +247,7 @@ impl Work {
                 if self.refused.is_power_of_two() {
                     tracing::error!(%error, groups = self.refused, "what came was not stored");
                 }
+                self.written.unwritable.fetch_add(group.len() as u64, Relaxed);
                 for request in group {
                     let _ = request.reply.send(Err(Refused::Unwritable));
                 }
@@ -261,8 +318,11 @@ impl Work {
     /// Records entries. A panic on the way is a fault of what was to be recorded, not of the file: the transaction is
     /// rolled back as it unwinds, and the thread lives on.
     fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        let begun = Instant::now();
         let outcomes = catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
             .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))?;
+        self.written.commit_us.record(begun.elapsed().as_micros());
+        self.written.batch.record(entries.len() as u128);
         self.written.commits.fetch_add(1, Relaxed);
         self.written.entries.fetch_add(entries.len() as u64, Relaxed);
         Ok(outcomes)
@@ -323,7 +383,7 @@ mod tests {
         /// Stores what one request brings, of which each part is answered.
         fn store(&mut self, entries: Vec<Entry>) -> Vec<Outcome> {
             let (reply, answer) = oneshot::channel();
-            self.settle(vec![Request { entries, received_at_ms: 0, reply }]);
+            self.settle(vec![Request { entries, received_at_ms: 0, since: Instant::now(), reply }]);
             answer.blocking_recv().unwrap().unwrap()
         }
 
@@ -364,7 +424,12 @@ mod tests {
         let (mut group, mut answers) = (Vec::new(), Vec::new());
         for entries in [0..5, 5..6, 6..13] {
             let (reply, answer) = oneshot::channel();
-            group.push(Request { entries: entries.map(entry).collect(), received_at_ms: 0, reply });
+            group.push(Request {
+                entries: entries.map(entry).collect(),
+                received_at_ms: 0,
+                since: Instant::now(),
+                reply,
+            });
             answers.push(answer);
         }
         work.settle(group);

@@ -61,6 +61,15 @@ fn asset(name: &str, extension: &str, content_type: &'static str, body: String) 
     Asset { name: format!("{name}.{hash}.{extension}"), content_type, body }
 }
 
+/// The icon where browsers look for it unasked, as beside JSON.
+pub async fn favicon() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, FAVICON.content_type))
+        .insert_header((CACHE_CONTROL, "public, max-age=86400"))
+        .insert_header(("X-Content-Type-Options", "nosniff"))
+        .body(FAVICON.body.as_str())
+}
+
 /// An asset by its name; any other hash than ours is not found.
 pub async fn serve(name: web::Path<String>) -> HttpResponse {
     let Some(asset) = [&*STYLE, &*MORE_STYLE, &*SCRIPT, &*FAVICON].into_iter().find(|asset| asset.name == *name) else {

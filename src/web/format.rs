@@ -214,7 +214,21 @@ impl Display for Bytes {
         match self.0 {
             ..1_024 => write!(f, "{} B", self.0),
             1_024..1_048_576 => write!(f, "{:.1} KiB", self.0 as f64 / 1_024.0),
-            _ => write!(f, "{:.1} MiB", self.0 as f64 / 1_048_576.0),
+            1_048_576..1_073_741_824 => write!(f, "{:.1} MiB", self.0 as f64 / 1_048_576.0),
+            _ => write!(f, "{:.1} GiB", self.0 as f64 / 1_073_741_824.0),
+        }
+    }
+}
+
+/// A short time of a machine: `870 µs`, `4.2 ms`, `1.3 s`.
+pub struct Micros(pub u64);
+
+impl Display for Micros {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self.0 {
+            ..1_000 => write!(f, "{} µs", self.0),
+            1_000..1_000_000 => write!(f, "{:.1} ms", self.0 as f64 / 1_000.0),
+            _ => write!(f, "{:.1} s", self.0 as f64 / 1_000_000.0),
         }
     }
 }

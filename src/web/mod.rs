@@ -88,7 +88,7 @@ where
     let desk = Data::new(Desk::new(again));
     let names_to = Data::new(writer.clone());
     let base = config.base.clone();
-    let pages = Data::new(Pages { readers: readers.clone(), base: config.base });
+    let pages = Data::new(Pages { readers: readers.clone(), writer: writer.clone(), base: config.base });
     let server = HttpServer::new(move || {
         let app = App::new()
             .app_data(Data::new(ingest.clone()))

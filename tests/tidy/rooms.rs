@@ -55,6 +55,7 @@ const ROOMS: [Room; 10] = [
             // keyed hashes of forgotten people, and what is left of them, byte by byte
             "hmac",
             "aho_corasick",
+            "strsim",
         ]),
     },
     Room { name: "traffic", rooms: Only(&["domain"]), crates: Only(&["serde_json"]) },

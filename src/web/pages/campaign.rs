@@ -5,8 +5,8 @@ use askama::Template;
 
 use super::campaign_data::OneSource;
 use super::chart::{Bucket, Chart, Line as ChartLine, Of};
-use super::deliveries::Line;
 use super::layout::{self, Layout, Pages};
+use super::lines::{Line, Lines};
 use super::log_query::source_value;
 use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, problems, source_title, tracked};
 use super::series::{self, Series};
@@ -62,7 +62,7 @@ struct CampaignPage {
     reasons: Vec<ReasonRow>,
     reasons_of: String,
     /// The newest problems, as the log shows them.
-    rows: Vec<Line>,
+    lines: Lines,
     all_problems: String,
     twins: Twins,
 }
@@ -216,7 +216,7 @@ pub async fn page(
         reasons_of: reasons_of(&reasons),
         all_problems: behind.log.clone().with("reason", "*").to_string(),
         reasons: reason_rows(&reasons, &behind.log),
-        rows: reasons.newest.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
+        lines: Lines::new(reasons.newest.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect()),
         span,
     };
     layout::html(&page)

@@ -176,7 +176,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     };
     let page = CampaignsPage {
         page: pages.layout("campaigns"),
-        start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
+        start: if has_deliveries { None } else { Some(Start::of(&request, &pages, layout::now_ms()).await?) },
         columns: COLUMNS.iter().map(|column| sort.column(&here, *column)).collect(),
         rows: found.iter().map(|source| Row::new(&pages.base, source, &span)).collect(),
         total: (found.len() > 1).then(|| Row {

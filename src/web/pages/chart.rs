@@ -72,6 +72,15 @@ pub struct Bucket {
     pub counts: Counts,
 }
 
+/// A row of bars, already counted.
+pub struct Series {
+    pub title: &'static str,
+    /// The class that gives it its colour.
+    pub name: &'static str,
+    pub total: Linked,
+    pub cells: Vec<Linked>,
+}
+
 /// Deliveries by when they were created, or events by when they happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
@@ -143,17 +152,40 @@ impl Chart {
             [one] => (&*one.begin, &*one.end),
             [] => ("", ""),
         };
-        let n = buckets.len().max(1);
-        let percent = |i: usize| format!("{:.3}%", i as f64 * 100.0 / n as f64);
-        let row = |(i, line): (usize, &Line)| {
-            let values: Vec<i64> = buckets.iter().map(|bucket| line.read(&bucket.counts)).collect();
-            let total = values.iter().sum();
-            let peak = values.iter().copied().max().unwrap_or(0);
-            Row {
+        let series = lines.iter().map(|line| {
+            let values = buckets.iter().map(|bucket| (line.read(&bucket.counts), bucket));
+            let cells: Vec<Linked> =
+                values.map(|(n, bucket)| Linked::new(n, line.href(behind, &bucket.begin, &bucket.end))).collect();
+            let total = cells.iter().map(|cell| cell.count).sum();
+            Series {
                 title: line.title,
                 name: line.name,
-                total: Count(total),
-                linked: Linked::new(total, line.href(behind, begin, end)),
+                total: Linked::new(total, line.href(behind, begin, end)),
+                cells,
+            }
+        });
+        let labels = buckets.iter().map(|bucket| (bucket.label.clone(), bucket.tick.clone()));
+        Chart::of(title, what, bucket, &series.collect::<Vec<_>>(), &labels.collect::<Vec<_>>())
+    }
+
+    /// `labels`: of each bucket, and its tick on the axis. Each series has a cell for each.
+    pub fn of(
+        title: String,
+        what: String,
+        bucket: &'static str,
+        series: &[Series],
+        labels: &[(String, Option<String>)],
+    ) -> Chart {
+        let n = labels.len().max(1);
+        let percent = |i: usize| format!("{:.3}%", i as f64 * 100.0 / n as f64);
+        let row = |(i, series): (usize, &Series)| {
+            let values: Vec<i64> = series.cells.iter().map(|cell| cell.count).collect();
+            let peak = values.iter().copied().max().unwrap_or(0);
+            Row {
+                title: series.title,
+                name: series.name,
+                total: Count(series.total.count),
+                linked: series.total.clone(),
                 peak: Count(peak),
                 text_y: i * ROW + 13,
                 plot_y: i * ROW + TOP,
@@ -161,30 +193,30 @@ impl Chart {
                 bars: bars(&values, peak),
             }
         };
-        let column = |(i, bucket): (usize, &Bucket)| {
-            let values: Vec<i64> = lines.iter().map(|line| line.read(&bucket.counts)).collect();
-            let said = lines.iter().zip(&values).map(|(line, n)| format!("{} {}", line.title, Count(*n)));
-            let cell = |(line, n): (&Line, &i64)| Linked::new(*n, line.href(behind, &bucket.begin, &bucket.end));
+        let column = |(i, (label, _)): (usize, &(String, Option<String>))| {
+            let cells: Vec<Linked> = series.iter().filter_map(|series| series.cells.get(i)).cloned().collect();
+            let said = series.iter().zip(&cells).map(|(of, cell)| format!("{} {}", of.title, Count(cell.count)));
             Column {
                 x: percent(i),
                 width: percent(1),
-                title: format!("{}: {}", bucket.label, said.collect::<Vec<_>>().join(", ")),
-                label: bucket.label.clone(),
-                is_empty: values.iter().all(|n| *n == 0),
-                cells: lines.iter().zip(&values).map(cell).collect(),
+                title: format!("{label}: {}", said.collect::<Vec<_>>().join(", ")),
+                label: label.clone(),
+                is_empty: cells.iter().all(|cell| cell.count == 0),
+                cells,
             }
         };
-        let tick = |(i, bucket): (usize, &Bucket)| Some(Tick { at: percent(i), text: bucket.tick.clone()? });
+        let tick =
+            |(i, (_, text)): (usize, &(String, Option<String>))| Some(Tick { at: percent(i), text: text.clone()? });
         Chart {
             title,
             what,
             bucket,
             zone: "UTC",
-            rows: lines.iter().enumerate().map(row).collect(),
-            ticks: buckets.iter().enumerate().filter_map(tick).collect(),
-            columns: buckets.iter().enumerate().map(column).collect(),
-            height: lines.len() * ROW + AXIS,
-            plot_bottom: lines.len() * ROW - 4,
+            rows: series.iter().enumerate().map(row).collect(),
+            ticks: labels.iter().enumerate().filter_map(tick).collect(),
+            columns: labels.iter().enumerate().map(column).collect(),
+            height: series.len() * ROW + AXIS,
+            plot_bottom: series.len() * ROW - 4,
             width: n,
         }
     }

@@ -6,6 +6,7 @@ use askama::Template;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
 use super::log_query::{Chip, LogQuery};
+use super::nothing::Nothing;
 use super::parts::{channel_icon, channel_title};
 use super::search_words;
 use super::span;
@@ -50,6 +51,8 @@ struct DeliveriesPage {
     older: Option<String>,
     looked: Option<String>,
     start: Option<Start>,
+    /// Where nothing matches: what there is instead.
+    nothing: Option<Nothing>,
     twins: Twins,
 }
 
@@ -97,6 +100,9 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         .await?;
 
     let filter = &query.filter;
+    let is_nothing = has_deliveries && found.rows.is_empty() && found.looked.is_none();
+    let nothing = if is_nothing { Some(Nothing::of(&pages, filter, now_ms).await?) } else { None };
+    let start = if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) };
     let asked_elsewhere = ["recipient", "since", "until"];
     let here = query.here();
     // where a walk ended early, what came since cannot be told from what was not looked at
@@ -139,7 +145,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             let through = Plural(looked.deliveries as i64, "delivery", "deliveries");
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
-        start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
+        start,
+        nothing,
         twins: Twins::of_list(&here, &query.address),
         span: query.span,
     };

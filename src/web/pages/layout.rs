@@ -17,6 +17,8 @@ use crate::web::{address::Address, assets};
 /// What the pages need, as application data.
 pub struct Pages {
     pub readers: store::Readers,
+    /// Asked how it goes.
+    pub writer: store::Writer,
     /// The path below which a proxy serves us, without a slash at its end: "" or "/waybill".
     pub base: String,
 }

@@ -13,16 +13,19 @@ mod deliveries;
 mod delivery;
 pub(super) mod event_query;
 mod events;
+mod health;
 pub mod layout;
 mod lines;
 pub(super) mod log_query;
 mod meanings;
+mod nothing;
 mod overview;
 mod parts;
 mod people;
 mod person_data;
 mod quarantine;
 mod quarantine_acts;
+mod schema;
 mod search;
 mod search_words;
 mod series;
@@ -36,10 +39,11 @@ mod tests;
 pub(super) mod twin;
 mod width;
 
+use actix_web::dev::IntoPatterns;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard};
 
 use super::assets;
 use super::error::Error;
@@ -49,40 +53,49 @@ use twin::{paths, paths_of_list};
 
 /// Every page. They take all addresses that are left: configure what receives events before them.
 pub fn routes(config: &mut ServiceConfig) {
+    config.route("/favicon.ico", seen().to(assets::favicon));
     config.route("/assets/{name}", seen().to(assets::serve));
     config.service(
         web::scope("")
             .wrap(from_fn(layout::dress))
-            .service(resource(["/", "/overview.json", "/overview.csv"]).route(seen().to(overview::page)))
-            .service(resource(paths_of_list("/deliveries")).route(seen().to(deliveries::page)))
-            .service(resource("/newer.json").route(seen().to(deliveries::newer)))
-            .service(resource(paths_of_list("/events")).route(seen().to(events::page)))
+            .service(page(["/", "/overview.json", "/overview.csv"], overview::page))
+            .service(page(paths_of_list("/deliveries"), deliveries::page))
+            .service(page("/newer.json", deliveries::newer))
+            .service(page(paths_of_list("/events"), events::page))
             // ids hold slashes
-            .service(resource("/deliveries/{id:.+}").route(seen().to(delivery::page)))
-            .service(resource("/people/{id:.+}").route(seen().to(people::page)).route(web::post().to(people::keep)))
-            .service(resource(paths("/campaigns")).route(seen().to(campaigns::page)))
+            .service(page("/deliveries/{id:.+}", delivery::page))
+            .service(page("/people/{id:.+}", people::page).route(web::post().to(people::keep)))
+            .service(page(paths("/campaigns"), campaigns::page))
             .service(form("/campaigns/names").route(web::post().to(source_names::one)))
             .service(
                 form("/campaigns/names/file")
                     .app_data(PayloadConfig::new(source_names::FILE_BYTES_MAX))
                     .route(web::post().to(source_names::file)),
             )
-            .service(resource("/campaigns/{kind}/{id:.+}").route(seen().to(campaign::page)))
-            .service(resource(paths("/compare")).route(seen().to(compare::page)))
-            .service(resource(paths("/suppressions")).route(seen().to(suppressions::page)))
-            .service(resource(paths("/quarantine")).route(seen().to(quarantine::page)))
-            .service(resource("/quarantine/confirm").route(seen().to(quarantine_acts::confirm)))
+            .service(page("/campaigns/{kind}/{id:.+}", campaign::page))
+            .service(page(paths("/compare"), compare::page))
+            .service(page(paths("/suppressions"), suppressions::page))
+            .service(page(paths("/quarantine"), quarantine::page))
+            .service(page("/quarantine/confirm", quarantine_acts::confirm))
             .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
             .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
-            .service(looked_at(resource(paths("/meanings")).route(seen().to(meanings::page))))
-            .service(looked_at(resource("/search").route(seen().to(search::page))))
+            .service(page(paths("/meanings"), meanings::page))
+            .service(page(paths("/health"), health::page))
+            .service(page(paths("/schema"), schema::page))
+            .service(page("/search", search::page))
             .default_service(web::to(nothing)),
     );
 }
 
 /// What is looked at, and says so to a program that sends to it.
-fn looked_at(page: Resource) -> Resource {
-    page.default_service(web::to(|| async { answer::wrong_method("GET, HEAD") }))
+fn page<F, A>(paths: impl IntoPatterns, handler: F) -> Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let otherwise = web::to(|| async { answer::wrong_method("GET, HEAD") });
+    resource(paths).route(seen().to(handler)).default_service(otherwise)
 }
 
 /// Where a page's form is sent to; there is nothing to see.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use askama::filters::HtmlSafe;
 use serde::Serialize;
 
 use super::chart::{Bucket, Chart, Line as ChartLine, Of};
@@ -20,7 +21,7 @@ use crate::store::sources::{ChannelRow, Range};
 use crate::store::{self, status_counts};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Count, Exact, Iso, IsoHour, Minute, ShortDay};
+use crate::web::format::{Count, Exact, Gap, Iso, IsoHour, Minute, ShortDay};
 
 const HOUR_MS: Millis = 3_600_000;
 const DAY_MS: Millis = 24 * HOUR_MS;
@@ -38,7 +39,30 @@ struct OverviewPage {
     lines: Lines,
     problems: String,
     feed: FeedLine,
+    silence: Option<Silence>,
     twins: Twins,
+}
+
+/// That nothing comes any more.
+#[derive(Template)]
+#[template(path = "parts/silence.html")]
+pub struct Silence {
+    last: Moment,
+    since: String,
+    usual: Option<String>,
+}
+
+impl HtmlSafe for Silence {}
+
+impl Silence {
+    pub fn of(feed: &Feed, now_ms: Millis) -> Option<Silence> {
+        let last_at_ms = feed.last_at_ms.filter(|_| feed.is_silent(now_ms))?;
+        Some(Silence {
+            last: Moment::exact(last_at_ms, now_ms),
+            since: Gap(now_ms - last_at_ms).to_string(),
+            usual: feed.longest_pause_ms.map(|ms| Gap(ms).to_string()),
+        })
+    }
 }
 
 /// The overview as programs get it.
@@ -202,7 +226,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let page = OverviewPage {
         twins: Twins::of(&pages.address("/overview")),
         page: pages.layout("overview"),
-        start: (!has_deliveries).then(|| Start::of(&request, &pages.base)),
+        start: if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) },
         periods: vec![
             Period::new(&pages.base, "Last 24 hours", day, by_day),
             Period::new(&pages.base, "Last 7 days", week, by_week),
@@ -215,6 +239,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         statuses: status_lines(&pages.base, &statuses),
         lines: Lines::new(newest.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect()),
         problems: problem_address(&pages.base).to_string(),
+        silence: Silence::of(&feed, now_ms),
         feed: FeedLine::new(feed, now_ms),
     };
     layout::html(&page)

@@ -143,15 +143,15 @@ impl Behind {
     }
 }
 
-/// A number, as a link to the rows that it counts; none leads nowhere.
+/// A number, as a link to the rows that it counts; none leads nowhere, and what has no rows of its own does not either.
 #[derive(Template, Clone, Debug)]
 #[template(
-    source = r#"{% if count.is_positive() %}<a href="{{ href }}">{{ self.count() }}</a>{% else %}{{ self.count() }}{% endif %}"#,
+    source = r#"{% if count.is_positive() && !href.is_empty() %}<a href="{{ href }}">{{ self.count() }}</a>{% else %}{{ self.count() }}{% endif %}"#,
     ext = "html"
 )]
 pub struct Linked {
     pub count: i64,
-    href: String,
+    pub href: String,
 }
 
 impl HtmlSafe for Linked {}
@@ -159,6 +159,11 @@ impl HtmlSafe for Linked {}
 impl Linked {
     pub fn new(count: i64, href: String) -> Linked {
         Linked { count, href }
+    }
+
+    /// Of what is counted and not kept.
+    pub fn plain(count: i64) -> Linked {
+        Linked { count, href: String::new() }
     }
 
     fn count(&self) -> Count {

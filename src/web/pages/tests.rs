@@ -27,6 +27,7 @@ const ODD_ID: &str = "a/b=c-d_e?f#g%2F";
 struct Site {
     _dir: tempfile::TempDir,
     readers: Readers,
+    writer: Writer,
     desk: web::Data<Desk>,
 }
 
@@ -85,12 +86,13 @@ impl Site {
         let readers = Readers::open(&path, 2).unwrap();
         let (writer, _) = Writer::start(tracker).unwrap();
         let id_key = Arc::new(IdKey::new(b"test"));
-        let desk = web::Data::new(Desk::new(Again { writer, id_key, readers: readers.clone() }));
-        Site { _dir: dir, readers, desk }
+        let again = Again { writer: writer.clone(), id_key, readers: readers.clone() };
+        Site { _dir: dir, readers, writer, desk: web::Data::new(Desk::new(again)) }
     }
 
     async fn get(&self, path: &str) -> Answer {
-        let pages = web::Data::new(Pages { readers: self.readers.clone(), base: BASE.into() });
+        let pages =
+            web::Data::new(Pages { readers: self.readers.clone(), writer: self.writer.clone(), base: BASE.into() });
         let app = test::init_service(
             App::new().service(web::scope(BASE).app_data(pages).app_data(self.desk.clone()).configure(routes)),
         )

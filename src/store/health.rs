@@ -1,0 +1,246 @@
+//! How the file and the feed are, for whoever operates them. Every question is bounded: the page opens at once on a
+//! file of any size.
+
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::log::total::{self, Total};
+use super::log::{Cursor, Filter};
+use super::overview::Received;
+use super::{Error, upkeep};
+use crate::domain::rollup::quarter_of;
+use crate::domain::{Counted, Metric, Millis, Reached};
+
+/// Of each channel so many of the newest deliveries that arrived are looked at.
+pub const LOOKED_AT: usize = 500;
+
+/// After this a delivery that was sent should have been heard of.
+pub const SILENT_MS: Millis = 24 * 3_600_000;
+
+/// So many of the deliveries that were never sent are told one by one, of each channel.
+const TOLD: usize = 5;
+
+/// The file and what lies beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct File {
+    pub bytes: u64,
+    /// Of the write-ahead log; it is used again after a checkpoint, and need not shrink.
+    pub wal_bytes: u64,
+    pub page_bytes: i64,
+    /// Pages that nothing uses; what comes next fills them.
+    pub free_pages: i64,
+    pub schema_version: i64,
+    /// When the file itself was last written to: in a checkpoint, and at no other time.
+    pub checkpoint_at_ms: Option<Millis>,
+}
+
+pub fn file(connection: &Connection, path: &Path) -> Result<File, Error> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let main = std::fs::metadata(path).ok();
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    let written = main.as_ref().and_then(|main| main.modified().ok()?.duration_since(UNIX_EPOCH).ok());
+    Ok(File {
+        bytes: main.map_or(0, |main| main.len()),
+        wal_bytes: std::fs::metadata(wal).map_or(0, |wal| wal.len()),
+        page_bytes: number("page_size")?,
+        free_pages: number("freelist_count")?,
+        schema_version: number("user_version")?,
+        checkpoint_at_ms: written.and_then(|at| Millis::try_from(at.as_millis()).ok()),
+    })
+}
+
+/// What the last `waybill verify` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// When it began: what it recounted is of this moment.
+    pub at_ms: Millis,
+    pub deliveries: u64,
+    pub events: u64,
+    pub differences: u64,
+}
+
+impl Verified {
+    pub fn new(report: &upkeep::Report, at_ms: Millis) -> Verified {
+        let upkeep::Report { deliveries, events, differences, .. } = *report;
+        Verified { at_ms, deliveries, events, differences }
+    }
+
+    /// Leaves it in the file.
+    pub fn keep(&self, connection: &Connection) -> Result<(), Error> {
+        let text = serde_json::to_string(self).map_err(|error| Error::Row(error.to_string()))?;
+        connection.execute("INSERT OR REPLACE INTO settings (key, value) VALUES ('verified', ?1)", [text])?;
+        Ok(())
+    }
+
+    pub fn last(connection: &Connection) -> Result<Option<Verified>, Error> {
+        let mut statement = connection.prepare_cached("SELECT value FROM settings WHERE key = 'verified'")?;
+        let text: Option<String> = statement.query_row([], |row| row.get(0)).optional()?;
+        // one that another version wrote in another way says nothing
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+}
+
+/// What was received, by quarter hour, from the one of `since_ms` on; quarters in which nothing was are left out.
+pub fn receipts(connection: &Connection, since_ms: Millis) -> Result<Vec<(i64, Received)>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT quarter, accepted, duplicate, ignored, quarantined FROM receipts WHERE quarter >= ?1 ORDER BY quarter",
+    )?;
+    let rows = statement.query_map([quarter_of(since_ms)], |row| {
+        let received =
+            Received { accepted: row.get(1)?, duplicate: row.get(2)?, ignored: row.get(3)?, quarantined: row.get(4)? };
+        Ok((row.get(0)?, received))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How one channel does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Channel {
+    pub channel: Option<String>,
+    /// How many of its newest deliveries that arrived (were delivered, or answered by the person) were looked at.
+    pub looked_at: usize,
+    /// Of these, from the first event of the delivery on.
+    pub to_deliver: Times,
+    pub to_open: Times,
+    /// Of these, without an event that says that they were sent; and the newest of them, by id.
+    pub never_sent: usize,
+    pub never_sent_ids: Vec<String>,
+    /// Sent more than a day ago, and nothing heard of since. `None` where the channel has never said that anything was
+    /// delivered.
+    pub unheard: Option<Total>,
+}
+
+/// How long something took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Times {
+    pub count: usize,
+    pub p50_ms: Option<Millis>,
+    pub p90_ms: Option<Millis>,
+    pub p99_ms: Option<Millis>,
+}
+
+impl Times {
+    fn of(mut times: Vec<Millis>) -> Times {
+        times.sort_unstable();
+        // the smallest that so many are not above
+        let within = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        Times { count: times.len(), p50_ms: within(50), p90_ms: within(90), p99_ms: within(99) }
+    }
+}
+
+/// The statuses of a delivery that arrived.
+const ARRIVED: [Metric; 7] = [
+    Metric::Delivered,
+    Metric::Opened,
+    Metric::Clicked,
+    Metric::Replied,
+    Metric::Converted,
+    Metric::Unsubscribed,
+    Metric::Spammed,
+];
+
+pub fn channels(connection: &Connection, now_ms: Millis) -> Result<Vec<Channel>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT c.id, c.channel, sum(t.delivered) FROM totals t JOIN channels c ON c.id = t.channel
+        WHERE t.created > 0 GROUP BY c.id",
+    )?;
+    let known = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let known: Vec<(i64, Option<String>, i64)> = known.collect::<Result<_, _>>()?;
+    known.into_iter().map(|(id, name, delivered)| channel(connection, id, name, delivered > 0, now_ms)).collect()
+}
+
+fn channel(
+    connection: &Connection,
+    id: i64,
+    name: Option<String>,
+    says_delivered: bool,
+    now_ms: Millis,
+) -> Result<Channel, Error> {
+    let newest = newest_arrived(connection, id)?;
+    let mut row = connection
+        .prepare_cached("SELECT delivery_id, reached, outcome, outcome_after_ms FROM deliveries WHERE id = ?1")?;
+    // as the views tell a person's open
+    let mut opened = connection.prepare_cached(
+        "SELECT min(at_ms) FROM events WHERE delivery = ?1 AND metric IN (7, 8) AND flags & 3 <> 2
+            AND CASE metric WHEN 7 THEN flags >> 4 & 3 <> 2 ELSE ?2 IN (1, 2) END",
+    )?;
+    let (mut to_deliver, mut to_open) = (Vec::new(), Vec::new());
+    let (mut never_sent, mut never_sent_ids) = (0, Vec::new());
+    for cursor in &newest {
+        let (delivery_id, reached, outcome, after): (String, u32, Option<u8>, Option<Millis>) =
+            row.query_row([cursor.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let reached = Reached(reached);
+        if outcome == Some(Metric::Delivered.code()) {
+            to_deliver.extend(after);
+        }
+        if reached.has(Counted::HumanOpened) {
+            let at_ms: Option<Millis> = opened.query_row(params![cursor.id, id], |row| row.get(0))?;
+            to_open.extend(at_ms.map(|at_ms| at_ms - cursor.created_at_ms));
+        }
+        if !reached.has(Counted::Metric(Metric::Sent)) {
+            never_sent += 1;
+            if never_sent_ids.len() < TOLD {
+                never_sent_ids.push(delivery_id);
+            }
+        }
+    }
+    let unheard = says_delivered.then(|| total::of_deliveries(connection, &unheard(name.as_deref(), now_ms)));
+    Ok(Channel {
+        looked_at: newest.len(),
+        to_deliver: Times::of(to_deliver),
+        to_open: Times::of(to_open),
+        never_sent,
+        never_sent_ids,
+        unheard: unheard.transpose()?,
+        channel: name,
+    })
+}
+
+/// Sent, and not heard of for a day.
+pub fn unheard(channel: Option<&str>, now_ms: Millis) -> Filter {
+    Filter {
+        statuses: vec![Some(Metric::Sent)],
+        channels: vec![channel.unwrap_or("unknown").into()],
+        until_ms: Some(now_ms - SILENT_MS),
+        ..Filter::default()
+    }
+}
+
+/// The newest deliveries of a channel that arrived. The index alone says which.
+fn newest_arrived(connection: &Connection, channel: i64) -> Result<Vec<Cursor>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT created_at_ms, id FROM deliveries WHERE facet = ?1 ORDER BY created_at_ms DESC, id DESC LIMIT ?2",
+    )?;
+    let mut newest = Vec::new();
+    for status in ARRIVED {
+        let facet = super::delivery_rows::facet(channel, i64::from(status.code()));
+        let found = statement.query_map(params![facet, LOOKED_AT as i64], |row| {
+            Ok(Cursor { created_at_ms: row.get(0)?, id: row.get(1)? })
+        })?;
+        for cursor in found {
+            newest.push(cursor?);
+        }
+    }
+    newest.sort_unstable_by(|a, b| b.cmp(a));
+    newest.truncate(LOOKED_AT);
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_times_that_were_taken() {
+        assert_eq!(Times::of(Vec::new()), Times::default());
+        assert_eq!(
+            Times::of((1..=100).rev().collect()),
+            Times { count: 100, p50_ms: Some(50), p90_ms: Some(90), p99_ms: Some(99) }
+        );
+        assert_eq!(Times::of(vec![7]), Times { count: 1, p50_ms: Some(7), p90_ms: Some(7), p99_ms: Some(7) });
+    }
+}

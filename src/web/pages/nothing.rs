@@ -1,0 +1,62 @@
+//! What is said where a filter finds no delivery: what there is instead.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::deliveries::log_of;
+use super::layout::Pages;
+use super::overview::Silence;
+use super::parts::Moment;
+use crate::domain::Millis;
+use crate::store::log::{Filter, Recipient};
+use crate::store::{self, near, overview};
+use crate::web::error::Error;
+
+#[derive(Template)]
+#[template(path = "parts/nothing.html")]
+pub struct Nothing {
+    /// When the first and the last delivery were created.
+    span: Option<(Moment, Moment)>,
+    /// The filter asks for a time in which there is nothing at all.
+    is_outside: bool,
+    /// Addresses that are spelled nearly so, and their log.
+    near: Vec<(String, String)>,
+    is_recipient: bool,
+    silence: Option<Silence>,
+}
+
+impl HtmlSafe for Nothing {}
+
+impl Nothing {
+    pub async fn of(pages: &Pages, filter: &Filter, now_ms: Millis) -> Result<Nothing, Error> {
+        let address = match &filter.recipient {
+            Some(Recipient::Exactly(address)) => Some(address.clone()),
+            Some(Recipient::StartingWith(_)) | None => None,
+        };
+        let is_recipient = address.is_some();
+        let (span, near, feed) = pages
+            .read(move |connection| {
+                let near = address.map(|address| near::addresses(connection, &address)).transpose()?;
+                Ok::<_, store::Error>((
+                    near::span(connection)?,
+                    near.unwrap_or_default(),
+                    overview::feed(connection, now_ms)?,
+                ))
+            })
+            .await?;
+        let is_outside = span.is_some_and(|(first, last)| {
+            filter.since_ms.is_some_and(|since| since > last) || filter.until_ms.is_some_and(|until| until <= first)
+        });
+        let log = |address: String| {
+            let href = log_of(&pages.base, "recipient", &address).to_string();
+            (address, href)
+        };
+        Ok(Nothing {
+            span: span.map(|(first, last)| (Moment::exact(first, now_ms), Moment::exact(last, now_ms))),
+            is_outside,
+            near: near.into_iter().map(log).collect(),
+            is_recipient,
+            silence: Silence::of(&feed, now_ms),
+        })
+    }
+}
