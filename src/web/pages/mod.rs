@@ -39,7 +39,6 @@ mod tests;
 pub(super) mod twin;
 mod width;
 
-use actix_web::dev::IntoPatterns;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
@@ -58,44 +57,44 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::scope("")
             .wrap(from_fn(layout::dress))
-            .service(page(["/", "/overview.json", "/overview.csv"], overview::page))
-            .service(page(paths_of_list("/deliveries"), deliveries::page))
-            .service(page("/newer.json", deliveries::newer))
-            .service(page(paths_of_list("/events"), events::page))
+            .service(page(resource(["/", "/overview.json", "/overview.csv"]), overview::page))
+            .service(page(resource(paths_of_list("/deliveries")), deliveries::page))
+            .service(page(resource("/newer.json"), deliveries::newer))
+            .service(page(resource(paths_of_list("/events")), events::page))
             // ids hold slashes
-            .service(page("/deliveries/{id:.+}", delivery::page))
-            .service(page("/people/{id:.+}", people::page).route(web::post().to(people::keep)))
-            .service(page(paths("/campaigns"), campaigns::page))
+            .service(page(resource("/deliveries/{id:.+}"), delivery::page))
+            .service(page(resource("/people/{id:.+}"), people::page).route(web::post().to(people::keep)))
+            .service(page(resource(paths("/campaigns")), campaigns::page))
             .service(form("/campaigns/names").route(web::post().to(source_names::one)))
             .service(
                 form("/campaigns/names/file")
                     .app_data(PayloadConfig::new(source_names::FILE_BYTES_MAX))
                     .route(web::post().to(source_names::file)),
             )
-            .service(page("/campaigns/{kind}/{id:.+}", campaign::page))
-            .service(page(paths("/compare"), compare::page))
-            .service(page(paths("/suppressions"), suppressions::page))
-            .service(page(paths("/quarantine"), quarantine::page))
-            .service(page("/quarantine/confirm", quarantine_acts::confirm))
+            .service(page(resource("/campaigns/{kind}/{id:.+}"), campaign::page))
+            .service(page(resource(paths("/compare")), compare::page))
+            .service(page(resource(paths("/suppressions")), suppressions::page))
+            .service(page(resource(paths("/quarantine")), quarantine::page))
+            .service(page(resource("/quarantine/confirm"), quarantine_acts::confirm))
             .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
             .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
-            .service(page(paths("/meanings"), meanings::page))
-            .service(page(paths("/health"), health::page))
-            .service(page(paths("/schema"), schema::page))
-            .service(page("/search", search::page))
+            .service(page(resource(paths("/meanings")), meanings::page))
+            .service(page(resource(paths("/health")), health::page))
+            .service(page(resource(paths("/schema")), schema::page))
+            .service(page(resource("/search"), search::page))
             .default_service(web::to(nothing)),
     );
 }
 
 /// What is looked at, and says so to a program that sends to it.
-fn page<F, A>(paths: impl IntoPatterns, handler: F) -> Resource
+fn page<F, A>(at: Resource, handler: F) -> Resource
 where
     F: Handler<A>,
     A: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
     let otherwise = web::to(|| async { answer::wrong_method("GET, HEAD") });
-    resource(paths).route(seen().to(handler)).default_service(otherwise)
+    at.route(seen().to(handler)).default_service(otherwise)
 }
 
 /// Where a page's form is sent to; there is nothing to see.
