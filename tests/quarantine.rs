@@ -126,10 +126,8 @@ fn a_file_that_learns_of_a_delivery_late_ends_as_one_that_knew_it() {
     assert_eq!(rows(&late.db(), "SELECT repeats FROM quarantine_v1 ORDER BY delivery_id, repeats"), ["0", "1"]);
     late.post("/webhooks/customerio", &[], webhook("s", "d"));
     assert_same(&views(&early.db()), &views(&late.db()), "learned late");
-    assert_eq!(
-        rows(&late.db(), "SELECT status, person_id, recipient FROM deliveries_v1"),
-        ["clicked|p7|ann@example.com"]
-    );
+    // whom it went to is not for strangers to say
+    assert_eq!(rows(&late.db(), "SELECT status, person_id, recipient FROM deliveries_v1"), ["clicked|p7|-"]);
 
     // by import, too
     send(&late, "public", &report("r3", "e", "opened"));
