@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::serve::Serve;
+use crate::domain::rollup::quarter_of;
 use crate::domain::{Millis, Source};
 use crate::intake;
 use crate::store::{Entry, Tracker};
@@ -25,8 +26,9 @@ const WEEKS: Traffic = Traffic::new(7, 15_000, 0);
 const LATELY: Traffic = Traffic::new(11, 30_000, 0).over_days(3);
 const DAY_MS: Millis = 86_400_000;
 
-/// How many lines are read, and then written, at a time.
-const TOGETHER: usize = 2_000;
+/// How many lines are read, and then written, at a time: at least so many, up to the end of their quarter of an hour,
+/// since what was received is counted by those.
+const TOGETHER: usize = 200;
 
 pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir().context("cannot make a folder for the demo's file")?;
@@ -51,10 +53,12 @@ fn fill(db: &Path, now_ms: Millis) -> anyhow::Result<impl Iterator<Item = Line> 
             let mut lately = LATELY.ending(now_ms + DAY_MS).lines(&Format::ALL).peekable();
             let arrived = weeks.chain(std::iter::from_fn(|| lately.next_if(has_arrived)));
             let lines = arrived.map(|line| (line.arrives_at_ms, line.with_path()));
-            let mut lines = lines.chain(ODD.map(|line| (now_ms, line.to_owned())));
+            let mut lines = lines.chain(ODD.map(|line| (now_ms, line.to_owned()))).peekable();
             loop {
                 let mut chunk = (0, Vec::with_capacity(TOGETHER));
-                for (received_at_ms, line) in lines.by_ref().take(TOGETHER) {
+                while let Some((received_at_ms, line)) =
+                    lines.next_if(|(at_ms, _)| chunk.1.len() < TOGETHER || quarter_of(*at_ms) == quarter_of(chunk.0))
+                {
                     let context = wire::Context { received_at_ms, id_key: &id_key };
                     chunk.0 = received_at_ms;
                     chunk.1.extend(intake::entries_of_line(line.as_bytes(), &context));

@@ -3,7 +3,7 @@
 use super::support::browser::Browser;
 use super::{message, messages, send, served};
 
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 22] = [
     "/",
     "/deliveries",
     "/deliveries?status=bounced&-channel=sms&words=example&ever=sent&since=2020-01-01",
@@ -15,6 +15,10 @@ const PAGES: [&str; 18] = [
     "/events",
     "/campaigns",
     "/campaigns/campaign/3",
+    "/compare?source=campaign:3&source=campaign:4",
+    "/health",
+    "/schema",
+    "/quarantine/confirm?act=dismiss&reason=no_delivery_id",
     "/people/ann@example.com",
     "/people/p-ann@example.com",
     "/suppressions",
