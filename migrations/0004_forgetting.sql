@@ -39,6 +39,7 @@ CREATE TABLE forgotten_links (
     named  BLOB NOT NULL,
     PRIMARY KEY (hash, named)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX forgotten_links_by_named ON forgotten_links (named);
 
 -- Identifiers whose traces are being erased, and tombstones of those whose text is not known; gone when no trace is
 -- left.

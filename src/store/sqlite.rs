@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
@@ -155,6 +155,8 @@ pub fn set_id_key(connection: &mut Connection, key: &[u8]) -> Result<(), Error> 
 pub struct Readers {
     pool: r2d2::Pool<SqliteConnectionManager>,
     path: PathBuf,
+    /// One for all copies.
+    held: Arc<()>,
 }
 
 /// One of them; it goes back when dropped.
@@ -171,7 +173,7 @@ impl Readers {
             // a read-only connection on a file that is there does not go bad
             .test_on_check_out(false)
             .build(manager)?;
-        Ok(Readers { pool, path: path.into() })
+        Ok(Readers { pool, path: path.into(), held: Arc::new(()) })
     }
 
     /// A connection, once one is free.
@@ -184,6 +186,11 @@ impl Readers {
         let connection = Connection::open_with_flags(&self.path, READ_ONLY)?;
         read_pragmas(&connection)?;
         Ok(connection)
+    }
+
+    /// By which it is known whether anybody still has the pool, whose connections are open until then.
+    pub fn held(&self) -> Weak<()> {
+        Arc::downgrade(&self.held)
     }
 
     pub fn path(&self) -> &Path {

@@ -69,6 +69,7 @@ where
     tracker.erase_some()?;
     let id_key = IdKey::new(&tracker.id_key()?);
     let readers = Readers::open(&config.db, READERS)?;
+    let held = readers.held();
     let (writer, writing) = Writer::start(tracker)?;
     let ingest = Ingest {
         writer: writer.clone(),
@@ -128,6 +129,12 @@ where
     for task in tasks {
         task.abort();
         let _ = task.await;
+    }
+    // a question that was asked is answered on a thread of its own, whoever has gone meanwhile
+    let mut tries = 0;
+    while held.strong_count() > 0 && tries < STOP_WITHIN_S * 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        tries += 1;
     }
     writer.stop();
     writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))

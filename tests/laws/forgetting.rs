@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use waybill::domain::forgetting::IDENTIFYING;
 use waybill::domain::people::{Said, Standing};
-use waybill::domain::{Attribute, Event, EventTime, Identifiers, MetricName, Statement};
+use waybill::domain::{Attribute, Device, Event, EventTime, Identifiers, MetricName, Statement};
 use waybill::store::forgetting::erasing::Left;
 use waybill::store::{Entry, Tracker, raw, upkeep};
 
@@ -136,4 +136,41 @@ fn a_delivery_that_turns_out_to_be_older_is_forgotten() {
     assert_eq!(forgotten(&mut tracker), 0);
     record(&mut tracker, &entries(&[event("b", TIMES[0])]), 1);
     assert_eq!(forgotten(&mut tracker), 1);
+}
+
+/// A second statement reaches whom an earlier one led to, also where it comes when all that is left of them is elsewhere.
+#[test]
+fn what_is_said_later_reaches_whom_an_earlier_statement_led_to() {
+    let event = |delivery: &str, at_ms: i64, email: Option<&str>| {
+        let mut event = Event::new(delivery, MetricName::parse("sent"), "a", EventTime::given(at_ms), RECORDED_AT);
+        event.attributes.set(Attribute::Email, email.map(Into::into));
+        event.recipients = vec![Device { device_id: "C".into(), platform: None, reason: None }];
+        event
+    };
+    let said = |standing: Standing| {
+        Entry::Statement(Box::new(Statement {
+            name: "standing".into(),
+            id: format!("{standing:?}").into(),
+            time: EventTime::given(TIMES[0] + 10),
+            received_at_ms: RECORDED_AT,
+            who: Identifiers { person_id: Some("b@x.test".into()), ..Identifiers::default() },
+            said: Said::Standing(standing),
+        }))
+    };
+    let [early, late] = [event("d1", TIMES[0], Some("b@x.test")), event("d2", TIMES[0] + 20, None)];
+    let both = || entries(&[early.clone(), late.clone()]);
+    let orders = [
+        [vec![said(Standing::Suppressed), said(Standing::Deleted)], both()].concat(),
+        [vec![said(Standing::Deleted)], both(), vec![said(Standing::Suppressed)]].concat(),
+    ];
+    let [one, other] = orders.map(|order| {
+        let (folder, mut tracker) = file();
+        tracker.set_deletion_grace(std::time::Duration::ZERO);
+        record(&mut tracker, &order, 1);
+        let tables = tables::read_without_receipts(&mut tracker);
+        drop(folder);
+        tables
+    });
+    assert!(one["deliveries_v1"].iter().all(|line| line.contains("forgotten=1")), "{one:#?}");
+    assert_eq!(differences(&one, &other), "");
 }

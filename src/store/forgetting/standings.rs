@@ -6,6 +6,7 @@ use super::super::Error;
 use super::super::apply::Outcome;
 use super::super::names::Names;
 use super::{changed, erasing};
+use crate::domain::forgetting::{self, Hash};
 use crate::domain::people::Standing;
 use crate::domain::{Millis, Statement};
 
@@ -69,6 +70,11 @@ pub fn forget(
     if is_new {
         erasing::look_for(connection, names, identifier)?;
         let hash = names.forgotten.hash(identifier);
+        // an earlier statement may have led to others, which this one may cover for longer
+        let mut led_to = connection.prepare_cached("SELECT hash FROM forgotten_links WHERE named = ?1")?;
+        for other in led_to.query_map([hash], |row| row.get::<_, Hash>(0))?.collect::<Result<Vec<_>, _>>()? {
+            erasing::look_for(connection, names, &forgetting::tombstone(&other))?;
+        }
         changed(connection, names, Some(hash))?;
     }
     Ok(is_new)
