@@ -107,6 +107,7 @@ CREATE TABLE deliveries (
     message              INTEGER NOT NULL REFERENCES messages,
     source               INTEGER NOT NULL REFERENCES sources,     -- that of the message, for its index
     facet                INTEGER NOT NULL,      -- channel * 32 + status: one index serves either and both
+    said                 INTEGER NOT NULL,      -- bit n: attribute n was known when the delivery was new, so most of its events say it
     person               INTEGER REFERENCES people,
     recipient            INTEGER REFERENCES addresses,
     subject              INTEGER REFERENCES subjects,
@@ -147,37 +148,38 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('people', 'people_by_email', '2000000 131072 1'),
     ('people', 'people_by_cio_id', '2000000 131072 1');
 
+-- `events_read` below unpacks a row; src/store/marks.rs packs it. `marks`, from the lowest bit, so that it is 0 or 1 of
+-- most events, which take no byte then:
+--   one bit     received_after is in seconds (of an event that came a day late or later, rounded up), not in ms
+--   one         at is in ms, not in seconds
+--   two each    machine, proxied, synthetic: 0 not said, 1 no, 2 yes
+--   one         the time was taken from receipt
+--   sixteen     attribute n: whether the event says of it what the delivery shows is not as the delivery's `said` has it
+--   the rest    raw, where it is a blob: which dictionary it is packed with, counted from 1, less 1
 CREATE TABLE events (
-    delivery           INTEGER NOT NULL REFERENCES deliveries,
-    metric             INTEGER NOT NULL REFERENCES metrics,
-    eid                ANY NOT NULL,            -- the event id: a ULID as 16 bytes, a UUID as 1 + 16, a derived one as 2 + 16, else text
-    number             INTEGER NOT NULL,        -- counts the delivery's events in order of arrival, from 1
-    at_ms              INTEGER NOT NULL,
-    received_after_ms  INTEGER NOT NULL,        -- from at_ms on
-    carried            INTEGER NOT NULL,        -- bit n: it says the same as the delivery of attribute n
-    flags              INTEGER NOT NULL,        -- two bits each (0 not said, 1 no, 2 yes): machine, proxied, synthetic; then one: time taken from receipt
-    own                TEXT,                    -- JSON: what it says otherwise or alone
+    delivery        INTEGER NOT NULL REFERENCES deliveries,
+    metric          INTEGER NOT NULL REFERENCES metrics,
+    eid             ANY NOT NULL,               -- the event id: a ULID as 16 bytes, a UUID as 1 + 16, a derived one as 2 + 16, else text
+    at              INTEGER NOT NULL,
+    received_after  INTEGER NOT NULL,           -- from at on
+    marks           INTEGER NOT NULL,
+    -- What of its JSON no column holds: [format, mask, rest], as src/wire/residual.rs and columns.rs say, or the whole
+    -- where that would not come out the same. An integer n: [n & 15, n >> 4]; text: as it is; a blob: zstd with a
+    -- dictionary, less the four bytes with which each begins.
+    raw             ANY,
+    own             TEXT,                       -- JSON: what it says otherwise or alone; `to`: its devices, as event_devices_read has them
     PRIMARY KEY (delivery, metric, eid)
-) STRICT, WITHOUT ROWID;
-
--- What of each event's JSON no column holds, by the delivery's row and the event's number: [format, mask, rest], as
--- src/wire/residual.rs and columns.rs say, or the whole where that would not come out the same.
-CREATE TABLE raw (
-    delivery  INTEGER NOT NULL,
-    number    INTEGER NOT NULL,
-    encoding  INTEGER NOT NULL,                 -- 0: json; n: zstd with dictionary n
-    body      BLOB NOT NULL,
-    PRIMARY KEY (delivery, number)
 ) STRICT, WITHOUT ROWID;
 
 -- The event as the first copy told it, where another copy changed what its columns say: what `raw` lacks is here.
 CREATE TABLE raw_bases (
     delivery  INTEGER NOT NULL,
-    number    INTEGER NOT NULL,
+    metric    INTEGER NOT NULL,
+    eid       ANY NOT NULL,
     at_ms     INTEGER NOT NULL,
     flags     INTEGER NOT NULL,
     own       TEXT,                             -- all that it said
-    PRIMARY KEY (delivery, number)
+    PRIMARY KEY (delivery, metric, eid)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE raw_dictionaries (
@@ -188,9 +190,10 @@ CREATE TABLE raw_dictionaries (
 -- How often an event came again.
 CREATE TABLE repeats (
     delivery  INTEGER NOT NULL,
-    number    INTEGER NOT NULL,
+    metric    INTEGER NOT NULL,
+    eid       ANY NOT NULL,
     repeats   INTEGER NOT NULL,
-    PRIMARY KEY (delivery, number)
+    PRIMARY KEY (delivery, metric, eid)
 ) STRICT, WITHOUT ROWID;
 
 -- Counts: each follows from deliveries and events; `waybill verify` recounts them ------------------------------------
@@ -412,8 +415,8 @@ CREATE TABLE quarantine (
     due_at_ms       INTEGER,                    -- an event from the future: when it may be applied
     public          INTEGER NOT NULL DEFAULT 0, -- 1: by a sender who may only report on deliveries that are known
     event           TEXT,                       -- a report that waits for its delivery: all that it says,
-    raw_encoding    INTEGER,                    -- and its `raw`
-    raw             BLOB,
+    raw_dictionary  INTEGER,                    -- and its `raw`
+    raw             ANY,
     body            BLOB NOT NULL,
     body_bytes      INTEGER NOT NULL,           -- of the whole; of one above 8 MiB only the beginning is kept
     fingerprint     BLOB NOT NULL,              -- the same body again is the same row
@@ -463,7 +466,7 @@ SELECT *,
 FROM deliveries;
 
 CREATE VIEW events_read AS
-SELECT *,
+SELECT delivery, metric, eid, at_ms, received_at_ms, flags, differs, raw, raw_dictionary, own,
     CAST(CASE
         WHEN typeof(eid) = 'text' THEN eid
         WHEN length(eid) = 16 THEN
@@ -499,7 +502,7 @@ SELECT *,
         ELSE 'derived-' || lower(substr(hex(eid), 3, 32))
     END AS TEXT) AS event_id,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms) % 1000) AS TEXT) AS occurred_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (at_ms + received_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms + received_after_ms) % 1000) AS TEXT) AS received_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000) AS TEXT) AS received_at,
     CAST(CASE flags & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS machine,
     CAST(CASE flags >> 2 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS proxied,
     CAST(CASE flags >> 4 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS synthetic,
@@ -508,7 +511,25 @@ SELECT *,
     CAST(own ->> '$.link_id' AS TEXT) AS link_id,
     CAST(own ->> '$.action_value' AS TEXT) AS action_value,
     CAST(own ->> '$.reason' AS TEXT) AS reason
-FROM events;
+FROM (
+    SELECT delivery, metric, eid, raw, own,
+        CASE WHEN marks & 2 THEN at ELSE at * 1000 END AS at_ms,
+        CASE WHEN marks & 2 THEN at ELSE at * 1000 END
+            + CASE WHEN marks & 1 THEN received_after * 1000 ELSE received_after END AS received_at_ms,
+        marks >> 2 & 127 AS flags,
+        marks >> 9 & 65535 AS differs,
+        CASE typeof(raw) WHEN 'blob' THEN (marks >> 25) + 1 ELSE 0 END AS raw_dictionary
+    FROM events
+);
+
+-- The devices that an event names. `own` has of each its row in `addresses`, its platform and its reason, the latter two
+-- as far as there are any.
+CREATE VIEW event_devices_read AS
+SELECT e.delivery, e.metric, e.eid, r.key AS place, a.address AS device_id,
+    CASE r.value ->> 1 WHEN 1 THEN 'ios' WHEN 2 THEN 'android' ELSE r.value ->> 1 END AS device_platform,
+    r.value ->> 2 AS reason
+FROM events e JOIN json_each(e.own, '$.to') r JOIN addresses a ON a.id = r.value ->> 0
+WHERE e.own IS NOT NULL;
 
 -- The views: a promise; columns are only added ----------------------------------------------------------------------
 
@@ -549,64 +570,64 @@ SELECT
     d.events,
     CAST(CASE WHEN d.reached >> 1 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 1) END AS TEXT) AS queued_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 1) END AS TEXT) AS queued_at,
     CAST(CASE WHEN d.reached >> 2 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 2) END AS TEXT) AS drafted_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 2) END AS TEXT) AS drafted_at,
     CAST(CASE WHEN d.reached >> 3 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 3) END AS TEXT) AS attempted_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 3) END AS TEXT) AS attempted_at,
     CAST(CASE WHEN d.reached >> 4 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 4) END AS TEXT) AS deferred_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 4) END AS TEXT) AS deferred_at,
     CAST(CASE WHEN d.reached >> 5 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 5) END AS TEXT) AS sent_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 5) END AS TEXT) AS sent_at,
     CAST(CASE WHEN d.reached >> 6 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 6) END AS TEXT) AS delivered_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 6) END AS TEXT) AS delivered_at,
     CAST(CASE WHEN d.reached >> 7 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS opened_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS opened_at,
     CAST(CASE WHEN d.reached >> 8 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 8) END AS TEXT) AS clicked_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 8) END AS TEXT) AS clicked_at,
     CAST(CASE WHEN d.reached >> 9 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 9) END AS TEXT) AS replied_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 9) END AS TEXT) AS replied_at,
     CAST(CASE WHEN d.reached >> 10 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 10) END AS TEXT) AS converted_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 10) END AS TEXT) AS converted_at,
     CAST(CASE WHEN d.reached >> 11 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 11) END AS TEXT) AS unsubscribed_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 11) END AS TEXT) AS unsubscribed_at,
     CAST(CASE WHEN d.reached >> 12 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 12) END AS TEXT) AS bounced_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 12) END AS TEXT) AS bounced_at,
     CAST(CASE WHEN d.reached >> 13 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 13) END AS TEXT) AS suppressed_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 13) END AS TEXT) AS suppressed_at,
     CAST(CASE WHEN d.reached >> 14 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 14) END AS TEXT) AS spammed_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 14) END AS TEXT) AS spammed_at,
     CAST(CASE WHEN d.reached >> 15 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 15) END AS TEXT) AS failed_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 15) END AS TEXT) AS failed_at,
     CAST(CASE WHEN d.reached >> 16 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 16) END AS TEXT) AS undeliverable_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 16) END AS TEXT) AS undeliverable_at,
     CAST(CASE WHEN d.reached >> 17 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 <> 2 AND (CASE e.metric WHEN 7 THEN e.flags >> 4 & 3 <> 2 ELSE g.channel IN (1, 2) END)) END AS TEXT) AS human_opened_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 <> 2 AND (CASE e.metric WHEN 7 THEN e.flags >> 4 & 3 <> 2 ELSE g.channel IN (1, 2) END)) END AS TEXT) AS human_opened_at,
     CAST(CASE WHEN d.reached >> 18 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 = 2 AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS machine_opened_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 = 2 AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS machine_opened_at,
     CAST(CASE WHEN d.reached >> 19 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 <> 2) END AS TEXT) AS human_clicked_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 <> 2) END AS TEXT) AS human_clicked_at,
     CAST(CASE WHEN d.reached >> 20 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 = 2) END AS TEXT) AS machine_clicked_at
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 = 2) END AS TEXT) AS machine_clicked_at
 FROM deliveries_read d
 JOIN messages g ON g.id = d.message
 JOIN channels c ON c.id = g.channel
@@ -687,15 +708,14 @@ SELECT
     c.channel,
     m.metric,
     e.occurred_at,
-    e.at_ms AS occurred_at_ms,
+    CAST(e.at_ms AS INTEGER) AS occurred_at_ms,
     e.received_at,
-    CAST(CASE WHEN e.carried >> 10 & 1 THEN a.address ELSE e.own ->> '$.recipient' END AS TEXT) AS recipient,
+    CAST(CASE WHEN e.differs >> 10 & 1 <> d.said >> 10 & 1 THEN a.address ELSE e.own ->> '$.recipient' END AS TEXT) AS recipient,
     e.href,
     e.link_id,
     e.action_value,
     CAST(coalesce(e.reason, CASE g.channel WHEN 2 THEN     -- push: else the first of its recipients'
-        (SELECT r.value ->> '$.reason' FROM json_each(e.own, '$.recipients') r
-         WHERE r.value ->> '$.reason' IS NOT NULL ORDER BY r.key LIMIT 1) END) AS TEXT) AS reason,
+        (SELECT r.value ->> 2 FROM json_each(e.own, '$.to') r WHERE r.value ->> 2 IS NOT NULL ORDER BY r.key LIMIT 1) END) AS TEXT) AS reason,
     e.machine,
     e.proxied,
     e.synthetic,
@@ -714,7 +734,7 @@ LEFT JOIN addresses a ON a.id = d.recipient;
 --   metric: what happened: sent, delivered, opened and so on, or as the sender named it
 --   occurred_at: when it happened; ISO 8601, UTC
 --   occurred_at_ms: the same in milliseconds since 1970
---   received_at: when it came in
+--   received_at: when it came in; to the second if that was a day after it happened, or later
 --   recipient: the address that it names
 --   href: of a click: the link that was followed
 --   link_id: of a click: the sender's id of the link
@@ -749,13 +769,16 @@ SELECT
     e.event_id,
     d.delivery_id,
     m.metric,
-    CAST(CASE r.encoding WHEN 0 THEN 'json' ELSE 'zstd' END AS TEXT) AS encoding,
-    r.body,
-    r.encoding AS dictionary_id
+    CAST(CASE e.raw_dictionary WHEN 0 THEN 'json' ELSE 'zstd' END AS TEXT) AS encoding,
+    CAST(CASE typeof(e.raw)
+        WHEN 'integer' THEN printf('[%d,%d]', e.raw & 15, e.raw >> 4)
+        WHEN 'text' THEN e.raw
+        ELSE x'28b52ffd' || e.raw END AS BLOB) AS body,
+    CAST(e.raw_dictionary AS INTEGER) AS dictionary_id
 FROM events_read e
 JOIN deliveries d ON d.id = e.delivery
 JOIN metrics m ON m.id = e.metric
-JOIN raw r ON r.delivery = e.delivery AND r.number = e.number;
+WHERE e.raw IS NOT NULL;
 
 -- A row for each zstd dictionary that raw JSON is packed with.
 --   dictionary_id: its number
@@ -779,14 +802,13 @@ SELECT
     e.event_id,
     d.delivery_id,
     m.metric,
-    CAST(r.value ->> '$.device_id' AS TEXT) AS device_id,
-    CAST(r.value ->> '$.device_platform' AS TEXT) AS device_platform,
-    CAST(r.value ->> '$.reason' AS TEXT) AS reason
-FROM events_read e
+    CAST(r.device_id AS TEXT) AS device_id,
+    CAST(r.device_platform AS TEXT) AS device_platform,
+    CAST(r.reason AS TEXT) AS reason
+FROM event_devices_read r
+JOIN events_read e ON e.delivery = r.delivery AND e.metric = r.metric AND e.eid = r.eid
 JOIN deliveries d ON d.id = e.delivery
-JOIN metrics m ON m.id = e.metric
-JOIN json_each(e.own, '$.recipients') r
-WHERE e.own IS NOT NULL;
+JOIN metrics m ON m.id = e.metric;
 
 -- A row for each campaign, broadcast, newsletter and transactional message.
 --   source_kind: campaign, broadcast, newsletter, transactional or unknown

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::blocks::{self, Table};
+use super::marks::{Said, Shown};
 use super::names::Names;
 use super::{Error, people};
 use crate::domain::{Attribute, Attributes, Delivery, Metric, Millis, Reached, Standing};
@@ -22,13 +23,27 @@ pub fn find(connection: &Connection, names: &mut Names, delivery_id: &str) -> Re
     Ok(found)
 }
 
+/// A delivery as its row has it.
+#[derive(Clone, Debug)]
+pub struct DeliveryRow {
+    pub delivery: Delivery,
+    pub said: Said,
+}
+
+impl DeliveryRow {
+    /// What the rows of its events are written against.
+    pub fn shown(&self) -> Shown<'_> {
+        Shown { attributes: &self.delivery.attributes, said: self.said }
+    }
+}
+
 /// The delivery of a row.
-pub fn one(connection: &Connection, names: &mut Names, id: i64) -> Result<Option<Delivery>, Error> {
+pub fn one(connection: &Connection, names: &mut Names, id: i64) -> Result<Option<DeliveryRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT d.created_at_ms, d.updated_after_ms, d.outcome, d.outcome_after_ms, d.engagement,
             d.engagement_after_ms, d.message, p.person_id, p.email, p.cio_id, a.address,
             coalesce(d.own_subject, s.subject), d.journey_id, d.parent_action_id, d.trigger_id, d.trigger_event_id,
-            d.failure_reason, d.reached, d.events, d.devices, d.devices_bounced
+            d.failure_reason, d.reached, d.events, d.devices, d.devices_bounced, d.said
          FROM deliveries d
          LEFT JOIN people p ON p.id = d.person
          LEFT JOIN addresses a ON a.id = d.recipient
@@ -59,12 +74,12 @@ pub fn one(connection: &Connection, names: &mut Names, id: i64) -> Result<Option
                 devices: row.get(19)?,
                 devices_bounced: row.get(20)?,
             };
-            Ok((delivery, row.get(6)?))
+            Ok((DeliveryRow { delivery, said: Said(row.get(21)?) }, row.get(6)?))
         })
         .optional()?
-        .map(|(mut delivery, message)| {
-            names.message_parts(connection, message)?.show(&mut delivery.attributes);
-            Ok(delivery)
+        .map(|(mut row, message)| {
+            names.message_parts(connection, message)?.show(&mut row.delivery.attributes);
+            Ok(row)
         })
         .transpose()
 }
@@ -89,14 +104,15 @@ pub fn insert(
     id: i64,
     delivery_id: &str,
     delivery: &Delivery,
+    said: Said,
 ) -> Result<(), Error> {
     let sql = "INSERT INTO deliveries (id, created_at_ms, updated_after_ms, outcome_after_ms, engagement_after_ms,
             message, source, facet, person, recipient, subject, own_subject, parent_action_id, journey_id, trigger_id,
             trigger_event_id, outcome, engagement, failure_reason, reached, events, devices, devices_bounced,
-            delivery_id)
+            delivery_id, said)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-            ?23, ?24)";
-    write(connection, names, sql, id, delivery, Some(delivery_id))
+            ?23, ?24, ?25)";
+    write(connection, names, sql, id, delivery, Some((delivery_id, said)))
 }
 
 /// Writes what a delivery has become. SQLite writes the entry of every index whose columns a statement names, changed
@@ -178,7 +194,7 @@ fn write(
     sql: &str,
     id: i64,
     delivery: &Delivery,
-    delivery_id: Option<&str>,
+    new: Option<(&str, Said)>,
 ) -> Result<(), Error> {
     let shown = &delivery.attributes;
     let (message, source, channel) = names.message(connection, delivery)?;
@@ -214,8 +230,9 @@ fn write(
     for (place, parameter) in parameters.into_iter().enumerate() {
         statement.raw_bind_parameter(place + 1, parameter)?;
     }
-    if let Some(delivery_id) = delivery_id {
+    if let Some((delivery_id, said)) = new {
         statement.raw_bind_parameter(24, delivery_id)?;
+        statement.raw_bind_parameter(25, said.0)?;
     }
     statement.raw_execute()?;
     Ok(())

@@ -165,7 +165,7 @@ fn channel(
         .prepare_cached("SELECT delivery_id, reached, outcome, outcome_after_ms FROM deliveries WHERE id = ?1")?;
     // as the views tell a person's open
     let mut opened = connection.prepare_cached(
-        "SELECT min(at_ms) FROM events WHERE delivery = ?1 AND metric IN (7, 8) AND flags & 3 <> 2
+        "SELECT min(at_ms) FROM events_read WHERE delivery = ?1 AND metric IN (7, 8) AND flags & 3 <> 2
             AND CASE metric WHEN 7 THEN flags >> 4 & 3 <> 2 ELSE ?2 IN (1, 2) END",
     )?;
     let (mut to_deliver, mut to_open) = (Vec::new(), Vec::new());

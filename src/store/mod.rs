@@ -19,6 +19,7 @@ pub mod gauge;
 pub mod health;
 pub mod kept;
 pub mod log;
+mod marks;
 mod names;
 pub mod near;
 pub mod overview;

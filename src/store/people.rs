@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Error;
 use super::blocks::{self, Table};
 use super::names::Names;
-use crate::domain::{Attribute, Attributes};
+use crate::domain::{Attribute, Attributes, Text};
 
 /// The row of a recipient.
 pub fn address(connection: &Connection, names: &mut Names, address: Option<&str>) -> Result<Option<i64>, Error> {
@@ -37,6 +37,17 @@ pub fn find_address(connection: &Connection, address: &str) -> Result<Option<i64
     blocks::newest_first(connection, Table::Addresses, |block| {
         find.query_row(params![block, address], |row| row.get(0)).optional()
     })
+}
+
+/// The text of a row of addresses.
+pub fn text_of_address(connection: &Connection, names: &mut Names, id: i64) -> Result<Text, Error> {
+    if let Some(text) = names.address_texts.get(&id) {
+        return Ok(text.clone());
+    }
+    let mut find = connection.prepare_cached("SELECT address FROM addresses WHERE id = ?1")?;
+    let text: Text = find.query_row([id], |row| row.get(0))?;
+    names.address_texts.put(id, text.clone());
+    Ok(text)
 }
 
 /// The row of the identifiers that a delivery carries.

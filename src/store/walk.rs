@@ -288,7 +288,7 @@ const CANDIDATE: &str = "SELECT id, created_at_ms, facet, source, message, coale
 /// Whether a delivery followed a link; by a machine, by a person, or either.
 pub(super) static FOLLOWED: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT EXISTS (SELECT 1 FROM events WHERE delivery = ?1 AND metric = {} AND {LINK} = ?2
+        "SELECT EXISTS (SELECT 1 FROM events_read WHERE delivery = ?1 AND metric = {} AND {LINK} = ?2
             AND (?3 IS NULL OR (flags & 3 = 2) = ?3))",
         Metric::Clicked.code()
     )

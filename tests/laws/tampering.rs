@@ -154,8 +154,8 @@ fn an_event_that_says_otherwise_is_seen() {
     let mut said = events();
     said[4].event.time = EventTime::given(NOON + 3_600_000);
     said[4].event.received_at_ms = said[4].event.time.ms;
-    let sql = format!("UPDATE events SET at_ms = {}, received_after_ms = 0 WHERE eid = 'e'", NOON + 3_600_000);
+    let sql = format!("UPDATE events SET at = {}, received_after = 0 WHERE eid = 'e'", NOON / 1_000 + 3_600);
     tamper(&mut tracker, &sql, &model::expected(&said));
     said[4].event.flags.machine = Some(true);
-    tamper(&mut tracker, "UPDATE events SET flags = 2 WHERE eid = 'e'", &model::expected(&said));
+    tamper(&mut tracker, "UPDATE events SET marks = 2 << 2 WHERE eid = 'e'", &model::expected(&said));
 }

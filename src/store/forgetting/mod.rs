@@ -212,10 +212,10 @@ pub fn bury(
     names: &mut Names,
     grave: &Grave,
     delivery: &Delivery,
-    events: &mut [(i64, Cow<Event>)],
+    events: &mut [Cow<Event>],
 ) -> Result<bool, Error> {
     let mut carried: BTreeMap<Text, Option<Attribute>> = BTreeMap::new();
-    for (_, event) in events.iter() {
+    for event in events.iter() {
         for (attribute, text) in forgetting::identifiers(event) {
             if !carried.contains_key(text) {
                 carried.insert(text.into(), attribute);
@@ -248,7 +248,7 @@ pub fn bury(
         names.forgotten.erased.events += events.len() as u64;
     }
     let forgotten = &names.forgotten;
-    for (_, event) in events.iter_mut() {
+    for event in events.iter_mut() {
         forgetting::sanitize(event.to_mut(), &|text| forgotten.hash(text), &hashes);
     }
     for text in beside {
@@ -256,8 +256,11 @@ pub fn bury(
         let stone = forgetting::tombstone(&names.forgotten.hash(&text));
         mention(connection, names, grave.id, &stone)?;
     }
-    for table in ["raw", "raw_bases"] {
-        connection.prepare_cached(&format!("DELETE FROM {table} WHERE delivery = ?1"))?.execute([grave.id])?;
+    for sql in [
+        "UPDATE events SET raw = NULL WHERE delivery = ?1 AND raw IS NOT NULL",
+        "DELETE FROM raw_bases WHERE delivery = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([grave.id])?;
     }
     Ok(true)
 }
