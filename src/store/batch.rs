@@ -313,13 +313,13 @@ impl<'c> Batch<'c> {
         let hidden =
             carried.filter(|(attribute, text)| attribute.and_then(|at| shown.attributes.get(at)) != Some(*text));
         let mut hidden: Vec<&str> = hidden.map(|(_, text)| text).collect();
-        if !is_forgotten {
-            hidden.extend(others.iter().map(|text| &**text));
-        }
         hidden.sort_unstable();
         hidden.dedup();
         for text in hidden {
             forgetting::mention(self.connection, self.names, id, text)?;
+        }
+        for text in others.iter().filter(|_| !is_forgotten) {
+            forgetting::mention_of_copy(self.connection, self.names, id, text)?;
         }
         Ok(())
     }

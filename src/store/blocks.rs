@@ -19,6 +19,11 @@ pub enum Table {
     People,
 }
 
+/// The block of a row.
+pub fn block(row: i64) -> i64 {
+    row >> BITS
+}
+
 /// The blocks of a table, newest first.
 pub fn of(connection: &Connection, table: Table) -> Result<impl Iterator<Item = i64> + use<>, Error> {
     let greatest = match table {

@@ -106,7 +106,7 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
         "SELECT d.delivery_id, d.created_at_ms, d.updated_at_ms, c.channel, s.source_kind, s.source_id, s.name,
             g.action_id, g.content_id, d.parent_action_id, d.journey_id, d.trigger_id, d.trigger_event_id,
             p.name, p.person_id, p.email, p.cio_id, a.address, coalesce(d.own_subject, j.subject),
-            d.outcome, d.created_at_ms + d.outcome_after_ms, d.engagement, d.created_at_ms + d.engagement_after_ms,
+            d.outcome, d.outcome_at_ms, d.engagement, d.engagement_at_ms,
             d.failure_reason, d.reached, d.devices, d.devices_bounced, d.forgotten
         FROM deliveries_read d
         JOIN messages g ON g.id = d.message

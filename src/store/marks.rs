@@ -59,14 +59,14 @@ impl Packed {
     pub fn of(event: Unpacked, said: Said) -> Packed {
         let Unpacked { time, received_at_ms, flags, carried } = event;
         let mut marks = flags_as_bits(time, flags) << FLAGS_FROM | (carried ^ said.0) << DIFFERS_FROM;
-        let mut at = time.ms / 1_000;
+        let mut at = time.ms.div_euclid(1_000);
         if at * 1_000 != time.ms {
             at = time.ms;
             marks |= AT_IN_MS;
         }
         let mut received_after = received_at_ms - time.ms;
         if received_after >= LATE_MS {
-            received_after = (received_after + 999) / 1_000;
+            received_after = (received_at_ms + 999).div_euclid(1_000) - time.ms.div_euclid(1_000);
             marks |= RECEIVED_IN_SECONDS;
         }
         Packed { at, received_after, marks }
@@ -75,10 +75,14 @@ impl Packed {
     pub fn unpack(self, said: Said) -> Unpacked {
         let Packed { at, received_after, marks } = self;
         let ms = if marks & AT_IN_MS == 0 { at * 1_000 } else { at };
-        let after_ms = if marks & RECEIVED_IN_SECONDS == 0 { received_after } else { received_after * 1_000 };
+        let received_at_ms = if marks & RECEIVED_IN_SECONDS == 0 {
+            ms + received_after
+        } else {
+            (ms.div_euclid(1_000) + received_after) * 1_000
+        };
         let (time, flags) = time_and_flags(ms, marks >> FLAGS_FROM);
         let carried = (marks >> DIFFERS_FROM & 0xffff) ^ said.0;
-        Unpacked { time, received_at_ms: ms + after_ms, flags, carried }
+        Unpacked { time, received_at_ms, flags, carried }
     }
 }
 

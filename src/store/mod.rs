@@ -25,6 +25,7 @@ pub mod near;
 pub mod overview;
 mod people;
 pub mod person;
+mod progress;
 pub mod quarantine;
 pub mod raw;
 pub mod reasons;

@@ -376,7 +376,7 @@ fn compare_wide(
     recount: HashMap<Key, Counts>,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let sql = format!("SELECT {}, {} FROM {}", wide.keys.join(", "), wide.columns().join(", "), wide.table);
+    let sql = format!("SELECT {}, {} FROM {}_read", wide.keys.join(", "), wide.columns().join(", "), wide.table);
     let recount = recount.into_iter().map(|(key, counts)| (key, wide.values(&counts))).collect();
     compare_rows(connection, wide.table, &sql, wide.keys.len(), recount, report)
 }
