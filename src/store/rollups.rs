@@ -109,30 +109,30 @@ pub type Rows = HashMap<Text, i64>;
 pub fn write(connection: &Connection, names: &mut Names, mut delta: Delta, rows: &Rows) -> Result<(), Error> {
     delta.settle();
     // sorted, so that neighbours in a tree are written one after the other
-    let mut cohorts = Vec::with_capacity(delta.cohorts.len());
-    for ((quarter, message), counts) in &delta.cohorts {
-        cohorts.push((*quarter, names.message_id(connection, message)?.0, counts));
+    let mut cohorts = Vec::new();
+    for (quarter, message, counts) in delta.cohorts() {
+        cohorts.push((quarter, names.message_id(connection, message)?.0, counts));
     }
     cohorts.sort_unstable_by_key(|(quarter, message, _)| (*quarter, *message));
     for (quarter, message, counts) in cohorts {
         COHORTS.add(connection, &[quarter.into(), message.into()], counts)?;
     }
-    for (feed, counts) in &delta.totals {
+    for (feed, counts) in delta.totals() {
         let (source, channel) = names.feed(connection, feed)?;
-        TOTALS.add(connection, &[source.into(), channel.into()], counts)?;
+        TOTALS.add(connection, &[source.into(), channel.into()], &counts)?;
     }
-    for ((feed, trigger), counts) in &delta.triggers {
+    for ((feed, trigger), counts) in delta.triggers() {
         let (source, channel) = names.feed(connection, feed)?;
-        TRIGGERS.add(connection, &[source.into(), trigger.to_string().into(), channel.into()], counts)?;
+        TRIGGERS.add(connection, &[source.into(), trigger.to_string().into(), channel.into()], &counts)?;
     }
-    let mut activity = Vec::with_capacity(delta.activity.len());
-    for ((quarter, feed), events) in &delta.activity {
+    let mut activity = Vec::new();
+    for ((quarter, feed), events) in delta.activity() {
         let (source, channel) = names.feed(connection, feed)?;
-        activity.push((*quarter, source, channel, events));
+        activity.push((quarter, source, channel, events));
     }
     activity.sort_unstable_by_key(|(quarter, source, channel, _)| (*quarter, *source, *channel));
     for (quarter, source, channel, events) in activity {
-        let counts = Counts { events: *events, ..Counts::default() };
+        let counts = Counts { events, ..Counts::default() };
         ACTIVITY.add(connection, &[quarter.into(), source.into(), channel.into()], &counts)?;
     }
     write_statuses(connection, names, &delta)?;
@@ -141,16 +141,16 @@ pub fn write(connection: &Connection, names: &mut Names, mut delta: Delta, rows:
 }
 
 fn write_statuses(connection: &Connection, names: &mut Names, delta: &Delta) -> Result<(), Error> {
-    for ((feed, kind, metric), n) in &delta.statuses {
+    for ((feed, kind, metric), n) in delta.statuses() {
         let (source, channel) = names.feed(connection, feed)?;
-        let (kind, status) = (*kind as i64, metric.map_or(0, |metric| i64::from(metric.code())));
+        let (kind, status) = (kind as i64, metric.map_or(0, |metric| i64::from(metric.code())));
         connection
             .prepare_cached(
                 "INSERT INTO status_counts (source, channel, kind, status, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (source, channel, kind, status) DO UPDATE SET deliveries = deliveries + excluded.deliveries",
             )?
             .execute(params![source, channel, kind, status, n])?;
-        if *n < 0 {
+        if n < 0 {
             connection
                 .prepare_cached(
                     "DELETE FROM status_counts

@@ -247,32 +247,32 @@ fn compare(
 ) -> Result<(), Error> {
     let number = KeyPart::Number;
     let mut wide: HashMap<Key, Counts> = HashMap::new();
-    for ((quarter, message), counts) in &delta.cohorts {
-        wide.insert(vec![number(*quarter), number(names.message_id(connection, message)?.0)], *counts);
+    for (quarter, message, counts) in delta.cohorts() {
+        wide.insert(vec![number(quarter), number(names.message_id(connection, message)?.0)], *counts);
     }
     compare_wide(connection, &rollups::COHORTS, std::mem::take(&mut wide), report)?;
-    for (feed, counts) in &delta.totals {
+    for (feed, counts) in delta.totals() {
         let (source, channel) = names.feed(connection, feed)?;
-        wide.insert(vec![number(source), number(channel)], *counts);
+        wide.insert(vec![number(source), number(channel)], counts);
     }
     compare_wide(connection, &rollups::TOTALS, std::mem::take(&mut wide), report)?;
-    for ((feed, trigger), counts) in &delta.triggers {
+    for ((feed, trigger), counts) in delta.triggers() {
         let (source, channel) = names.feed(connection, feed)?;
-        wide.insert(vec![number(source), KeyPart::Text(trigger.to_string()), number(channel)], *counts);
+        wide.insert(vec![number(source), KeyPart::Text(trigger.to_string()), number(channel)], counts);
     }
     compare_wide(connection, &rollups::TRIGGERS, std::mem::take(&mut wide), report)?;
-    for ((quarter, feed), events) in &delta.activity {
+    for ((quarter, feed), events) in delta.activity() {
         let (source, channel) = names.feed(connection, feed)?;
-        let counts = Counts { events: *events, ..Counts::default() };
-        wide.insert(vec![number(*quarter), number(source), number(channel)], counts);
+        let counts = Counts { events, ..Counts::default() };
+        wide.insert(vec![number(quarter), number(source), number(channel)], counts);
     }
     compare_wide(connection, &rollups::ACTIVITY, wide, report)?;
 
     let mut statuses: HashMap<Key, Vec<i64>> = HashMap::new();
-    for ((feed, kind, metric), n) in &delta.statuses {
+    for ((feed, kind, metric), n) in delta.statuses() {
         let (source, channel) = names.feed(connection, feed)?;
         let status = metric.map_or(0, |metric| i64::from(metric.code()));
-        statuses.insert([source, channel, *kind as i64, status].map(number).into(), vec![*n]);
+        statuses.insert([source, channel, kind as i64, status].map(number).into(), vec![n]);
     }
     let sql = "SELECT source, channel, kind, status, deliveries FROM status_counts";
     compare_rows(connection, "status_counts", sql, 4, statuses, report)?;

@@ -18,7 +18,7 @@ enum Use {
 use Use::{Any, Only};
 
 const ROOMS: [Room; 10] = [
-    Room { name: "domain", rooms: Only(&[]), crates: Only(&["chrono"]) },
+    Room { name: "domain", rooms: Only(&[]), crates: Only(&["chrono", "hashbrown"]) },
     Room {
         name: "wire",
         rooms: Only(&["domain"]),
