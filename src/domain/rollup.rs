@@ -219,9 +219,9 @@ struct Moved {
 impl Delta {
     /// By the quarter hour of creation, and message.
     pub fn cohorts(&self) -> impl Iterator<Item = (i64, &Message, &Counts)> {
-        self.messages.iter().flat_map(|(message, moved)| {
-            moved.cohorts.iter().map(move |(quarter, counts)| (*quarter, message, counts))
-        })
+        self.messages
+            .iter()
+            .flat_map(|(message, moved)| moved.cohorts.iter().map(move |(quarter, counts)| (*quarter, message, counts)))
     }
 
     /// Of the whole life.
