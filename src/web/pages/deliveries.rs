@@ -142,7 +142,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         newer: found.newer.map(|cursor| query.place("after", cursor).to_string()),
         older: found.older.map(|cursor| query.place("before", cursor).to_string()),
         looked: found.looked.map(|looked| {
-            let through = Plural(looked.deliveries as i64, "delivery", "deliveries");
+            let through = Plural(looked.rows as i64, "delivery", "deliveries");
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
         start,

@@ -179,7 +179,7 @@ struct Beside {
 const OTHERS: usize = 5;
 
 fn cursor(delivery: &Delivery) -> Cursor {
-    Cursor { created_at_ms: delivery.created_at_ms, id: delivery.id }
+    Cursor { at_ms: delivery.created_at_ms, id: delivery.id }
 }
 
 /// Who it was to: the person, else the address. Nobody, where they are forgotten.
