@@ -22,6 +22,7 @@ pub mod log;
 mod names;
 pub mod near;
 pub mod overview;
+pub mod paging;
 mod people;
 pub mod person;
 pub mod quarantine;
