@@ -12,6 +12,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::Error;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow};
+use super::filter;
 use super::names::Names;
 use super::rollups::{self, Rows, Wide};
 use super::suppressions::{self, Listed};
@@ -86,6 +87,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
     }
     compare(&transaction, &mut names, &counts.delta, &counts.rows, &mut report)?;
     check_registers(&transaction, &mut report)?;
+    filter::check(&transaction, |what| report.differs(|| what))?;
     Ok(report)
 }
 
@@ -139,6 +141,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     })?;
     rollups::clear(&transaction)?;
     rollups::write(&transaction, &mut names, counts.delta, &counts.rows)?;
+    filter::rebuild(&transaction)?;
     transaction.commit()?;
     Ok(report)
 }
