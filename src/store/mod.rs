@@ -14,6 +14,7 @@ mod eid;
 pub mod error;
 mod event_rows;
 pub mod events;
+mod filter;
 pub mod forgetting;
 pub mod gauge;
 pub mod health;
