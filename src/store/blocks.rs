@@ -75,5 +75,5 @@ pub fn find<P: Params>(
 /// The last row of a block.
 #[cfg(test)]
 pub fn last_row(block: i64) -> i64 {
-    (block + 1 << BITS) - 1
+    ((block + 1) << BITS) - 1
 }
