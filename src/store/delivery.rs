@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::blocks::{self, Table};
 use super::names::Names;
+use super::statements::Statements;
 use super::{Error, delivery_rows, event_rows};
 use crate::domain::{self, Metric, Millis, Reached};
 
@@ -232,14 +233,14 @@ fn add_devices(connection: &Connection, delivery: i64, events: &mut [Event]) -> 
 
 /// What is kept of the JSON of a delivery's events. What cannot be read back is said in its place.
 fn add_kept(connection: &Connection, delivery: i64, delivery_id: &str, events: &mut [Event]) -> Result<(), Error> {
-    let mut names = Names::brief();
-    let Some(row) = delivery_rows::one(connection, &mut names, delivery)? else { return Ok(()) };
+    let (mut names, statements) = (Names::brief(), Statements::of(connection));
+    let Some(row) = delivery_rows::one(&statements, &mut names, delivery)? else { return Ok(()) };
     for event in events {
         let key: (i64, &dyn ToSql) = (event.key.0, &event.key.1);
-        let Some(whole) = event_rows::by_key(connection, &mut names, delivery, delivery_id, key, row.shown())? else {
+        let Some(whole) = event_rows::by_key(&statements, &mut names, delivery, delivery_id, key, row.shown())? else {
             continue;
         };
-        event.raw = event_rows::kept(connection, delivery, key, &whole)?.map(|kept| Kept {
+        event.raw = event_rows::kept(&statements, delivery, key, &whole)?.map(|kept| Kept {
             residual: kept.residual.unwrap_or_else(|error| format!("cannot be unpacked: {error}")),
             event: kept.event,
         });

@@ -1,23 +1,23 @@
 //! Rows of deliveries, and what they mean.
 
-use rusqlite::{Connection, OptionalExtension, Statement, ToSql, params};
+use rusqlite::{OptionalExtension, Statement, ToSql};
 
 use super::blocks::{self, Table};
 use super::marks::{Said, Shown};
 use super::names::Names;
 use super::progress::{self, Progress};
+use super::statements::Statements;
 use super::{Error, people};
 use crate::domain::{Attribute, Attributes, Delivery, Millis};
 
 /// The row of a delivery.
-pub fn find(connection: &Connection, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
+pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
     if let Some(id) = names.deliveries.get(delivery_id) {
         return Ok(Some(*id));
     }
-    let mut find = connection.prepare_cached("SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2")?;
-    let found = blocks::newest_first(connection, Table::Deliveries, |block| {
-        find.query_row(params![block, delivery_id], |row| row.get(0)).optional()
-    })?;
+    let sql = "SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2";
+    let parameters = |block| (block, delivery_id);
+    let found = blocks::find(connection, &mut names.filters, Table::Deliveries, delivery_id, (sql, parameters))?;
     if let Some(id) = found {
         names.deliveries.put(delivery_id.into(), id);
     }
@@ -39,7 +39,7 @@ impl DeliveryRow {
 }
 
 /// The delivery of a row.
-pub fn one(connection: &Connection, names: &mut Names, id: i64) -> Result<Option<DeliveryRow>, Error> {
+pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option<DeliveryRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT d.created_at_ms, d.standing, d.updated_after, d.outcome_after, d.engagement_after, d.said, d.message,
             p.person_id, p.email, p.cio_id, a.address, coalesce(d.own_subject, s.subject), d.journey_id,
@@ -101,7 +101,7 @@ const ATTRIBUTES_FROM_7: [Attribute; 9] = [
 
 /// Writes the row of a new delivery.
 pub fn insert(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     id: i64,
     delivery_id: &str,
@@ -118,7 +118,7 @@ pub fn insert(
 /// Writes what a delivery has become. SQLite writes the entry of every index whose columns a statement names, changed
 /// or not; most events change none but the status, so that has a statement of its own.
 pub fn update(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     id: i64,
     before: &Delivery,
@@ -127,7 +127,7 @@ pub fn update(
     if before.created_at_ms != after.created_at_ms || before.attributes != after.attributes {
         return rewrite(connection, names, id, after);
     }
-    let (_, _, channel) = names.message(connection, after)?;
+    let channel = names.channel(connection, after.attributes.get(Attribute::Channel))?;
     let facet_of = |delivery: &Delivery| facet(channel, status_code(delivery));
     let facet = Some(facet_of(after)).filter(|facet| *facet != facet_of(before));
     let sql = if facet.is_some() {
@@ -161,7 +161,7 @@ fn bind_moving(statement: &mut Statement, id: i64, delivery: &Delivery) -> rusql
 }
 
 /// Writes all of a delivery's row.
-pub fn rewrite(connection: &Connection, names: &mut Names, id: i64, delivery: &Delivery) -> Result<(), Error> {
+pub fn rewrite(connection: &Statements, names: &mut Names, id: i64, delivery: &Delivery) -> Result<(), Error> {
     let sql = "UPDATE deliveries SET standing = ?2, updated_after = ?3, outcome_after = ?4, engagement_after = ?5,
             failure_reason = ?6, devices = ?7, devices_bounced = ?8, facet = ?9, created_at_ms = ?10, message = ?11,
             source = ?12, person = ?13, recipient = ?14, subject = ?15, own_subject = ?16, parent_action_id = ?17,
@@ -175,9 +175,9 @@ fn status_code(delivery: &Delivery) -> i64 {
 }
 
 fn write(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
-    sql: &str,
+    sql: &'static str,
     id: i64,
     delivery: &Delivery,
     new: Option<(&str, Said)>,

@@ -4,12 +4,13 @@
 //! what it says otherwise or alone. So a row is read and written against the delivery's attributes, and when
 //! those change the rows of its events are written again.
 
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Row, ToSql, params};
 use serde_json::{Map, Value, json};
 
 use super::eid::Eid;
 use super::marks::{self, Shown, Unpacked};
 use super::names::Names;
+use super::statements::Statements;
 use super::{Error, people, raw};
 use crate::domain::event::MetricName;
 use crate::domain::{Attribute, Device, Event, Metric, Millis, Text};
@@ -26,7 +27,7 @@ pub struct EventRow {
 impl EventRow {
     /// The row of an event of a delivery that shows this.
     pub fn of(
-        connection: &Connection,
+        connection: &Statements,
         names: &mut Names,
         event: &Event,
         metric: i64,
@@ -56,7 +57,7 @@ impl EventRow {
     }
 
     /// Writes the row of a new event, with what is kept of its JSON.
-    pub fn insert(&self, connection: &Connection, delivery: i64, raw: Option<&raw::Packed>) -> Result<(), Error> {
+    pub fn insert(&self, connection: &Statements, delivery: i64, raw: Option<&raw::Packed>) -> Result<(), Error> {
         let marks::Packed { at, received_after, marks } = self.packed;
         connection
             .prepare_cached(
@@ -77,7 +78,7 @@ impl EventRow {
     }
 
     /// Writes an event anew, but for what is kept of its JSON.
-    pub fn update(&self, connection: &Connection, delivery: i64) -> Result<(), Error> {
+    pub fn update(&self, connection: &Statements, delivery: i64) -> Result<(), Error> {
         let marks::Packed { at, received_after, marks } = self.packed;
         connection
             .prepare_cached(
@@ -109,7 +110,7 @@ const TO: &str = "to";
 /// Platforms that are a number there, from 1 on.
 const PLATFORMS: [&str; 2] = ["ios", "android"];
 
-fn device_as_row(connection: &Connection, names: &mut Names, device: &Device) -> Result<Value, Error> {
+fn device_as_row(connection: &Statements, names: &mut Names, device: &Device) -> Result<Value, Error> {
     let Device { device_id, platform, reason } = device;
     let platform = platform.as_deref().map(|text| match PLATFORMS.iter().position(|known| *known == text) {
         Some(place) => Value::from(place + 1),
@@ -123,7 +124,7 @@ fn device_as_row(connection: &Connection, names: &mut Names, device: &Device) ->
     Ok(parts.into())
 }
 
-fn device_of_row(connection: &Connection, names: &mut Names, row: &Value) -> Result<Device, Error> {
+fn device_of_row(connection: &Statements, names: &mut Names, row: &Value) -> Result<Device, Error> {
     let address = row.get(0).and_then(Value::as_i64).ok_or_else(|| Error::Row("a device without an address".into()))?;
     let platform = row.get(1).and_then(|platform| match platform.as_u64() {
         Some(number) => PLATFORMS.get((number as usize).checked_sub(1)?).copied(),
@@ -193,7 +194,7 @@ pub fn from_text(delivery_id: &str, text: &str) -> Result<Event, Error> {
 
 /// Keeps what an event said before another copy changes it, since what is kept of its JSON leaves out what its columns
 /// said then.
-pub fn keep_base(connection: &Connection, delivery: i64, metric: i64, event: &Event) -> Result<(), Error> {
+pub fn keep_base(connection: &Statements, delivery: i64, metric: i64, event: &Event) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO raw_bases (delivery, metric, eid, at_ms, flags, own) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -217,7 +218,7 @@ pub struct Kept {
 
 /// `None` where nothing is kept.
 pub fn kept(
-    connection: &Connection,
+    connection: &Statements,
     delivery: i64,
     (metric, eid): (i64, &dyn ToSql),
     event: &Event,
@@ -239,18 +240,22 @@ pub fn kept(
     Ok(Some(Kept { residual, event: base }))
 }
 
-const EVENT_COLUMNS: &str = "metric, eid, at, received_after, marks, own";
+/// The statements that read events begin so.
+macro_rules! select_events {
+    ($where:literal) => {
+        concat!("SELECT metric, eid, at, received_after, marks, own FROM events WHERE ", $where)
+    };
+}
 
 /// All events of a delivery.
 pub fn all(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delivery: i64,
     delivery_id: &str,
     shown: Shown,
 ) -> Result<Vec<Event>, Error> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE delivery = ?1"))?;
+    let mut statement = connection.prepare_cached(select_events!("delivery = ?1"))?;
     let mut rows = statement.query([delivery])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
@@ -261,7 +266,7 @@ pub fn all(
 
 /// The event of this identity, if the file has it.
 pub fn one(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delivery: i64,
     delivery_id: &str,
@@ -273,22 +278,20 @@ pub fn one(
 
 /// The same by the key of its row.
 pub fn by_key(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delivery: i64,
     delivery_id: &str,
     (metric, eid): (i64, &dyn ToSql),
     shown: Shown,
 ) -> Result<Option<Event>, Error> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {EVENT_COLUMNS} FROM events WHERE delivery = ?1 AND metric = ?2 AND eid = ?3"
-    ))?;
+    let mut statement = connection.prepare_cached(select_events!("delivery = ?1 AND metric = ?2 AND eid = ?3"))?;
     let mut rows = statement.query(params![delivery, metric, eid])?;
     rows.next()?.map(|row| event_of(connection, names, row, delivery_id, shown)).transpose()
 }
 
 fn event_of(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     row: &Row,
     delivery_id: &str,

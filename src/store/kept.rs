@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::events::Found;
 use super::names::Names;
+use super::statements::Statements;
 use super::{Error, delivery, delivery_rows, event_rows};
 use crate::domain::Event;
 
@@ -33,11 +34,12 @@ impl<'c> Reader<'c> {
             self.of = Some(self.delivery(row)?);
         }
         let Some(of) = &self.of else { return Err(gone()) };
+        let statements = Statements::of(self.connection);
         let key: (i64, &dyn rusqlite::ToSql) = (found.metric, &found.eid);
         let shown = of.found.shown();
         let event =
-            event_rows::by_key(self.connection, &mut self.names, row, &of.delivery_id, key, shown)?.ok_or_else(gone)?;
-        let kept = match event_rows::kept(self.connection, row, key, &event)? {
+            event_rows::by_key(&statements, &mut self.names, row, &of.delivery_id, key, shown)?.ok_or_else(gone)?;
+        let kept = match event_rows::kept(&statements, row, key, &event)? {
             None => None,
             Some(event_rows::Kept { residual, event }) => Some(delivery::Kept { residual: residual?, event }),
         };
@@ -47,7 +49,7 @@ impl<'c> Reader<'c> {
     fn delivery(&mut self, row: i64) -> Result<Of, Error> {
         let mut statement = self.connection.prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?;
         let delivery_id = statement.query_row([row], |row| row.get(0))?;
-        let found = delivery_rows::one(self.connection, &mut self.names, row)?.ok_or_else(gone)?;
+        let found = delivery_rows::one(&Statements::of(self.connection), &mut self.names, row)?.ok_or_else(gone)?;
         Ok(Of { row, delivery_id, found })
     }
 }

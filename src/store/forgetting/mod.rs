@@ -10,6 +10,7 @@ mod scrub;
 mod standings;
 pub mod traces;
 
+use crate::store::statements::Statements;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -208,7 +209,7 @@ pub struct Grave<'a> {
 
 /// Whether the delivery that these events make is forgotten; if so, nothing in them tells of whom it was.
 pub fn bury(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     grave: &Grave,
     delivery: &Delivery,
@@ -259,12 +260,10 @@ pub fn bury(
         let stone = forgetting::tombstone(&names.forgotten.hash(&text));
         mention_of_copy(connection, names, grave.id, &stone)?;
     }
-    for sql in [
-        "UPDATE events SET raw = NULL WHERE delivery = ?1 AND raw IS NOT NULL",
-        "DELETE FROM raw_bases WHERE delivery = ?1",
-    ] {
-        connection.prepare_cached(sql)?.execute([grave.id])?;
-    }
+    connection
+        .prepare_cached("UPDATE events SET raw = NULL WHERE delivery = ?1 AND raw IS NOT NULL")?
+        .execute([grave.id])?;
+    connection.prepare_cached("DELETE FROM raw_bases WHERE delivery = ?1")?.execute([grave.id])?;
     Ok(true)
 }
 
@@ -293,7 +292,7 @@ fn link(connection: &Connection, names: &mut Names, identifier: &str, named: &[H
 }
 
 /// Makes a delivery findable by an identifier that its columns do not show.
-pub fn mention(connection: &Connection, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
+pub fn mention(connection: &Statements, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
     if let Some(address) = people::address(connection, names, Some(identifier))? {
         connection
             .prepare_cached("INSERT OR IGNORE INTO mentions (block, address, delivery) VALUES (?1, ?2, ?3)")?
@@ -304,7 +303,7 @@ pub fn mention(connection: &Connection, names: &mut Names, delivery: i64, identi
 
 /// The same for one that no event carries.
 pub fn mention_of_copy(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delivery: i64,
     identifier: &str,
@@ -318,7 +317,7 @@ pub fn mention_of_copy(
     Ok(())
 }
 
-fn unmention(connection: &Connection, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
+fn unmention(connection: &Statements, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
     if let Some(address) = people::known_address(connection, names, identifier)? {
         connection
             .prepare_cached("DELETE FROM mentions WHERE block = ?1 AND address = ?2 AND delivery = ?3")?
