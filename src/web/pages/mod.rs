@@ -38,6 +38,7 @@ mod suppressions;
 #[cfg(test)]
 mod tests;
 pub(super) mod twin;
+mod why;
 mod width;
 
 use actix_web::http::Method;
