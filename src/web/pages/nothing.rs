@@ -11,6 +11,7 @@ use crate::domain::Millis;
 use crate::store::log::{Filter, Recipient};
 use crate::store::{self, near, overview};
 use crate::web::error::Error;
+use crate::web::format::Gap;
 
 #[derive(Template)]
 #[template(path = "parts/nothing.html")]
@@ -23,6 +24,10 @@ pub struct Nothing {
     near: Vec<(String, String)>,
     is_recipient: bool,
     silence: Option<Silence>,
+    /// When nothing happened at all, and how long; within the time asked for.
+    gaps: Vec<(Moment, Moment, Gap)>,
+    /// The time that was looked through for them.
+    looked_since: Moment,
 }
 
 impl HtmlSafe for Nothing {}
@@ -34,13 +39,16 @@ impl Nothing {
             Some(Recipient::StartingWith(_)) | None => None,
         };
         let is_recipient = address.is_some();
-        let (span, near, feed) = pages
+        let since_ms = filter.since_ms.unwrap_or(Millis::MIN);
+        let until_ms = filter.until_ms.unwrap_or(Millis::MAX).min(now_ms);
+        let (span, near, feed, (gaps, looked_since_ms)) = pages
             .read(move |connection| {
                 let near = address.map(|address| near::addresses(connection, &address)).transpose()?;
                 Ok::<_, store::Error>((
                     near::span(connection)?,
                     near.unwrap_or_default(),
                     overview::feed(connection, now_ms)?,
+                    near::gaps(connection, since_ms, until_ms)?,
                 ))
             })
             .await?;
@@ -57,6 +65,11 @@ impl Nothing {
             near: near.into_iter().map(log).collect(),
             is_recipient,
             silence: Silence::of(&feed, now_ms),
+            gaps: gaps
+                .into_iter()
+                .map(|(from, to)| (Moment::exact(from, now_ms), Moment::exact(to, now_ms), Gap(to - from)))
+                .collect(),
+            looked_since: Moment::exact(looked_since_ms, now_ms),
         })
     }
 }
