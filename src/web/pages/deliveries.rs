@@ -31,7 +31,7 @@ const ROWS: usize = 50;
 /// Of so many of the newest with a reason, the most frequent are shown.
 const REASONS_OF: usize = 1_000;
 const REASONS_SHOWN: usize = 6;
-const REASON_LINKS: usize = 1_200;
+const REASON_LINKS: usize = 800;
 
 /// A longer query is not repeated in each row: a browser says where it came from.
 const REPEATED_MAX: usize = 32;
