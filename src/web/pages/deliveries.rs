@@ -264,7 +264,7 @@ fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices 
             Choice {
                 title: title.into(),
                 icon: format!("st-{name}"),
-                deliveries: query.is_counted().then_some(Count(deliveries)),
+                count: query.is_counted().then_some(Count(deliveries)),
                 is_on,
                 href: switched(&address, "status", name, is_on),
             }
@@ -294,9 +294,7 @@ fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices 
         Some(Choice {
             title: channel_title(known),
             icon: format!("ch-{}", channel_icon(known)),
-            deliveries: query
-                .is_counted()
-                .then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
+            count: query.is_counted().then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
             is_on,
             href: switched(&query.address, "channel", name, is_on),
         })

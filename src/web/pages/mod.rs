@@ -12,6 +12,7 @@ mod compare_data;
 mod deliveries;
 mod delivery;
 pub(super) mod event_query;
+mod event_rail;
 mod events;
 mod health;
 pub mod layout;

@@ -9,7 +9,7 @@ use super::overview::Silence;
 use super::parts::Moment;
 use crate::domain::Millis;
 use crate::store::log::{Filter, Recipient};
-use crate::store::{self, near, overview};
+use crate::store::{self, near, overview, suppression_list};
 use crate::web::error::Error;
 use crate::web::format::Gap;
 
@@ -23,6 +23,8 @@ pub struct Nothing {
     /// Addresses that are spelled nearly so, and their log.
     near: Vec<(String, String)>,
     is_recipient: bool,
+    /// On the suppression list, or was; the page says so already.
+    is_listed: bool,
     silence: Option<Silence>,
     /// When nothing happened at all, and how long; within the time asked for.
     gaps: Vec<(Moment, Moment, Gap)>,
@@ -41,13 +43,15 @@ impl Nothing {
         let is_recipient = address.is_some();
         let since_ms = filter.since_ms.unwrap_or(Millis::MIN);
         let until_ms = filter.until_ms.unwrap_or(Millis::MAX).min(now_ms);
-        let (span, near, feed, (gaps, looked_since_ms)) = pages
+        let (span, near, feed, is_listed, (gaps, looked_since_ms)) = pages
             .read(move |connection| {
+                let listed = address.as_deref().map(|address| suppression_list::of_address(connection, address));
                 let near = address.map(|address| near::addresses(connection, &address)).transpose()?;
                 Ok::<_, store::Error>((
                     near::span(connection)?,
                     near.unwrap_or_default(),
                     overview::feed(connection, now_ms)?,
+                    listed.transpose()?.is_some_and(|listed| !listed.is_empty()),
                     near::gaps(connection, since_ms, until_ms)?,
                 ))
             })
@@ -64,6 +68,7 @@ impl Nothing {
             is_outside,
             near: near.into_iter().map(log).collect(),
             is_recipient,
+            is_listed,
             silence: Silence::of(&feed, now_ms),
             gaps: gaps
                 .into_iter()
