@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::Error;
 use super::filter::Filters;
+use super::statements::Statements;
 
 /// The rows of a block share the bits above these; the migration's `block` columns say the same.
 const BITS: u32 = 17;
@@ -52,11 +53,11 @@ pub fn of(connection: &Connection, table: Table) -> Result<impl Iterator<Item = 
 
 /// Looks for the row with a text in the blocks that may have it, from the newest on. The query takes the block first.
 pub fn find<P: Params>(
-    connection: &Connection,
+    connection: &Statements,
     filters: &mut Filters,
     table: Table,
     text: &str,
-    (sql, parameters): (&str, impl Fn(i64) -> P),
+    (sql, parameters): (&'static str, impl Fn(i64) -> P),
 ) -> Result<Option<i64>, Error> {
     let Some(newest) = newest(connection, table)? else { return Ok(None) };
     let wanted = filters.wanted(connection, text, newest)?;
@@ -74,5 +75,5 @@ pub fn find<P: Params>(
 /// The last row of a block.
 #[cfg(test)]
 pub fn last_row(block: i64) -> i64 {
-    (block + 1 << BITS) - 1
+    ((block + 1) << BITS) - 1
 }

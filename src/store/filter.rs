@@ -197,6 +197,7 @@ mod tests {
     use crate::domain::{Attribute, Attributes, Event, EventTime, MetricName};
     use crate::store::forgetting::{self, erasing};
     use crate::store::names::Names;
+    use crate::store::statements::Statements;
     use crate::store::{Entry, Tracker, people, raw, sqlite, upkeep};
 
     #[derive(Clone, Copy, Debug)]
@@ -233,9 +234,10 @@ mod tests {
         // the filters are asked only for what is not remembered otherwise
         names.addresses.clear();
         names.people.clear();
-        let found = people::address(connection, names, Some(text)).unwrap();
+        let statements = Statements::of(connection);
+        let found = people::address(&statements, names, Some(text)).unwrap();
         assert!(address.is_none() || found == address, "{text}: {found:?} for {address:?}");
-        let found = people::person(connection, names, &shown).unwrap();
+        let found = people::person(&statements, names, &shown).unwrap();
         assert!(person.is_none() || found == person, "{text}: {found:?} for {person:?}");
     }
 
