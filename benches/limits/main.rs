@@ -20,11 +20,14 @@ mod reads;
 mod server;
 mod table;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::{Parser, ValueEnum};
+use waybill::intake::{self, Scope};
+use waybill::store::Entry;
 use waybill::traffic::{Format, Line, Says, Traffic};
+use waybill::wire::{self, Context, IdKey};
 
 use client::Load;
 use server::Served;
@@ -146,6 +149,7 @@ fn batches(lines: &[Line], bodies: &[String], table: &mut Table) -> anyhow::Resu
         table.group(&name, ended.events_a_commit);
         table.memory(ended.peak_memory_kb);
 
+        table.transactions(&format!("parsing alone, batches of {size}"), parsing(bodies, size)?, &[]);
         let raw = raw::measure(bodies.iter().cloned(), ended.events_a_commit)?;
         let name = format!("raw SQLite, batches of {size}");
         table.transactions(&name, raw.rate(), &raw.transactions);
@@ -154,6 +158,20 @@ fn batches(lines: &[Line], bodies: &[String], table: &mut Table) -> anyhow::Resu
         table.goal(&format!("batches of {size} / raw SQLite"), ratio, Some(Goal::AtLeast(wanted)));
     }
     Ok(())
+}
+
+/// How many events a second one thread makes ready to be written.
+fn parsing(bodies: &[String], size: usize) -> anyhow::Result<f64> {
+    let id_key = IdKey::new(b"parsing");
+    let context = Context { received_at_ms: ENDS_AT_MS, id_key: &id_key };
+    let posts: Vec<String> = bodies.chunks(size).map(|chunk| format!("[{}]", chunk.join(","))).collect();
+    let begun = Instant::now();
+    for post in &posts {
+        let items = wire::read(wire::Format::Webhook, post.as_bytes(), &context)?;
+        let entries: Vec<Entry> = items.into_iter().map(|item| intake::entry(item, Scope::Full)).collect();
+        std::hint::black_box(entries);
+    }
+    Ok(bodies.len() as f64 / begun.elapsed().as_secs_f64())
 }
 
 /// Webhooks only: their bodies can be sent one by one and as arrays.

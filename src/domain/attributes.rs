@@ -166,10 +166,11 @@ impl Attributes {
 
     /// The source: the first set of campaign, broadcast, newsletter, transactional.
     pub fn source(&self) -> Option<Source> {
-        SourceKind::ALL.into_iter().find_map(|kind| Some(Source { kind, id: self.get(kind.attribute())?.into() }))
+        let kind = self.source_kind()?;
+        Some(Source { kind, id: self.get(kind.attribute())?.into() })
     }
 
-    fn source_kind(&self) -> Option<SourceKind> {
+    pub fn source_kind(&self) -> Option<SourceKind> {
         SourceKind::ALL.into_iter().find(|kind| self.get(kind.attribute()).is_some())
     }
 
