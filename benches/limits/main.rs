@@ -5,6 +5,8 @@
 //! - `batches`: posts of 100 and 500 events, beside raw SQLite in transactions of the size that the writer came to
 //! - `import`: `waybill import`, beside raw SQLite in transactions of 100,000 events; once, since it takes minutes
 //! - `reads`: whole pages, alone and while events come in
+//! - `growth`: how a file of `--deliveries` slows what is written; only where it is named, since it takes half an hour, with
+//!   `--file` to keep the file and go on from it
 //!
 //! Raw SQLite runs the statements that the product ran, with their values. What is compared takes turns, three times, so
 //! that the machine's moods fall on both; the median is shown. The load generator shares the cores with the server that it
@@ -13,6 +15,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 mod client;
+mod growth;
 mod import;
 mod naive;
 mod raw;
@@ -20,6 +23,7 @@ mod reads;
 mod server;
 mod table;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -51,7 +55,7 @@ const BATCH_CONNECTIONS: usize = 8;
 
 #[derive(Parser)]
 struct Args {
-    /// All, where none is named
+    /// All but growth, where none is named
     parts: Vec<Part>,
     /// Events in posts
     #[arg(long, default_value_t = 300_000)]
@@ -59,6 +63,12 @@ struct Args {
     /// Events in the file that is imported
     #[arg(long, default_value_t = 3_000_000)]
     import_events: usize,
+    /// Deliveries in the file that grows
+    #[arg(long, default_value_t = 10_000_000)]
+    deliveries: u32,
+    /// The file that grows
+    #[arg(long)]
+    file: Option<PathBuf>,
     /// Said by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -70,6 +80,7 @@ enum Part {
     Batches,
     Import,
     Reads,
+    Growth,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -77,15 +88,17 @@ fn main() -> anyhow::Result<()> {
     let wants = |part| args.parts.is_empty() || args.parts.contains(&part);
     println!("{}\n", table::machine()?);
 
-    let lines: Vec<Line> = webhooks(args.events).collect();
+    let needs_lines = [Part::Singles, Part::Batches, Part::Reads].into_iter().any(wants);
+    let lines: Vec<Line> = webhooks(if needs_lines { args.events } else { 0 }).collect();
     let bodies: Vec<String> = lines.iter().map(|line| line.body.clone()).collect();
     let mut table = Table::default();
     for run in 1..=RUNS {
-        eprintln!("run {run} of {RUNS}");
         if wants(Part::Singles) {
+            eprintln!("single posts, run {run} of {RUNS}");
             singles(&lines, &mut table)?;
         }
         if wants(Part::Batches) {
+            eprintln!("batches, run {run} of {RUNS}");
             batches(&lines, &bodies, &mut table)?;
         }
     }
@@ -99,6 +112,10 @@ fn main() -> anyhow::Result<()> {
         let more = &bodies[..bodies.len().min(20_000)];
         let reads = reads::measure(traffic.lines(&Format::ALL).map(|line| line.with_path()), more)?;
         println!("{}", table::of_reads(&reads));
+    }
+    if args.parts.contains(&Part::Growth) {
+        let folder = tempfile::tempdir()?;
+        growth::measure(&args.file.unwrap_or_else(|| folder.path().join("growth.db")), args.deliveries)?;
     }
     Ok(())
 }

@@ -249,8 +249,8 @@ impl Column {
             LinkText => event.link_id.as_deref(),
             Reason => event.reason.as_deref(),
             ActionValue => event.action_value.as_deref(),
-            SourceKind => event.attributes.source_kind().map(domain::SourceKind::name),
-            SourceId => event.attributes.get(event.attributes.source_kind()?.attribute()),
+            SourceKind => event.attributes.source_ref().map(|(kind, _)| kind.name()),
+            SourceId => event.attributes.source_ref().map(|(_, id)| id),
             _ => None,
         }
     }

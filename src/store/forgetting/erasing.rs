@@ -4,11 +4,13 @@
 //! bodies kept aside, bytes between the rows of a page) by a walk through the file. All of it in steps of bounded work,
 //! each in a transaction of its own, so that the feed never waits long; where it has come stands in the file.
 
+use crate::store::statements::Statements;
 use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::blocks::{self, Table};
+use super::super::filter;
 use super::super::names::Names;
 use super::super::{Error, batch, receipts};
 use super::traces::{self, Traces};
@@ -136,7 +138,7 @@ fn look(connection: &Connection, names: &mut Names, work: &mut i64) -> Result<Op
                 )?
                 .execute([id])?;
         }
-        batch::look_again(connection, names, ids.into_iter())?;
+        batch::look_again(&Statements::of(connection), names, ids.into_iter())?;
     }
     Ok(None)
 }
@@ -211,7 +213,7 @@ fn addresses_of(connection: &Connection, text: &str) -> Result<Vec<i64>, Error> 
 }
 
 /// Deletes the rows that hold an identifier and that no delivery refers to any more.
-fn remove_rows(connection: &Connection, names: &mut Names, identifier: &str) -> Result<(), Error> {
+pub(in super::super) fn remove_rows(connection: &Connection, names: &mut Names, identifier: &str) -> Result<(), Error> {
     let deliveries: Vec<i64> = blocks::of(connection, Table::Deliveries)?.collect();
     let is_used = |sql: &str, id: i64| -> Result<bool, Error> {
         let mut statement = connection.prepare_cached(sql)?;
@@ -237,6 +239,8 @@ fn remove_rows(connection: &Connection, names: &mut Names, identifier: &str) -> 
         }
     }
     if gone > 0 {
+        filter::rows_went(connection, Table::People)?;
+        filter::rows_went(connection, Table::Addresses)?;
         names.forget_rows();
         changed(connection, names, None)?;
     }
