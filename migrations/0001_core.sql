@@ -9,7 +9,7 @@
 
 -- Secrets and marks of this file: id_key (keys the hash of events that come without an id),
 -- quarantine_read_by (the version that last read again all that is kept aside), verified (what `waybill verify` last
--- found, as JSON).
+-- found, as JSON), address_groups (how many groups of addresses `address_pieces` holds).
 CREATE TABLE settings (
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
@@ -58,11 +58,12 @@ INSERT INTO sources VALUES (1, 'unknown', NULL, NULL, NULL);
 
 -- One message of a source: its action or content, on a channel.
 CREATE TABLE messages (
-    id          INTEGER PRIMARY KEY,
-    source      INTEGER NOT NULL REFERENCES sources,
-    channel     INTEGER NOT NULL REFERENCES channels,
-    action_id   TEXT,
-    content_id  TEXT
+    id            INTEGER PRIMARY KEY,
+    source        INTEGER NOT NULL REFERENCES sources,
+    channel       INTEGER NOT NULL REFERENCES channels,
+    action_id     TEXT,
+    content_id    TEXT,
+    own_subjects  INTEGER NOT NULL DEFAULT 0    -- 1: it had so many subjects that deliveries have some of their own
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_parts ON messages (source, channel, coalesce(action_id, ''), coalesce(content_id, ''));
 
@@ -81,6 +82,13 @@ CREATE TABLE addresses (
     block    INTEGER AS (id >> 17) VIRTUAL
 ) STRICT;
 CREATE UNIQUE INDEX addresses_by_address ON addresses (block, address);
+
+-- Which groups of sixteen addresses (id >> 4) hold which three letters in a row, in lower case; of the first groups, as
+-- many as `settings` says. secure-delete: what is forgotten leaves it.
+CREATE VIRTUAL TABLE address_pieces USING fts5 (
+    text, content = '', columnsize = 0, detail = none, tokenize = 'trigram case_sensitive 1'
+);
+INSERT INTO address_pieces (address_pieces, rank) VALUES ('secure-delete', 1);
 
 -- The identifiers of a person that deliveries carry together.
 CREATE TABLE people (
@@ -126,20 +134,28 @@ CREATE TABLE deliveries (
     block                INTEGER AS (id >> 17) VIRTUAL
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_by_delivery_id ON deliveries (block, delivery_id);
-CREATE INDEX deliveries_by_created ON deliveries (created_at_ms);
+-- All deliveries by time are those of all facets, merged.
 CREATE INDEX deliveries_by_facet ON deliveries (facet, created_at_ms);
 CREATE INDEX deliveries_by_source ON deliveries (source, created_at_ms);
+CREATE INDEX deliveries_by_failure ON deliveries (created_at_ms) WHERE failure_reason IS NOT NULL;
 CREATE INDEX deliveries_by_recipient ON deliveries (block, recipient) WHERE recipient IS NOT NULL;
 CREATE INDEX deliveries_by_person ON deliveries (block, person) WHERE person IS NOT NULL;
+
+-- When the deliveries of a block of rows were created, from when it is full; it may be wider than they are.
+CREATE TABLE delivery_spans (
+    block     INTEGER PRIMARY KEY,
+    first_ms  INTEGER NOT NULL,
+    last_ms   INTEGER NOT NULL
+) STRICT;
 
 -- Told, not measured: a block holds 131072 rows, so `WHERE delivery_id = ?` skips through the blocks of the index
 -- instead of scanning the table, in any tool that opens the file.
 ANALYZE sqlite_schema;
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('deliveries', 'deliveries_by_delivery_id', '10000000 131072 1'),
-    ('deliveries', 'deliveries_by_created', '10000000 2'),
     ('deliveries', 'deliveries_by_facet', '10000000 200000 2'),
     ('deliveries', 'deliveries_by_source', '10000000 100000 2'),
+    ('deliveries', 'deliveries_by_failure', '300000 2'),
     ('deliveries', 'deliveries_by_recipient', '10000000 131072 4'),
     ('deliveries', 'deliveries_by_person', '10000000 131072 4'),
     ('addresses', 'addresses_by_address', '2000000 131072 1'),
@@ -619,7 +635,7 @@ LEFT JOIN addresses a ON a.id = d.recipient
 LEFT JOIN subjects j ON j.id = d.subject;
 
 -- A row for each delivery: one message to one recipient, and what became of it. Narrow by delivery_id or created_at_ms,
--- which use an index.
+-- which use an index; to order by time without a range reads them all.
 --   delivery_id: the sender's id of it
 --   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
 --   source_kind: campaign, broadcast, newsletter, transactional or unknown
@@ -656,7 +672,7 @@ LEFT JOIN subjects j ON j.id = d.subject;
 --   machine_opened_at, machine_clicked_at: the first that was marked as a machine's
 --   try: the newest deliveries, and where they stand
 --     SELECT created_at, channel, source_kind, source_id, recipient, subject, status, failure_reason
---     FROM deliveries_v1 ORDER BY created_at_ms DESC LIMIT 50;
+--     FROM deliveries_v1 WHERE created_at_ms > unixepoch('now', '-1 day') * 1000 ORDER BY created_at_ms DESC LIMIT 50;
 --   try: why mail bounced in the last 30 days
 --     SELECT failure_reason, count(*) AS deliveries FROM deliveries_v1
 --     WHERE outcome = 'bounced' AND channel = 'email' AND created_at_ms > unixepoch('now', '-30 days') * 1000

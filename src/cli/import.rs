@@ -40,6 +40,9 @@ pub struct Import {
 }
 
 /// How much is parsed at a time.
+/// How many sixteens of addresses are indexed at a time.
+const INDEXED_GROUPS: i64 = 4_096;
+
 const CHUNK_BYTES: usize = 512 << 10;
 /// A longer line is kept aside as too large.
 const LINE_BYTES_MAX: usize = 8 << 20;
@@ -103,6 +106,7 @@ impl Import {
         while tracker.left_to_erase()? == Left::Steps {
             tracker.erase_some()?;
         }
+        while tracker.index_addresses(1, INDEXED_GROUPS)? {}
         tracker.checkpoint()?;
         bar.finish_and_clear();
         let Summary { accepted, duplicate, ignored, quarantined } = summary;

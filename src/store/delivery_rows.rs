@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::blocks::{self, Table};
 use super::names::Names;
-use super::{Error, people};
+use super::{Error, people, spans};
 use crate::domain::{Attribute, Attributes, Delivery, Metric, Millis, Reached, Standing};
 
 /// The row of a delivery.
@@ -96,6 +96,7 @@ pub fn insert(
             delivery_id)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
             ?23, ?24)";
+    spans::began(connection, id)?;
     write(connection, names, sql, id, delivery, Some(delivery_id))
 }
 
@@ -109,6 +110,9 @@ pub fn update(
     after: &Delivery,
 ) -> Result<(), Error> {
     if before.created_at_ms != after.created_at_ms || before.attributes != after.attributes {
+        if after.created_at_ms < before.created_at_ms {
+            spans::moved(connection, id, after.created_at_ms)?;
+        }
         return rewrite(connection, names, id, after);
     }
     let (_, _, channel) = names.message(connection, after)?;

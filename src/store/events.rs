@@ -140,7 +140,7 @@ pub(super) fn each_within(
     budget: usize,
     mut each: impl FnMut(Found) -> Result<ControlFlow<()>, Error>,
 ) -> Result<Option<End>, Error> {
-    let Some((lead, mut rest)) = log::plan(connection, &filter.deliveries)? else { return Ok(None) };
+    let Some((leads, mut rest)) = log::plan(connection, &filter.deliveries)? else { return Ok(None) };
     // a delivery was created with its first event, and updated with its last
     rest.until_ms = rest.until_ms.min(filter.to_ms.unwrap_or(Millis::MAX));
     rest.updated_since_ms = filter.from_ms.unwrap_or(Millis::MIN);
@@ -154,7 +154,7 @@ pub(super) fn each_within(
     }
     loop {
         let left = budget.saturating_sub(visited).max(1);
-        let walked = walk::walk(connection, &lead, &rest, Direction::Older, from, PIECE, left)?;
+        let walked = walk::walk(connection, &leads, &rest, Direction::Older, from, PIECE, left)?;
         visited += walked.visited;
         for cursor in &walked.found {
             if of_delivery(connection, &wanted, *cursor, None, &mut visited, &mut each)?.is_break() {

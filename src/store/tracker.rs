@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::apply::{Entry, Outcome, apply};
 use super::forgetting::{self, Erased, erasing};
 use super::names::{self, Names};
-use super::{Error, receipts, sqlite, waiting};
+use super::{Error, addresses, receipts, sqlite, waiting};
 use crate::domain::people::Standing;
 use crate::domain::{Millis, Source, Text};
 
@@ -72,6 +72,18 @@ impl Tracker {
         let left = self.left_to_erase()?;
         self.names.forgotten.is_erasing = left != erasing::Left::Nothing;
         Ok(left)
+    }
+
+    /// Indexes the parts of addresses that came since, at least `few` and up to `many` sixteens of them. False: there are
+    /// not so many.
+    pub fn index_addresses(&mut self, few: i64, many: i64) -> Result<bool, Error> {
+        if !addresses::can_index(&self.connection, few)? {
+            return Ok(false);
+        }
+        let mut recording = self.begin()?;
+        recording.with(|transaction, _| addresses::index_some(transaction, many))?;
+        recording.commit()?;
+        Ok(true)
     }
 
     /// What is left of forgotten people to erase.

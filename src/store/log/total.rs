@@ -39,8 +39,8 @@ pub fn of_deliveries(connection: &Connection, filter: &Filter) -> Result<Total, 
     if let Some(n) = kept_of_deliveries(connection, filter)? {
         return Ok(Total::Exactly(n));
     }
-    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(Total::Exactly(0)) };
-    let walked = walk::walk(connection, &lead, &rest, Direction::Older, None, COUNTED_MAX + 1, super::BUDGET)?;
+    let Some((leads, rest)) = plan(connection, filter)? else { return Ok(Total::Exactly(0)) };
+    let walked = walk::walk(connection, &leads, &rest, Direction::Older, None, COUNTED_MAX + 1, super::BUDGET)?;
     Ok(counted(walked.found.len(), walked.stopped.is_some()))
 }
 
