@@ -39,6 +39,7 @@ pub mod source;
 pub mod sources;
 mod spans;
 pub mod sqlite;
+mod statements;
 pub mod status_counts;
 pub mod suppression_list;
 mod suppressions;

@@ -10,6 +10,7 @@ use crate::domain::{Metric, Millis};
 use crate::store::Error;
 use crate::store::log::{By, Link, Reason, Recipient};
 use crate::store::paging::Cursor;
+use crate::store::statements::Statements;
 
 #[derive(Debug, Default)]
 pub struct Rest {
@@ -60,7 +61,7 @@ impl Rest {
     /// Ready to be asked of deliveries that come by these leads.
     pub(super) fn wanted<'c>(&'c self, connection: &'c Connection, leads: &[Lead]) -> Result<Wanted<'c>, Error> {
         let row = if self.is_answered_by(leads) { None } else { Some(self.query(connection)?) };
-        Ok(Wanted { connection, rest: self, row, subjects: HashMap::new() })
+        Ok(Wanted { statements: Statements::of(connection), rest: self, row, subjects: HashMap::new() })
     }
 
     /// Whether the leads find nothing that is not asked for.
@@ -149,7 +150,7 @@ impl Candidate {
 
 /// What is wanted, with what was read so far to tell.
 pub(super) struct Wanted<'c> {
-    connection: &'c Connection,
+    statements: Statements<'c>,
     rest: &'c Rest,
     /// None where a delivery's place says that it is wanted.
     row: Option<CachedStatement<'c>>,
@@ -210,7 +211,7 @@ impl Wanted<'_> {
     fn address(&self, it: &Candidate, work: &mut usize) -> Result<Option<String>, Error> {
         let Some(id) = it.recipient else { return Ok(None) };
         *work += 1;
-        let mut statement = self.connection.prepare_cached(ADDRESS)?;
+        let mut statement = self.statements.prepare_cached(ADDRESS)?;
         Ok(statement.query_row([id], |row| row.get(0)).optional()?)
     }
 
@@ -248,7 +249,7 @@ impl Wanted<'_> {
             self.subjects.clear();
         }
         if !self.subjects.contains_key(&id) {
-            let mut statement = self.connection.prepare_cached(SUBJECT)?;
+            let mut statement = self.statements.prepare_cached(SUBJECT)?;
             let text: String = statement.query_row([id], |row| row.get(0))?;
             self.subjects.insert(id, text.to_lowercase());
         }
@@ -258,7 +259,7 @@ impl Wanted<'_> {
     fn fits_link(&self, rest: &Rest, it: &Candidate, work: &mut usize) -> Result<bool, Error> {
         let Some(Link { link, by }) = &rest.link else { return Ok(true) };
         *work += 1;
-        let mut statement = self.connection.prepare_cached(&FOLLOWED)?;
+        let mut statement = self.statements.prepare_cached(&FOLLOWED)?;
         let by_machine = by.map(|by| by == By::Machine);
         Ok(statement.query_row(params![it.id, link, by_machine], |row| row.get(0))?)
     }
