@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -21,8 +21,8 @@ pub struct Served {
 /// How a server stood in the end, and what is in its file.
 pub struct Ended {
     pub peak_memory_kb: u64,
-    pub bytes: u64,
-    pub events: u64,
+    /// Each counted once.
+    pub events: i64,
     /// Of the mean transaction.
     pub events_a_commit: usize,
 }
@@ -60,19 +60,41 @@ impl Served {
         let health: Value = client::get(self.port, "/healthz")?.parse()?;
         let writer = |key: &str| health["writer"][key].as_u64().context("no figures of the writer");
         let (commits, entries) = (writer("commits")?, writer("entries")?);
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-        let peak_memory_kb = peak.trim().trim_end_matches(" kB").parse()?;
+        let peak_memory_kb = peak_memory_kb(&self.child)?;
         Command::new("kill").arg(self.child.id().to_string()).status()?;
         ensure!(self.child.wait()?.success(), "the server did not end well");
-        let file = Connection::open(self.db())?;
-        let one = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0));
-        let events = one("SELECT count(*) FROM events")? as u64;
-        let taken = one("SELECT sum(accepted + duplicate + ignored + quarantined) FROM receipts")?;
-        ensure!(taken as usize == sent, "{sent} were sent and {taken} taken");
-        let bytes = fs::metadata(self.db())?.len();
-        Ok(Ended { peak_memory_kb, bytes, events, events_a_commit: (entries / commits.max(1)) as usize })
+        let events = counted(&self.db(), sent)?.events;
+        Ok(Ended { peak_memory_kb, events, events_a_commit: (entries / commits.max(1)) as usize })
     }
+}
+
+/// What is in a file.
+pub struct Counted {
+    /// Each counted once.
+    pub events: i64,
+    pub bytes: i64,
+    /// Of these, the raw JSON as it is packed.
+    pub raw_bytes: i64,
+}
+
+/// Makes sure that a file has taken all that was sent.
+pub fn counted(db: &Path, sent: usize) -> anyhow::Result<Counted> {
+    let file = Connection::open(db)?;
+    let one = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let taken = one("SELECT sum(accepted + duplicate + ignored + quarantined) FROM receipts")?;
+    ensure!(taken == sent as i64, "{sent} were sent and {taken} taken");
+    Ok(Counted {
+        events: one("SELECT count(*) FROM events")?,
+        bytes: fs::metadata(db)?.len() as i64,
+        raw_bytes: one("SELECT coalesce(sum(length(body)), 0) FROM events_raw_v1")?,
+    })
+}
+
+/// The most that a process has held so far.
+pub fn peak_memory_kb(child: &Child) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(peak.trim().trim_end_matches(" kB").parse()?)
 }
 
 impl Drop for Served {
