@@ -9,7 +9,7 @@
 
 -- Secrets and marks of this file: id_key (keys the hash of events that come without an id),
 -- quarantine_read_by (the version that last read again all that is kept aside), verified (what `waybill verify` last
--- found, as JSON), address_groups (how many groups of addresses `address_pieces` holds).
+-- found, as JSON), address_chunks (how many chunks of addresses `address_pieces` holds).
 CREATE TABLE settings (
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
@@ -83,12 +83,14 @@ CREATE TABLE addresses (
 ) STRICT;
 CREATE UNIQUE INDEX addresses_by_address ON addresses (block, address);
 
--- Which groups of sixteen addresses (id >> 4) hold which three letters in a row, in lower case; of the first groups, as
--- many as `settings` says. secure-delete: what is forgotten leaves it.
-CREATE VIRTUAL TABLE address_pieces USING fts5 (
-    text, content = '', columnsize = 0, detail = none, tokenize = 'trigram case_sensitive 1'
-);
-INSERT INTO address_pieces (address_pieces, rank) VALUES ('secure-delete', 1);
+-- Which groups of sixteen addresses (id >> 4) hold which three letters in a row, in lower case; of the first chunks
+-- (id >> 14), as many as `settings` says.
+CREATE TABLE address_pieces (
+    chunk   INTEGER NOT NULL,
+    piece   TEXT NOT NULL,
+    groups  BLOB NOT NULL,                      -- counted from the chunk's first, as the steps between them
+    PRIMARY KEY (chunk, piece)
+) STRICT, WITHOUT ROWID;
 
 -- The identifiers of a person that deliveries carry together.
 CREATE TABLE people (

@@ -4,7 +4,8 @@
 //! - `singles`: single posts, beside an echo and beside the design that everyone writes first
 //! - `batches`: posts of 100 and 500 events, beside raw SQLite in transactions of the size that the writer came to
 //! - `import`: `waybill import`, beside raw SQLite in transactions of 100,000 events; once, since it takes minutes
-//! - `reads`: whole pages, alone and while events come in
+//! - `reads`: whole pages, alone and while events come in, and how much reading slows these; of a file that `--db` names,
+//!   or of one with `--events`
 //!
 //! Raw SQLite runs the statements that the product ran, with their values. What is compared takes turns, three times, so
 //! that the machine's moods fall on both; the median is shown. The load generator shares the cores with the server that it
@@ -20,6 +21,7 @@ mod reads;
 mod server;
 mod table;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -56,6 +58,9 @@ struct Args {
     /// Events in the file that is imported
     #[arg(long, default_value_t = 3_000_000)]
     import_events: usize,
+    /// A file to read from, such as a large one; events are added to it. Else one of so many events
+    #[arg(long)]
+    db: Option<PathBuf>,
     /// Said by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -89,14 +94,10 @@ fn main() -> anyhow::Result<()> {
     if wants(Part::Import) {
         import::measure(args.import_events, &mut table)?;
     }
-    println!("{table}");
-
     if wants(Part::Reads) {
-        let traffic = Traffic::new(7, 0, ENDS_AT_MS).with_events(args.events as u64);
-        let more = &bodies[..bodies.len().min(20_000)];
-        let reads = reads::measure(traffic.lines(&Format::ALL).map(|line| line.with_path()), more)?;
-        println!("{}", table::of_reads(&reads));
+        println!("{}", reads::measure(args.db.as_deref(), args.events, &mut table)?);
     }
+    println!("{table}");
     Ok(())
 }
 

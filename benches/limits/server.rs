@@ -15,7 +15,9 @@ use super::client;
 pub struct Served {
     child: Child,
     port: u16,
-    folder: TempDir,
+    db: PathBuf,
+    #[allow(dead_code, reason = "it is deleted with this")]
+    folder: Option<TempDir>,
 }
 
 /// How a server stood in the end, and what is in its file.
@@ -29,30 +31,28 @@ pub struct Ended {
 
 impl Served {
     pub fn start() -> anyhow::Result<Served> {
-        Served::on(tempfile::tempdir()?)
+        let folder = tempfile::tempdir()?;
+        let mut served = Served::on(&folder.path().join("waybill.db"))?;
+        served.folder = Some(folder);
+        Ok(served)
     }
 
-    /// On the file `waybill.db` of a folder.
-    pub fn on(folder: TempDir) -> anyhow::Result<Served> {
+    pub fn on(db: &Path) -> anyhow::Result<Served> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_waybill"))
             .arg("serve")
             .arg("--db")
-            .arg(folder.path().join("waybill.db"))
+            .arg(db)
             .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("no stdout")?).read_line(&mut line)?;
         let port = line.trim().rsplit(':').next().context("no port")?.parse()?;
-        Ok(Served { child, port, folder })
+        Ok(Served { child, port, db: db.to_owned(), folder: None })
     }
 
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    fn db(&self) -> PathBuf {
-        self.folder.path().join("waybill.db")
     }
 
     /// Stops it, and makes sure that it stored all that was sent.
@@ -63,7 +63,7 @@ impl Served {
         let peak_memory_kb = peak_memory_kb(&self.child)?;
         Command::new("kill").arg(self.child.id().to_string()).status()?;
         ensure!(self.child.wait()?.success(), "the server did not end well");
-        let events = counted(&self.db(), sent)?.events;
+        let events = counted(&self.db, sent)?.events;
         Ok(Ended { peak_memory_kb, events, events_a_commit: (entries / commits.max(1)) as usize })
     }
 }

@@ -40,9 +40,6 @@ pub struct Import {
 }
 
 /// How much is parsed at a time.
-/// How many sixteens of addresses are indexed at a time.
-const INDEXED_GROUPS: i64 = 4_096;
-
 const CHUNK_BYTES: usize = 512 << 10;
 /// A longer line is kept aside as too large.
 const LINE_BYTES_MAX: usize = 8 << 20;
@@ -106,7 +103,7 @@ impl Import {
         while tracker.left_to_erase()? == Left::Steps {
             tracker.erase_some()?;
         }
-        while tracker.index_addresses(1, INDEXED_GROUPS)? {}
+        while tracker.index_addresses()? {}
         tracker.checkpoint()?;
         bar.finish_and_clear();
         let Summary { accepted, duplicate, ignored, quarantined } = summary;

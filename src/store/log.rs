@@ -131,8 +131,8 @@ pub struct Row {
     pub forgotten: bool,
 }
 
-/// How many rows a walk may visit for one page.
-pub const BUDGET: usize = 20_000;
+/// How many rows a walk may visit for one page: some milliseconds of work.
+pub const BUDGET: usize = 5_000;
 
 /// The page of the log at `at`, of up to `size` rows.
 pub fn page(connection: &Connection, filter: &Filter, at: At, size: usize) -> Result<Page, Error> {
@@ -195,7 +195,7 @@ pub fn each(
     let Some((leads, rest)) = plan(connection, filter)? else { return Ok(()) };
     let mut from = None;
     loop {
-        let walked = walk::walk(connection, &leads, &rest, Direction::Older, from, PIECE, BUDGET)?;
+        let walked = walk::walk(connection, &leads, &rest, Direction::Older, from, PIECE, LOOKED_AT)?;
         for cursor in &walked.found {
             if each(*cursor)?.is_break() {
                 return Ok(());
@@ -208,8 +208,9 @@ pub fn each(
     }
 }
 
-/// How many deliveries are held at a time.
+/// How many deliveries are held at a time, and how many are looked at for them.
 const PIECE: usize = 1_000;
+const LOOKED_AT: usize = 100_000;
 
 /// One line.
 pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {

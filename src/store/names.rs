@@ -335,7 +335,17 @@ mod tests {
         assert_eq!(names.message_id(&statements, &message).unwrap().0, id);
         assert_eq!(names.message_parts(&statements, id).unwrap(), &message);
         assert!(names.subject(&statements, id, Some("made up 0")).unwrap().0.is_some());
+        let has_own = || -> bool {
+            let sql = "SELECT own_subjects FROM messages WHERE id = ?1";
+            transaction.query_row(sql, [id], |row| row.get(0)).unwrap()
+        };
+        for n in 1..SUBJECTS_MAX {
+            assert!(names.subject(&statements, id, Some(&format!("another {n}"))).unwrap().0.is_some());
+        }
+        assert!(!has_own());
+        assert_eq!(names.subject(&statements, id, Some("for Ann")).unwrap(), (None, Some("for Ann")));
+        assert!(has_own());
         let subjects: i64 = transaction.query_row("SELECT count(*) FROM subjects", [], |row| row.get(0)).unwrap();
-        assert_eq!(subjects as usize, NAMES_REMEMBERED.get() + 100);
+        assert_eq!(subjects as usize, NAMES_REMEMBERED.get() + 100 + SUBJECTS_MAX - 1);
     }
 }

@@ -73,3 +73,40 @@ pub fn rebuild(connection: &Connection) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_that_of_its_block_and_grows_backwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = crate::store::sqlite::open(&folder.path().join("spans.db")).unwrap();
+        let put = |id: i64, at_ms: i64| {
+            began(&connection, id).unwrap();
+            let sql =
+                "INSERT INTO deliveries (id, delivery_id, created_at_ms, updated_after_ms, message, source, facet,
+                reached, events) VALUES (?1, ?1, ?2, 0, 1, 1, 0, 0, 0)";
+            connection.execute(sql, params![id, at_ms]).unwrap();
+        };
+        let two = blocks::ROWS;
+        for (id, at_ms) in [(1, 50), (2, 20), (two - 1, 70), (two, 60), (two + 1, 90)] {
+            put(id, at_ms);
+        }
+        let newest = Span { block: 1, first_ms: Millis::MIN, last_ms: Millis::MAX };
+        let first = Span { block: 0, first_ms: 20, last_ms: 70 };
+        assert_eq!(of(&connection).unwrap(), [newest, first]);
+        moved(&connection, two - 1, 30).unwrap();
+        assert_eq!(of(&connection).unwrap()[1], first);
+        connection.execute("UPDATE deliveries SET created_at_ms = 10 WHERE id = 1", []).unwrap();
+        assert_eq!(outside(&connection).unwrap(), 1);
+        moved(&connection, 1, 10).unwrap();
+        assert_eq!((outside(&connection).unwrap(), of(&connection).unwrap()[1].first_ms), (0, 10));
+        put(2 * two, 80);
+        connection.execute("UPDATE delivery_spans SET first_ms = 0", []).unwrap();
+        rebuild(&connection).unwrap();
+        let spans: Vec<_> = of(&connection).unwrap().iter().map(|span| (span.first_ms, span.last_ms)).collect();
+        assert_eq!(spans, [(Millis::MIN, Millis::MAX), (60, 90), (10, 70)]);
+        assert_eq!(depth(&of(&connection).unwrap()), 3);
+    }
+}

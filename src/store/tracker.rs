@@ -75,14 +75,13 @@ impl Tracker {
         Ok(left)
     }
 
-    /// Indexes the parts of addresses that came since, at least `few` and up to `many` sixteens of them. False: there are
-    /// not so many.
-    pub fn index_addresses(&mut self, few: i64, many: i64) -> Result<bool, Error> {
-        if !addresses::can_index(&self.connection, few)? {
+    /// Indexes the parts of some addresses that came since. False: there are too few of them.
+    pub fn index_addresses(&mut self) -> Result<bool, Error> {
+        if !addresses::can_index(&self.connection)? {
             return Ok(false);
         }
         let mut recording = self.begin()?;
-        recording.with(|transaction, _| addresses::index_some(transaction, many))?;
+        recording.with(|transaction, _| addresses::index_one(transaction))?;
         recording.commit()?;
         Ok(true)
     }

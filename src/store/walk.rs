@@ -175,8 +175,7 @@ impl<'c, 'l> Merge<'c, 'l> {
     ) -> Result<Merge<'c, 'l>, Error> {
         let mut ranges = Vec::new();
         for (lead, it) in leads.iter().enumerate() {
-            let range =
-                |of, from, piece| Range { of, lead, from, piece, has_ended: false, ahead: VecDeque::new() };
+            let range = |of, from, piece| Range { of, lead, from, piece, has_ended: false, ahead: VecDeque::new() };
             match it {
                 Lead::Facets(keys) | Lead::Sources(keys) => {
                     let piece = if keys.len() == 1 { 64 } else { 4 };

@@ -35,9 +35,6 @@ pub const WAITING_MAX: usize = 4_096;
 /// How many entries one transaction takes; more wait for the next, so that no answer waits long.
 const GROUP_ENTRIES_MAX: usize = 5_000;
 
-/// How many sixteens of addresses are indexed at a time.
-const INDEXED_GROUPS: i64 = 64;
-
 /// When the write-ahead log is emptied of what was erased, where a reader held it, and when erasing is tried again that
 /// failed.
 const ERASE_AGAIN: Duration = Duration::from_millis(200);
@@ -234,9 +231,9 @@ impl Work {
         }
     }
 
-    /// Parts of addresses are indexed while nothing waits, a few milliseconds at a time. False: there are none.
+    /// Parts of addresses are indexed while nothing waits, a tenth of a second at a time. False: there are none.
     fn index_some(&mut self) -> bool {
-        match catch_unwind(AssertUnwindSafe(|| self.tracker.index_addresses(INDEXED_GROUPS, INDEXED_GROUPS))) {
+        match catch_unwind(AssertUnwindSafe(|| self.tracker.index_addresses())) {
             Ok(Ok(more)) => more,
             Ok(Err(error)) => {
                 // as when the disk is full, which is told of what comes; they are looked through until then

@@ -56,8 +56,34 @@ fn file() -> (tempfile::TempDir, Connection) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log.db");
     let entries: Vec<Entry> = events.into_iter().map(|event| Entry::Event { event, raw: raw::pack("{}") }).collect();
-    Tracker::open(&path).unwrap().record(&entries.iter().collect::<Vec<_>>(), 1_795_100_000_000).unwrap();
-    (dir, Connection::open(path).unwrap())
+    let mut tracker = Tracker::open(&path).unwrap();
+    tracker.record(&entries.iter().collect::<Vec<_>>(), 1_795_100_000_000).unwrap();
+    drop(tracker);
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE deliveries SET own_subject = 'Personal ' || id % 7, subject = NULL WHERE id % 9 = 0;
+            UPDATE messages SET own_subjects = 1 WHERE id IN (SELECT message FROM deliveries WHERE id % 9 = 0);",
+        )
+        .unwrap();
+    (dir, connection)
+}
+
+/// Spreads the deliveries over several blocks, a hundred in each, in some order.
+fn spread(connection: &Connection, order: &str) {
+    connection
+        .execute_batch(&format!(
+            "PRAGMA foreign_keys = OFF;
+            CREATE TEMP TABLE moved AS SELECT id, ((row_number() OVER (ORDER BY {order}) - 1) / 100 << 17) + id AS to_id
+                FROM deliveries;
+            CREATE UNIQUE INDEX temp.moved_by_id ON moved (id);
+            UPDATE events SET delivery = (SELECT to_id FROM moved WHERE id = delivery);
+            UPDATE link_clicks SET delivery = (SELECT to_id FROM moved WHERE id = delivery);
+            UPDATE deliveries SET id = (SELECT to_id FROM moved WHERE moved.id = deliveries.id);
+            INSERT INTO delivery_spans SELECT block, min(created_at_ms), max(created_at_ms) FROM deliveries
+                WHERE block < 3 GROUP BY block;"
+        ))
+        .unwrap();
 }
 
 /// What a filter finds by reading everything.
@@ -277,6 +303,24 @@ fn every_filter_finds_what_reading_all_finds() {
         })
         .unwrap();
         assert_eq!(streamed, wanted, "{filter:?}");
+    }
+}
+
+/// The deliveries of one person or address lie in several blocks, whose times overlap or do not.
+#[test]
+fn every_filter_finds_what_reading_all_finds_in_several_blocks() {
+    for order in ["id", "created_at_ms, id"] {
+        let (_dir, connection) = file();
+        spread(&connection, order);
+        let is_gathered = |filter: &&Filter| {
+            filter.recipient.is_some() || filter.person.is_some() || filter.link.is_some() || !filter.words.is_empty()
+        };
+        for filter in filters().iter().filter(is_gathered) {
+            let wanted = found_by_reading_all(&connection, filter);
+            for budget in [BUDGET, 11] {
+                assert_eq!(found_by_paging(&connection, filter, budget), wanted, "{filter:?} within {budget}, {order}");
+            }
+        }
     }
 }
 

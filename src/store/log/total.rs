@@ -34,13 +34,16 @@ impl Total {
 /// Counting one by one ends here.
 pub const COUNTED_MAX: usize = 1_000;
 
+/// And after so many rows were looked at.
+const LOOKED_MAX: usize = 3_000;
+
 /// How many deliveries a filter finds.
 pub fn of_deliveries(connection: &Connection, filter: &Filter) -> Result<Total, Error> {
     if let Some(n) = kept_of_deliveries(connection, filter)? {
         return Ok(Total::Exactly(n));
     }
     let Some((leads, rest)) = plan(connection, filter)? else { return Ok(Total::Exactly(0)) };
-    let walked = walk::walk(connection, &leads, &rest, Direction::Older, None, COUNTED_MAX + 1, super::BUDGET)?;
+    let walked = walk::walk(connection, &leads, &rest, Direction::Older, None, COUNTED_MAX + 1, LOOKED_MAX)?;
     Ok(counted(walked.found.len(), walked.stopped.is_some()))
 }
 
@@ -50,7 +53,7 @@ pub fn of_events(connection: &Connection, filter: &events::Filter) -> Result<Tot
         return Ok(Total::Exactly(n));
     }
     let mut found = 0;
-    let end = events::each_within(connection, filter, None, super::BUDGET, |_| {
+    let end = events::each_within(connection, filter, None, LOOKED_MAX, |_| {
         found += 1;
         Ok(if found > COUNTED_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;

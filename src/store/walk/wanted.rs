@@ -105,7 +105,8 @@ impl Rest {
 }
 
 /// A delivery's row, as far as filters ask about it.
-pub(in crate::store) const ROW: &str = "SELECT facet, source, message, coalesce(outcome, 0), coalesce(engagement, 0), reached,
+pub(in crate::store) const ROW: &str =
+    "SELECT facet, source, message, coalesce(outcome, 0), coalesce(engagement, 0), reached,
         recipient, person, created_at_ms + updated_after_ms, subject, CASE WHEN ?5 THEN own_subject END,
         (?2 IS NULL OR trigger_id IS ?2) AND (?3 IS NULL OR failure_reason IS ?3)
             AND (NOT ?4 OR failure_reason IS NOT NULL)

@@ -194,13 +194,11 @@ impl LogQuery {
                 "channel" | "-channel" => channel_title(Some(value).filter(|name| *name != "unknown")),
                 "source" => self.filter.source.as_ref().map(|source| source_title(source, source_name))?,
                 "-source" => source_title(&self::source(value).ok()?, None),
-                "recipient" | "-recipient" => {
-                    match recipient(value) {
-                        Recipient::Exactly(text) => text,
-                        Recipient::StartingWith(text) => format!("{text}…"),
-                        Recipient::With(text) => format!("…{text}…"),
-                    }
-                }
+                "recipient" | "-recipient" => match recipient(value) {
+                    Recipient::Exactly(text) => text,
+                    Recipient::StartingWith(text) => format!("{text}…"),
+                    Recipient::With(text) => format!("…{text}…"),
+                },
                 "ever" | "-ever" => ever_title(value),
                 "reason" if value == "*" => "any".into(),
                 "link" => match self.filter.link.as_ref().and_then(|link| link.by) {
