@@ -27,7 +27,7 @@ const CHUNK_BITS: u32 = 10;
 const CHUNK: i64 = 1 << (GROUP_BITS + CHUNK_BITS);
 
 /// More chunks than this that are not indexed yet are not looked through.
-const UNINDEXED_MAX: i64 = 0;
+const UNINDEXED_MAX: i64 = 2;
 
 /// More groups than this are not read.
 const GROUPS_MAX: usize = 1_500;
