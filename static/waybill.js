@@ -9,38 +9,42 @@
     return element;
   };
 
-  for (const button of all('button.copy')) {
-    if (!navigator.clipboard) break;
+  const copies = (button, text) => {
     const label = button.textContent;
-    button.hidden = false;
     button.addEventListener('click', async () => {
-      const from = button.dataset.copyFrom;
-      const text = from ? document.getElementById(from).textContent : button.dataset.copy;
       try {
-        await navigator.clipboard.writeText(text);
+        await navigator.clipboard.writeText(text());
         button.textContent = 'Copied';
       } catch {
         button.textContent = 'Not allowed';
       }
       setTimeout(() => { button.textContent = label; }, 1200);
     });
+  };
+  if (navigator.clipboard) {
+    for (const button of all('button.copy')) {
+      const { copy, copyFrom } = button.dataset;
+      button.hidden = false;
+      copies(button, () => copy || document.getElementById(copyFrom).textContent);
+    }
+    // one button for the row one is at; the delivery's id stands in the row's address
+    const button = made('button', 'Copy id', 'copy');
+    copies(button, () => button.title);
+    const come = ({ target }) => {
+      const row = target.closest?.('.lines tr')?.querySelector('a.row[id]');
+      const cell = row?.parentNode.nextSibling;
+      if (!cell || cell.contains(button)) return;
+      button.title = decodeURIComponent(row.pathname.split('/').pop());
+      cell.prepend(button);
+    };
+    document.addEventListener('focusin', come);
+    document.addEventListener('mouseover', come);
   }
 
-  // nothing was received yet: wait for it while the page is looked at
+  // what few need is loaded when somebody does
+  const more = (does) => import(document.querySelector('[data-more]').dataset.more).then(does, () => {});
   const start = document.querySelector('[data-feed]');
-  if (start) {
-    start.querySelector('.waits').hidden = false;
-    const look = async () => {
-      try {
-        if (!document.hidden) {
-          const { feed } = await (await fetch(start.dataset.feed)).json();
-          if ((feed.last_at || '') !== start.dataset.last) { location.reload(); return; }
-        }
-      } catch { /* the server is away: it may come again */ }
-      setTimeout(look, 2000);
-    };
-    setTimeout(look, 2000);
-  }
+  if (start) more(({ wait }) => wait(start));
 
   // narrow: the filters begin folded
   const fold = document.querySelector('.fold');
@@ -67,8 +71,10 @@
   document.addEventListener('mouseover', ({ target }) => {
     const time = target.closest?.('time:not([title])');
     if (time) time.title = time.dateTime.replace('T', ' ').replace('Z', ' UTC');
-    const cut = target.closest?.('.lines td, .reason, .cut');
-    if (cut && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent;
+    const cut = target.closest?.('.lines td, .lines p, .reason');
+    const picture = cut?.querySelector('[aria-labelledby]');
+    if (picture) cut.title = document.getElementById(picture.getAttribute('aria-labelledby')).textContent;
+    else if (cut && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent;
   });
 
   // how many came since: asked every few seconds, while somebody can see it
@@ -101,10 +107,6 @@
     timer = setTimeout(ask, every);
   }
 
-  const KEYS = [
-    ['/', 'search'], ['j', 'next row'], ['k', 'row before'], ['Enter', 'open the row'], ['u', 'back to the list'],
-    ['[', 'newer'], [']', 'older'], ['?', 'this list'],
-  ];
   const kept = (value) => {
     try {
       if (value) localStorage.setItem('waybill-keys', value);
@@ -115,37 +117,11 @@
   };
   let off = kept() === 'off';
 
-  const help = () => {
-    let dialog = document.querySelector('dialog.keys');
-    if (!dialog) {
-      dialog = made('dialog', '', 'keys');
-      dialog.setAttribute('aria-labelledby', 'keys-title');
-      const title = made('h2', 'Keys');
-      title.id = 'keys-title';
-      const list = made('dl', '', 'facts');
-      for (const [key, does] of KEYS) {
-        const term = made('dt');
-        term.append(made('kbd', key));
-        list.append(term, made('dd', does));
-      }
-      const label = made('label', ' Keys are on');
-      const box = made('input');
-      box.type = 'checkbox';
-      box.checked = !off;
-      box.addEventListener('change', () => {
-        off = !box.checked;
-        kept(off ? 'off' : 'on');
-      });
-      label.prepend(box);
-      const close = made('button', 'Close');
-      close.addEventListener('click', () => dialog.close());
-      const foot = made('p');
-      foot.append(label, close);
-      dialog.append(title, list, foot);
-      document.body.append(dialog);
-    }
-    dialog.showModal();
+  const turn = (isOff) => {
+    off = isOff;
+    kept(off ? 'off' : 'on');
   };
+  const help = () => more(({ keys }) => keys(off, turn));
   const open = made('button', 'Keys', 'keys-open');
   open.type = 'button';
   open.addEventListener('click', help);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 
 use super::raw;
-use super::server::{counted, peak_memory_kb};
+use super::server::{counted, memory_kb};
 use super::table::{Goal, Table};
 
 /// Events a transaction of the import.
@@ -35,7 +35,7 @@ pub fn measure(events: usize, table: &mut Table) -> anyhow::Result<()> {
         .spawn()?;
     let mut peak_kb = 0;
     let ended = loop {
-        peak_kb = peak_memory_kb(&child).unwrap_or(peak_kb);
+        peak_kb = memory_kb(child.id(), "VmHWM").unwrap_or(peak_kb);
         match child.try_wait()? {
             Some(status) => break status,
             None => thread::sleep(Duration::from_millis(10)),

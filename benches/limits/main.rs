@@ -4,8 +4,10 @@
 //! - `singles`: single posts, beside an echo and beside the design that everyone writes first
 //! - `batches`: posts of 100 and 500 events, beside raw SQLite in transactions of the size that the writer came to
 //! - `import`: `waybill import`, beside raw SQLite in transactions of 100,000 events; once, since it takes minutes
-//! - `reads`: whole pages, alone and while events come in, and how much reading slows these; of a file that `--db` names,
-//!   or of one with `--events`
+//! - `reads`: whole pages, alone and while events come in, and how much reading slows these; of the file that
+//!   `--file` names, to which events are added, or of one with `--events`
+//! - `growth`: how a file of `--deliveries` slows what is written; only where it is named, since it takes half an hour, with
+//!   `--file` to keep the file and go on from it
 //!
 //! Raw SQLite runs the statements that the product ran, with their values. What is compared takes turns, three times, so
 //! that the machine's moods fall on both; the median is shown. The load generator shares the cores with the server that it
@@ -14,6 +16,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 mod client;
+mod growth;
 mod import;
 mod naive;
 mod raw;
@@ -22,11 +25,14 @@ mod server;
 mod table;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::{Parser, ValueEnum};
+use waybill::intake::{self, Scope};
+use waybill::store::Entry;
 use waybill::traffic::{Format, Line, Says, Traffic};
+use waybill::wire::{self, Context, IdKey};
 
 use client::Load;
 use server::Served;
@@ -50,7 +56,7 @@ const BATCH_CONNECTIONS: usize = 8;
 
 #[derive(Parser)]
 struct Args {
-    /// All, where none is named
+    /// All but growth, where none is named
     parts: Vec<Part>,
     /// Events in posts
     #[arg(long, default_value_t = 300_000)]
@@ -58,9 +64,12 @@ struct Args {
     /// Events in the file that is imported
     #[arg(long, default_value_t = 3_000_000)]
     import_events: usize,
-    /// A file to read from, such as a large one; events are added to it. Else one of so many events
+    /// Deliveries in the file that grows
+    #[arg(long, default_value_t = 10_000_000)]
+    deliveries: u32,
+    /// The file that grows, or is read from
     #[arg(long)]
-    db: Option<PathBuf>,
+    file: Option<PathBuf>,
     /// Said by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -72,6 +81,7 @@ enum Part {
     Batches,
     Import,
     Reads,
+    Growth,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -79,15 +89,17 @@ fn main() -> anyhow::Result<()> {
     let wants = |part| args.parts.is_empty() || args.parts.contains(&part);
     println!("{}\n", table::machine()?);
 
-    let lines: Vec<Line> = webhooks(args.events).collect();
+    let needs_lines = [Part::Singles, Part::Batches, Part::Reads].into_iter().any(wants);
+    let lines: Vec<Line> = webhooks(if needs_lines { args.events } else { 0 }).collect();
     let bodies: Vec<String> = lines.iter().map(|line| line.body.clone()).collect();
     let mut table = Table::default();
     for run in 1..=RUNS {
-        eprintln!("run {run} of {RUNS}");
         if wants(Part::Singles) {
+            eprintln!("single posts, run {run} of {RUNS}");
             singles(&lines, &mut table)?;
         }
         if wants(Part::Batches) {
+            eprintln!("batches, run {run} of {RUNS}");
             batches(&lines, &bodies, &mut table)?;
         }
     }
@@ -95,9 +107,13 @@ fn main() -> anyhow::Result<()> {
         import::measure(args.import_events, &mut table)?;
     }
     if wants(Part::Reads) {
-        println!("{}", reads::measure(args.db.as_deref(), args.events, &mut table)?);
+        println!("{}", reads::measure(args.file.as_deref(), args.events, &mut table)?);
     }
     println!("{table}");
+    if args.parts.contains(&Part::Growth) {
+        let folder = tempfile::tempdir()?;
+        growth::measure(&args.file.unwrap_or_else(|| folder.path().join("growth.db")), args.deliveries)?;
+    }
     Ok(())
 }
 
@@ -147,6 +163,7 @@ fn batches(lines: &[Line], bodies: &[String], table: &mut Table) -> anyhow::Resu
         table.group(&name, ended.events_a_commit);
         table.memory(ended.peak_memory_kb);
 
+        table.transactions(&format!("parsing alone, batches of {size}"), parsing(bodies, size)?, &[]);
         let raw = raw::measure(bodies.iter().cloned(), ended.events_a_commit)?;
         let name = format!("raw SQLite, batches of {size}");
         table.transactions(&name, raw.rate(), &raw.transactions);
@@ -155,6 +172,20 @@ fn batches(lines: &[Line], bodies: &[String], table: &mut Table) -> anyhow::Resu
         table.goal(&format!("batches of {size} / raw SQLite"), ratio, Some(Goal::AtLeast(wanted)));
     }
     Ok(())
+}
+
+/// How many events a second one thread makes ready to be written.
+fn parsing(bodies: &[String], size: usize) -> anyhow::Result<f64> {
+    let id_key = IdKey::new(b"parsing");
+    let context = Context { received_at_ms: ENDS_AT_MS, id_key: &id_key };
+    let posts: Vec<String> = bodies.chunks(size).map(|chunk| format!("[{}]", chunk.join(","))).collect();
+    let begun = Instant::now();
+    for post in &posts {
+        let items = wire::read(wire::Format::Webhook, post.as_bytes(), &context)?;
+        let entries: Vec<Entry> = items.into_iter().map(|item| intake::entry(item, Scope::Full)).collect();
+        std::hint::black_box(entries);
+    }
+    Ok(bodies.len() as f64 / begun.elapsed().as_secs_f64())
 }
 
 /// Webhooks only: their bodies can be sent one by one and as arrays.

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -122,10 +122,12 @@ impl Feed {
     /// While `meanwhile` runs, as fast as they can or at a rate of events a second; which it was.
     fn run<T>(&self, rate: Option<f64>, meanwhile: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(T, f64)> {
         let (posts, waiting) = sync_channel::<String>(64);
-        let (waiting, ended, sent) = (Mutex::new(waiting), AtomicBool::new(false), AtomicUsize::new(0));
+        let (waiting, ended, sent) = (Arc::new(Mutex::new(waiting)), AtomicBool::new(false), AtomicUsize::new(0));
         let begun = Instant::now();
+        let pace = rate.map(|rate| (begun, rate));
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let ended = &ended;
+            scope.spawn(move || {
                 while !ended.load(Ordering::Relaxed) {
                     let day = self.days.fetch_add(1, Ordering::Relaxed) as i64 + 1;
                     let ends_at_ms = super::ENDS_AT_MS + day * 86_400_000;
@@ -143,14 +145,16 @@ impl Feed {
                     }
                 }
             });
-            let sending = || self.send(&waiting, &ended, &sent, rate.map(|rate| (begun, rate)));
-            let senders: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(sending)).collect();
+            let sent = &sent;
+            let sender = |waiting: Arc<_>| scope.spawn(move || self.send(&waiting, ended, sent, pace));
+            let senders: Vec<_> = (0..CONNECTIONS).map(|_| sender(waiting.clone())).collect();
             let done = meanwhile();
             ended.store(true, Ordering::Relaxed);
             let rate = sent.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
             for sender in senders {
                 sender.join().map_err(|_| anyhow::anyhow!("a sender panicked"))??;
             }
+            // who makes the posts ends when nobody takes them
             drop(waiting);
             Ok((done?, rate))
         })

@@ -15,6 +15,7 @@ mod eid;
 pub mod error;
 mod event_rows;
 pub mod events;
+mod filter;
 pub mod forgetting;
 pub mod gauge;
 pub mod health;

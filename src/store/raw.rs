@@ -19,6 +19,9 @@ static DICTIONARY: &[u8] = include_bytes!("raw.dictionary");
 /// zstd's level 3 packs these bodies as well as 6 does, and quicker.
 const LEVEL: i32 = 3;
 
+/// What is shorter gains nothing by a frame around it: of webhooks nearly nothing is left to pack.
+const FRAME_BYTES: usize = 16;
+
 /// The largest body that is unpacked, as a guard against a damaged row.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 
@@ -30,12 +33,21 @@ pub struct Packed {
 }
 
 thread_local! {
-    static COMPRESSOR: RefCell<Option<Compressor<'static>>> =
-        RefCell::new(Compressor::with_dictionary(LEVEL, DICTIONARY).ok());
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(compressor().ok());
+}
+
+/// Without the dictionary's own id in each frame: its number in the file says which it is, in less.
+fn compressor() -> std::io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::with_dictionary(LEVEL, DICTIONARY)?;
+    compressor.include_dictid(false)?;
+    Ok(compressor)
 }
 
 /// Packs the JSON of one event.
 pub fn pack(json: &str) -> Packed {
+    if json.len() < FRAME_BYTES {
+        return Packed { encoding: JSON, body: json.into() };
+    }
     let packed = COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(json.as_bytes()).ok());
     match packed {
         Some(body) if body.len() < json.len() => Packed { encoding: DICTIONARY_ID, body },

@@ -70,6 +70,10 @@ impl Layout {
         &assets::SCRIPT.name
     }
 
+    pub fn more_script(&self) -> &'static str {
+        &assets::MORE_SCRIPT.name
+    }
+
     pub fn favicon(&self) -> &'static str {
         &assets::FAVICON.name
     }

@@ -25,6 +25,7 @@ mod people;
 mod person_data;
 mod quarantine;
 mod quarantine_acts;
+mod rail;
 mod schema;
 mod search;
 mod search_words;
