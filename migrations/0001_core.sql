@@ -227,7 +227,8 @@ CREATE TABLE repeats (
 
 -- Counts: each follows from deliveries and events; `waybill verify` recounts them ------------------------------------
 
--- By quarter hour of creation.
+-- By quarter hour of creation. A message's are together: a series of a source reads no more than its own, and all of a
+-- range are read message by message.
 CREATE TABLE cohorts (
     quarter  INTEGER NOT NULL,
     message  INTEGER NOT NULL REFERENCES messages,
@@ -272,7 +273,7 @@ CREATE TABLE cohorts (
     machine_opened_events  INTEGER NOT NULL DEFAULT 0,
     human_clicked_events   INTEGER NOT NULL DEFAULT 0,
     machine_clicked_events INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (quarter, message)
+    PRIMARY KEY (message, quarter)
 ) STRICT, WITHOUT ROWID;
 
 -- Of the whole life.
@@ -372,7 +373,7 @@ CREATE TABLE triggers (
     PRIMARY KEY (source, trigger_id, channel)
 ) STRICT, WITHOUT ROWID;
 
--- Events by the quarter hour in which they happened.
+-- Events by the quarter hour in which they happened; a source's are together.
 CREATE TABLE activity (
     quarter  INTEGER NOT NULL,
     source   INTEGER NOT NULL REFERENCES sources,
@@ -397,7 +398,7 @@ CREATE TABLE activity (
     machine_opened         INTEGER NOT NULL DEFAULT 0,
     human_clicked          INTEGER NOT NULL DEFAULT 0,
     machine_clicked        INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (quarter, source, channel)
+    PRIMARY KEY (source, quarter, channel)
 ) STRICT, WITHOUT ROWID;
 
 -- How many deliveries stand so now.

@@ -217,7 +217,10 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
     match (time, narrow, is_all_time(filter)) {
         (Time::Event { from_ms, to_ms }, Narrow::No, true) => {
             let Some((from, to)) = quarters(from_ms, to_ms) else { return Ok(None) };
-            let sql = format!("{sum} activity WHERE quarter >= ?3 AND quarter < ?4 AND {OF_SOURCES} AND {OF_CHANNELS}");
+            let sql = format!(
+                "{sum} sources s CROSS JOIN activity t ON t.source = s.id WHERE quarter >= ?3 AND quarter < ?4
+                    AND {OF_SOURCES} AND {OF_CHANNELS}"
+            );
             number(&sql, &[&from, &to])
         }
         (Time::Event { .. }, ..) => Ok(None),
@@ -237,7 +240,7 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
                 _ => None,
             };
             let sql = format!(
-                "{sum} cohorts t JOIN messages g ON g.id = t.message WHERE quarter >= ?3 AND quarter < ?4
+                "{sum} messages g CROSS JOIN cohorts t ON t.message = g.id WHERE quarter >= ?3 AND quarter < ?4
                     AND (?5 IS NULL OR message IN (SELECT value FROM json_each(?5))) AND {OF_SOURCES} AND {OF_CHANNELS}"
             );
             number(&sql, &[&from, &to, &of_message])
