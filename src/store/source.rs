@@ -57,7 +57,7 @@ pub fn find(connection: &Connection, source: &SourceRef) -> Result<Option<(i64, 
 /// Its counts by channel: shown in the range (or whole life), and of its whole life.
 pub fn one(connection: &Connection, source: &SourceRef, range: Option<Range>) -> Result<Option<Source>, Error> {
     let Some((id, name)) = find(connection, source)? else { return Ok(None) };
-    let sql = format!("SELECT channel, {} FROM totals WHERE source = ?1 ORDER BY channel", &*COLUMNS);
+    let sql = format!("SELECT channel, {} FROM totals_read WHERE source = ?1 ORDER BY channel", &*COLUMNS);
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([id], |row| Ok((row.get::<_, i64>(0)?, counts::read(row, 1)?)))?;
     let whole = rows.collect::<Result<Vec<_>, _>>()?;
@@ -106,7 +106,7 @@ pub fn cohorts(connection: &Connection, source: i64, range: Range) -> Result<Vec
 
 static COHORTS: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT t.quarter, t.message, {} FROM messages g CROSS JOIN cohorts t ON t.message = g.id
+        "SELECT t.quarter, t.message, {} FROM messages g CROSS JOIN cohorts_read t ON t.message = g.id
         WHERE g.source = ?1 AND t.quarter >= ?2 AND t.quarter < ?3",
         &*COLUMNS
     )
@@ -186,7 +186,7 @@ pub fn happened_in(
 
 static HAPPENED: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT t.quarter, {} FROM activity t
+        "SELECT t.quarter, {} FROM activity_read t
         WHERE t.quarter >= ?1 AND t.quarter < ?2 AND t.source = ?3 GROUP BY t.quarter",
         &*EVENT_SUMS
     )
@@ -195,7 +195,7 @@ static HAPPENED: LazyLock<String> = LazyLock::new(|| {
 /// The time of its latest event, to the quarter hour; at least that of its latest delivery.
 pub fn last_activity(connection: &Connection, source: i64, since_ms: Millis) -> Result<Option<Millis>, Error> {
     let mut statement =
-        connection.prepare_cached("SELECT max(quarter) FROM activity WHERE source = ?2 AND quarter >= ?1")?;
+        connection.prepare_cached("SELECT max(quarter) FROM activity_read WHERE source = ?2 AND quarter >= ?1")?;
     let quarter: Option<i64> = statement.query_row([quarter_of(since_ms), source], |row| row.get(0))?;
     Ok(quarter.map(|quarter| (quarter + 1) * crate::domain::rollup::QUARTER_MS))
 }

@@ -53,7 +53,7 @@ impl Range {
 /// Every source that has deliveries (in the range), in order of kind and id.
 pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>, Error> {
     let sql = format!(
-        "SELECT t.source, s.source_kind, s.source_id, s.name, t.channel, c.channel, {} FROM totals t
+        "SELECT t.source, s.source_kind, s.source_id, s.name, t.channel, c.channel, {} FROM totals_read t
         JOIN sources s ON s.id = t.source JOIN channels c ON c.id = t.channel
         ORDER BY s.source_kind, length(s.source_id), s.source_id, t.source, t.channel",
         prefixed(&COLUMNS)
@@ -95,7 +95,7 @@ pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>,
 
 pub(super) fn cohorts_sql() -> String {
     format!(
-        "SELECT g.source, g.channel, {} FROM messages g CROSS JOIN cohorts t ON t.message = g.id
+        "SELECT g.source, g.channel, {} FROM messages g CROSS JOIN cohorts_read t ON t.message = g.id
         WHERE t.quarter >= ?1 AND t.quarter < ?2",
         &*DELIVERIES
     )

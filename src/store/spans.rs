@@ -85,8 +85,8 @@ mod tests {
         let put = |id: i64, at_ms: i64| {
             began(&connection, id).unwrap();
             let sql =
-                "INSERT INTO deliveries (id, delivery_id, created_at_ms, updated_after_ms, message, source, facet,
-                reached, events) VALUES (?1, ?1, ?2, 0, 1, 1, 0, 0, 0)";
+                "INSERT INTO deliveries (id, delivery_id, created_at_ms, message, source, facet, said, standing,
+                updated_after, outcome_after, engagement_after) VALUES (?1, ?1, ?2, 1, 1, 0, 0, 0, 0, 0, 0)";
             connection.execute(sql, params![id, at_ms]).unwrap();
         };
         let two = blocks::ROWS;

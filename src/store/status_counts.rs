@@ -40,7 +40,7 @@ pub fn by_channel(connection: &Connection, source: Option<&SourceRef>) -> Result
 /// How many deliveries of a source (or all) on these channels (or all) ever reached what.
 pub fn ever(connection: &Connection, source: Option<&SourceRef>, channels: &[String]) -> Result<Counts, Error> {
     let sql = format!(
-        "SELECT c.channel, {} FROM totals t JOIN channels c ON c.id = t.channel
+        "SELECT c.channel, {} FROM totals_read t JOIN channels c ON c.id = t.channel
         WHERE ?1 IS NULL OR t.source IN (SELECT id FROM sources WHERE source_kind = ?1 AND (?2 = '' OR source_id = ?2))
         GROUP BY t.channel",
         &*counts::SUMS

@@ -107,10 +107,10 @@ impl Rest {
 /// A delivery's row, as far as filters ask about it.
 pub(in crate::store) const ROW: &str =
     "SELECT facet, source, message, coalesce(outcome, 0), coalesce(engagement, 0), reached,
-        recipient, person, created_at_ms + updated_after_ms, subject, CASE WHEN ?5 THEN own_subject END,
+        recipient, person, updated_at_ms, subject, CASE WHEN ?5 THEN own_subject END,
         (?2 IS NULL OR trigger_id IS ?2) AND (?3 IS NULL OR failure_reason IS ?3)
             AND (NOT ?4 OR failure_reason IS NOT NULL)
-    FROM deliveries WHERE id = ?1";
+    FROM deliveries_read WHERE id = ?1";
 
 struct Candidate {
     id: i64,
@@ -283,7 +283,7 @@ impl Recipient {
 /// Whether a delivery followed a link; by a machine, by a person, or either.
 pub(in crate::store) static FOLLOWED: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT EXISTS (SELECT 1 FROM events WHERE delivery = ?1 AND metric = {} AND {LINK} = ?2
+        "SELECT EXISTS (SELECT 1 FROM events_read WHERE delivery = ?1 AND metric = {} AND {LINK} = ?2
             AND (?3 IS NULL OR (flags & 3 = 2) = ?3))",
         Metric::Clicked.code()
     )
