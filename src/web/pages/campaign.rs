@@ -153,8 +153,14 @@ pub async fn page(
                 }
             };
             let fitted = series::fit(wanted, zone, stretch);
-            let counts = source::series(connection, row, by, &fitted.starts, fitted.until_ms)?;
-            let messages = source::messages(connection, row, shown)?;
+            let first_ms = fitted.starts.first().copied().unwrap_or(shown.since_ms);
+            let both = Range { since_ms: shown.since_ms.min(first_ms), until_ms: shown.until_ms.max(fitted.until_ms) };
+            let cohorts = source::cohorts(connection, row, both)?;
+            let counts = match by {
+                source::By::Cohort => source::created_in(&cohorts, &fitted.starts, fitted.until_ms),
+                source::By::Event => source::happened_in(connection, row, &fitted.starts, fitted.until_ms)?,
+            };
+            let messages = source::messages(connection, &cohorts, shown)?;
             let links = source::links(connection, row, LINKS)?;
             let reasons = reasons::of_newest(connection, &failed, PROBLEMS_GROUPED, PROBLEMS_SHOWN)?;
             Ok::<_, store::Error>(Some((found, seen, fitted, counts, messages, links, reasons)))

@@ -194,9 +194,11 @@ impl LogQuery {
                 "channel" | "-channel" => channel_title(Some(value).filter(|name| *name != "unknown")),
                 "source" => self.filter.source.as_ref().map(|source| source_title(source, source_name))?,
                 "-source" => source_title(&self::source(value).ok()?, None),
-                "recipient" | "-recipient" => {
-                    value.strip_suffix('*').map_or(value.to_owned(), |start| format!("{start}…"))
-                }
+                "recipient" | "-recipient" => match recipient(value) {
+                    Recipient::Exactly(text) => text,
+                    Recipient::StartingWith(text) => format!("{text}…"),
+                    Recipient::With(text) => format!("…{text}…"),
+                },
                 "ever" | "-ever" => ever_title(value),
                 "reason" if value == "*" => "any".into(),
                 "link" => match self.filter.link.as_ref().and_then(|link| link.by) {
@@ -314,9 +316,11 @@ pub fn source_value(source: &SourceRef) -> String {
     if source.id.is_empty() { source.kind.clone() } else { format!("{}:{}", source.kind, source.id) }
 }
 
+/// `ann@example.com`, `ann*` for those that begin so, `*ann*` for those with it anywhere.
 fn recipient(value: &str) -> Recipient {
-    match value.strip_suffix('*') {
-        Some(start) if !start.is_empty() => Recipient::StartingWith(start.into()),
+    match value.strip_suffix('*').map(|start| (start, start.strip_prefix('*'))) {
+        Some((_, Some(part))) if !part.is_empty() => Recipient::With(part.into()),
+        Some((start, None)) if !start.is_empty() => Recipient::StartingWith(start.into()),
         _ => Recipient::Exactly(value.into()),
     }
 }

@@ -17,6 +17,7 @@ use crate::wire::IdKey;
 
 mod compare;
 mod log;
+mod plans;
 mod suppressions;
 mod twins;
 
