@@ -136,7 +136,7 @@ fn places(hash: u64) -> impl Iterator<Item = usize> + Clone {
     let (first, step) = (hash as u32, (hash >> 32) as u32 | 1);
     (0..SET).map(move |n| {
         let spread = first.wrapping_add(step.wrapping_mul(n));
-        (u64::from(spread) * BITS as u64 >> 32) as usize
+        ((u64::from(spread) * BITS as u64) >> 32) as usize
     })
 }
 
