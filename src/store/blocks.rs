@@ -22,6 +22,11 @@ pub enum Table {
     People = 2,
 }
 
+/// The block of a row.
+pub fn block(row: i64) -> i64 {
+    row >> BITS
+}
+
 impl Table {
     pub const ALL: [Table; 3] = [Table::Addresses, Table::Deliveries, Table::People];
 

@@ -148,7 +148,7 @@ pub const ARRIVED: [Metric; 7] = [
 
 pub fn channels(connection: &Connection, now_ms: Millis) -> Result<Vec<Channel>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT c.id, c.channel, sum(t.delivered) FROM totals t JOIN channels c ON c.id = t.channel
+        "SELECT c.id, c.channel, sum(t.delivered) FROM totals_read t JOIN channels c ON c.id = t.channel
         WHERE t.created > 0 GROUP BY c.id",
     )?;
     let known = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -164,11 +164,12 @@ fn channel(
     now_ms: Millis,
 ) -> Result<Channel, Error> {
     let (newest, since_ms) = newest_arrived(connection, id)?;
-    let mut row = connection
-        .prepare_cached("SELECT delivery_id, reached, outcome, outcome_after_ms FROM deliveries WHERE id = ?1")?;
+    let mut row = connection.prepare_cached(
+        "SELECT delivery_id, reached, outcome, outcome_at_ms - created_at_ms FROM deliveries_read WHERE id = ?1",
+    )?;
     // as the views tell a person's open
     let mut opened = connection.prepare_cached(
-        "SELECT min(at_ms) FROM events WHERE delivery = ?1 AND metric IN (7, 8) AND flags & 3 <> 2
+        "SELECT min(at_ms) FROM events_read WHERE delivery = ?1 AND metric IN (7, 8) AND flags & 3 <> 2
             AND CASE metric WHEN 7 THEN flags >> 4 & 3 <> 2 ELSE ?2 IN (1, 2) END",
     )?;
     let (mut to_deliver, mut to_open) = (Vec::new(), Vec::new());

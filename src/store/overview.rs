@@ -16,7 +16,7 @@ pub fn by_channel(connection: &Connection, range: Range) -> Result<Vec<ChannelRo
     for ((_, channel), counts) in sources::shown(connection, range)? {
         rows.entry(channel).or_default().add(&counts, 1);
     }
-    let whole_sql = format!("SELECT {} FROM totals WHERE channel = ?1", &*SUMS);
+    let whole_sql = format!("SELECT {} FROM totals_read WHERE channel = ?1", &*SUMS);
     let mut channels = Vec::new();
     for (id, shown) in rows {
         let channel: Option<String> = connection
@@ -32,7 +32,7 @@ pub fn by_channel(connection: &Connection, range: Range) -> Result<Vec<ChannelRo
 /// Events of all sources by the hour (numbered from 1970) in which they happened.
 pub fn activity(connection: &Connection, range: Range) -> Result<Vec<(i64, Counts)>, Error> {
     let sql = format!(
-        "SELECT quarter / 4, {} FROM activity WHERE quarter >= ?1 AND quarter < ?2 GROUP BY quarter / 4",
+        "SELECT quarter / 4, {} FROM activity_read WHERE quarter >= ?1 AND quarter < ?2 GROUP BY quarter / 4",
         &*EVENT_SUMS
     );
     let (from, to) = range.quarters();

@@ -52,7 +52,7 @@ pub fn ever(connection: &Connection, source: Option<&SourceRef>, channels: &[Str
 /// All that is counted, of all time, of all sources or of one: deliveries and events by channel.
 pub fn totals(connection: &Connection, source: Option<&SourceRef>) -> Result<Vec<(Option<String>, Counts)>, Error> {
     let sql = format!(
-        "SELECT c.channel, {} FROM totals t JOIN channels c ON c.id = t.channel
+        "SELECT c.channel, {} FROM totals_read t JOIN channels c ON c.id = t.channel
         WHERE ?1 IS NULL OR t.source IN (SELECT id FROM sources WHERE source_kind = ?1 AND (?2 = '' OR source_id = ?2))
         GROUP BY t.channel",
         &*counts::SUMS
