@@ -1,7 +1,5 @@
 //! `/deliveries/{id}`: one delivery.
 
-use actix_web::http::Uri;
-use actix_web::http::header::REFERER;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
@@ -133,7 +131,7 @@ struct Raw {
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let asked = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
-    let list = if asked.address.query().is_empty() { came_from(&request, &pages.base, now_ms) } else { None };
+    let list = if asked.address.query().is_empty() { LogQuery::came_from(&request, &pages.base, now_ms) } else { None };
     let query = list.unwrap_or(asked);
     let filter = query.filter.clone();
     let wanted = id.into_inner();
@@ -161,15 +159,6 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<S
             twin::answer(format, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped))
         }
     }
-}
-
-/// The list one came from, as a browser says it: a long filter is not repeated in each row of its list. Whoever else
-/// says so only chooses what stands beside.
-fn came_from(request: &HttpRequest, base: &str, now_ms: Millis) -> Option<LogQuery> {
-    let from: Uri = request.headers().get(REFERER)?.to_str().ok()?.parse().ok()?;
-    let is_log = from.path().strip_prefix(base) == Some("/deliveries");
-    let pairs = layout::pairs(from.query().filter(|_| is_log)?).ok()?;
-    LogQuery::parse(base, &pairs, now_ms).ok()
 }
 
 /// What is told of a delivery beyond itself.

@@ -1,5 +1,10 @@
 //! The filter of the delivery log in an address, and as chips to take away.
 
+use actix_web::HttpRequest;
+use actix_web::http::Uri;
+use actix_web::http::header::REFERER;
+
+use super::layout;
 use crate::domain::{Counted, Metric, Millis, Phase, SourceKind};
 use crate::store::log::{At, By, Cursor, Filter, Link, Reason, Recipient, SourceRef};
 use crate::web::address::Address;
@@ -147,6 +152,15 @@ impl LogQuery {
         let span = Span::parse(pairs, now_ms)?;
         (filter.since_ms, filter.until_ms) = (span.since_ms, span.until_ms);
         Ok(LogQuery { filter, at: At::Newest, span, address })
+    }
+
+    /// The list one came from, as a browser says it: a long filter is not repeated in each row of its list. Whoever else
+    /// says so only chooses what stands beside.
+    pub fn came_from(request: &HttpRequest, base: &str, now_ms: Millis) -> Option<LogQuery> {
+        let from: Uri = request.headers().get(REFERER)?.to_str().ok()?.parse().ok()?;
+        let is_log = from.path().strip_prefix(base) == Some("/deliveries");
+        let pairs = layout::pairs(from.query().filter(|_| is_log)?).ok()?;
+        LogQuery::parse(base, &pairs, now_ms).ok()
     }
 
     /// Whether the kept counts by channel and status are those of this filter.
