@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::Error;
-use super::log::{self, At, Cursor, Filter, Reason, Row};
+use super::log::{self, At, Filter, Reason, Row};
 use crate::domain::Millis;
 
 /// The newest deliveries with a reason, and what they say.
