@@ -103,7 +103,8 @@
 
   const KEYS = [
     ['/', 'search'], ['j', 'next row'], ['k', 'row before'], ['Enter', 'open the row'], ['u', 'back to the list'],
-    ['[', 'newer'], [']', 'older'], ['?', 'this list'],
+    ['[', 'newer'], [']', 'older'], ['x', 'choose the row, to compare'], ['c', 'copy for ticket'], ['e', 'export'],
+    ['g', 'then o d c s q m h: to that page'], ['?', 'this list'],
   ];
   const kept = (value) => {
     try {
@@ -152,32 +153,46 @@
   document.querySelector('.top').append(open);
 
   const move = (by) => {
-    const rows = all('a.row').filter((row) => row.offsetParent);
+    const rows = all('.row').filter((row) => row.offsetParent);
     if (!rows.length) return;
-    const here = rows.indexOf(document.activeElement);
+    const at = document.activeElement;
+    const here = rows.indexOf(at.closest('.row') || at.closest('tr, li')?.querySelector('.row'));
     const next = rows[here < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, here + by))];
     next.focus({ preventScroll: true });
     next.scrollIntoView({ block: 'nearest' });
   };
   const go = (selector) => document.querySelector(selector)?.click();
+  const choose = (box) => {
+    box?.click();
+    box?.focus();
+  };
+  // `g`, and then soon the first letter of a page
+  let going = 0;
 
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const at = event.target;
-    if (at.closest?.('input, textarea, select, dialog')) {
+    if (at.closest?.('input:not([type=checkbox]), textarea, select, dialog')) {
       if (event.key === 'Escape' && at.blur) at.blur();
       return;
     }
     if (off) return;
-    const does = {
+    const keys = {
       '/': () => { const q = document.getElementById('q'); q.focus(); q.select(); },
       j: () => move(1),
       k: () => move(-1),
       u: () => go('a[rel=up]'),
       '[': () => go('.pager a[rel=prev]'),
       ']': () => go('.pager a[rel=next]'),
+      x: () => choose(at.closest?.('tr')?.querySelector('[type=checkbox]')),
+      c: () => go('[data-copy-from=ticket]'),
+      e: () => (document.querySelector('[download]') || document.querySelector('.twins a'))?.focus(),
+      g: () => { going = Date.now(); },
       '?': help,
-    }[event.key];
+    };
+    const page = Date.now() - going < 1500 && all('.top nav a').find((it) => it.textContent[0].toLowerCase() === event.key);
+    going = 0;
+    const does = page ? () => page.click() : keys[event.key];
     if (does) { event.preventDefault(); does(); }
   });
 })();

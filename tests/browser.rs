@@ -8,6 +8,8 @@ mod access;
 mod log;
 #[path = "browser/proxy.rs"]
 mod proxy;
+#[path = "browser/tasks.rs"]
+mod tasks;
 
 use support::browser::{Browser, Key};
 

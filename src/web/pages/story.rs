@@ -173,7 +173,7 @@ pub fn answer(delivery: &Delivery) -> String {
     if delivery.devices_bounced > 0 && delivery.devices > 1 {
         told.push_str(&format!("; {} of {} devices bounced", delivery.devices_bounced, delivery.devices));
     }
-    let mut did: Vec<(i64, &str)> = Vec::new();
+    let mut did: Vec<(i64, &str, &str)> = Vec::new();
     for (metric, word) in [
         (Opened, "opened"),
         (Clicked, "clicked"),
@@ -182,21 +182,21 @@ pub fn answer(delivery: &Delivery) -> String {
         (Unsubscribed, "unsubscribed"),
         (Spammed, "marked as spam"),
     ] {
-        let word = match metric {
-            Opened if !delivery.reached.has(Counted::HumanOpened) => "opened by a machine only",
-            Clicked if !delivery.reached.has(Counted::HumanClicked) => "clicked by a machine only",
-            _ => word,
+        let by = match metric {
+            Opened if !delivery.reached.has(Counted::HumanOpened) => ", by a machine only",
+            Clicked if !delivery.reached.has(Counted::HumanClicked) => ", by a machine only",
+            _ => "",
         };
-        did.extend(first(metric).map(|ms| (ms, word)));
+        did.extend(first(metric).map(|ms| (ms, word, by)));
     }
-    did.sort_by_key(|(ms, _)| *ms);
-    for (ms, word) in &did {
+    did.sort_by_key(|(ms, ..)| *ms);
+    for (ms, word, by) in &did {
         let gap = match last {
             Some(last) if *ms > last => format!("{} later", Gap(ms - last)),
             Some(last) if *ms == last => "at the same time".into(),
             _ => format!("at {}", at(*ms)),
         };
-        told.push_str(&format!("; {word} {gap}"));
+        told.push_str(&format!("; {word} {gap}{by}"));
         last = Some(*ms);
     }
     let was_sent = matches!(delivery.outcome, Some((Sent | Delivered, _)));

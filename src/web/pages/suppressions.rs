@@ -112,6 +112,26 @@ fn lifted_by(listed: &Listed) -> &'static str {
     if listed.is_unsuppressed { "the person was unsuppressed" } else { "a later message was delivered" }
 }
 
+/// Whether addresses of a channel are listed now, in plain words. Nothing, where such addresses never are.
+pub fn standing(channel: Option<&str>, addresses: &[&str], listed: &[Listed]) -> Option<String> {
+    let channel = channel.and_then(Channel::parse).filter(|channel| CHANNELS.contains(channel))?;
+    let active: Vec<&Listed> = listed.iter().filter(|listed| listed.is_active()).collect();
+    let device = if channel == Channel::Push { "device" } else { "address" };
+    Some(match (active.as_slice(), addresses) {
+        (_, []) => return None,
+        ([], [_]) => format!("The {device} is not on the suppression list."),
+        ([], _) => format!("None of its {device}s is on the suppression list."),
+        (active, _) => active.iter().map(|listed| listed_said(device, listed)).collect::<Vec<_>>().join("\n"),
+    })
+}
+
+fn listed_said(device: &str, listed: &Listed) -> String {
+    let reason = listed.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+    let (cause, sure) = (listed.cause.title().to_lowercase(), sure(listed.cause).to_lowercase());
+    let since = Exact(listed.cursor.since_ms);
+    format!("The {device} {} is on the suppression list since {since}, {cause} ({sure}){reason}", listed.address)
+}
+
 /// That an address is or was listed, as other pages say it.
 #[derive(Template)]
 #[template(path = "parts/suppression.html")]

@@ -152,22 +152,38 @@ fn safe(text: &str) -> String {
 pub struct Twins {
     json: String,
     csv: String,
-    /// All that a filter finds, as CSV and NDJSON.
-    all: Option<(String, String)>,
+    exports: Exports,
 }
 
 impl HtmlSafe for Twins {}
 
+/// Links to all that a filter finds, for the head of a list.
+#[derive(Template, Clone, Default)]
+#[template(
+    source = r#"{% if let Some((csv, ndjson)) = all %}<p class="muted">Export <a href="{{ csv }}" download>CSV</a> <a href="{{ ndjson }}" download>NDJSON</a></p>{% endif %}"#,
+    ext = "html"
+)]
+pub struct Exports {
+    all: Option<(String, String)>,
+}
+
+impl HtmlSafe for Exports {}
+
 impl Twins {
     pub fn of(address: &Address) -> Twins {
         let twin = |ending: &str| address.clone().ending(ending).to_string();
-        Twins { json: twin(".json"), csv: twin(".csv"), all: None }
+        Twins { json: twin(".json"), csv: twin(".csv"), exports: Exports::default() }
     }
 
     /// Of a list, whose page is at `address` and whose filter is `all`.
     pub fn of_list(address: &Address, all: &Address) -> Twins {
         let csv = all.clone().ending(".csv").with("all", 1).to_string();
-        Twins { all: Some((csv, all.clone().ending(".ndjson").to_string())), ..Twins::of(address) }
+        let all = Some((csv, all.clone().ending(".ndjson").to_string()));
+        Twins { exports: Exports { all }, ..Twins::of(address) }
+    }
+
+    pub fn exports(&self) -> &Exports {
+        &self.exports
     }
 }
 
