@@ -1,6 +1,8 @@
 //! What people come for, by keyboard alone: with the page's own keys, and again without scripts. Few presses are
 //! needed, and where the focus is can always be seen.
 
+#![allow(clippy::disallowed_methods, reason = "how long a task takes is told, and a download is waited for")]
+
 use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
