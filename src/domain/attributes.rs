@@ -166,11 +166,16 @@ impl Attributes {
 
     /// The source: the first set of campaign, broadcast, newsletter, transactional.
     pub fn source(&self) -> Option<Source> {
-        SourceKind::ALL.into_iter().find_map(|kind| Some(Source { kind, id: self.get(kind.attribute())?.into() }))
+        self.source_ref().map(|(kind, id)| Source { kind, id: id.into() })
+    }
+
+    /// The same by the names held here.
+    pub fn source_ref(&self) -> Option<(SourceKind, &str)> {
+        SourceKind::ALL.into_iter().find_map(|kind| Some((kind, self.get(kind.attribute())?)))
     }
 
     fn source_kind(&self) -> Option<SourceKind> {
-        SourceKind::ALL.into_iter().find(|kind| self.get(kind.attribute()).is_some())
+        self.source_ref().map(|(kind, _)| kind)
     }
 
     /// What another copy of the same event adds: where both have a value the smaller stands. True if anything

@@ -17,6 +17,10 @@
 //! Addresses and links within the reason are not read: `full.spam@example.org` is a name. Nor are the codes that begin
 //! each line of a long reply, which would tear its sentences apart.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 /// What became of a bounced message says this of its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BounceClass {
@@ -80,33 +84,59 @@ pub fn classify(reason: Option<&str>) -> BounceClass {
     let reason = &reason[..reason.floor_char_boundary(READ_MAX)];
     let codes = Codes::of(reason);
     let words = words(reason);
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| has(&words, phrase));
+    let says = |phrases: &Phrases| phrases.are_in(&words);
 
     if let Some(class) = carrier(&words) {
         class
     } else if codes.are_temporary() {
         BounceClass::Soft
-    } else if says(phrases::POLICY) {
+    } else if says(&POLICY) {
         BounceClass::Policy
-    } else if says(phrases::SOFT) {
+    } else if says(&SOFT) {
         BounceClass::Soft
-    } else if says(phrases::HARD) || codes.has((5, 4, 1)) && says(&["recipient address rejected access denied"]) {
+    } else if says(&HARD) || codes.has((5, 4, 1)) && has(&words, "recipient address rejected access denied") {
         BounceClass::Hard
     } else {
         codes.class().unwrap_or_else(|| {
-            let is_hard = codes.reply == Some(550) && says(&["mailbox unavailable"])
-                || codes.has((5, 1, 0)) && says(&["address rejected"]);
+            let is_hard = codes.reply == Some(550) && has(&words, "mailbox unavailable")
+                || codes.has((5, 1, 0)) && has(&words, "address rejected");
             if is_hard { BounceClass::Hard } else { BounceClass::Unknown }
         })
     }
 }
 
-/// Whether the words hold the phrase, whole words only. Scripts without spaces have no whole words.
+/// Phrases that are looked for all at once.
+struct Phrases {
+    phrases: &'static [&'static str],
+    search: AhoCorasick,
+}
+
+static POLICY: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(phrases::POLICY));
+static SOFT: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(phrases::SOFT));
+static HARD: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(phrases::HARD));
+
+impl Phrases {
+    fn new(phrases: &'static [&'static str]) -> Phrases {
+        Phrases { phrases, search: AhoCorasick::new(phrases).expect("invariant: few and short") }
+    }
+
+    /// Whether the words hold one of them.
+    fn are_in(&self, words: &str) -> bool {
+        self.search
+            .find_overlapping_iter(words)
+            .any(|found| stands_alone(words, found.start(), self.phrases[found.pattern().as_usize()]))
+    }
+}
+
+/// Whether the words hold the phrase.
 fn has(words: &str, phrase: &str) -> bool {
-    words.match_indices(phrase).any(|(at, _)| {
-        let (before, after) = (words[..at].chars().next_back(), words[at + phrase.len()..].chars().next());
-        !phrase.is_ascii() || (before == Some(' ') && after == Some(' '))
-    })
+    words.match_indices(phrase).any(|(at, _)| stands_alone(words, at, phrase))
+}
+
+/// Whether what was found is of whole words. Scripts without spaces have none.
+fn stands_alone(words: &str, at: usize, phrase: &str) -> bool {
+    let around = [words[..at].chars().next_back(), words[at + phrase.len()..].chars().next()];
+    !phrase.is_ascii() || around == [Some(' '); 2]
 }
 
 /// The reason as lower-case words with one space around each, without addresses, links and reply codes.

@@ -6,10 +6,12 @@
 //! `add(after, [event])` and `take(before, [])`, and a delivery read again is `add(after, all)` and
 //! `take(before, all)`.
 
-use std::collections::HashMap;
+use std::hash::Hash;
+
+use hashbrown::{Equivalent, HashMap};
 
 use super::suppression::{self, Mark};
-use super::{Attribute, Channel, Counted, Delivery, Event, Metric, Millis, Source, Text};
+use super::{Attribute, Attributes, Channel, Counted, Delivery, Event, Metric, Millis, Source, SourceKind, Text};
 
 /// A quarter of an hour: every time zone in use is a multiple of it.
 pub const QUARTER_MS: Millis = 15 * 60 * 1000;
@@ -97,11 +99,58 @@ pub struct Message {
 
 impl Message {
     pub fn of(delivery: &Delivery) -> Message {
-        let attribute = |attribute| delivery.attributes.get(attribute).map(Text::from);
+        Message::from(&MessageRef::of(&delivery.attributes))
+    }
+}
+
+/// A [`Message`] by names that another holds, for looking it up.
+#[derive(Hash)]
+pub struct MessageRef<'a> {
+    feed: FeedRef<'a>,
+    action_id: Option<&'a str>,
+    content_id: Option<&'a str>,
+}
+
+#[derive(Hash)]
+struct FeedRef<'a> {
+    source: Option<SourceRef<'a>>,
+    channel: Option<&'a str>,
+}
+
+#[derive(Hash)]
+struct SourceRef<'a> {
+    kind: SourceKind,
+    id: &'a str,
+}
+
+impl<'a> MessageRef<'a> {
+    pub fn of(attributes: &'a Attributes) -> MessageRef<'a> {
+        let source = attributes.source_ref().map(|(kind, id)| SourceRef { kind, id });
+        MessageRef {
+            feed: FeedRef { source, channel: attributes.get(Attribute::Channel) },
+            action_id: attributes.get(Attribute::ActionId),
+            content_id: attributes.get(Attribute::ContentId),
+        }
+    }
+}
+
+impl Equivalent<Message> for MessageRef<'_> {
+    fn equivalent(&self, message: &Message) -> bool {
+        let source = message.feed.source.as_ref().map(|source| (source.kind, &*source.id));
+        self.feed.source.as_ref().map(|source| (source.kind, source.id)) == source
+            && self.feed.channel == message.feed.channel.as_deref()
+            && self.action_id == message.action_id.as_deref()
+            && self.content_id == message.content_id.as_deref()
+    }
+}
+
+impl From<&MessageRef<'_>> for Message {
+    fn from(message: &MessageRef) -> Message {
+        let source = message.feed.source.as_ref().map(|source| Source { kind: source.kind, id: source.id.into() });
         Message {
-            feed: Feed { source: delivery.attributes.source(), channel: attribute(Attribute::Channel) },
-            action_id: attribute(Attribute::ActionId),
-            content_id: attribute(Attribute::ContentId),
+            feed: Feed { source, channel: message.feed.channel.map(Text::from) },
+            action_id: message.action_id.map(Text::from),
+            content_id: message.content_id.map(Text::from),
         }
     }
 }
@@ -142,19 +191,11 @@ pub struct Click {
     pub event_id: Text,
 }
 
-/// How the counts move.
+/// How the counts move. What moves of a message is held under it: a delivery's message is looked up once, however many
+/// counts it moves, and without copying its names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Delta {
-    /// By the quarter hour of creation.
-    pub cohorts: HashMap<(i64, Message), Counts>,
-    /// Of the whole life.
-    pub totals: HashMap<Feed, Counts>,
-    /// Of each send of a broadcast.
-    pub triggers: HashMap<(Feed, Text), Counts>,
-    /// By the quarter hour of the events themselves.
-    pub activity: HashMap<(i64, Feed), [i64; Counted::COUNT]>,
-    /// How many deliveries stand so now; the metric is `None` where the status is unknown.
-    pub statuses: HashMap<(Feed, StatusKind, Option<Metric>), i64>,
+    messages: HashMap<Message, Moved>,
     pub links: HashMap<Link, LinkCounts>,
     /// Clicks that came (1) or went to another link (-1).
     pub clicks: HashMap<Click, i64>,
@@ -164,7 +205,72 @@ pub struct Delta {
     pub lifts: HashMap<Mark, i64>,
 }
 
+/// How the counts of one message move.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Moved {
+    /// By the quarter hour of creation.
+    cohorts: HashMap<i64, Counts>,
+    triggers: HashMap<Text, Counts>,
+    /// By the quarter hour of the events themselves.
+    activity: HashMap<i64, [i64; Counted::COUNT]>,
+    statuses: HashMap<(StatusKind, Option<Metric>), i64>,
+}
+
 impl Delta {
+    /// By the quarter hour of creation, and message.
+    pub fn cohorts(&self) -> impl Iterator<Item = (i64, &Message, &Counts)> {
+        self.messages
+            .iter()
+            .flat_map(|(message, moved)| moved.cohorts.iter().map(move |(quarter, counts)| (*quarter, message, counts)))
+    }
+
+    /// Of the whole life.
+    pub fn totals(&self) -> HashMap<&Feed, Counts> {
+        let mut totals: HashMap<&Feed, Counts> = HashMap::new();
+        for (_, message, counts) in self.cohorts() {
+            totals.entry(&message.feed).or_default().add(counts, 1);
+        }
+        totals.retain(|_, counts| !counts.is_zero());
+        totals
+    }
+
+    /// Of each send of a broadcast.
+    pub fn triggers(&self) -> HashMap<(&Feed, &Text), Counts> {
+        let mut triggers: HashMap<(&Feed, &Text), Counts> = HashMap::new();
+        for (message, moved) in &self.messages {
+            for (trigger, counts) in &moved.triggers {
+                triggers.entry((&message.feed, trigger)).or_default().add(counts, 1);
+            }
+        }
+        triggers.retain(|_, counts| !counts.is_zero());
+        triggers
+    }
+
+    /// By the quarter hour of the events themselves.
+    pub fn activity(&self) -> HashMap<(i64, &Feed), [i64; Counted::COUNT]> {
+        let mut activity: HashMap<(i64, &Feed), [i64; Counted::COUNT]> = HashMap::new();
+        for (message, moved) in &self.messages {
+            for (quarter, events) in &moved.activity {
+                let sum = activity.entry((*quarter, &message.feed)).or_insert([0; Counted::COUNT]);
+                sum.iter_mut().zip(events).for_each(|(sum, n)| *sum += n);
+            }
+        }
+        activity.retain(|_, events| events.iter().any(|n| *n != 0));
+        activity
+    }
+
+    /// How many deliveries stand so now; the metric is `None` where the status is unknown.
+    pub fn statuses(&self) -> HashMap<(&Feed, StatusKind, Option<Metric>), i64> {
+        let mut statuses = HashMap::new();
+        for (message, moved) in &self.messages {
+            for ((kind, metric), n) in &moved.statuses {
+                *statuses.entry((&message.feed, *kind, *metric)).or_default() += n;
+            }
+        }
+        statuses.retain(|_, n| *n != 0);
+        statuses
+    }
+
     /// Adds what a delivery and these of its events contribute.
     pub fn add<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone) {
         self.shift(delivery, events, 1);
@@ -176,28 +282,26 @@ impl Delta {
     }
 
     fn shift<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone, sign: i64) {
-        let message = Message::of(delivery);
-        let feed = message.feed.clone();
-        let counts = Counts::of(delivery, events.clone());
-        self.totals.entry(feed.clone()).or_default().add(&counts, sign);
-        if let (Some(trigger), Some(_)) = (delivery.attributes.get(Attribute::TriggerId), &feed.source) {
-            self.triggers.entry((feed.clone(), trigger.into())).or_default().add(&counts, sign);
-        }
-        self.shift_links(&message, events.clone(), sign);
+        self.shift_links(delivery, events.clone(), sign);
         suppression::marks(delivery, events.clone(), |mark| {
             let marks = if mark.is_lift() { &mut self.lifts } else { &mut self.causes };
             *marks.entry(mark).or_default() += sign;
         });
-        self.cohorts.entry((quarter_of(delivery.created_at_ms), message)).or_default().add(&counts, sign);
 
+        let message = MessageRef::of(&delivery.attributes);
+        let moved = value_of(&mut self.messages, &message);
+        let counts = Counts::of(delivery, events.clone());
+        moved.cohorts.entry(quarter_of(delivery.created_at_ms)).or_default().add(&counts, sign);
+        if let (Some(trigger), Some(_)) = (delivery.attributes.get(Attribute::TriggerId), message.feed.source) {
+            value_of(&mut moved.triggers, trigger).add(&counts, sign);
+        }
         for event in events {
             let mut kinds = kinds_of(event).peekable();
             if kinds.peek().is_some() {
-                let row = self.activity.entry((quarter_of(event.time.ms), feed.clone())).or_default();
+                let row = moved.activity.entry(quarter_of(event.time.ms)).or_default();
                 kinds.for_each(|counted| row[counted.index()] += sign);
             }
         }
-
         let statuses = [
             (StatusKind::Status, Some(delivery.status().map(|standing| standing.metric))),
             (StatusKind::Outcome, delivery.outcome.map(|standing| Some(standing.metric))),
@@ -205,12 +309,12 @@ impl Delta {
         ];
         for (kind, metric) in statuses {
             if let Some(metric) = metric {
-                *self.statuses.entry((feed.clone(), kind, metric)).or_default() += sign;
+                *moved.statuses.entry((kind, metric)).or_default() += sign;
             }
         }
     }
 
-    fn shift_links<'a>(&mut self, message: &Message, events: impl IntoIterator<Item = &'a Event>, sign: i64) {
+    fn shift_links<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event>, sign: i64) {
         let mut links: HashMap<&str, (i64, bool, bool)> = HashMap::new();
         for event in events {
             let Some(link) = event.link() else { continue };
@@ -219,7 +323,7 @@ impl Delta {
             *human |= event.is_human_click();
             *machine |= event.is_machine_click();
             let click = Click {
-                link: link_of(message, link),
+                link: link_of(delivery, link),
                 at_ms: event.time.ms,
                 delivery_id: event.delivery_id.clone(),
                 event_id: event.id.clone(),
@@ -227,7 +331,7 @@ impl Delta {
             *self.clicks.entry(click).or_default() += sign;
         }
         for (link, (clicks, human, machine)) in links {
-            let counts = self.links.entry(link_of(message, link)).or_default();
+            let counts = self.links.entry(link_of(delivery, link)).or_default();
             counts.events += sign * clicks;
             counts.deliveries += sign;
             counts.human_deliveries += sign * i64::from(human);
@@ -235,13 +339,11 @@ impl Delta {
         }
     }
 
-    /// Drops what came to nothing, so that two deltas of one meaning are equal.
+    /// Drops what came to nothing.
     pub fn settle(&mut self) {
-        self.cohorts.retain(|_, counts| !counts.is_zero());
-        self.totals.retain(|_, counts| !counts.is_zero());
-        self.triggers.retain(|_, counts| !counts.is_zero());
-        self.activity.retain(|_, events| events.iter().any(|n| *n != 0));
-        self.statuses.retain(|_, n| *n != 0);
+        for moved in self.messages.values_mut() {
+            moved.cohorts.retain(|_, counts| !counts.is_zero());
+        }
         self.links.retain(|_, counts| *counts != LinkCounts::default());
         self.clicks.retain(|_, n| *n != 0);
         self.causes.retain(|_, n| *n != 0);
@@ -249,8 +351,22 @@ impl Delta {
     }
 }
 
-fn link_of(message: &Message, link: &str) -> Link {
-    Link { source: message.feed.source.clone(), action_id: message.action_id.clone(), link: link.into() }
+/// The value of a key, which is copied only where it is new.
+fn value_of<'m, K, Q, V>(map: &'m mut HashMap<K, V>, key: &Q) -> &'m mut V
+where
+    K: Eq + Hash + for<'q> From<&'q Q>,
+    Q: Hash + Equivalent<K> + ?Sized,
+    V: Default,
+{
+    if !map.contains_key(key) {
+        map.insert(K::from(key), V::default());
+    }
+    map.get_mut(key).expect("invariant: it was put there if it was not")
+}
+
+fn link_of(delivery: &Delivery, link: &str) -> Link {
+    let action_id = delivery.attributes.get(Attribute::ActionId).map(Text::from);
+    Link { source: delivery.attributes.source(), action_id, link: link.into() }
 }
 
 /// The denominator of a rate, named where the rate is shown (law 3).

@@ -14,6 +14,7 @@ use super::forgetting::{self, traces};
 use super::names::{self, Names};
 use super::raw::Packed;
 use super::receipts::{self, OF_THE_FORGOTTEN, Quarantined, Receipts};
+use super::statements::Statements;
 use super::{quarantine, registers, rollups};
 use crate::domain::people::Said;
 use crate::domain::{Event, Millis, Source, Statement, Text};
@@ -93,10 +94,11 @@ pub fn apply(
     }
     let Sorting { outcomes, groups, receipts, .. } = sorting;
 
-    let mut batch = Batch::new(connection, names, outcomes, receipts);
+    let statements = Statements::of(connection);
+    let mut batch = Batch::new(&statements, names, outcomes, receipts);
     batch.take_in(groups)?;
     let Batch { delta, rows, mut outcomes, receipts, .. } = batch;
-    rollups::write(connection, names, delta, &rows)?;
+    rollups::write(&statements, names, delta, &rows)?;
     receipts.write(connection, &outcomes, received_at_ms)?;
     if names.forgotten.is_erasing {
         forgetting::erasing::step(connection, names)?;
@@ -159,7 +161,7 @@ impl<'a> Sorting<'_, 'a> {
             }
             Entry::Name { source, name } => {
                 self.outcomes[place] = Outcome::Released;
-                names::name_source(self.connection, source, name.as_deref())?;
+                names::name_source(&Statements::of(self.connection), source, name.as_deref())?;
             }
             Entry::DeletionsDue => {
                 self.outcomes[place] = Outcome::Released;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, hash_map};
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::apply::{Outcome, Report};
 use super::delivery_rows;
@@ -14,6 +14,7 @@ use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{OF_THE_FORGOTTEN, Receipts};
 use super::rollups::{self, Rows};
+use super::statements::Statements;
 use super::{Error, waiting};
 use crate::domain::delivery::Applied;
 use crate::domain::forgetting::{IDENTIFYING, identifiers};
@@ -36,9 +37,9 @@ pub struct Group<'a> {
 }
 
 /// The events of a transaction, and what they move.
-pub struct Batch<'c> {
-    connection: &'c Connection,
-    names: &'c mut Names,
+pub struct Batch<'b, 'c> {
+    connection: &'b Statements<'c>,
+    names: &'b mut Names,
     pub delta: Delta,
     pub rows: Rows,
     pub outcomes: Vec<Outcome>,
@@ -47,13 +48,13 @@ pub struct Batch<'c> {
     may_wait: Option<bool>,
 }
 
-impl<'c> Batch<'c> {
+impl<'b, 'c> Batch<'b, 'c> {
     pub fn new(
-        connection: &'c Connection,
-        names: &'c mut Names,
+        connection: &'b Statements<'c>,
+        names: &'b mut Names,
         outcomes: Vec<Outcome>,
         receipts: Receipts,
-    ) -> Batch<'c> {
+    ) -> Batch<'b, 'c> {
         Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes, receipts, may_wait: None }
     }
 
@@ -339,7 +340,7 @@ impl<'c> Batch<'c> {
 }
 
 /// Looks at deliveries again whose people may be forgotten since.
-pub fn look_again(connection: &Connection, names: &mut Names, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
+pub fn look_again(connection: &Statements, names: &mut Names, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
     let mut batch = Batch::new(connection, names, Vec::new(), Receipts::default());
     for id in ids {
         let delivery_id: Text = connection

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::blocks::{self, Table};
 use super::names::Names;
+use super::statements::Statements;
 use super::{Error, delivery_rows, event_rows, raw};
 use crate::domain::{self, Metric, Millis, Reached};
 
@@ -230,18 +231,21 @@ fn kept(connection: &Connection, delivery: i64, delivery_id: &str, events: usize
     if events > EVENTS_MAX {
         return Ok(HashMap::new());
     }
-    let mut names = Names::brief();
-    let Some(shown) = delivery_rows::one(connection, &mut names, delivery)? else { return Ok(HashMap::new()) };
+    let (mut names, statements) = (Names::brief(), Statements::of(connection));
+    let Some(shown) = delivery_rows::one(&statements, &mut names, delivery)? else { return Ok(HashMap::new()) };
     let mut statement =
         connection.prepare_cached("SELECT encoding, body FROM raw WHERE delivery = ?1 AND number = ?2")?;
     let mut kept = HashMap::new();
-    for stored in event_rows::all(connection, &mut names, delivery, delivery_id, &shown.attributes)? {
+    for stored in event_rows::all(&statements, &mut names, delivery, delivery_id, &shown.attributes)? {
         let row: Option<(i64, Vec<u8>)> =
             statement.query_row([delivery, stored.number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((encoding, body)) = row else { continue };
         let residual =
             raw::unpack(connection, encoding, &body).unwrap_or_else(|error| format!("cannot be unpacked: {error}"));
-        kept.insert(stored.number, Kept { residual, event: event_rows::as_first_told(connection, delivery, &stored)? });
+        kept.insert(
+            stored.number,
+            Kept { residual, event: event_rows::as_first_told(&statements, delivery, &stored)? },
+        );
     }
     Ok(kept)
 }

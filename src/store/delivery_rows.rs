@@ -1,14 +1,15 @@
 //! Rows of deliveries, and what they mean.
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{OptionalExtension, ToSql, params};
 
 use super::blocks::{self, Table};
 use super::names::Names;
+use super::statements::Statements;
 use super::{Error, people};
 use crate::domain::{Attribute, Attributes, Delivery, Metric, Millis, Reached, Standing};
 
 /// The row of a delivery.
-pub fn find(connection: &Connection, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
+pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
     if let Some(id) = names.deliveries.get(delivery_id) {
         return Ok(Some(*id));
     }
@@ -23,7 +24,7 @@ pub fn find(connection: &Connection, names: &mut Names, delivery_id: &str) -> Re
 }
 
 /// The delivery of a row.
-pub fn one(connection: &Connection, names: &mut Names, id: i64) -> Result<Option<Delivery>, Error> {
+pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option<Delivery>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT d.created_at_ms, d.updated_after_ms, d.outcome, d.outcome_after_ms, d.engagement,
             d.engagement_after_ms, d.message, p.person_id, p.email, p.cio_id, a.address,
@@ -84,7 +85,7 @@ const ATTRIBUTES_FROM_7: [Attribute; 9] = [
 
 /// Writes the row of a new delivery.
 pub fn insert(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     id: i64,
     delivery_id: &str,
@@ -102,7 +103,7 @@ pub fn insert(
 /// Writes what a delivery has become. SQLite writes the entry of every index whose columns a statement names, changed
 /// or not; most events change none but the status, so that has a statement of its own.
 pub fn update(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     id: i64,
     before: &Delivery,
@@ -111,7 +112,7 @@ pub fn update(
     if before.created_at_ms != after.created_at_ms || before.attributes != after.attributes {
         return rewrite(connection, names, id, after);
     }
-    let (_, _, channel) = names.message(connection, after)?;
+    let channel = names.channel(connection, after.attributes.get(Attribute::Channel))?;
     let facet_of = |delivery: &Delivery| facet(channel, status_code(delivery));
     let facet = Some(facet_of(after)).filter(|facet| *facet != facet_of(before));
     let sql = if facet.is_some() {
@@ -149,7 +150,7 @@ pub fn update(
 }
 
 /// Writes all of a delivery's row.
-pub fn rewrite(connection: &Connection, names: &mut Names, id: i64, delivery: &Delivery) -> Result<(), Error> {
+pub fn rewrite(connection: &Statements, names: &mut Names, id: i64, delivery: &Delivery) -> Result<(), Error> {
     let sql = "UPDATE deliveries SET created_at_ms = ?2, updated_after_ms = ?3, outcome_after_ms = ?4,
             engagement_after_ms = ?5, message = ?6, source = ?7, facet = ?8, person = ?9, recipient = ?10,
             subject = ?11, own_subject = ?12, parent_action_id = ?13, journey_id = ?14, trigger_id = ?15,
@@ -173,9 +174,9 @@ fn after_ms(delivery: &Delivery, standing: Option<Standing>) -> Option<Millis> {
 }
 
 fn write(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
-    sql: &str,
+    sql: &'static str,
     id: i64,
     delivery: &Delivery,
     delivery_id: Option<&str>,

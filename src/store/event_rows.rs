@@ -4,12 +4,13 @@
 //! what it says otherwise or alone. So a row is read and written against the delivery's attributes, and when
 //! those change the rows of its events are written again.
 
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Row, ToSql, params};
 use serde_json::{Map, Value, json};
 
 use super::Error;
 use super::eid::Eid;
 use super::names::Names;
+use super::statements::Statements;
 use crate::domain::event::MetricName;
 use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Flags, Metric, Millis, Text};
 
@@ -63,7 +64,7 @@ impl EventRow {
         }
     }
 
-    pub fn insert(&self, connection: &Connection, delivery: i64) -> Result<(), Error> {
+    pub fn insert(&self, connection: &Statements, delivery: i64) -> Result<(), Error> {
         connection
             .prepare_cached(
                 "INSERT INTO events (delivery, metric, eid, number, at_ms, received_after_ms, carried, flags, own)
@@ -83,7 +84,7 @@ impl EventRow {
         Ok(())
     }
 
-    pub fn update(&self, connection: &Connection, delivery: i64) -> Result<(), Error> {
+    pub fn update(&self, connection: &Statements, delivery: i64) -> Result<(), Error> {
         connection
             .prepare_cached(
                 "UPDATE events SET at_ms = ?4, received_after_ms = ?5, carried = ?6, flags = ?7, own = ?8
@@ -146,7 +147,7 @@ pub fn from_text(delivery_id: &str, text: &str) -> Result<Event, Error> {
 
 /// Keeps what an event said before another copy changes it, since what is kept of its JSON leaves out what its columns
 /// said then.
-pub fn keep_base(connection: &Connection, delivery: i64, number: i64, event: &Event) -> Result<(), Error> {
+pub fn keep_base(connection: &Statements, delivery: i64, number: i64, event: &Event) -> Result<(), Error> {
     let row = EventRow::of(event, number, 0, &Attributes::default());
     connection
         .prepare_cached(
@@ -157,7 +158,7 @@ pub fn keep_base(connection: &Connection, delivery: i64, number: i64, event: &Ev
 }
 
 /// The event as the copy told it whose JSON is kept.
-pub fn as_first_told(connection: &Connection, delivery: i64, stored: &Stored) -> Result<Event, Error> {
+pub fn as_first_told(connection: &Statements, delivery: i64, stored: &Stored) -> Result<Event, Error> {
     let mut statement =
         connection.prepare_cached("SELECT at_ms, flags, own FROM raw_bases WHERE delivery = ?1 AND number = ?2")?;
     let mut rows = statement.query([delivery, stored.number])?;
@@ -179,18 +180,22 @@ pub struct Stored {
     pub event: Event,
 }
 
-const EVENT_COLUMNS: &str = "metric, eid, number, at_ms, received_after_ms, carried, flags, own";
+/// The statements that read events begin so.
+macro_rules! select_events {
+    ($where:literal) => {
+        concat!("SELECT metric, eid, number, at_ms, received_after_ms, carried, flags, own FROM events WHERE ", $where)
+    };
+}
 
 /// All events of a delivery.
 pub fn all(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delivery: i64,
     delivery_id: &str,
     shown: &Attributes,
 ) -> Result<Vec<Stored>, Error> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events WHERE delivery = ?1"))?;
+    let mut statement = connection.prepare_cached(select_events!("delivery = ?1"))?;
     let mut rows = statement.query([delivery])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
@@ -201,7 +206,7 @@ pub fn all(
 
 /// The event of this identity, if the file has it.
 pub fn one(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delivery: i64,
     delivery_id: &str,
@@ -213,22 +218,20 @@ pub fn one(
 
 /// The same by the key of its row.
 pub fn by_key(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delivery: i64,
     delivery_id: &str,
     (metric, eid): (i64, &dyn ToSql),
     shown: &Attributes,
 ) -> Result<Option<Stored>, Error> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {EVENT_COLUMNS} FROM events WHERE delivery = ?1 AND metric = ?2 AND eid = ?3"
-    ))?;
+    let mut statement = connection.prepare_cached(select_events!("delivery = ?1 AND metric = ?2 AND eid = ?3"))?;
     let mut rows = statement.query(params![delivery, metric, eid])?;
     rows.next()?.map(|row| event_of(connection, names, row, delivery_id, shown)).transpose()
 }
 
 fn event_of(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     row: &Row,
     delivery_id: &str,

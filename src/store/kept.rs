@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::events::Found;
 use super::names::Names;
+use super::statements::Statements;
 use super::{Error, delivery, delivery_rows, event_rows, raw};
 use crate::domain::{Attributes, Event};
 
@@ -33,9 +34,10 @@ impl<'c> Reader<'c> {
             self.of = Some(self.delivery(row)?);
         }
         let Some(of) = &self.of else { return Err(gone()) };
+        let statements = Statements::of(self.connection);
         let key: (i64, &dyn rusqlite::ToSql) = (found.metric, &found.eid);
-        let stored = event_rows::by_key(self.connection, &mut self.names, row, &of.delivery_id, key, &of.shown)?
-            .ok_or_else(gone)?;
+        let stored =
+            event_rows::by_key(&statements, &mut self.names, row, &of.delivery_id, key, &of.shown)?.ok_or_else(gone)?;
         let mut statement =
             self.connection.prepare_cached("SELECT encoding, body FROM raw WHERE delivery = ?1 AND number = ?2")?;
         let kept: Option<(i64, Vec<u8>)> =
@@ -44,7 +46,7 @@ impl<'c> Reader<'c> {
             None => None,
             Some((encoding, body)) => Some(delivery::Kept {
                 residual: raw::unpack(self.connection, encoding, &body)?,
-                event: event_rows::as_first_told(self.connection, row, &stored)?,
+                event: event_rows::as_first_told(&statements, row, &stored)?,
             }),
         };
         Ok((stored.event, kept))
@@ -53,7 +55,7 @@ impl<'c> Reader<'c> {
     fn delivery(&mut self, row: i64) -> Result<Of, Error> {
         let mut statement = self.connection.prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?;
         let delivery_id = statement.query_row([row], |row| row.get(0))?;
-        let delivery = delivery_rows::one(self.connection, &mut self.names, row)?.ok_or_else(gone)?;
+        let delivery = delivery_rows::one(&Statements::of(self.connection), &mut self.names, row)?.ok_or_else(gone)?;
         Ok(Of { row, delivery_id, shown: delivery.attributes })
     }
 }

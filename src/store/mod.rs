@@ -36,6 +36,7 @@ pub mod search;
 pub mod source;
 pub mod sources;
 pub mod sqlite;
+mod statements;
 pub mod status_counts;
 pub mod suppression_list;
 mod suppressions;

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::Error;
 use super::forgetting::Forgotten;
+use super::statements::Statements;
 use crate::domain::rollup::{Feed, Message};
 use crate::domain::{Attribute, Attributes, Channel, Delivery, MetricName, Source, SourceKind, Text};
 
@@ -99,7 +100,7 @@ impl Names {
     }
 
     /// The number of a metric.
-    pub fn metric(&mut self, connection: &Connection, metric: &MetricName) -> Result<i64, Error> {
+    pub fn metric(&mut self, connection: &Statements, metric: &MetricName) -> Result<i64, Error> {
         let name = match metric {
             MetricName::Known(metric) => return Ok(i64::from(metric.code())),
             MetricName::Other(name) => name,
@@ -118,7 +119,7 @@ impl Names {
     }
 
     /// The name of a metric that is not in the table of names.
-    pub fn metric_name(&mut self, connection: &Connection, id: i64) -> Result<Text, Error> {
+    pub fn metric_name(&mut self, connection: &Statements, id: i64) -> Result<Text, Error> {
         if let Some(name) = self.metric_names.get(&id) {
             return Ok(name.clone());
         }
@@ -128,7 +129,8 @@ impl Names {
         Ok(name)
     }
 
-    pub fn channel(&mut self, connection: &Connection, channel: Option<&Text>) -> Result<i64, Error> {
+    /// The number of a channel.
+    pub fn channel(&mut self, connection: &Statements, channel: Option<&str>) -> Result<i64, Error> {
         let Some(name) = channel else { return Ok(0) };
         if let Some(known) = Channel::parse(name) {
             return Ok(i64::from(known.code()));
@@ -142,12 +144,12 @@ impl Names {
             "INSERT INTO channels (id, channel) SELECT max(100, max(id) + 1), ?1 FROM channels",
             name,
         )?;
-        self.channels.put(name.clone(), id);
+        self.channels.put(name.into(), id);
         Ok(id)
     }
 
     /// The number of a source; that of the unknown one where there is none.
-    pub fn source(&mut self, connection: &Connection, source: Option<&Source>) -> Result<i64, Error> {
+    pub fn source(&mut self, connection: &Statements, source: Option<&Source>) -> Result<i64, Error> {
         let Some(named) = source else { return Ok(UNKNOWN_SOURCE) };
         if let Some(id) = self.sources.get(named) {
             return Ok(*id);
@@ -169,16 +171,16 @@ impl Names {
         Ok(id)
     }
 
-    pub fn feed(&mut self, connection: &Connection, feed: &Feed) -> Result<(i64, i64), Error> {
-        Ok((self.source(connection, feed.source.as_ref())?, self.channel(connection, feed.channel.as_ref())?))
+    pub fn feed(&mut self, connection: &Statements, feed: &Feed) -> Result<(i64, i64), Error> {
+        Ok((self.source(connection, feed.source.as_ref())?, self.channel(connection, feed.channel.as_deref())?))
     }
 
     /// The numbers of a delivery's message, source and channel.
-    pub fn message(&mut self, connection: &Connection, delivery: &Delivery) -> Result<(i64, i64, i64), Error> {
+    pub fn message(&mut self, connection: &Statements, delivery: &Delivery) -> Result<(i64, i64, i64), Error> {
         self.message_id(connection, &Message::of(delivery))
     }
 
-    pub fn message_id(&mut self, connection: &Connection, message: &Message) -> Result<(i64, i64, i64), Error> {
+    pub fn message_id(&mut self, connection: &Statements, message: &Message) -> Result<(i64, i64, i64), Error> {
         if let Some(ids) = self.messages.get(message) {
             return Ok(*ids);
         }
@@ -213,7 +215,7 @@ impl Names {
     }
 
     /// What a message's number stands for.
-    pub fn message_parts(&mut self, connection: &Connection, id: i64) -> Result<&Message, Error> {
+    pub fn message_parts(&mut self, connection: &Statements, id: i64) -> Result<&Message, Error> {
         self.parts.try_get_or_insert(id, || {
             let mut statement = connection.prepare_cached(
                 "SELECT s.source_kind, s.source_id, c.channel, m.action_id, m.content_id
@@ -233,7 +235,7 @@ impl Names {
     /// A subject as the delivery's row has it: shared, or its own.
     pub fn subject<'a>(
         &mut self,
-        connection: &Connection,
+        connection: &Statements,
         message: i64,
         subject: Option<&'a str>,
     ) -> Result<(Option<i64>, Option<&'a str>), Error> {
@@ -262,7 +264,7 @@ impl Names {
 }
 
 /// Gives a source its name, or takes it away. The source may be one that no event has named yet.
-pub(super) fn name_source(connection: &Connection, source: &Source, name: Option<&str>) -> Result<(), Error> {
+pub(super) fn name_source(connection: &Statements, source: &Source, name: Option<&str>) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO sources (source_kind, source_id, name) VALUES (?1, ?2, ?3)
          ON CONFLICT (source_kind, source_id) DO UPDATE SET name = excluded.name",
@@ -274,7 +276,7 @@ pub(super) fn name_source(connection: &Connection, source: &Source, name: Option
 /// The source of deliveries whose source no event has said.
 pub const UNKNOWN_SOURCE: i64 = 1;
 
-fn find_or_add(connection: &Connection, find: &str, add: &str, name: &str) -> Result<i64, Error> {
+fn find_or_add(connection: &Statements, find: &'static str, add: &'static str, name: &str) -> Result<i64, Error> {
     let found = connection.prepare_cached(find)?.query_row([name], |row| row.get(0)).optional()?;
     match found {
         Some(id) => Ok(id),
@@ -295,6 +297,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut connection = sqlite::open(&folder.path().join("waybill.db")).unwrap();
         let transaction = connection.transaction().unwrap();
+        let statements = Statements::of(&transaction);
         let mut names = Names::default();
         let mut first = None;
         for n in 0..NAMES_REMEMBERED.get() + 100 {
@@ -302,10 +305,10 @@ mod tests {
             let source = Some(Source { kind: SourceKind::Campaign, id: text.clone() });
             let feed = Feed { source, channel: Some(text.clone()) };
             let message = Message { feed, action_id: None, content_id: None };
-            let (id, ..) = names.message_id(&transaction, &message).unwrap();
-            names.subject(&transaction, id, Some(&text)).unwrap();
-            names.metric(&transaction, &MetricName::Other(text)).unwrap();
-            names.message_parts(&transaction, id).unwrap();
+            let (id, ..) = names.message_id(&statements, &message).unwrap();
+            names.subject(&statements, id, Some(&text)).unwrap();
+            names.metric(&statements, &MetricName::Other(text)).unwrap();
+            names.message_parts(&statements, id).unwrap();
             first.get_or_insert((id, message));
         }
         for remembered in
@@ -316,9 +319,9 @@ mod tests {
         assert_eq!(names.subjects.len(), SUBJECTS_REMEMBERED.get());
         // what was forgotten is found again, and not made twice
         let (id, message) = first.unwrap();
-        assert_eq!(names.message_id(&transaction, &message).unwrap().0, id);
-        assert_eq!(names.message_parts(&transaction, id).unwrap(), &message);
-        assert!(names.subject(&transaction, id, Some("made up 0")).unwrap().0.is_some());
+        assert_eq!(names.message_id(&statements, &message).unwrap().0, id);
+        assert_eq!(names.message_parts(&statements, id).unwrap(), &message);
+        assert!(names.subject(&statements, id, Some("made up 0")).unwrap().0.is_some());
         let subjects: i64 = transaction.query_row("SELECT count(*) FROM subjects", [], |row| row.get(0)).unwrap();
         assert_eq!(subjects as usize, NAMES_REMEMBERED.get() + 100);
     }

@@ -1,14 +1,15 @@
 //! Recipients and the identifiers of people: kept once each, since a person gets many messages.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::Error;
 use super::blocks::{self, Table};
 use super::names::Names;
+use super::statements::Statements;
 use crate::domain::{Attribute, Attributes};
 
 /// The row of a recipient.
-pub fn address(connection: &Connection, names: &mut Names, address: Option<&str>) -> Result<Option<i64>, Error> {
+pub fn address(connection: &Statements, names: &mut Names, address: Option<&str>) -> Result<Option<i64>, Error> {
     let Some(address) = address else { return Ok(None) };
     if let Some(id) = known_address(connection, names, address)? {
         return Ok(Some(id));
@@ -20,7 +21,7 @@ pub fn address(connection: &Connection, names: &mut Names, address: Option<&str>
 }
 
 /// The row of a recipient, if it has one.
-pub fn known_address(connection: &Connection, names: &mut Names, address: &str) -> Result<Option<i64>, Error> {
+pub fn known_address(connection: &Statements, names: &mut Names, address: &str) -> Result<Option<i64>, Error> {
     if let Some(id) = names.addresses.get(address) {
         return Ok(Some(*id));
     }
@@ -32,7 +33,7 @@ pub fn known_address(connection: &Connection, names: &mut Names, address: &str) 
 }
 
 /// The same without remembering it.
-pub fn find_address(connection: &Connection, address: &str) -> Result<Option<i64>, Error> {
+pub fn find_address(connection: &Statements, address: &str) -> Result<Option<i64>, Error> {
     let mut find = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
     blocks::newest_first(connection, Table::Addresses, |block| {
         find.query_row(params![block, address], |row| row.get(0)).optional()
@@ -40,7 +41,7 @@ pub fn find_address(connection: &Connection, address: &str) -> Result<Option<i64
 }
 
 /// The row of the identifiers that a delivery carries.
-pub fn person(connection: &Connection, names: &mut Names, shown: &Attributes) -> Result<Option<i64>, Error> {
+pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) -> Result<Option<i64>, Error> {
     let parts = [Attribute::PersonId, Attribute::Email, Attribute::CioId].map(|attribute| shown.get(attribute));
     let [person_id, email, cio_id] = parts;
     let Some(name) = person_id.or(email).or(cio_id) else { return Ok(None) };

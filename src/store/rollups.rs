@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::Error;
 use super::eid::Eid;
 use super::names::Names;
+use super::statements::Statements;
 use super::suppressions;
 use crate::domain::rollup::{Click, Link, LinkCounts};
 use crate::domain::{Counted, Counts, Delta, Text};
@@ -22,6 +23,7 @@ pub struct Wide {
     /// Whether it counts deliveries beside events.
     deliveries: bool,
     add: LazyLock<String>,
+    delete_empty: LazyLock<String>,
 }
 
 pub static COHORTS: Wide = Wide {
@@ -29,20 +31,28 @@ pub static COHORTS: Wide = Wide {
     keys: &["quarter", "message"],
     deliveries: true,
     add: LazyLock::new(|| COHORTS.add_sql()),
+    delete_empty: LazyLock::new(|| COHORTS.delete_empty_sql()),
 };
-pub static TOTALS: Wide =
-    Wide { table: "totals", keys: &["source", "channel"], deliveries: true, add: LazyLock::new(|| TOTALS.add_sql()) };
+pub static TOTALS: Wide = Wide {
+    table: "totals",
+    keys: &["source", "channel"],
+    deliveries: true,
+    add: LazyLock::new(|| TOTALS.add_sql()),
+    delete_empty: LazyLock::new(|| TOTALS.delete_empty_sql()),
+};
 pub static TRIGGERS: Wide = Wide {
     table: "triggers",
     keys: &["source", "trigger_id", "channel"],
     deliveries: true,
     add: LazyLock::new(|| TRIGGERS.add_sql()),
+    delete_empty: LazyLock::new(|| TRIGGERS.delete_empty_sql()),
 };
 pub static ACTIVITY: Wide = Wide {
     table: "activity",
     keys: &["quarter", "source", "channel"],
     deliveries: false,
     add: LazyLock::new(|| ACTIVITY.add_sql()),
+    delete_empty: LazyLock::new(|| ACTIVITY.delete_empty_sql()),
 };
 
 impl Wide {
@@ -89,14 +99,14 @@ impl Wide {
         deliveries.iter().chain(&counts.events[1..]).copied().collect()
     }
 
-    fn add(&self, connection: &Connection, key: &[Value], counts: &Counts) -> Result<(), Error> {
+    fn add(&'static self, connection: &Statements, key: &[Value], counts: &Counts) -> Result<(), Error> {
         let values = self.values(counts);
         let shrinks = values.iter().any(|n| *n < 0);
         connection
             .prepare_cached(&self.add)?
             .execute(params_from_iter(key.iter().cloned().chain(values.into_iter().map(Value::from))))?;
         if shrinks {
-            connection.prepare_cached(&self.delete_empty_sql())?.execute(params_from_iter(key))?;
+            connection.prepare_cached(&self.delete_empty)?.execute(params_from_iter(key))?;
         }
         Ok(())
     }
@@ -106,33 +116,33 @@ impl Wide {
 pub type Rows = HashMap<Text, i64>;
 
 /// Moves the counts.
-pub fn write(connection: &Connection, names: &mut Names, mut delta: Delta, rows: &Rows) -> Result<(), Error> {
+pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta, rows: &Rows) -> Result<(), Error> {
     delta.settle();
     // sorted, so that neighbours in a tree are written one after the other
-    let mut cohorts = Vec::with_capacity(delta.cohorts.len());
-    for ((quarter, message), counts) in &delta.cohorts {
-        cohorts.push((*quarter, names.message_id(connection, message)?.0, counts));
+    let mut cohorts = Vec::new();
+    for (quarter, message, counts) in delta.cohorts() {
+        cohorts.push((quarter, names.message_id(connection, message)?.0, counts));
     }
     cohorts.sort_unstable_by_key(|(quarter, message, _)| (*quarter, *message));
     for (quarter, message, counts) in cohorts {
         COHORTS.add(connection, &[quarter.into(), message.into()], counts)?;
     }
-    for (feed, counts) in &delta.totals {
+    for (feed, counts) in delta.totals() {
         let (source, channel) = names.feed(connection, feed)?;
-        TOTALS.add(connection, &[source.into(), channel.into()], counts)?;
+        TOTALS.add(connection, &[source.into(), channel.into()], &counts)?;
     }
-    for ((feed, trigger), counts) in &delta.triggers {
+    for ((feed, trigger), counts) in delta.triggers() {
         let (source, channel) = names.feed(connection, feed)?;
-        TRIGGERS.add(connection, &[source.into(), trigger.to_string().into(), channel.into()], counts)?;
+        TRIGGERS.add(connection, &[source.into(), trigger.to_string().into(), channel.into()], &counts)?;
     }
-    let mut activity = Vec::with_capacity(delta.activity.len());
-    for ((quarter, feed), events) in &delta.activity {
+    let mut activity = Vec::new();
+    for ((quarter, feed), events) in delta.activity() {
         let (source, channel) = names.feed(connection, feed)?;
-        activity.push((*quarter, source, channel, events));
+        activity.push((quarter, source, channel, events));
     }
     activity.sort_unstable_by_key(|(quarter, source, channel, _)| (*quarter, *source, *channel));
     for (quarter, source, channel, events) in activity {
-        let counts = Counts { events: *events, ..Counts::default() };
+        let counts = Counts { events, ..Counts::default() };
         ACTIVITY.add(connection, &[quarter.into(), source.into(), channel.into()], &counts)?;
     }
     write_statuses(connection, names, &delta)?;
@@ -140,17 +150,17 @@ pub fn write(connection: &Connection, names: &mut Names, mut delta: Delta, rows:
     suppressions::write(connection, names, &delta, rows)
 }
 
-fn write_statuses(connection: &Connection, names: &mut Names, delta: &Delta) -> Result<(), Error> {
-    for ((feed, kind, metric), n) in &delta.statuses {
+fn write_statuses(connection: &Statements, names: &mut Names, delta: &Delta) -> Result<(), Error> {
+    for ((feed, kind, metric), n) in delta.statuses() {
         let (source, channel) = names.feed(connection, feed)?;
-        let (kind, status) = (*kind as i64, metric.map_or(0, |metric| i64::from(metric.code())));
+        let (kind, status) = (kind as i64, metric.map_or(0, |metric| i64::from(metric.code())));
         connection
             .prepare_cached(
                 "INSERT INTO status_counts (source, channel, kind, status, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (source, channel, kind, status) DO UPDATE SET deliveries = deliveries + excluded.deliveries",
             )?
             .execute(params![source, channel, kind, status, n])?;
-        if *n < 0 {
+        if n < 0 {
             connection
                 .prepare_cached(
                     "DELETE FROM status_counts
@@ -162,7 +172,7 @@ fn write_statuses(connection: &Connection, names: &mut Names, delta: &Delta) -> 
     Ok(())
 }
 
-fn write_links(connection: &Connection, names: &mut Names, delta: &Delta, rows: &Rows) -> Result<(), Error> {
+fn write_links(connection: &Statements, names: &mut Names, delta: &Delta, rows: &Rows) -> Result<(), Error> {
     let mut ids: HashMap<&Link, i64> = HashMap::new();
     for link in delta.links.keys().chain(delta.clicks.keys().map(|click| &click.link)) {
         if !ids.contains_key(link) {
@@ -193,7 +203,7 @@ fn write_links(connection: &Connection, names: &mut Names, delta: &Delta, rows: 
     Ok(())
 }
 
-fn write_click(connection: &Connection, link: i64, delivery: i64, click: &Click, n: i64) -> Result<(), Error> {
+fn write_click(connection: &Statements, link: i64, delivery: i64, click: &Click, n: i64) -> Result<(), Error> {
     let sql = if n > 0 {
         "INSERT INTO link_clicks (link, at_ms, delivery, eid) VALUES (?1, ?2, ?3, ?4)"
     } else {
@@ -203,7 +213,7 @@ fn write_click(connection: &Connection, link: i64, delivery: i64, click: &Click,
     Ok(())
 }
 
-fn link_id(connection: &Connection, names: &mut Names, link: &Link) -> Result<i64, Error> {
+fn link_id(connection: &Statements, names: &mut Names, link: &Link) -> Result<i64, Error> {
     let source = names.source(connection, link.source.as_ref())?;
     let action = link.action_id.as_deref().unwrap_or_default();
     let found = connection
@@ -222,7 +232,7 @@ fn link_id(connection: &Connection, names: &mut Names, link: &Link) -> Result<i6
 }
 
 /// Empties all counts, before they are written anew.
-pub fn clear(connection: &Connection) -> Result<(), Error> {
+pub fn clear(connection: &Statements) -> Result<(), Error> {
     connection.execute_batch(
         "DELETE FROM cohorts; DELETE FROM totals; DELETE FROM triggers; DELETE FROM activity;
          DELETE FROM status_counts; DELETE FROM link_clicks; DELETE FROM links;",

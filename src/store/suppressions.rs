@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::blocks::{self, Table};
 use super::eid::Eid;
 use super::names::Names;
 use super::rollups::Rows;
+use super::statements::Statements;
 use super::{Error, delivery_rows, event_rows, people};
 use crate::domain::suppression::{self, Mark};
 use crate::domain::{Channel, Counted, Delta, Metric, Text};
@@ -20,7 +21,7 @@ use crate::domain::{Channel, Counted, Delta, Metric, Text};
 pub type Listed = (Text, Channel);
 
 /// Writes how causes and lifts moved. The rows of the deliveries and of their events are written already.
-pub fn write(connection: &Connection, names: &mut Names, delta: &Delta, rows: &Rows) -> Result<(), Error> {
+pub fn write(connection: &Statements, names: &mut Names, delta: &Delta, rows: &Rows) -> Result<(), Error> {
     let mut causes: BTreeMap<Listed, Vec<(&Mark, i64)>> = BTreeMap::new();
     for (mark, n) in &delta.causes {
         causes.entry((mark.address.clone(), mark.channel)).or_default().push((mark, *n));
@@ -59,17 +60,17 @@ fn delivery_row(rows: &Rows, mark: &Mark) -> Result<i64, Error> {
         .ok_or_else(|| Error::Row(format!("a mark of delivery {}, which is not in the batch", mark.delivery_id)))
 }
 
-fn is_listed(connection: &Connection, (address, channel): &Listed) -> Result<bool, Error> {
+fn is_listed(connection: &Statements, (address, channel): &Listed) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM suppression_causes WHERE address = ?1 AND channel = ?2)";
     Ok(connection.prepare_cached(sql)?.query_row(params![address, channel.code()], |row| row.get(0))?)
 }
 
-fn are_any_listed(connection: &Connection) -> Result<bool, Error> {
+fn are_any_listed(connection: &Statements) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM suppression_causes)";
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
-fn write_cause(connection: &Connection, delivery: i64, mark: &Mark, n: i64) -> Result<(), Error> {
+fn write_cause(connection: &Statements, delivery: i64, mark: &Mark, n: i64) -> Result<(), Error> {
     let sql = if n > 0 {
         "INSERT INTO suppression_causes (address, channel, at_ms, delivery, metric, eid)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -90,7 +91,7 @@ fn write_cause(connection: &Connection, delivery: i64, mark: &Mark, n: i64) -> R
 }
 
 /// Writes a lift, if its address is listed; it may stand there since the first cause came.
-fn write_lift(connection: &Connection, delivery: i64, mark: &Mark, n: i64) -> Result<(), Error> {
+fn write_lift(connection: &Statements, delivery: i64, mark: &Mark, n: i64) -> Result<(), Error> {
     let sql = if n > 0 {
         "INSERT OR IGNORE INTO suppression_lifts (address, channel, at_ms, delivery, eid)
          SELECT ?1, ?2, ?3, ?4, ?5
@@ -111,7 +112,7 @@ pub struct Lift {
 }
 
 /// What was ever delivered to an address, read from the deliveries to it.
-pub fn lifts_of(connection: &Connection, names: &mut Names, (address, channel): &Listed) -> Result<Vec<Lift>, Error> {
+pub fn lifts_of(connection: &Statements, names: &mut Names, (address, channel): &Listed) -> Result<Vec<Lift>, Error> {
     let mut lifts = Vec::new();
     for id in deliveries_to(connection, address)? {
         let Some(delivery) = delivery_rows::one(connection, names, id)? else { continue };
@@ -133,7 +134,7 @@ pub fn lifts_of(connection: &Connection, names: &mut Names, (address, channel): 
 }
 
 /// The deliveries to an address: those that have it as their recipient, and those whose events mention it.
-fn deliveries_to(connection: &Connection, address: &str) -> Result<BTreeSet<i64>, Error> {
+fn deliveries_to(connection: &Statements, address: &str) -> Result<BTreeSet<i64>, Error> {
     let mut ids = BTreeSet::new();
     let Some(address) = people::find_address(connection, address)? else { return Ok(ids) };
     let mut statement = connection.prepare_cached(
@@ -150,7 +151,7 @@ fn deliveries_to(connection: &Connection, address: &str) -> Result<BTreeSet<i64>
 }
 
 /// Empties both tables, before they are written anew.
-pub fn clear(connection: &Connection) -> Result<(), Error> {
+pub fn clear(connection: &Statements) -> Result<(), Error> {
     connection.execute_batch("DELETE FROM suppression_lifts; DELETE FROM suppression_causes;")?;
     Ok(())
 }

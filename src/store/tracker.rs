@@ -8,6 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::apply::{Entry, Outcome, apply};
 use super::forgetting::{self, Erased, erasing};
 use super::names::{self, Names};
+use super::statements::Statements;
 use super::{Error, receipts, sqlite, waiting};
 use crate::domain::people::Standing;
 use crate::domain::{Millis, Source, Text};
@@ -197,13 +198,15 @@ impl Tracker {
 
     /// Gives a source its name, or takes it away.
     pub fn name_source(&mut self, source: &Source, name: Option<&str>) -> Result<(), Error> {
-        names::name_source(&self.connection, source, name)
+        names::name_source(&Statements::of(&self.connection), source, name)
     }
 
     /// The same of several, all or none.
     pub fn name_sources(&mut self, named: &[(Source, Option<Text>)]) -> Result<(), Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        named.iter().try_for_each(|(source, name)| names::name_source(&transaction, source, name.as_deref()))?;
+        let statements = Statements::of(&transaction);
+        named.iter().try_for_each(|(source, name)| names::name_source(&statements, source, name.as_deref()))?;
+        drop(statements);
         Ok(transaction.commit()?)
     }
 

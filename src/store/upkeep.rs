@@ -14,6 +14,7 @@ use super::delivery_rows;
 use super::event_rows::{self, EventRow};
 use super::names::Names;
 use super::rollups::{self, Rows, Wide};
+use super::statements::Statements;
 use super::suppressions::{self, Listed};
 use crate::domain::rollup::Click;
 use crate::domain::suppression::{Mark, is_mark};
@@ -56,7 +57,8 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
     }
     let mut names = Names::default();
     let mut counts = Recount::default();
-    each_delivery(&transaction, &mut names, |names, row, before, events| {
+    let statements = Statements::of(&transaction);
+    each_delivery(&statements, &mut names, |names, row, before, events| {
         report.deliveries += 1;
         report.events += events.len() as u64;
         let after = Delivery::of(&events);
@@ -66,7 +68,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
                 if *after != before {
                     report.differs(|| difference(&row.delivery_id, &before, after));
                 }
-                let (_, source, channel) = names.message(&transaction, after)?;
+                let (_, source, channel) = names.message(&statements, after)?;
                 let status = after.status().map_or(0, |standing| i64::from(standing.metric.code()));
                 if (row.source, row.facet) != (source, delivery_rows::facet(channel, status)) {
                     report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
@@ -84,7 +86,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         let of_deliveries = report.events;
         report.differs(|| format!("events has {all} rows, of which {of_deliveries} are of a delivery"));
     }
-    compare(&transaction, &mut names, &counts.delta, &counts.rows, &mut report)?;
+    compare(&statements, &mut names, &counts.delta, &counts.rows, &mut report)?;
     check_registers(&transaction, &mut report)?;
     Ok(report)
 }
@@ -115,21 +117,22 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     let mut report = Report::default();
     let mut names = Names::default();
     let mut counts = Recount::default();
-    each_delivery(&transaction, &mut names, |names, row, before, events| {
+    let statements = Statements::of(&transaction);
+    each_delivery(&statements, &mut names, |names, row, before, events| {
         report.deliveries += 1;
         report.events += events.len() as u64;
         if let Some(after) = Delivery::of(&events) {
             for event in &events {
-                let metric = names.metric(&transaction, &event.metric)?;
+                let metric = names.metric(&statements, &event.metric)?;
                 let fresh = EventRow::of(event, 0, metric, &after.attributes);
                 if fresh != EventRow::of(event, 0, metric, &before.attributes) {
-                    fresh.update(&transaction, row.id)?;
+                    fresh.update(&statements, row.id)?;
                 }
             }
             if after != before {
                 report.differs(|| difference(&row.delivery_id, &before, &after));
             }
-            delivery_rows::rewrite(&transaction, names, row.id, &after)?;
+            delivery_rows::rewrite(&statements, names, row.id, &after)?;
             counts.add(row, &after, &events);
         }
         if report.deliveries % 1024 == 0 {
@@ -137,8 +140,9 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
         }
         Ok(())
     })?;
-    rollups::clear(&transaction)?;
-    rollups::write(&transaction, &mut names, counts.delta, &counts.rows)?;
+    rollups::clear(&statements)?;
+    rollups::write(&statements, &mut names, counts.delta, &counts.rows)?;
+    drop(statements);
     transaction.commit()?;
     Ok(report)
 }
@@ -172,7 +176,7 @@ struct DeliveryRow {
 }
 
 fn each_delivery(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     mut each: impl FnMut(&mut Names, &DeliveryRow, Delivery, Vec<Event>) -> Result<(), Error>,
 ) -> Result<(), Error> {
@@ -239,7 +243,7 @@ enum KeyPart {
 }
 
 fn compare(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delta: &Delta,
     rows: &Rows,
@@ -247,32 +251,32 @@ fn compare(
 ) -> Result<(), Error> {
     let number = KeyPart::Number;
     let mut wide: HashMap<Key, Counts> = HashMap::new();
-    for ((quarter, message), counts) in &delta.cohorts {
-        wide.insert(vec![number(*quarter), number(names.message_id(connection, message)?.0)], *counts);
+    for (quarter, message, counts) in delta.cohorts() {
+        wide.insert(vec![number(quarter), number(names.message_id(connection, message)?.0)], *counts);
     }
     compare_wide(connection, &rollups::COHORTS, std::mem::take(&mut wide), report)?;
-    for (feed, counts) in &delta.totals {
+    for (feed, counts) in delta.totals() {
         let (source, channel) = names.feed(connection, feed)?;
-        wide.insert(vec![number(source), number(channel)], *counts);
+        wide.insert(vec![number(source), number(channel)], counts);
     }
     compare_wide(connection, &rollups::TOTALS, std::mem::take(&mut wide), report)?;
-    for ((feed, trigger), counts) in &delta.triggers {
+    for ((feed, trigger), counts) in delta.triggers() {
         let (source, channel) = names.feed(connection, feed)?;
-        wide.insert(vec![number(source), KeyPart::Text(trigger.to_string()), number(channel)], *counts);
+        wide.insert(vec![number(source), KeyPart::Text(trigger.to_string()), number(channel)], counts);
     }
     compare_wide(connection, &rollups::TRIGGERS, std::mem::take(&mut wide), report)?;
-    for ((quarter, feed), events) in &delta.activity {
+    for ((quarter, feed), events) in delta.activity() {
         let (source, channel) = names.feed(connection, feed)?;
-        let counts = Counts { events: *events, ..Counts::default() };
-        wide.insert(vec![number(*quarter), number(source), number(channel)], counts);
+        let counts = Counts { events, ..Counts::default() };
+        wide.insert(vec![number(quarter), number(source), number(channel)], counts);
     }
     compare_wide(connection, &rollups::ACTIVITY, wide, report)?;
 
     let mut statuses: HashMap<Key, Vec<i64>> = HashMap::new();
-    for ((feed, kind, metric), n) in &delta.statuses {
+    for ((feed, kind, metric), n) in delta.statuses() {
         let (source, channel) = names.feed(connection, feed)?;
         let status = metric.map_or(0, |metric| i64::from(metric.code()));
-        statuses.insert([source, channel, *kind as i64, status].map(number).into(), vec![*n]);
+        statuses.insert([source, channel, kind as i64, status].map(number).into(), vec![n]);
     }
     let sql = "SELECT source, channel, kind, status, deliveries FROM status_counts";
     compare_rows(connection, "status_counts", sql, 4, statuses, report)?;
@@ -291,7 +295,7 @@ fn compare(
 
 /// The causes are those that the deliveries say; the lifts those of the addresses that have a cause.
 fn compare_suppressions(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delta: &Delta,
     rows: &Rows,
@@ -328,14 +332,14 @@ fn compare_suppressions(
     Ok(())
 }
 
-fn link_key(connection: &Connection, names: &mut Names, link: &crate::domain::rollup::Link) -> Result<Key, Error> {
+fn link_key(connection: &Statements, names: &mut Names, link: &crate::domain::rollup::Link) -> Result<Key, Error> {
     let source = names.source(connection, link.source.as_ref())?;
     let action = link.action_id.as_deref().unwrap_or_default();
     Ok(vec![KeyPart::Number(source), KeyPart::Text(action.into()), KeyPart::Text(link.link.to_string())])
 }
 
 fn compare_clicks(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     delta: &Delta,
     rows: &Rows,

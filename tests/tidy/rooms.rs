@@ -18,7 +18,7 @@ enum Use {
 use Use::{Any, Only};
 
 const ROOMS: [Room; 10] = [
-    Room { name: "domain", rooms: Only(&[]), crates: Only(&["chrono"]) },
+    Room { name: "domain", rooms: Only(&[]), crates: Only(&["chrono", "hashbrown", "aho_corasick"]) },
     Room {
         name: "wire",
         rooms: Only(&["domain"]),
@@ -51,6 +51,8 @@ const ROOMS: [Room; 10] = [
             "chrono",
             // caches of what rows name, and the fingerprint of a body that is kept aside
             "lru",
+            // the statements of a batch
+            "hashbrown",
             "sha2",
             // keyed hashes of forgotten people, and what is left of them, byte by byte
             "hmac",

@@ -4,6 +4,7 @@
 //! bodies kept aside, bytes between the rows of a page) by a walk through the file. All of it in steps of bounded work,
 //! each in a transaction of its own, so that the feed never waits long; where it has come stands in the file.
 
+use crate::store::statements::Statements;
 use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -136,7 +137,7 @@ fn look(connection: &Connection, names: &mut Names, work: &mut i64) -> Result<Op
                 )?
                 .execute([id])?;
         }
-        batch::look_again(connection, names, ids.into_iter())?;
+        batch::look_again(&Statements::of(connection), names, ids.into_iter())?;
     }
     Ok(None)
 }

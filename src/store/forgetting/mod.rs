@@ -10,6 +10,7 @@ mod scrub;
 mod standings;
 pub mod traces;
 
+use crate::store::statements::Statements;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -208,7 +209,7 @@ pub struct Grave<'a> {
 
 /// Whether the delivery that these events make is forgotten; if so, nothing in them tells of whom it was.
 pub fn bury(
-    connection: &Connection,
+    connection: &Statements,
     names: &mut Names,
     grave: &Grave,
     delivery: &Delivery,
@@ -256,9 +257,8 @@ pub fn bury(
         let stone = forgetting::tombstone(&names.forgotten.hash(&text));
         mention(connection, names, grave.id, &stone)?;
     }
-    for table in ["raw", "raw_bases"] {
-        connection.prepare_cached(&format!("DELETE FROM {table} WHERE delivery = ?1"))?.execute([grave.id])?;
-    }
+    connection.prepare_cached("DELETE FROM raw WHERE delivery = ?1")?.execute([grave.id])?;
+    connection.prepare_cached("DELETE FROM raw_bases WHERE delivery = ?1")?.execute([grave.id])?;
     Ok(true)
 }
 
@@ -287,7 +287,7 @@ fn link(connection: &Connection, names: &mut Names, identifier: &str, named: &[H
 }
 
 /// Makes a delivery findable by an identifier that its columns do not show.
-pub fn mention(connection: &Connection, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
+pub fn mention(connection: &Statements, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
     if let Some(address) = people::address(connection, names, Some(identifier))? {
         connection
             .prepare_cached("INSERT OR IGNORE INTO mentions (delivery, address) VALUES (?1, ?2)")?
@@ -296,7 +296,7 @@ pub fn mention(connection: &Connection, names: &mut Names, delivery: i64, identi
     Ok(())
 }
 
-fn unmention(connection: &Connection, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
+fn unmention(connection: &Statements, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
     if let Some(address) = people::known_address(connection, names, identifier)? {
         connection
             .prepare_cached("DELETE FROM mentions WHERE delivery = ?1 AND address = ?2")?

@@ -1,0 +1,75 @@
+//! The statements of a batch, each looked up once.
+//!
+//! rusqlite finds a cached statement by hashing its text, which for the short statements of the writer costs about as
+//! much as running them. A batch runs the same few dozen thousands of times; here they are found by where their text
+//! stands in the program.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+use hashbrown::HashMap;
+use rusqlite::{CachedStatement, Connection, Result, Statement};
+
+/// A connection, and the statements that were asked for through it.
+pub struct Statements<'c> {
+    connection: &'c Connection,
+    idle: RefCell<HashMap<Place, CachedStatement<'c>>>,
+}
+
+/// Where a text stands, and its length.
+type Place = (usize, usize);
+
+impl<'c> Statements<'c> {
+    pub fn of(connection: &'c Connection) -> Statements<'c> {
+        Statements { connection, idle: RefCell::default() }
+    }
+
+    /// As [`Connection::prepare_cached`], for a text of the program.
+    pub fn prepare_cached(&self, sql: &'static str) -> Result<InUse<'_, 'c>> {
+        let place = (sql.as_ptr() as usize, sql.len());
+        let idle = self.idle.borrow_mut().remove(&place);
+        let statement = match idle {
+            Some(statement) => statement,
+            None => self.connection.prepare_cached(sql)?,
+        };
+        Ok(InUse { statements: self, place, statement: Some(statement) })
+    }
+}
+
+impl Deref for Statements<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+/// A statement that nobody else uses until this is dropped.
+pub struct InUse<'s, 'c> {
+    statements: &'s Statements<'c>,
+    place: Place,
+    /// Taken when it is dropped.
+    statement: Option<CachedStatement<'c>>,
+}
+
+impl<'c> Deref for InUse<'_, 'c> {
+    type Target = Statement<'c>;
+
+    fn deref(&self) -> &Statement<'c> {
+        self.statement.as_deref().expect("invariant: taken only when dropped")
+    }
+}
+
+impl<'c> DerefMut for InUse<'_, 'c> {
+    fn deref_mut(&mut self) -> &mut Statement<'c> {
+        self.statement.as_deref_mut().expect("invariant: taken only when dropped")
+    }
+}
+
+impl Drop for InUse<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(statement) = self.statement.take() {
+            self.statements.idle.borrow_mut().insert(self.place, statement);
+        }
+    }
+}
