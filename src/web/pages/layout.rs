@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::domain::Millis;
 use crate::store;
 use crate::web::error::Error;
+use crate::web::format::printable;
 use crate::web::pages::twin::Format;
 use crate::web::{address::Address, assets};
 
@@ -82,7 +83,7 @@ pub fn now_ms() -> Millis {
 
 /// A page, written.
 pub fn html(page: &impl Template) -> Result<HttpResponse, Error> {
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page.render()?))
+    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(printable(&page.render()?).into_owned()))
 }
 
 /// The query of an address as pairs, in order.
@@ -148,6 +149,7 @@ pub async fn dress<B: MessageBody + 'static>(
                 answer.insert_header(("Retry-After", "5"));
             }
             let body = body.render().unwrap_or_else(|_| body.what.clone());
+            let body = printable(&body).into_owned();
             response.into_response(answer.content_type("text/html; charset=utf-8").body(body)).map_into_right_body()
         }
     };

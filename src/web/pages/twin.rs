@@ -17,6 +17,7 @@ use crate::domain::{Counted, Counts};
 use crate::store::rows::Row;
 use crate::web::address::Address;
 use crate::web::error::Error;
+use crate::web::format::printable;
 
 /// How the data of a page are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +131,8 @@ pub fn answer<D: Data>(
 
 pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 
-/// A cell of CSV. Text that a spreadsheet would run as a formula is given an apostrophe, as spreadsheets do themselves.
+/// A cell of CSV. Text that a spreadsheet would run as a formula is given an apostrophe, as spreadsheets do themselves;
+/// what a terminal would obey is shown as a sign.
 pub fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -143,7 +145,8 @@ pub fn cell(value: &Value) -> String {
 
 fn safe(text: &str) -> String {
     let starts = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
-    if text.starts_with(starts) { format!("'{text}") } else { text.to_owned() }
+    let text = printable(text);
+    if text.starts_with(starts) { format!("'{text}") } else { text.into_owned() }
 }
 
 /// Links to the twins of a page.
@@ -278,6 +281,7 @@ mod tests {
             ("\t=1", "'\t=1"),
             ("＝1", "'＝1"),
             ("a=b", "a=b"),
+            ("\u{1b}[2J=1", "␛[2J=1"),
             ("", ""),
         ] {
             assert_eq!(cell(&Value::Text(text.into())), safe);
