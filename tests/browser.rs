@@ -4,6 +4,8 @@ mod support;
 
 #[path = "browser/access.rs"]
 mod access;
+#[path = "browser/hostile.rs"]
+mod hostile;
 #[path = "browser/log.rs"]
 mod log;
 #[path = "browser/proxy.rs"]

@@ -213,9 +213,11 @@ pub fn answer(delivery: &Delivery) -> String {
     told
 }
 
-/// A reason within a sentence: one line, without the full stop that follows anyway.
+/// A reason within a sentence: one line, without the full stop that follows anyway, and without marks that would turn
+/// the order of the rest of it.
 fn end_cut(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or(reason);
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let line = reason.lines().next().unwrap_or(reason).replace(turns, "");
     match line.char_indices().nth(REASON_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.trim_end_matches('.').to_owned(),
