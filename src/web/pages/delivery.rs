@@ -289,7 +289,7 @@ impl DeliveryPage {
             outcome: line(delivery.outcome, delivery.failure_reason.clone()),
             engagement: line(delivery.engagement, None),
             devices_said: match (delivery.devices_bounced, delivery.devices) {
-                (0, n) => Plural(n, "device", "devices").to_string(),
+                (0, n) | (_, n @ 1) => Plural(n, "device", "devices").to_string(),
                 (bounced, n) => format!("{bounced} of {} bounced", Plural(n, "device", "devices")),
             },
             devices: devices

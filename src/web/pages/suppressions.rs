@@ -174,7 +174,8 @@ impl Note {
             since: Moment::exact(listed.cursor.since_ms, now_ms),
             badge: badge(listed.cause),
             sure: if listed.cause.is_proven() { "proven" } else { "likely" },
-            reason: listed.reason.clone(),
+            // a page of the message that is the reason says it already
+            reason: listed.reason.clone().filter(|_| on != Some(listed.delivery_id.as_str())),
             delivery: (on != Some(listed.delivery_id.as_str()))
                 .then(|| Address::new(base, "/deliveries").segment(&listed.delivery_id).to_string()),
             lifted: listed.lifted_at_ms.map(|at_ms| (Moment::exact(at_ms, now_ms), lifted_by(listed))),
