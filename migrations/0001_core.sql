@@ -7,13 +7,15 @@
 --   * Counts are kept, one wide row for each key, never scanned for.
 --   * What people query are the views (…_v1); tables may change with a migration.
 
--- Secrets and marks of this file: id_key (keys the hash of events that come without an id),
+-- Secrets and marks of this file: id_key (keys the hash of events that come without an id), filter_key (the hash of
+-- the block filters),
 -- quarantine_read_by (the version that last read again all that is kept aside), verified (what `waybill verify` last
 -- found, as JSON).
 CREATE TABLE settings (
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
+INSERT INTO settings VALUES ('filter_key', randomblob(16));
 
 -- Names ------------------------------------------------------------------------------------------------------------
 
@@ -146,6 +148,18 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('people', 'people_by_name', '2000000 131072 1'),
     ('people', 'people_by_email', '2000000 131072 1'),
     ('people', 'people_by_cio_id', '2000000 131072 1');
+
+-- Which texts a finished block may have: binary fuse filters (xorf's BinaryFuse8) over SipHash-1-3 with the file's
+-- filter_key. They follow from the rows: one that is missing is made when it is needed.
+CREATE TABLE block_filters (
+    kind                  INTEGER NOT NULL,     -- 0 addresses, 1 delivery ids, 2 names of people
+    block                 INTEGER NOT NULL,
+    seed                  INTEGER NOT NULL,
+    segment_length        INTEGER NOT NULL,
+    segment_count_length  INTEGER NOT NULL,
+    fingerprints          BLOB NOT NULL,
+    PRIMARY KEY (kind, block)
+) STRICT;
 
 CREATE TABLE events (
     delivery           INTEGER NOT NULL REFERENCES deliveries,

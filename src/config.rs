@@ -78,7 +78,9 @@ pub enum Invalid {
         "{listen} can be reached from other machines, and the pages show addresses to whoever asks. Listen on 127.0.0.1 and put a proxy with a password before it; or pass --allow-anonymous where the network itself keeps others out (and set WAYBILL_SIGNING_KEYS and WAYBILL_INGEST_KEYS, so that only your senders can write)"
     )]
     OpenToAll { listen: SocketAddr },
-    #[error("--base must be empty or begin with a slash and not end with one, such as /waybill; it is {0:?}")]
+    #[error(
+        "--base must be empty or a path that begins with a slash and does not end with one, such as /waybill; it is {0:?}"
+    )]
     Base(String),
     #[error("--{name} must be from {least} to {most} bytes, and is {found}")]
     Limit { name: &'static str, least: usize, most: usize, found: usize },
@@ -92,7 +94,8 @@ impl Config {
         if !self.listen.ip().is_loopback() && !allow_anonymous {
             return Err(Invalid::OpenToAll { listen: self.listen });
         }
-        if !self.base.is_empty() && (!self.base.starts_with('/') || self.base.ends_with('/')) {
+        let is_plain = self.base.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~%".contains(c));
+        if !is_plain || !self.base.is_empty() && (!self.base.starts_with('/') || self.base.ends_with('/')) {
             return Err(Invalid::Base(self.base));
         }
         let Limits { call_bytes, batch_bytes } = self.limits;
@@ -148,7 +151,9 @@ mod tests {
 
     #[test]
     fn a_base_is_a_path() {
-        for (base, good) in [("", true), ("/waybill", true), ("waybill", false), ("/waybill/", false)] {
+        for (base, good) in
+            [("", true), ("/way%20bill", true), ("waybill", false), ("/waybill/", false), ("/way\"bill", false)]
+        {
             let config = Config { base: base.into(), ..config("127.0.0.1:0") };
             assert_eq!(config.check(false).is_ok(), good, "{base}");
         }

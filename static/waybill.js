@@ -1,7 +1,8 @@
 // Comfort only: every page is whole without it. Copy buttons, keys, times that go on, what is newer.
 (() => {
   'use strict';
-  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const one = (selector) => document.querySelector(selector);
   const made = (name, text, className) => {
     const element = document.createElement(name);
     if (text) element.textContent = text;
@@ -9,41 +10,45 @@
     return element;
   };
 
-  for (const button of all('button.copy')) {
-    if (!navigator.clipboard) break;
+  const copies = (button, text) => {
     const label = button.textContent;
-    button.hidden = false;
     button.addEventListener('click', async () => {
-      const from = button.dataset.copyFrom;
-      const text = from ? document.getElementById(from).textContent : button.dataset.copy;
       try {
-        await navigator.clipboard.writeText(text);
+        await navigator.clipboard.writeText(text());
         button.textContent = 'Copied';
       } catch {
         button.textContent = 'Not allowed';
       }
       setTimeout(() => { button.textContent = label; }, 1200);
     });
+  };
+  if (navigator.clipboard) {
+    for (const button of all('button.copy')) {
+      const { copy, copyFrom } = button.dataset;
+      button.hidden = false;
+      copies(button, () => copy || document.getElementById(copyFrom).textContent);
+    }
+    // one button for the row one is at; the delivery's id stands in the row's address
+    const button = made('button', 'Copy id', 'copy');
+    copies(button, () => button.title);
+    const come = ({ target }) => {
+      const row = target.closest?.('.lines tr')?.querySelector('a.row[id]');
+      const cell = row?.parentNode.nextSibling;
+      if (!cell || cell.contains(button)) return;
+      button.title = decodeURIComponent(row.pathname.split('/').pop());
+      cell.prepend(button);
+    };
+    document.addEventListener('focusin', come);
+    document.addEventListener('mouseover', come);
   }
 
-  // nothing was received yet: wait for it while the page is looked at
-  const start = document.querySelector('[data-feed]');
-  if (start) {
-    start.querySelector('.waits').hidden = false;
-    const look = async () => {
-      try {
-        if (!document.hidden) {
-          const { feed } = await (await fetch(start.dataset.feed)).json();
-          if ((feed.last_at || '') !== start.dataset.last) { location.reload(); return; }
-        }
-      } catch { /* the server is away: it may come again */ }
-      setTimeout(look, 2000);
-    };
-    setTimeout(look, 2000);
-  }
+  // what few need is loaded when somebody does
+  const more = (does) => import(one('[data-more]').dataset.more).then(does, () => {});
+  const start = one('[data-feed]');
+  if (start) more(({ wait }) => wait(start));
 
   // narrow: the filters begin folded
-  const fold = document.querySelector('.fold');
+  const fold = one('.fold');
   if (fold && matchMedia('(max-width: 860px)').matches) fold.open = false;
 
   // "4 min ago" goes on; a day stays a day
@@ -67,12 +72,14 @@
   document.addEventListener('mouseover', ({ target }) => {
     const time = target.closest?.('time:not([title])');
     if (time) time.title = time.dateTime.replace('T', ' ').replace('Z', ' UTC');
-    const cut = target.closest?.('.lines td, .reason, .cut');
-    if (cut && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent;
+    const cut = target.closest?.('.lines td, .lines p, .reason');
+    const picture = cut?.querySelector('[aria-labelledby]');
+    if (picture) cut.title = document.getElementById(picture.getAttribute('aria-labelledby')).textContent;
+    else if (cut && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent;
   });
 
   // how many came since: asked every few seconds, while somebody can see it
-  const live = document.querySelector('[data-newer]');
+  const live = one('[data-newer]');
   if (live) {
     const every = 4000;
     let wait = every;
@@ -101,11 +108,6 @@
     timer = setTimeout(ask, every);
   }
 
-  const KEYS = [
-    ['/', 'search'], ['j', 'next row'], ['k', 'row before'], ['Enter', 'open the row'], ['u', 'back to the list'],
-    ['[', 'newer'], [']', 'older'], ['x', 'choose the row, to compare'], ['c', 'copy for ticket'], ['e', 'export'],
-    ['g', 'then o d c s q m h: to that page'], ['?', 'this list'],
-  ];
   const kept = (value) => {
     try {
       if (value) localStorage.setItem('waybill-keys', value);
@@ -116,41 +118,15 @@
   };
   let off = kept() === 'off';
 
-  const help = () => {
-    let dialog = document.querySelector('dialog.keys');
-    if (!dialog) {
-      dialog = made('dialog', '', 'keys');
-      dialog.setAttribute('aria-labelledby', 'keys-title');
-      const title = made('h2', 'Keys');
-      title.id = 'keys-title';
-      const list = made('dl', '', 'facts');
-      for (const [key, does] of KEYS) {
-        const term = made('dt');
-        term.append(made('kbd', key));
-        list.append(term, made('dd', does));
-      }
-      const label = made('label', ' Keys are on');
-      const box = made('input');
-      box.type = 'checkbox';
-      box.checked = !off;
-      box.addEventListener('change', () => {
-        off = !box.checked;
-        kept(off ? 'off' : 'on');
-      });
-      label.prepend(box);
-      const close = made('button', 'Close');
-      close.addEventListener('click', () => dialog.close());
-      const foot = made('p');
-      foot.append(label, close);
-      dialog.append(title, list, foot);
-      document.body.append(dialog);
-    }
-    dialog.showModal();
+  const turn = (isOff) => {
+    off = isOff;
+    kept(off ? 'off' : 'on');
   };
+  const help = () => more(({ keys }) => keys(off, turn));
   const open = made('button', 'Keys', 'keys-open');
   open.type = 'button';
   open.addEventListener('click', help);
-  document.querySelector('.top').append(open);
+  one('.top').append(open);
 
   const move = (by) => {
     const rows = all('.row').filter((row) => row.offsetParent);
@@ -161,36 +137,36 @@
     next.focus({ preventScroll: true });
     next.scrollIntoView({ block: 'nearest' });
   };
-  const go = (selector) => document.querySelector(selector)?.click();
-  const choose = (box) => {
-    box?.click();
-    box?.focus();
-  };
-  // `g`, and then soon the first letter of a page
-  let going = 0;
+  const go = (selector) => one(selector)?.click();
+  // after `g` comes the first letter of a page
+  let going;
 
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const at = event.target;
-    if (at.closest?.('input:not([type=checkbox]), textarea, select, dialog')) {
+    if (at.closest('input:not([type=checkbox]), textarea, select, dialog')) {
       if (event.key === 'Escape' && at.blur) at.blur();
       return;
     }
     if (off) return;
     const keys = {
-      '/': () => { const q = document.getElementById('q'); q.focus(); q.select(); },
+      '/': () => { const q = one('#q'); q.focus(); q.select(); },
       j: () => move(1),
       k: () => move(-1),
       u: () => go('a[rel=up]'),
       '[': () => go('.pager a[rel=prev]'),
       ']': () => go('.pager a[rel=next]'),
-      x: () => choose(at.closest?.('tr')?.querySelector('[type=checkbox]')),
+      x: () => {
+        const box = at.closest('tr')?.querySelector('[type=checkbox]');
+        box?.click();
+        box?.focus();
+      },
       c: () => go('[data-copy-from=ticket]'),
-      e: () => (document.querySelector('[download]') || document.querySelector('.twins a'))?.focus(),
-      g: () => { going = Date.now(); },
+      e: () => one('[download], .twins a')?.focus(),
+      g: () => { going = 1; },
       '?': help,
     };
-    const page = Date.now() - going < 1500 && all('.top nav a').find((it) => it.textContent[0].toLowerCase() === event.key);
+    const page = going && all('.top nav a').find((it) => it.textContent[0].toLowerCase() === event.key);
     going = 0;
     const does = page ? () => page.click() : keys[event.key];
     if (does) { event.preventDefault(); does(); }

@@ -1,4 +1,5 @@
-//! How near Waybill comes to what SQLite allows, in one run: `cargo bench --bench limits [-- EVENTS] [reads]`
+//! How near Waybill comes to what SQLite allows, in one run: `cargo bench --bench limits [-- EVENTS] [reads]`, and how a large
+//! file slows it: `cargo bench --bench limits -- growth FILE [DELIVERIES]`.
 //!
 //! One table: raw SQLite with the product's own statements, Waybill over HTTP with durable answers, the design that
 //! everyone writes first, and an echo. Everything is taken three times in turns and the median is shown; the load
@@ -7,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 mod client;
+mod growth;
 mod naive;
 mod raw;
 mod reads;
@@ -34,6 +36,11 @@ const BATCHES: [usize; 2] = [100, 500];
 const BATCH_CONNECTIONS: usize = 8;
 
 fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "growth").skip(1);
+    if let Some(file) = arguments.next() {
+        let deliveries = arguments.next().map_or(Ok(10_000_000), |number| number.parse())?;
+        return growth::measure(file.as_ref(), deliveries);
+    }
     let events = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(300_000);
     let bodies: Vec<String> = lines(events).map(|(_, body)| body).collect();
     let mut table = Table::new(events);

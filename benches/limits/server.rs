@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -27,6 +27,28 @@ pub struct Ended {
     pub events_a_commit: usize,
 }
 
+/// The binary serving a file, once it listens, and its port.
+pub fn spawn(db: &Path) -> anyhow::Result<(Child, u16)> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_waybill"))
+        .arg("serve")
+        .arg("--db")
+        .arg(db)
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().context("no stdout")?).read_line(&mut line)?;
+    Ok((child, line.trim().rsplit(':').next().context("no port")?.parse()?))
+}
+
+/// A figure in kilobytes of `/proc/PID/status`: VmHWM is the greatest resident size, VmRSS the present one.
+pub fn memory_kb(pid: u32, figure: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':')).context("no such figure")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
 impl Served {
     pub fn start() -> anyhow::Result<Served> {
         Served::on(tempfile::tempdir()?)
@@ -34,16 +56,7 @@ impl Served {
 
     /// On the file `waybill.db` of a folder.
     pub fn on(folder: TempDir) -> anyhow::Result<Served> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_waybill"))
-            .arg("serve")
-            .arg("--db")
-            .arg(folder.path().join("waybill.db"))
-            .args(["--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("no stdout")?).read_line(&mut line)?;
-        let port = line.trim().rsplit(':').next().context("no port")?.parse()?;
+        let (child, port) = spawn(&folder.path().join("waybill.db"))?;
         Ok(Served { child, port, folder })
     }
 
@@ -60,9 +73,7 @@ impl Served {
         let health: Value = client::get(self.port, "/healthz")?.parse()?;
         let writer = |key: &str| health["writer"][key].as_u64().context("no figures of the writer");
         let (commits, entries) = (writer("commits")?, writer("entries")?);
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-        let peak_memory_kb = peak.trim().trim_end_matches(" kB").parse()?;
+        let peak_memory_kb = memory_kb(self.child.id(), "VmHWM")?;
         Command::new("kill").arg(self.child.id().to_string()).status()?;
         ensure!(self.child.wait()?.success(), "the server did not end well");
         let file = Connection::open(self.db())?;

@@ -2,44 +2,78 @@
 //!
 //! An index over all texts takes each new entry at a random place of a big tree. Led by a block of row ids, it takes all
 //! new entries in its newest block, and whoever looks for a text asks block by block. The tables with such an index
-//! have a column `block`.
+//! have a column `block`. The writer, which asks most of what is not there, leaves out the blocks whose [`filter`](super::filter)
+//! says so.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::Error;
+use super::filter::Filters;
+use super::statements::Statements;
 
 /// The rows of a block share the bits above these; the migration's `block` columns say the same.
 const BITS: u32 = 17;
 
-/// A table whose index is led by a block.
+/// A table whose index is led by a block. The file has the numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum Table {
-    Addresses,
-    Deliveries,
-    People,
+    Addresses = 0,
+    Deliveries = 1,
+    People = 2,
 }
 
-/// The blocks of a table, newest first.
-pub fn of(connection: &Connection, table: Table) -> Result<impl Iterator<Item = i64> + use<>, Error> {
+impl Table {
+    pub const ALL: [Table; 3] = [Table::Addresses, Table::Deliveries, Table::People];
+
+    /// The texts of a block by which rows are looked for.
+    pub fn texts(self) -> &'static str {
+        match self {
+            Table::Addresses => "SELECT address FROM addresses WHERE block = ?1",
+            Table::Deliveries => "SELECT delivery_id FROM deliveries WHERE block = ?1",
+            Table::People => "SELECT name FROM people WHERE block = ?1",
+        }
+    }
+}
+
+/// The newest block of a table, which takes the new rows.
+pub fn newest(connection: &Connection, table: Table) -> Result<Option<i64>, Error> {
     let greatest = match table {
         Table::Addresses => "SELECT max(id) FROM addresses",
         Table::Deliveries => "SELECT max(id) FROM deliveries",
         Table::People => "SELECT max(id) FROM people",
     };
     let greatest: Option<i64> = connection.prepare_cached(greatest)?.query_row([], |row| row.get(0))?;
-    Ok((0..greatest.map_or(0, |id| (id >> BITS) + 1)).rev())
+    Ok(greatest.map(|id| id >> BITS))
 }
 
-/// Asks each block of a table from the newest on, until one answers.
-pub fn newest_first(
-    connection: &Connection,
+/// The blocks of a table, newest first.
+pub fn of(connection: &Connection, table: Table) -> Result<impl Iterator<Item = i64> + use<>, Error> {
+    Ok((0..newest(connection, table)?.map_or(0, |newest| newest + 1)).rev())
+}
+
+/// Looks for the row with a text in the blocks that may have it, from the newest on. The query takes the block first.
+pub fn find<P: Params>(
+    connection: &Statements,
+    filters: &mut Filters,
     table: Table,
-    mut ask: impl FnMut(i64) -> rusqlite::Result<Option<i64>>,
+    text: &str,
+    (sql, parameters): (&'static str, impl Fn(i64) -> P),
 ) -> Result<Option<i64>, Error> {
-    for block in of(connection, table)? {
-        if let Some(id) = ask(block)? {
+    let Some(newest) = newest(connection, table)? else { return Ok(None) };
+    let wanted = filters.wanted(connection, text, newest)?;
+    let mut ask = connection.prepare_cached(sql)?;
+    for block in (0..=newest).rev() {
+        if filters.may_have(connection, table, block, &wanted)?
+            && let Some(id) = ask.query_row(parameters(block), |row| row.get(0)).optional()?
+        {
             return Ok(Some(id));
         }
     }
     Ok(None)
+}
+
+/// The last row of a block.
+#[cfg(test)]
+pub fn last_row(block: i64) -> i64 {
+    ((block + 1) << BITS) - 1
 }

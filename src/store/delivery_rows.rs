@@ -1,6 +1,6 @@
 //! Rows of deliveries, and what they mean.
 
-use rusqlite::{OptionalExtension, ToSql, params};
+use rusqlite::{OptionalExtension, ToSql};
 
 use super::blocks::{self, Table};
 use super::names::Names;
@@ -13,10 +13,9 @@ pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Re
     if let Some(id) = names.deliveries.get(delivery_id) {
         return Ok(Some(*id));
     }
-    let mut find = connection.prepare_cached("SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2")?;
-    let found = blocks::newest_first(connection, Table::Deliveries, |block| {
-        find.query_row(params![block, delivery_id], |row| row.get(0)).optional()
-    })?;
+    let sql = "SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2";
+    let parameters = |block| (block, delivery_id);
+    let found = blocks::find(connection, &mut names.filters, Table::Deliveries, delivery_id, (sql, parameters))?;
     if let Some(id) = found {
         names.deliveries.put(delivery_id.into(), id);
     }

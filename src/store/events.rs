@@ -11,8 +11,9 @@ use std::str::FromStr;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
 
-use super::log::{self, By, Cursor, Looked};
-use super::walk::{self, Direction};
+use super::log::{self, By};
+use super::paging::{Cursor, Direction, Looked};
+use super::walk;
 use super::{Error, rows};
 use crate::domain::{Counted, Metric, Millis};
 
@@ -98,10 +99,8 @@ pub(super) fn page_within(
     found.truncate(size);
     let rows = found.iter().map(|event| row(connection, event)).collect::<Result<_, _>>()?;
     let last = found.pop().map(|event| Place { delivery: event.delivery, event: Some((event.metric, event.eid)) });
-    let looked = end
-        .as_ref()
-        .filter(|_| !has_more)
-        .map(|end| Looked { deliveries: end.visited, at_ms: end.place.delivery.created_at_ms });
+    let looked =
+        end.as_ref().filter(|_| !has_more).map(|end| Looked { rows: end.visited, at_ms: end.place.delivery.at_ms });
     let older = if has_more { last } else { end.map(|end| end.place) };
     Ok(Page { rows, older, looked })
 }
@@ -314,7 +313,7 @@ fn candidate(row: &Row) -> rusqlite::Result<Candidate> {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.delivery.created_at_ms, self.delivery.id)?;
+        write!(f, "{}", self.delivery)?;
         let Some((metric, eid)) = &self.event else { return Ok(()) };
         let (kind, bytes) = match eid {
             Value::Text(text) => ('t', text.as_bytes()),
@@ -332,7 +331,7 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Place, ()> {
         let mut parts = text.split('.');
         let mut number = || parts.next()?.parse::<i64>().ok();
-        let delivery = Cursor { created_at_ms: number().ok_or(())?, id: number().ok_or(())? };
+        let delivery = Cursor { at_ms: number().ok_or(())?, id: number().ok_or(())? };
         let Some(metric) = parts.next() else { return Ok(Place { delivery, event: None }) };
         let metric = metric.parse().map_err(drop)?;
         let eid = parts.next().and_then(read_eid).ok_or(())?;

@@ -7,9 +7,10 @@ use std::time::UNIX_EPOCH;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
+use super::log::Filter;
 use super::log::total::{self, Total};
-use super::log::{Cursor, Filter};
 use super::overview::Received;
+use super::paging::Cursor;
 use super::{Error, upkeep};
 use crate::domain::rollup::quarter_of;
 use crate::domain::{Counted, Metric, Millis, Reached};
@@ -179,7 +180,7 @@ fn channel(
         }
         if reached.has(Counted::HumanOpened) {
             let at_ms: Option<Millis> = opened.query_row(params![cursor.id, id], |row| row.get(0))?;
-            to_open.extend(at_ms.map(|at_ms| at_ms - cursor.created_at_ms));
+            to_open.extend(at_ms.map(|at_ms| at_ms - cursor.at_ms));
         }
         if !reached.has(Counted::Metric(Metric::Sent)) {
             never_sent += 1;
@@ -218,9 +219,8 @@ fn newest_arrived(connection: &Connection, channel: i64) -> Result<Vec<Cursor>, 
     let mut newest = Vec::new();
     for status in ARRIVED {
         let facet = super::delivery_rows::facet(channel, i64::from(status.code()));
-        let found = statement.query_map(params![facet, LOOKED_AT as i64], |row| {
-            Ok(Cursor { created_at_ms: row.get(0)?, id: row.get(1)? })
-        })?;
+        let found = statement
+            .query_map(params![facet, LOOKED_AT as i64], |row| Ok(Cursor { at_ms: row.get(0)?, id: row.get(1)? }))?;
         for cursor in found {
             newest.push(cursor?);
         }

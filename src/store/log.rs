@@ -13,7 +13,9 @@ use std::ops::ControlFlow;
 use rusqlite::Connection;
 
 use super::Error;
-use super::walk::{self, Candidate, Direction};
+use super::paging::{self, Direction};
+pub use super::paging::{At, Cursor};
+use super::walk::{self, Candidate};
 use crate::domain::{Counted, Metric, Millis};
 pub(super) use plan::plan;
 
@@ -93,38 +95,8 @@ pub enum Recipient {
     StartingWith(String),
 }
 
-/// A place in the log: the delivery's creation and row. A page starts beyond it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    pub created_at_ms: Millis,
-    pub id: i64,
-}
-
-/// Which page.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum At {
-    #[default]
-    Newest,
-    OlderThan(Cursor),
-    NewerThan(Cursor),
-}
-
-#[derive(Debug, Default)]
-pub struct Page {
-    /// Newest first.
-    pub rows: Vec<Row>,
-    pub newer: Option<Cursor>,
-    pub older: Option<Cursor>,
-    /// Set where the walk ended by its budget: `older` (or `newer`) goes on from there.
-    pub looked: Option<Looked>,
-}
-
-/// How far a walk came before its budget ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Looked {
-    pub deliveries: usize,
-    pub at_ms: Millis,
-}
+/// Placed by when a delivery was created.
+pub type Page = paging::Page<Row>;
 
 /// One line of the log.
 #[derive(Clone, Debug)]
@@ -163,34 +135,8 @@ pub(super) fn page_within(
     budget: usize,
 ) -> Result<Page, Error> {
     let Some((lead, rest)) = plan(connection, filter)? else { return Ok(Page::default()) };
-    let (direction, from) = match at {
-        At::Newest => (Direction::Older, None),
-        At::OlderThan(cursor) => (Direction::Older, Some(cursor)),
-        At::NewerThan(cursor) => (Direction::Newer, Some(cursor)),
-    };
-    let walked = walk::walk(connection, &lead, &rest, direction, from, size + 1, budget)?;
-    let mut found = walked.found;
-    let has_more = found.len() > size;
-    found.truncate(size);
-    if direction == Direction::Newer {
-        if found.len() < size && walked.stopped.is_none() {
-            // the newest page is reached: show it whole
-            return page_within(connection, filter, At::Newest, size, budget);
-        }
-        found.reverse();
-    }
-    let (first, last) = (found.first().copied(), found.last().copied());
-    let beyond = |end: Option<Cursor>| if has_more { end } else { walked.stopped };
-    let (newer, older) = match direction {
-        Direction::Older => (from.and(first.or(from)), beyond(last)),
-        Direction::Newer => (beyond(first), last.or(from)),
-    };
-    let looked = (!has_more)
-        .then_some(walked.stopped)
-        .flatten()
-        .map(|cursor| Looked { deliveries: walked.visited, at_ms: cursor.created_at_ms });
-    let rows = found.iter().map(|cursor| row(connection, cursor.id)).collect::<Result<_, _>>()?;
-    Ok(Page { rows, newer, older, looked })
+    let walk = |direction, from, size| walk::walk(connection, &lead, &rest, direction, from, size, budget);
+    paging::page(at, size, |cursor| *cursor, walk)?.map(|cursor| row(connection, cursor.id))
 }
 
 /// How many deliveries stand above a place, or in all without one, as far as `max`; and whether there are more.
@@ -270,7 +216,7 @@ pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
     )?;
     Ok(statement.query_row([id], |row| {
         Ok(Row {
-            cursor: Cursor { created_at_ms: row.get(0)?, id: row.get(1)? },
+            cursor: Cursor { at_ms: row.get(0)?, id: row.get(1)? },
             delivery_id: row.get(2)?,
             updated_at_ms: row.get(3)?,
             status: Metric::from_code(row.get(4)?),
@@ -292,7 +238,7 @@ pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
 
 impl Candidate {
     pub(super) fn cursor(&self) -> Cursor {
-        Cursor { created_at_ms: self.created_at_ms, id: self.id }
+        Cursor { at_ms: self.created_at_ms, id: self.id }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What rows name by number: channels, metrics, sources, messages, subjects.
+//! What rows name by number: channels, metrics, sources, messages, subjects; and which blocks may have a text.
 //!
 //! Rows of these tables are only added, so what was read stays true, whoever else writes the file; but for those of
 //! people who are forgotten ([`super::forgetting::refresh`] notices). What a transaction added that was then rolled
@@ -11,6 +11,7 @@ use lru::LruCache;
 use rusqlite::{OptionalExtension, params};
 
 use super::Error;
+use super::filter::Filters;
 use super::forgetting::Forgotten;
 use super::statements::Statements;
 use crate::domain::rollup::{Feed, Message};
@@ -40,6 +41,7 @@ pub struct Names {
     pub addresses: LruCache<Text, i64>,
     pub people: LruCache<[Option<Text>; 3], i64>,
     pub deliveries: LruCache<Text, i64>,
+    pub filters: Filters,
     pub forgotten: Forgotten,
 }
 
@@ -67,6 +69,7 @@ impl Names {
             addresses: LruCache::new(many),
             people: LruCache::new(many),
             deliveries: LruCache::new(many),
+            filters: Filters::default(),
             forgotten: Forgotten::default(),
         }
     }

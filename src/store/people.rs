@@ -1,6 +1,6 @@
 //! Recipients and the identifiers of people: kept once each, since a person gets many messages.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::Error;
 use super::blocks::{self, Table};
@@ -25,19 +25,13 @@ pub fn known_address(connection: &Statements, names: &mut Names, address: &str) 
     if let Some(id) = names.addresses.get(address) {
         return Ok(Some(*id));
     }
-    let found = find_address(connection, address)?;
+    let sql = "SELECT id FROM addresses WHERE block = ?1 AND address = ?2";
+    let found =
+        blocks::find(connection, &mut names.filters, Table::Addresses, address, (sql, |block| (block, address)))?;
     if let Some(id) = found {
         names.addresses.put(address.into(), id);
     }
     Ok(found)
-}
-
-/// The same without remembering it.
-pub fn find_address(connection: &Statements, address: &str) -> Result<Option<i64>, Error> {
-    let mut find = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
-    blocks::newest_first(connection, Table::Addresses, |block| {
-        find.query_row(params![block, address], |row| row.get(0)).optional()
-    })
 }
 
 /// The row of the identifiers that a delivery carries.
@@ -49,12 +43,10 @@ pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) ->
     if let Some(id) = names.people.get(&key) {
         return Ok(Some(*id));
     }
-    let mut find = connection.prepare_cached(
-        "SELECT id FROM people WHERE block = ?1 AND name = ?2 AND person_id IS ?3 AND email IS ?4 AND cio_id IS ?5",
-    )?;
-    let found = blocks::newest_first(connection, Table::People, |block| {
-        find.query_row(params![block, name, person_id, email, cio_id], |row| row.get(0)).optional()
-    })?;
+    let sql =
+        "SELECT id FROM people WHERE block = ?1 AND name = ?2 AND person_id IS ?3 AND email IS ?4 AND cio_id IS ?5";
+    let parameters = |block| (block, name, person_id, email, cio_id);
+    let found = blocks::find(connection, &mut names.filters, Table::People, name, (sql, parameters))?;
     let id = match found {
         Some(id) => id,
         None => {

@@ -26,9 +26,9 @@ pub fn of_newest(connection: &Connection, filter: &Filter, group: usize, show: u
     let filter = Filter { reason: Some(Reason::Any), ..filter.clone() };
     let mut page = log::page(connection, &filter, At::Newest, group)?;
     // more may have been created in the very millisecond that the walk ended in
-    let since_ms = page.older.map(|older| older.created_at_ms + 1);
+    let since_ms = page.older.map(|older| older.at_ms + 1);
     let mut counts: HashMap<&str, i64> = HashMap::new();
-    let is_grouped = |row: &&Row| since_ms.is_none_or(|since_ms| row.cursor.created_at_ms >= since_ms);
+    let is_grouped = |row: &&Row| since_ms.is_none_or(|since_ms| row.cursor.at_ms >= since_ms);
     for row in page.rows.iter().filter(is_grouped) {
         if let Some(reason) = &row.failure_reason {
             *counts.entry(reason).or_default() += 1;

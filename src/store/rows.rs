@@ -4,8 +4,8 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Params};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::log::Cursor;
-use super::{Error, suppression_list};
+use super::Error;
+use super::paging::Cursor;
 
 /// One row: names and values in the order of the view.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -121,7 +121,7 @@ pub fn quarantine_columns(connection: &Connection) -> Result<Vec<String>, Error>
 pub(super) const QUARANTINED: &str = "SELECT * FROM quarantine_v1 WHERE quarantine_id = ?1";
 
 /// An address that is or was listed, as `suppressions_v1` shows it.
-pub fn suppression(connection: &Connection, cursor: suppression_list::Cursor) -> Result<Row, Error> {
+pub fn suppression(connection: &Connection, cursor: Cursor) -> Result<Row, Error> {
     Ok(without_id(one(connection, SUPPRESSION, [cursor.id])?))
 }
 
@@ -141,7 +141,7 @@ pub struct WithEvents {
 
 pub fn delivery_with_events(connection: &Connection, delivery_id: &str) -> Result<Option<WithEvents>, Error> {
     let Some(id) = super::delivery::find(connection, delivery_id)? else { return Ok(None) };
-    let delivery = delivery(connection, Cursor { created_at_ms: 0, id })?;
+    let delivery = delivery(connection, Cursor { at_ms: 0, id })?;
     let mut statement = connection.prepare_cached(
         "SELECT metric_code, eid FROM events_whole WHERE delivery = ?1 ORDER BY occurred_at_ms, event_id LIMIT ?2",
     )?;

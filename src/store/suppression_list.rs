@@ -6,6 +6,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::Error;
+use super::paging::{self, At, Cursor, Direction, Walked};
 use crate::domain::suppression::Cause;
 use crate::domain::{Channel, Millis};
 
@@ -26,30 +27,8 @@ pub enum Address {
     StartingWith(String),
 }
 
-/// A place in the list: the time of a cause and its row. A page starts beyond it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    pub since_ms: Millis,
-    pub id: i64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum At {
-    #[default]
-    Newest,
-    OlderThan(Cursor),
-    NewerThan(Cursor),
-}
-
-#[derive(Debug, Default)]
-pub struct Page {
-    /// Newest first.
-    pub rows: Vec<Listed>,
-    pub newer: Option<Cursor>,
-    pub older: Option<Cursor>,
-    /// Set where the walk ended by its budget: the causes looked at, and the time of the last.
-    pub looked: Option<(usize, Millis)>,
-}
+/// Placed by the time of the causes.
+pub type Page = paging::Page<Listed>;
 
 /// An address or a device that is, or was, listed.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,40 +80,19 @@ pub fn page(connection: &Connection, filter: &Filter, at: At, size: usize) -> Re
 }
 
 fn page_within(connection: &Connection, filter: &Filter, at: At, size: usize, budget: usize) -> Result<Page, Error> {
-    let (is_older, from) = match at {
-        At::Newest => (true, None),
-        At::OlderThan(cursor) => (true, Some(cursor)),
-        At::NewerThan(cursor) => (false, Some(cursor)),
-    };
-    let (mut rows, stopped, looked) = walk(connection, filter, is_older, from, size + 1, budget)?;
-    let has_more = rows.len() > size;
-    rows.truncate(size);
-    if !is_older {
-        if rows.len() < size && stopped.is_none() {
-            // the newest page is reached: show it whole
-            return page_within(connection, filter, At::Newest, size, budget);
-        }
-        rows.reverse();
-    }
-    let (first, last) = (rows.first().map(|row| row.cursor), rows.last().map(|row| row.cursor));
-    let beyond = |end: Option<Cursor>| if has_more { end } else { stopped };
-    let (newer, older) =
-        if is_older { (from.and(first.or(from)), beyond(last)) } else { (beyond(first), last.or(from)) };
-    let looked = stopped.filter(|_| !has_more).map(|cursor| (looked, cursor.since_ms));
-    Ok(Page { rows, newer, older, looked })
+    let walk = |direction, from, size| walk(connection, filter, direction, from, size, budget);
+    paging::page(at, size, |listed: &Listed| listed.cursor, walk)
 }
-
-type Walked = (Vec<Listed>, Option<Cursor>, usize);
 
 /// Walks the causes from `from` on until `size` addresses are found, the causes end, or the budget does.
 fn walk(
     connection: &Connection,
     filter: &Filter,
-    is_older: bool,
+    direction: Direction,
     from: Option<Cursor>,
     size: usize,
     budget: usize,
-) -> Result<Walked, Error> {
+) -> Result<Walked<Listed>, Error> {
     let (address, end) = match &filter.address {
         None => (None, None),
         Some(Address::Exactly(address)) => (Some(address.clone()), Some(address.clone())),
@@ -142,8 +100,11 @@ fn walk(
         Some(Address::StartingWith(start)) => (Some(start.clone()), Some(format!("{start}{}", char::MAX))),
     };
     let of_address = if address.is_some() { "address BETWEEN ?3 AND ?4 AND" } else { "" };
-    let (beyond, order) = if is_older { ("<", "DESC") } else { (">", "ASC") };
-    let from = from.unwrap_or(Cursor { since_ms: Millis::MAX, id: i64::MAX });
+    let (beyond, order) = match direction {
+        Direction::Older => ("<", "DESC"),
+        Direction::Newer => (">", "ASC"),
+    };
+    let from = from.unwrap_or(Cursor { at_ms: Millis::MAX, id: i64::MAX });
     let sql = format!(
         "SELECT id, at_ms FROM suppression_causes WHERE {of_address} (at_ms, id) {beyond} (?1, ?2)
          ORDER BY at_ms {order}, id {order}"
@@ -151,25 +112,26 @@ fn walk(
     let mut causes = connection.prepare_cached(&sql)?;
     let mut one = connection.prepare_cached(&format!("{COLUMNS} WHERE id = ?1"))?;
     let mut cursors = match (&address, &end) {
-        (Some(address), Some(end)) => causes.query(params![from.since_ms, from.id, address, end])?,
-        _ => causes.query(params![from.since_ms, from.id])?,
+        (Some(address), Some(end)) => causes.query(params![from.at_ms, from.id, address, end])?,
+        _ => causes.query(params![from.at_ms, from.id])?,
     };
-    let (mut found, mut looked) = (Vec::new(), 0);
+    let mut walked = Walked::default();
     while let Some(row) = cursors.next()? {
-        let cursor = Cursor { since_ms: row.get(1)?, id: row.get(0)? };
-        looked += 1;
+        let cursor = Cursor { at_ms: row.get(1)?, id: row.get(0)? };
+        walked.visited += 1;
         let mut rows = one.query([cursor.id])?;
         if let Some(row) = rows.next()? {
-            found.extend(Some(listed(row)?).filter(|listed| filter.wants(listed)));
+            walked.found.extend(Some(listed(row)?).filter(|listed| filter.wants(listed)));
         }
-        if found.len() == size {
-            return Ok((found, None, looked));
+        if walked.found.len() == size {
+            break;
         }
-        if looked >= budget {
-            return Ok((found, Some(cursor), looked));
+        if walked.visited >= budget {
+            walked.stopped = Some(cursor);
+            break;
         }
     }
-    Ok((found, None, looked))
+    Ok(walked)
 }
 
 impl Filter {
@@ -184,7 +146,7 @@ impl Filter {
 fn listed(row: &Row) -> rusqlite::Result<Listed> {
     let cause: String = row.get(4)?;
     Ok(Listed {
-        cursor: Cursor { id: row.get(0)?, since_ms: row.get(1)? },
+        cursor: Cursor { id: row.get(0)?, at_ms: row.get(1)? },
         address: row.get(2)?,
         channel: row.get(3)?,
         cause: Cause::parse(&cause).unwrap_or(Cause::Suppressed),

@@ -12,6 +12,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::Error;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow};
+use super::filter;
 use super::names::Names;
 use super::rollups::{self, Rows, Wide};
 use super::statements::Statements;
@@ -88,6 +89,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
     }
     compare(&statements, &mut names, &counts.delta, &counts.rows, &mut report)?;
     check_registers(&transaction, &mut report)?;
+    filter::check(&transaction, |what| report.differs(|| what))?;
     Ok(report)
 }
 
@@ -142,6 +144,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     })?;
     rollups::clear(&statements)?;
     rollups::write(&statements, &mut names, counts.delta, &counts.rows)?;
+    filter::rebuild(&statements)?;
     drop(statements);
     transaction.commit()?;
     Ok(report)

@@ -7,7 +7,8 @@ use rusqlite::{Connection, Row, named_params, params};
 
 use super::Error;
 use super::blocks::{self, Table};
-use super::log::{By, Cursor, Link, Reason, Recipient};
+use super::log::{By, Link, Reason, Recipient};
+use super::paging::{Cursor, Direction, Walked};
 use crate::domain::{Metric, Millis};
 
 /// A delivery on the way: what the rest of a filter asks about.
@@ -37,12 +38,6 @@ pub enum Lead {
     Facets(Vec<i64>),
     /// The deliveries of a few people or addresses, gathered from all blocks.
     Rows(Vec<i64>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    Older,
-    Newer,
 }
 
 /// More ranges than this cost more to merge than the walk they save.
@@ -166,16 +161,6 @@ impl Rest {
 pub(super) const WORDS: &str = "SELECT coalesce(d.own_subject, j.subject), a.address FROM deliveries d
     LEFT JOIN subjects j ON j.id = d.subject LEFT JOIN addresses a ON a.id = d.recipient WHERE d.id = ?1";
 
-/// What a walk found.
-#[derive(Debug, Default)]
-pub struct Walked {
-    /// In the order walked.
-    pub found: Vec<Cursor>,
-    pub visited: usize,
-    /// Where the budget ended, if it did.
-    pub stopped: Option<Cursor>,
-}
-
 /// Walks from `from` until `size` deliveries are found, the order ends, or the budget does.
 pub fn walk(
     connection: &Connection,
@@ -185,14 +170,14 @@ pub fn walk(
     from: Option<Cursor>,
     size: usize,
     budget: usize,
-) -> Result<Walked, Error> {
+) -> Result<Walked<Cursor>, Error> {
     let from = match direction {
         Direction::Older => {
-            let end = Cursor { created_at_ms: rest.until_ms, id: i64::MIN };
+            let end = Cursor { at_ms: rest.until_ms, id: i64::MIN };
             from.map_or(end, |from| from.min(end))
         }
         Direction::Newer => {
-            let end = Cursor { created_at_ms: rest.since_ms.saturating_sub(1), id: i64::MAX };
+            let end = Cursor { at_ms: rest.since_ms.saturating_sub(1), id: i64::MAX };
             from.map_or(end, |from| from.max(end))
         }
     };
@@ -255,7 +240,7 @@ impl Range {
         let (reason, any_reason) = rest.reasons();
         let mut statement = connection.prepare_cached(sql)?;
         let mut values: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
-            (":created", &self.from.created_at_ms),
+            (":created", &self.from.at_ms),
             (":id", &self.from.id),
             (":end", &end_ms),
             (":limit", &self.piece),

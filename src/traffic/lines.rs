@@ -69,22 +69,12 @@ impl Iterator for Lines {
     type Item = Line;
 
     fn next(&mut self) -> Option<Line> {
-        let Slot { arrives_at_ms, number, event, copy } = self.slots.next()?;
-        let message = self.traffic.message(number);
-        if event == NOISE {
-            let (says, path, body) = noise::write(self.traffic.seed, &message, arrives_at_ms);
-            return Some(Line { arrives_at_ms, path, body, says });
-        }
-        let key = u64::from(number) << 32 | u64::from(event) << 16 | u64::from(copy);
-        let mut random = Random::of(self.traffic.seed, Purpose::Line, key);
-        let format = *random.pick(&self.formats);
-        let arrival = Arrival { at_ms: arrives_at_ms, by_email: random.chance(0.05) };
-        Some(Line {
-            arrives_at_ms,
-            path: format.path(),
-            body: format.write(&message, &message.events[event as usize], arrival),
-            says: if copy == 0 { Says::Event } else { Says::Repeat },
-        })
+        self.slots.next().map(|slot| self.line(slot))
+    }
+
+    /// Makes none of the lines that are skipped.
+    fn nth(&mut self, n: usize) -> Option<Line> {
+        self.slots.nth(n).map(|slot| self.line(slot))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -93,6 +83,27 @@ impl Iterator for Lines {
 }
 
 impl ExactSizeIterator for Lines {}
+
+impl Lines {
+    fn line(&self, slot: Slot) -> Line {
+        let Slot { arrives_at_ms, number, event, copy } = slot;
+        let message = self.traffic.message(number);
+        if event == NOISE {
+            let (says, path, body) = noise::write(self.traffic.seed, &message, arrives_at_ms);
+            return Line { arrives_at_ms, path, body, says };
+        }
+        let key = u64::from(number) << 32 | u64::from(event) << 16 | u64::from(copy);
+        let mut random = Random::of(self.traffic.seed, Purpose::Line, key);
+        let format = *random.pick(&self.formats);
+        let arrival = Arrival { at_ms: arrives_at_ms, by_email: random.chance(0.05) };
+        Line {
+            arrives_at_ms,
+            path: format.path(),
+            body: format.write(&message, &message.events[event as usize], arrival),
+            says: if copy == 0 { Says::Event } else { Says::Repeat },
+        }
+    }
+}
 
 /// When a message's events arrive, each at least once.
 fn plan(traffic: &Traffic, message: &Message, slots: &mut Vec<Slot>) {

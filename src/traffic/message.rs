@@ -38,7 +38,7 @@ impl Message {
         let step = random.pick(source.steps);
         let channel = step.channel;
         let (created_at_ms, send) = created(traffic, source, &mut random);
-        let person_number = Person::draw(&mut random);
+        let person_number = Person::draw(traffic.people, &mut random);
         let person = Person::of(traffic.seed, person_number, channel == Channel::Push);
         let delivery_id = delivery_id(created_at_ms, channel.code() - 1, &mut random);
         let is_campaign = source.kind == SourceKind::Campaign;

@@ -51,13 +51,14 @@ pub struct Traffic {
     deliveries: u32,
     ends_at_ms: Millis,
     days: u16,
+    people: u64,
 }
 
 impl Traffic {
     /// The traffic of the eight weeks before `ends_at_ms`: no event is later. Some lines arrive up to a week later
     /// still.
     pub const fn new(seed: u64, deliveries: u32, ends_at_ms: Millis) -> Traffic {
-        Traffic { seed, deliveries, ends_at_ms, days: DAYS }
+        Traffic { seed, deliveries, ends_at_ms, days: DAYS, people: people::PEOPLE }
     }
 
     /// The same with another span, of at least a day.
@@ -68,6 +69,11 @@ impl Traffic {
     /// The same with another end.
     pub const fn ending(self, ends_at_ms: Millis) -> Traffic {
         Traffic { ends_at_ms, ..self }
+    }
+
+    /// The same with another number of people, at least one: a file grows in that too.
+    pub const fn with_people(self, people: u64) -> Traffic {
+        Traffic { people: if people == 0 { 1 } else { people }, ..self }
     }
 
     /// Just so many deliveries that there are at least this many events.

@@ -3,8 +3,8 @@
 use super::ids::device_token;
 use super::random::{Purpose, Random};
 
-/// How many people there are, however many deliveries: some get many messages, some one.
-const PEOPLE: u64 = 40_000;
+/// How many people there are unless said otherwise, however many deliveries: some get many messages, some one.
+pub const PEOPLE: u64 = 40_000;
 
 /// First names as a subject has them, and as an address does.
 const FIRST: [(&str, &str); 24] = [
@@ -76,9 +76,9 @@ pub struct PushDevice {
 }
 
 impl Person {
-    /// Draws the number of a person; low numbers come oftener.
-    pub fn draw(random: &mut Random) -> u64 {
-        random.below(PEOPLE).min(random.below(PEOPLE))
+    /// Draws the number of one of so many people; low numbers come oftener.
+    pub fn draw(people: u64, random: &mut Random) -> u64 {
+        random.below(people).min(random.below(people))
     }
 
     /// A person, always the same for a seed and a number. Tokens cost the most, so they are made only on request.

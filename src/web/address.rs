@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write};
 
+use askama::filters::HtmlSafe;
+
 /// A path with its query, in order; a key may stand several times.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Address {
@@ -67,6 +69,9 @@ impl Address {
     }
 }
 
+/// It holds nothing that HTML would read as its own: an ampersand begins no name that ends in a semicolon.
+impl HtmlSafe for Address {}
+
 /// As text.
 impl serde::Serialize for Address {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -90,7 +95,7 @@ impl Display for Address {
 fn push_encoded(out: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' | b',' => {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' | b',' | b'*' => {
                 out.push(byte as char);
             }
             // writing to a String does not fail

@@ -2,7 +2,8 @@
 
 use waybill::domain::suppression::Cause;
 use waybill::domain::{Attribute, Channel, Device, Event, EventTime, MetricName};
-use waybill::store::suppression_list::{self, Address, At, Filter, Listed};
+use waybill::store::paging::At;
+use waybill::store::suppression_list::{self, Address, Filter, Listed};
 use waybill::store::{Tracker, upkeep};
 
 use super::model::Arrived;

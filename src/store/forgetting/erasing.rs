@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::blocks::{self, Table};
+use super::super::filter;
 use super::super::names::Names;
 use super::super::{Error, batch, receipts};
 use super::traces::{self, Traces};
@@ -212,7 +213,7 @@ fn addresses_of(connection: &Connection, text: &str) -> Result<Vec<i64>, Error> 
 }
 
 /// Deletes the rows that hold an identifier and that no delivery refers to any more.
-fn remove_rows(connection: &Connection, names: &mut Names, identifier: &str) -> Result<(), Error> {
+pub(in super::super) fn remove_rows(connection: &Connection, names: &mut Names, identifier: &str) -> Result<(), Error> {
     let deliveries: Vec<i64> = blocks::of(connection, Table::Deliveries)?.collect();
     let is_used = |sql: &str, id: i64| -> Result<bool, Error> {
         let mut statement = connection.prepare_cached(sql)?;
@@ -238,6 +239,8 @@ fn remove_rows(connection: &Connection, names: &mut Names, identifier: &str) -> 
         }
     }
     if gone > 0 {
+        filter::rows_went(connection, Table::People)?;
+        filter::rows_went(connection, Table::Addresses)?;
         names.forget_rows();
         changed(connection, names, None)?;
     }

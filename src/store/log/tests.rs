@@ -66,7 +66,7 @@ fn found_by_reading_all(connection: &Connection, filter: &Filter) -> Vec<String>
     let ids: Vec<i64> = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     let fits = |row: &Row| {
         let channel = row.channel.as_deref().unwrap_or("unknown");
-        let created = row.cursor.created_at_ms;
+        let created = row.cursor.at_ms;
         let address = row.recipient.as_deref();
         (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
             && (filter.channels.is_empty() || filter.channels.iter().any(|wanted| wanted == channel))
@@ -379,8 +379,8 @@ fn a_walk_that_finds_little_stops_and_says_where() {
     let filter = Filter { ever: vec![Counted::Metric(Metric::Bounced), Counted::MachineClicked], ..Filter::default() };
     let page = page_within(&connection, &filter, At::Newest, 50, 20).unwrap();
     let looked = page.looked.unwrap();
-    assert_eq!(looked.deliveries, 20);
-    assert_eq!(page.older.unwrap().created_at_ms, looked.at_ms);
+    assert_eq!(looked.rows, 20);
+    assert_eq!(page.older.unwrap().at_ms, looked.at_ms);
 }
 
 #[test]

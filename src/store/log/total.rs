@@ -10,7 +10,8 @@ use crate::domain::rollup::{QUARTER_MS, StatusKind, quarter_of};
 use crate::domain::{Counted, Metric, Millis};
 use crate::store::Error;
 use crate::store::events::{self, Kind};
-use crate::store::walk::{self, Direction};
+use crate::store::paging::Direction;
+use crate::store::walk;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Total {

@@ -8,6 +8,7 @@ use super::lines::{Line, Lines};
 use super::log_query::{Chip, LogQuery};
 use super::nothing::Nothing;
 use super::parts::{channel_icon, channel_title};
+use super::rail::{Choice, Choices, switched};
 use super::search_words;
 use super::span;
 use super::start::Start;
@@ -25,21 +26,23 @@ use crate::web::format::{Count, Exact, Plural};
 
 const ROWS: usize = 50;
 
+/// A longer query is not repeated in each row: a browser says where it came from.
+const REPEATED_MAX: usize = 32;
+
 #[derive(Template)]
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
     page: Layout,
     lines: Lines,
     /// Where to ask how many came since, and to look for them; on the newest page.
-    live: Option<(String, String)>,
+    live: Option<(Address, Address)>,
     /// That the address asked for is on the suppression list.
     suppressions: Vec<Note>,
     /// "2,000 deliveries", or "more than 1,000 deliveries".
     total: String,
-    statuses: Vec<Choice>,
-    ever: Vec<Choice>,
-    is_ever: bool,
-    channels: Vec<Choice>,
+    statuses: Choices,
+    ever: Vec<Reached>,
+    channels: Choices,
     spans: Vec<span::Choice>,
     span: span::Span,
     chips: Vec<Chip>,
@@ -47,8 +50,8 @@ struct DeliveriesPage {
     /// The filter as fields of a form, without those that the form asks for.
     hidden: Vec<(String, String)>,
     recipient: String,
-    newer: Option<String>,
-    older: Option<String>,
+    newer: Option<Address>,
+    older: Option<Address>,
     looked: Option<String>,
     start: Option<Start>,
     /// Where nothing matches: what there is instead.
@@ -56,14 +59,11 @@ struct DeliveriesPage {
     twins: Twins,
 }
 
-/// A value of a filter, as a switch.
-struct Choice {
-    title: String,
-    icon: String,
-    name: String,
+/// What may be asked to have been reached once.
+struct Reached {
+    name: &'static str,
+    title: &'static str,
     deliveries: Option<Count>,
-    is_on: bool,
-    href: String,
 }
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
@@ -110,9 +110,13 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let live = is_newest.then(|| {
         let top = found.rows.first().map(|row| row.cursor);
         let above = top.map_or_else(|| query.address.clone(), |top| query.place("after", top));
-        (above.at(&pages.base, "/newer.json").to_string(), query.address.to_string())
+        (above.at(&pages.base, "/newer.json"), query.address.clone())
     });
-    let line = |row| Line::new(&pages.base, row, now_ms).within(&here);
+    let is_short = here.query_text().len() <= REPEATED_MAX;
+    let line = |row| match Line::new(&pages.base, row, now_ms) {
+        line if is_short => line.within(&here),
+        line => line,
+    };
     let page = DeliveriesPage {
         page: Layout { words: search_words::written(here.query()).unwrap_or_default(), ..pages.layout("deliveries") },
         lines: Lines::new(found.rows.into_iter().map(line).collect()),
@@ -121,7 +125,6 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         total: total_said(total, "delivery", "deliveries"),
         statuses: statuses(&query, &counts),
         ever: self::ever(&query, &ever),
-        is_ever: !filter.ever.is_empty(),
         channels: channels(&query, &counts),
         spans: query.span.choices(&query.address),
         chips: query.chips(source_name.as_deref()),
@@ -139,10 +142,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             .iter()
             .find(|(key, _)| key == "recipient")
             .map_or_else(String::new, |(_, value)| value.clone()),
-        newer: found.newer.map(|cursor| query.place("after", cursor).to_string()),
-        older: found.older.map(|cursor| query.place("before", cursor).to_string()),
+        newer: found.newer.map(|cursor| query.place("after", cursor)),
+        older: found.older.map(|cursor| query.place("before", cursor)),
         looked: found.looked.map(|looked| {
-            let through = Plural(looked.deliveries as i64, "delivery", "deliveries");
+            let through = Plural(looked.rows as i64, "delivery", "deliveries");
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
         start,
@@ -198,38 +201,27 @@ async fn list(pages: &Pages, query: &LogQuery, format: Format) -> Result<HttpRes
 }
 
 /// What deliveries (of the chosen channels and source) ever reached, beside what their status is now.
-fn ever(query: &LogQuery, counts: &Counts) -> Vec<Choice> {
+fn ever(query: &LogQuery, counts: &Counts) -> Vec<Reached> {
     let metrics = [Delivered, Opened, Clicked, Replied, Converted, Unsubscribed, Bounced, Failed, Spammed];
     let mut choices: Vec<Counted> = metrics.map(Counted::Metric).into();
-    // people beside all; whatever else the address asks for
+    // people beside all
     choices.insert(2, Counted::HumanOpened);
     choices.insert(4, Counted::HumanClicked);
-    choices.extend(query.filter.ever.iter().filter(|counted| !choices.contains(counted)).copied().collect::<Vec<_>>());
     // beside another, a choice finds fewer: those that reached both
-    let is_counted = |is_on: bool| query.is_counted_ever() && (is_on || query.filter.ever.is_empty());
+    let is_counted = query.is_counted_ever() && query.filter.ever.is_empty();
     let choice = |counted: Counted| {
-        let is_on = query.filter.ever.contains(&counted);
         let deliveries = counts.deliveries(counted);
-        let icon = match counted {
-            Counted::Created => "other",
-            Counted::Metric(metric) => metric.name(),
-            Counted::HumanOpened | Counted::MachineOpened => Opened.name(),
-            Counted::HumanClicked | Counted::MachineClicked => Clicked.name(),
-        };
-        (deliveries > 0 || is_on).then(|| Choice {
-            title: counted.title().into(),
-            icon: format!("st-{icon}"),
-            name: icon.into(),
-            deliveries: is_counted(is_on).then_some(Count(deliveries)),
-            is_on,
-            href: switched(&query.address, "ever", counted.name(), is_on),
+        (deliveries > 0 && !query.filter.ever.contains(&counted)).then(|| Reached {
+            name: counted.name(),
+            title: counted.title(),
+            deliveries: is_counted.then_some(Count(deliveries)),
         })
     };
     choices.into_iter().filter_map(choice).collect()
 }
 
 /// The statuses that deliveries (of the chosen channels and source) stand in, in the order of a delivery's life.
-fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choice> {
+fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices {
     let chosen = &query.filter.channels;
     let all = [None].into_iter().chain(Metric::ALL.map(Some));
     let choice = |status: Option<Metric>| {
@@ -246,17 +238,16 @@ fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choi
             Choice {
                 title: title.into(),
                 icon: format!("st-{name}"),
-                name: name.into(),
                 deliveries: query.is_counted().then_some(Count(deliveries)),
                 is_on,
                 href: switched(&address, "status", name, is_on),
             }
         })
     };
-    all.filter_map(choice).collect()
+    Choices { choices: all.filter_map(choice).collect() }
 }
 
-fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choice> {
+fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices {
     let mut names: Vec<&str> = Channel::ALL.iter().map(|channel| channel.name()).collect();
     for name in counts.iter().map(|count| count.channel.as_deref().unwrap_or("unknown")) {
         if !names.contains(&name) {
@@ -277,7 +268,6 @@ fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choi
         Some(Choice {
             title: channel_title(known),
             icon: format!("ch-{}", channel_icon(known)),
-            name: name.into(),
             deliveries: query
                 .is_counted()
                 .then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
@@ -285,12 +275,7 @@ fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Vec<Choi
             href: switched(&query.address, "channel", name, is_on),
         })
     };
-    names.into_iter().filter_map(choice).collect()
-}
-
-fn switched(address: &Address, key: &str, name: &str, is_on: bool) -> String {
-    let address = address.clone();
-    if is_on { address.without_pair(key, name) } else { address.with(key, name) }.to_string()
+    Choices { choices: names.into_iter().filter_map(choice).collect() }
 }
 
 /// The log by one filter.

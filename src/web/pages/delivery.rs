@@ -1,5 +1,7 @@
 //! `/deliveries/{id}`: one delivery.
 
+use actix_web::http::Uri;
+use actix_web::http::header::REFERER;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
@@ -131,7 +133,9 @@ struct Raw {
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
-    let query = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
+    let asked = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
+    let list = if asked.address.query().is_empty() { came_from(&request, &pages.base, now_ms) } else { None };
+    let query = list.unwrap_or(asked);
     let filter = query.filter.clone();
     let wanted = id.into_inner();
     let asked = wanted.clone();
@@ -160,6 +164,15 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<S
     }
 }
 
+/// The list one came from, as a browser says it: a long filter is not repeated in each row of its list. Whoever else
+/// says so only chooses what stands beside.
+fn came_from(request: &HttpRequest, base: &str, now_ms: Millis) -> Option<LogQuery> {
+    let from: Uri = request.headers().get(REFERER)?.to_str().ok()?.parse().ok()?;
+    let is_log = from.path().strip_prefix(base) == Some("/deliveries");
+    let pairs = layout::pairs(from.query().filter(|_| is_log)?).ok()?;
+    LogQuery::parse(base, &pairs, now_ms).ok()
+}
+
 /// What is told of a delivery beyond itself.
 enum Shown {
     Page(Box<Beside>),
@@ -180,7 +193,7 @@ struct Beside {
 const OTHERS: usize = 5;
 
 fn cursor(delivery: &Delivery) -> Cursor {
-    Cursor { created_at_ms: delivery.created_at_ms, id: delivery.id }
+    Cursor { at_ms: delivery.created_at_ms, id: delivery.id }
 }
 
 /// Who it was to: the person, else the address. Nobody, where they are forgotten.
@@ -242,7 +255,7 @@ impl DeliveryPage {
         // each link names the page of the list that begins with its row, for the way back
         let link = |row: &log::Row, above: Option<Cursor>| {
             let list = above.map_or_else(|| query.address.clone(), |above| query.place("before", above));
-            LogLine::new(&pages.base, row.clone(), now_ms).within(&list).href
+            LogLine::new(&pages.base, row.clone(), now_ms).within(&list).href.to_string()
         };
         let second = neighbours.newer.get(1).map(|row| row.cursor);
         let status = delivery.engagement.or(delivery.outcome);

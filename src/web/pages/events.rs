@@ -73,7 +73,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let format = Format::of(&request);
     let seen = seen + found.rows.len() as i64;
     let looked = found.looked.map(|looked| {
-        let through = Plural(looked.deliveries as i64, "delivery or event", "deliveries and events");
+        let through = Plural(looked.rows as i64, "delivery or event", "deliveries and events");
         format!("Looked through {through}, as far as deliveries created {}.", Exact(looked.at_ms))
     });
     let data = List {

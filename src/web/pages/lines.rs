@@ -22,16 +22,17 @@ impl HtmlSafe for Lines {}
 
 /// One delivery.
 pub struct Line {
-    address: Address,
-    pub href: String,
+    /// From a list, with its filter.
+    pub href: Address,
     id: i64,
-    badge: Badge,
+    status: &'static str,
+    word: &'static str,
     /// Recipient, else person, else id.
     to: String,
     subject: String,
     reason: Option<String>,
     source: String,
-    source_href: String,
+    source_href: Address,
     channel: String,
     channel_icon: &'static str,
     milestones: Vec<Milestone>,
@@ -91,17 +92,17 @@ impl Line {
                 .or_else(|| row.person.map(|person| format!("person {person}")))
                 .unwrap_or_else(|| row.delivery_id.clone())
         };
-        let address = Address::new(base, "/deliveries").segment(&row.delivery_id);
+        let badge = Badge::of(row.status);
         Line {
-            href: address.to_string(),
-            address,
+            href: Address::new(base, "/deliveries").segment(&row.delivery_id),
             id: row.cursor.id,
-            badge: Badge::of(row.status),
-            to,
-            subject: row.subject.or(devices).unwrap_or_default(),
-            reason: row.failure_reason,
-            source: source_title(&source, row.source_name.as_deref()),
-            source_href: source_address(base, &source).to_string(),
+            status: badge.name,
+            word: badge.word,
+            to: cut(to),
+            subject: cut(row.subject.or(devices).unwrap_or_default()),
+            reason: row.failure_reason.map(cut),
+            source: cut(source_title(&source, row.source_name.as_deref())),
+            source_href: source_address(base, &source),
             channel: channel_title(row.channel.as_deref()),
             channel_icon: channel_icon(row.channel.as_deref()),
             milestones: milestones(row.reached),
@@ -113,7 +114,18 @@ impl Line {
 
     /// Its page knows from which list one comes: the way back, and what stands beside it there.
     pub fn within(mut self, list: &Address) -> Line {
-        self.href = list.query().iter().fold(self.address.clone(), |it, (key, value)| it.with(key, value)).to_string();
+        self.href = list.query().iter().fold(self.href, |it, (key, value)| it.with(key, value));
         self
     }
+}
+
+/// More letters than a cell shows; all of them stand on the delivery's page.
+const LETTERS: usize = 50;
+
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LETTERS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

@@ -26,6 +26,7 @@ mod people;
 mod person_data;
 mod quarantine;
 mod quarantine_acts;
+mod rail;
 mod schema;
 mod search;
 mod search_words;

@@ -34,11 +34,16 @@ impl Badge {
 
 /// A time, relative to now, with the exact one beside it.
 #[derive(Template, Clone, Debug)]
-#[template(source = r#"<time datetime="{{ iso }}" title="{{ exact }}">{{ text }}</time>"#, ext = "html")]
+#[template(
+    source = r#"<time{% if is_ago %} class="ago"{% endif %} datetime="{{ iso }}" title="{{ exact }}">{{ text }}</time>"#,
+    ext = "html"
+)]
 pub struct Moment {
     pub iso: String,
     pub exact: String,
     pub text: String,
+    /// Its text is how long ago it was; on paper the exact time stands instead.
+    is_ago: bool,
 }
 
 impl HtmlSafe for Moment {}
@@ -46,13 +51,13 @@ impl HtmlSafe for Moment {}
 impl Moment {
     pub fn ago(at_ms: Millis, now_ms: Millis) -> Moment {
         let text = Ago { at_ms, now_ms }.to_string();
-        Moment { iso: Iso(at_ms).to_string(), exact: Exact(at_ms).to_string(), text }
+        Moment { iso: Iso(at_ms).to_string(), exact: Exact(at_ms).to_string(), text, is_ago: true }
     }
 
     /// The exact time as its text, how long ago on hover.
     pub fn exact(at_ms: Millis, now_ms: Millis) -> Moment {
         let exact = Ago { at_ms, now_ms }.to_string();
-        Moment { iso: Iso(at_ms).to_string(), exact, text: Exact(at_ms).to_string() }
+        Moment { iso: Iso(at_ms).to_string(), exact, text: Exact(at_ms).to_string(), is_ago: false }
     }
 }
 

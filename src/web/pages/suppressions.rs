@@ -5,11 +5,13 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::layout::{self, Layout, Pages};
+use super::log_query::cursor;
 use super::parts::{Badge, Moment, channel_icon, channel_title};
 use super::twin::{self, Format, List, Twins};
 use crate::domain::suppression::{CHANNELS, Cause};
 use crate::domain::{Channel, Millis};
-use crate::store::suppression_list::{self, At, Cursor, Filter, Listed};
+use crate::store::paging::{At, Cursor};
+use crate::store::suppression_list::{self, Filter, Listed};
 use crate::store::{self, rows, suppression_list::Address as Wanted};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -102,7 +104,7 @@ impl Line {
             reason: listed.reason,
             channel: channel_title(Some(&listed.channel)),
             channel_icon: channel_icon(Some(&listed.channel)),
-            since: Moment::ago(listed.cursor.since_ms, now_ms),
+            since: Moment::ago(listed.cursor.at_ms, now_ms),
             address: listed.address,
         }
     }
@@ -128,7 +130,7 @@ pub fn standing(channel: Option<&str>, addresses: &[&str], listed: &[Listed]) ->
 fn listed_said(device: &str, listed: &Listed) -> String {
     let reason = listed.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
     let (cause, sure) = (listed.cause.title().to_lowercase(), sure(listed.cause).to_lowercase());
-    let since = Exact(listed.cursor.since_ms);
+    let since = Exact(listed.cursor.at_ms);
     format!("The {device} {} is on the suppression list since {since}, {cause} ({sure}){reason}", listed.address)
 }
 
@@ -171,7 +173,7 @@ impl Note {
         Note {
             what,
             is_active: listed.is_active(),
-            since: Moment::exact(listed.cursor.since_ms, now_ms),
+            since: Moment::exact(listed.cursor.at_ms, now_ms),
             badge: badge(listed.cause),
             sure: if listed.cause.is_proven() { "proven" } else { "likely" },
             // a page of the message that is the reason says it already
@@ -287,13 +289,6 @@ fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)]) -> Result<T, E
     })
 }
 
-fn cursor(key: &str, value: &str) -> Result<Cursor, Error> {
-    let parts = value.split_once('.').and_then(|(since, id)| Some((since.parse().ok()?, id.parse().ok()?)));
-    parts.map(|(since_ms, id)| Cursor { since_ms, id }).ok_or_else(|| {
-        Error::BadRequest(format!("`{key}={value}` is no place in the list. Take it out of the address to start anew."))
-    })
-}
-
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let query = Query::parse(&pages.base, &layout::pairs(request.query_string())?)?;
@@ -308,9 +303,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             Ok::<_, store::Error>((found, suppression_list::has_any(connection)?, shown, columns))
         })
         .await?;
-    let place = |key: &str, cursor: Option<Cursor>| {
-        cursor.map(|cursor| query.address.clone().with(key, format!("{}.{}", cursor.since_ms, cursor.id)))
-    };
+    let place = |key: &str, cursor: Option<Cursor>| cursor.map(|cursor| query.address.clone().with(key, cursor));
     let ending = |address: Address| address.ending(format.ending());
     let list = List {
         total: None,
@@ -335,8 +328,9 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         newer: place("after", found.newer).map(|address| address.to_string()),
         older: place("before", found.older).map(|address| address.to_string()),
         twins: Twins::of(here.as_ref().unwrap_or(&query.address)),
-        looked: found.looked.map(|(causes, at_ms)| {
-            format!("Looked through {}, as far as {}.", Plural(causes as i64, "cause", "causes"), Exact(at_ms))
+        looked: found.looked.map(|looked| {
+            let through = Plural(looked.rows as i64, "cause", "causes");
+            format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
         rows: found.rows.into_iter().map(|listed| Line::new(&pages.base, listed, now_ms)).collect(),
         was_any_listed,
@@ -354,7 +348,7 @@ mod tests {
         let query = Query::parse("", &layout::pairs(&format!("{text}&before=12.3")).unwrap()).unwrap();
         assert_eq!(query.filter.cause, Some(Cause::HardBounce));
         assert_eq!(query.filter.address, Some(Wanted::Exactly("a+b@c.d".into())));
-        assert_eq!(query.at, At::OlderThan(Cursor { since_ms: 12, id: 3 }));
+        assert_eq!(query.at, At::OlderThan(Cursor { at_ms: 12, id: 3 }));
         assert_eq!(query.address.to_string(), format!("/suppressions?{text}"));
         assert_eq!(query.chips().len(), 5);
         assert_eq!(query.groups()[0].choices[0].href, format!("/suppressions?{}", text.replace("state=listed&", "")));

@@ -153,8 +153,8 @@ fn safe(text: &str) -> String {
 #[derive(Template)]
 #[template(path = "parts/twins.html")]
 pub struct Twins {
-    json: String,
-    csv: String,
+    json: Address,
+    csv: Address,
     exports: Exports,
 }
 
@@ -167,21 +167,21 @@ impl HtmlSafe for Twins {}
     ext = "html"
 )]
 pub struct Exports {
-    all: Option<(String, String)>,
+    all: Option<(Address, Address)>,
 }
 
 impl HtmlSafe for Exports {}
 
 impl Twins {
     pub fn of(address: &Address) -> Twins {
-        let twin = |ending: &str| address.clone().ending(ending).to_string();
+        let twin = |ending: &str| address.clone().ending(ending);
         Twins { json: twin(".json"), csv: twin(".csv"), exports: Exports::default() }
     }
 
     /// Of a list, whose page is at `address` and whose filter is `all`.
     pub fn of_list(address: &Address, all: &Address) -> Twins {
-        let csv = all.clone().ending(".csv").with("all", 1).to_string();
-        let all = Some((csv, all.clone().ending(".ndjson").to_string()));
+        let csv = all.clone().ending(".csv").with("all", 1);
+        let all = Some((csv, all.clone().ending(".ndjson")));
         Twins { exports: Exports { all }, ..Twins::of(address) }
     }
 
