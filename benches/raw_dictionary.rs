@@ -4,6 +4,7 @@
 //! `cargo bench --bench raw_dictionary` measures; with `-- --write` it replaces `src/store/raw.dictionary`. Files that
 //! have the old one keep it, so a new one takes the next number in `src/store/raw.rs`.
 
+use rusqlite::types::Value;
 use waybill::store::raw;
 use waybill::traffic::{Format, Traffic};
 use waybill::wire::{self, Context, IdKey, Item};
@@ -47,7 +48,13 @@ fn main() {
         let dictionary = zstd::dict::from_samples(&training, kib << 10).expect("enough samples");
         println!("trained, {kib:>3} KiB  {:>8.1}", packed_bytes(&other, &dictionary));
     }
-    let now: usize = other.iter().map(|body| raw::pack(std::str::from_utf8(body).expect("text")).body.len()).sum();
+    let bytes = |body: &Vec<u8>| match raw::pack(std::str::from_utf8(body).expect("text")).body {
+        Value::Integer(_) => 4,
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+        _ => 0,
+    };
+    let now: usize = other.iter().map(bytes).sum();
     println!("as the store does {:>8.1}", now as f64 / other.len() as f64);
     if std::env::args().any(|argument| argument == "--write") {
         let dictionary = zstd::dict::from_samples(&training, DICTIONARY_BYTES).expect("enough samples");

@@ -99,33 +99,35 @@ CREATE INDEX people_by_cio_id ON people (block, cio_id) WHERE cio_id IS NOT NULL
 
 -- Deliveries and their events ---------------------------------------------------------------------------------------
 
+-- A page is full when the rows after it begin, and a row of it that grows splits it in two. So what moves with a
+-- delivery's events takes the same bytes from the first on: `standing` six, the times after creation four, as they are
+-- less 2147483647. `deliveries_read` below unpacks them; src/store/progress.rs packs them. What is null of most rows
+-- stands last: a record ends with its last column that is not null.
 CREATE TABLE deliveries (
-    id                   INTEGER PRIMARY KEY,   -- in order of arrival
-    delivery_id          TEXT NOT NULL,
-    created_at_ms        INTEGER NOT NULL,      -- the time of its earliest event
-    updated_after_ms     INTEGER NOT NULL,      -- these three from created_at_ms on: fewer bytes
-    outcome_after_ms     INTEGER,
-    engagement_after_ms  INTEGER,
-    message              INTEGER NOT NULL REFERENCES messages,
-    source               INTEGER NOT NULL REFERENCES sources,     -- that of the message, for its index
-    facet                INTEGER NOT NULL,      -- channel * 32 + status: one index serves either and both
-    person               INTEGER REFERENCES people,
-    recipient            INTEGER REFERENCES addresses,
-    subject              INTEGER REFERENCES subjects,
-    own_subject          TEXT,
-    parent_action_id     TEXT,
-    journey_id           TEXT,
-    trigger_id           TEXT,
-    trigger_event_id     TEXT,
-    outcome              INTEGER,               -- a metric
-    engagement           INTEGER,
-    failure_reason       TEXT,
-    reached              INTEGER NOT NULL,      -- bit n: counted n
-    events               INTEGER NOT NULL,
-    devices              INTEGER NOT NULL DEFAULT 0,
-    devices_bounced      INTEGER NOT NULL DEFAULT 0,
-    forgotten            INTEGER NOT NULL DEFAULT 0,
-    block                INTEGER AS (id >> 17) VIRTUAL
+    id                INTEGER PRIMARY KEY,      -- in order of arrival
+    delivery_id       TEXT NOT NULL,
+    created_at_ms     INTEGER NOT NULL,         -- the time of its earliest event
+    message           INTEGER NOT NULL REFERENCES messages,
+    source            INTEGER NOT NULL REFERENCES sources,      -- that of the message, for its index
+    facet             INTEGER NOT NULL,         -- channel * 32 + status: one index serves either and both
+    said              INTEGER NOT NULL,         -- bit n: attribute n was known when the delivery was new, so most of its events say it
+    standing          INTEGER NOT NULL,         -- 1 << 46, and from the lowest bit: 21 bits, n: counted n; five, outcome, a metric; five, engagement; events
+    updated_after     INTEGER NOT NULL,
+    outcome_after     INTEGER NOT NULL,         -- -2147483648: none
+    engagement_after  INTEGER NOT NULL,
+    person            INTEGER REFERENCES people,
+    recipient         INTEGER REFERENCES addresses,
+    subject           INTEGER REFERENCES subjects,
+    journey_id        TEXT,
+    trigger_event_id  TEXT,
+    devices           INTEGER,                  -- null: none
+    trigger_id        TEXT,
+    parent_action_id  TEXT,
+    failure_reason    TEXT,
+    devices_bounced   INTEGER,
+    own_subject       TEXT,
+    forgotten         INTEGER,                  -- 1
+    block             INTEGER AS (id >> 17) VIRTUAL
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_by_delivery_id ON deliveries (block, delivery_id);
 CREATE INDEX deliveries_by_created ON deliveries (created_at_ms);
@@ -161,37 +163,38 @@ CREATE TABLE block_filters (
     PRIMARY KEY (kind, block)
 ) STRICT;
 
+-- `events_read` below unpacks a row; src/store/marks.rs packs it. `marks`, from the lowest bit, so that it is 0 or 1 of
+-- most events, which take no byte then:
+--   one bit     received_after is in whole seconds, the receipt rounded up (of an event that came a day late or later), not in ms
+--   one         at is in ms, not in seconds
+--   two each    machine, proxied, synthetic: 0 not said, 1 no, 2 yes
+--   one         the time was taken from receipt
+--   sixteen     attribute n: whether the event says of it what the delivery shows is not as the delivery's `said` has it
+--   the rest    raw, where it is a blob: which dictionary it is packed with, counted from 1, less 1
 CREATE TABLE events (
-    delivery           INTEGER NOT NULL REFERENCES deliveries,
-    metric             INTEGER NOT NULL REFERENCES metrics,
-    eid                ANY NOT NULL,            -- the event id: a ULID as 16 bytes, a UUID as 1 + 16, a derived one as 2 + 16, else text
-    number             INTEGER NOT NULL,        -- counts the delivery's events in order of arrival, from 1
-    at_ms              INTEGER NOT NULL,
-    received_after_ms  INTEGER NOT NULL,        -- from at_ms on
-    carried            INTEGER NOT NULL,        -- bit n: it says the same as the delivery of attribute n
-    flags              INTEGER NOT NULL,        -- two bits each (0 not said, 1 no, 2 yes): machine, proxied, synthetic; then one: time taken from receipt
-    own                TEXT,                    -- JSON: what it says otherwise or alone
+    delivery        INTEGER NOT NULL REFERENCES deliveries,
+    metric          INTEGER NOT NULL REFERENCES metrics,
+    eid             ANY NOT NULL,               -- the event id: a ULID as 16 bytes, a UUID as 1 + 16, a derived one as 2 + 16, else text
+    at              INTEGER NOT NULL,
+    received_after  INTEGER NOT NULL,           -- from at on
+    marks           INTEGER NOT NULL,
+    -- What of its JSON no column holds: [format, mask, rest], as src/wire/residual.rs and columns.rs say, or the whole
+    -- where that would not come out the same. An integer n: [n & 15, n >> 4]; text: as it is; a blob: zstd with a
+    -- dictionary, less the four bytes with which each begins.
+    raw             ANY,
+    own             TEXT,                       -- JSON: what it says otherwise or alone; `to`: its devices, as event_devices_read has them
     PRIMARY KEY (delivery, metric, eid)
-) STRICT, WITHOUT ROWID;
-
--- What of each event's JSON no column holds, by the delivery's row and the event's number: [format, mask, rest], as
--- src/wire/residual.rs and columns.rs say, or the whole where that would not come out the same.
-CREATE TABLE raw (
-    delivery  INTEGER NOT NULL,
-    number    INTEGER NOT NULL,
-    encoding  INTEGER NOT NULL,                 -- 0: json; n: zstd with dictionary n
-    body      BLOB NOT NULL,
-    PRIMARY KEY (delivery, number)
 ) STRICT, WITHOUT ROWID;
 
 -- The event as the first copy told it, where another copy changed what its columns say: what `raw` lacks is here.
 CREATE TABLE raw_bases (
     delivery  INTEGER NOT NULL,
-    number    INTEGER NOT NULL,
+    metric    INTEGER NOT NULL,
+    eid       ANY NOT NULL,
     at_ms     INTEGER NOT NULL,
     flags     INTEGER NOT NULL,
     own       TEXT,                             -- all that it said
-    PRIMARY KEY (delivery, number)
+    PRIMARY KEY (delivery, metric, eid)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE raw_dictionaries (
@@ -202,58 +205,63 @@ CREATE TABLE raw_dictionaries (
 -- How often an event came again.
 CREATE TABLE repeats (
     delivery  INTEGER NOT NULL,
-    number    INTEGER NOT NULL,
+    metric    INTEGER NOT NULL,
+    eid       ANY NOT NULL,
     repeats   INTEGER NOT NULL,
-    PRIMARY KEY (delivery, number)
+    PRIMARY KEY (delivery, metric, eid)
 ) STRICT, WITHOUT ROWID;
 
 -- Counts: each follows from deliveries and events; `waybill verify` recounts them ------------------------------------
+
+-- Of each counted thing a column says how many deliveries reached it, and `…_extra` by how much the events that say so
+-- exceed them (or fall short: an open may be implied). What is 0 is null, and the columns are in the order of how often
+-- they are not: most rows end after the first ten. The views `…_read` below unpack them.
 
 -- By quarter hour of creation.
 CREATE TABLE cohorts (
     quarter  INTEGER NOT NULL,
     message  INTEGER NOT NULL REFERENCES messages,
-    created                INTEGER NOT NULL DEFAULT 0,
-    queued                 INTEGER NOT NULL DEFAULT 0,
-    drafted                INTEGER NOT NULL DEFAULT 0,
-    attempted              INTEGER NOT NULL DEFAULT 0,
-    deferred               INTEGER NOT NULL DEFAULT 0,
-    sent                   INTEGER NOT NULL DEFAULT 0,
-    delivered              INTEGER NOT NULL DEFAULT 0,
-    opened                 INTEGER NOT NULL DEFAULT 0,
-    clicked                INTEGER NOT NULL DEFAULT 0,
-    replied                INTEGER NOT NULL DEFAULT 0,
-    converted              INTEGER NOT NULL DEFAULT 0,
-    unsubscribed           INTEGER NOT NULL DEFAULT 0,
-    bounced                INTEGER NOT NULL DEFAULT 0,
-    suppressed             INTEGER NOT NULL DEFAULT 0,
-    spammed                INTEGER NOT NULL DEFAULT 0,
-    failed                 INTEGER NOT NULL DEFAULT 0,
-    undeliverable          INTEGER NOT NULL DEFAULT 0,
-    human_opened           INTEGER NOT NULL DEFAULT 0,
-    machine_opened         INTEGER NOT NULL DEFAULT 0,
-    human_clicked          INTEGER NOT NULL DEFAULT 0,
-    machine_clicked        INTEGER NOT NULL DEFAULT 0,
-    queued_events          INTEGER NOT NULL DEFAULT 0,
-    drafted_events         INTEGER NOT NULL DEFAULT 0,
-    attempted_events       INTEGER NOT NULL DEFAULT 0,
-    deferred_events        INTEGER NOT NULL DEFAULT 0,
-    sent_events            INTEGER NOT NULL DEFAULT 0,
-    delivered_events       INTEGER NOT NULL DEFAULT 0,
-    opened_events          INTEGER NOT NULL DEFAULT 0,
-    clicked_events         INTEGER NOT NULL DEFAULT 0,
-    replied_events         INTEGER NOT NULL DEFAULT 0,
-    converted_events       INTEGER NOT NULL DEFAULT 0,
-    unsubscribed_events    INTEGER NOT NULL DEFAULT 0,
-    bounced_events         INTEGER NOT NULL DEFAULT 0,
-    suppressed_events      INTEGER NOT NULL DEFAULT 0,
-    spammed_events         INTEGER NOT NULL DEFAULT 0,
-    failed_events          INTEGER NOT NULL DEFAULT 0,
-    undeliverable_events   INTEGER NOT NULL DEFAULT 0,
-    human_opened_events    INTEGER NOT NULL DEFAULT 0,
-    machine_opened_events  INTEGER NOT NULL DEFAULT 0,
-    human_clicked_events   INTEGER NOT NULL DEFAULT 0,
-    machine_clicked_events INTEGER NOT NULL DEFAULT 0,
+    created               INTEGER,
+    sent                  INTEGER,
+    drafted               INTEGER,
+    delivered             INTEGER,
+    opened                INTEGER,
+    human_opened          INTEGER,
+    machine_opened        INTEGER,
+    human_opened_extra    INTEGER,
+    opened_extra          INTEGER,
+    clicked               INTEGER,
+    human_clicked         INTEGER,
+    human_clicked_extra   INTEGER,
+    clicked_extra         INTEGER,
+    machine_clicked       INTEGER,
+    machine_opened_extra  INTEGER,
+    machine_clicked_extra INTEGER,
+    attempted             INTEGER,
+    deferred              INTEGER,
+    bounced               INTEGER,
+    converted             INTEGER,
+    failed                INTEGER,
+    suppressed            INTEGER,
+    undeliverable         INTEGER,
+    unsubscribed          INTEGER,
+    spammed               INTEGER,
+    replied               INTEGER,
+    queued                INTEGER,
+    queued_extra          INTEGER,
+    drafted_extra         INTEGER,
+    attempted_extra       INTEGER,
+    deferred_extra        INTEGER,
+    sent_extra            INTEGER,
+    delivered_extra       INTEGER,
+    replied_extra         INTEGER,
+    converted_extra       INTEGER,
+    unsubscribed_extra    INTEGER,
+    bounced_extra         INTEGER,
+    suppressed_extra      INTEGER,
+    spammed_extra         INTEGER,
+    failed_extra          INTEGER,
+    undeliverable_extra   INTEGER,
     PRIMARY KEY (quarter, message)
 ) STRICT, WITHOUT ROWID;
 
@@ -261,47 +269,47 @@ CREATE TABLE cohorts (
 CREATE TABLE totals (
     source   INTEGER NOT NULL REFERENCES sources,
     channel  INTEGER NOT NULL REFERENCES channels,
-    created                INTEGER NOT NULL DEFAULT 0,
-    queued                 INTEGER NOT NULL DEFAULT 0,
-    drafted                INTEGER NOT NULL DEFAULT 0,
-    attempted              INTEGER NOT NULL DEFAULT 0,
-    deferred               INTEGER NOT NULL DEFAULT 0,
-    sent                   INTEGER NOT NULL DEFAULT 0,
-    delivered              INTEGER NOT NULL DEFAULT 0,
-    opened                 INTEGER NOT NULL DEFAULT 0,
-    clicked                INTEGER NOT NULL DEFAULT 0,
-    replied                INTEGER NOT NULL DEFAULT 0,
-    converted              INTEGER NOT NULL DEFAULT 0,
-    unsubscribed           INTEGER NOT NULL DEFAULT 0,
-    bounced                INTEGER NOT NULL DEFAULT 0,
-    suppressed             INTEGER NOT NULL DEFAULT 0,
-    spammed                INTEGER NOT NULL DEFAULT 0,
-    failed                 INTEGER NOT NULL DEFAULT 0,
-    undeliverable          INTEGER NOT NULL DEFAULT 0,
-    human_opened           INTEGER NOT NULL DEFAULT 0,
-    machine_opened         INTEGER NOT NULL DEFAULT 0,
-    human_clicked          INTEGER NOT NULL DEFAULT 0,
-    machine_clicked        INTEGER NOT NULL DEFAULT 0,
-    queued_events          INTEGER NOT NULL DEFAULT 0,
-    drafted_events         INTEGER NOT NULL DEFAULT 0,
-    attempted_events       INTEGER NOT NULL DEFAULT 0,
-    deferred_events        INTEGER NOT NULL DEFAULT 0,
-    sent_events            INTEGER NOT NULL DEFAULT 0,
-    delivered_events       INTEGER NOT NULL DEFAULT 0,
-    opened_events          INTEGER NOT NULL DEFAULT 0,
-    clicked_events         INTEGER NOT NULL DEFAULT 0,
-    replied_events         INTEGER NOT NULL DEFAULT 0,
-    converted_events       INTEGER NOT NULL DEFAULT 0,
-    unsubscribed_events    INTEGER NOT NULL DEFAULT 0,
-    bounced_events         INTEGER NOT NULL DEFAULT 0,
-    suppressed_events      INTEGER NOT NULL DEFAULT 0,
-    spammed_events         INTEGER NOT NULL DEFAULT 0,
-    failed_events          INTEGER NOT NULL DEFAULT 0,
-    undeliverable_events   INTEGER NOT NULL DEFAULT 0,
-    human_opened_events    INTEGER NOT NULL DEFAULT 0,
-    machine_opened_events  INTEGER NOT NULL DEFAULT 0,
-    human_clicked_events   INTEGER NOT NULL DEFAULT 0,
-    machine_clicked_events INTEGER NOT NULL DEFAULT 0,
+    created               INTEGER,
+    sent                  INTEGER,
+    drafted               INTEGER,
+    delivered             INTEGER,
+    opened                INTEGER,
+    human_opened          INTEGER,
+    machine_opened        INTEGER,
+    human_opened_extra    INTEGER,
+    opened_extra          INTEGER,
+    clicked               INTEGER,
+    human_clicked         INTEGER,
+    human_clicked_extra   INTEGER,
+    clicked_extra         INTEGER,
+    machine_clicked       INTEGER,
+    machine_opened_extra  INTEGER,
+    machine_clicked_extra INTEGER,
+    attempted             INTEGER,
+    deferred              INTEGER,
+    bounced               INTEGER,
+    converted             INTEGER,
+    failed                INTEGER,
+    suppressed            INTEGER,
+    undeliverable         INTEGER,
+    unsubscribed          INTEGER,
+    spammed               INTEGER,
+    replied               INTEGER,
+    queued                INTEGER,
+    queued_extra          INTEGER,
+    drafted_extra         INTEGER,
+    attempted_extra       INTEGER,
+    deferred_extra        INTEGER,
+    sent_extra            INTEGER,
+    delivered_extra       INTEGER,
+    replied_extra         INTEGER,
+    converted_extra       INTEGER,
+    unsubscribed_extra    INTEGER,
+    bounced_extra         INTEGER,
+    suppressed_extra      INTEGER,
+    spammed_extra         INTEGER,
+    failed_extra          INTEGER,
+    undeliverable_extra   INTEGER,
     PRIMARY KEY (source, channel)
 ) STRICT, WITHOUT ROWID;
 
@@ -310,47 +318,47 @@ CREATE TABLE triggers (
     source      INTEGER NOT NULL REFERENCES sources,
     trigger_id  TEXT NOT NULL,
     channel     INTEGER NOT NULL REFERENCES channels,
-    created                INTEGER NOT NULL DEFAULT 0,
-    queued                 INTEGER NOT NULL DEFAULT 0,
-    drafted                INTEGER NOT NULL DEFAULT 0,
-    attempted              INTEGER NOT NULL DEFAULT 0,
-    deferred               INTEGER NOT NULL DEFAULT 0,
-    sent                   INTEGER NOT NULL DEFAULT 0,
-    delivered              INTEGER NOT NULL DEFAULT 0,
-    opened                 INTEGER NOT NULL DEFAULT 0,
-    clicked                INTEGER NOT NULL DEFAULT 0,
-    replied                INTEGER NOT NULL DEFAULT 0,
-    converted              INTEGER NOT NULL DEFAULT 0,
-    unsubscribed           INTEGER NOT NULL DEFAULT 0,
-    bounced                INTEGER NOT NULL DEFAULT 0,
-    suppressed             INTEGER NOT NULL DEFAULT 0,
-    spammed                INTEGER NOT NULL DEFAULT 0,
-    failed                 INTEGER NOT NULL DEFAULT 0,
-    undeliverable          INTEGER NOT NULL DEFAULT 0,
-    human_opened           INTEGER NOT NULL DEFAULT 0,
-    machine_opened         INTEGER NOT NULL DEFAULT 0,
-    human_clicked          INTEGER NOT NULL DEFAULT 0,
-    machine_clicked        INTEGER NOT NULL DEFAULT 0,
-    queued_events          INTEGER NOT NULL DEFAULT 0,
-    drafted_events         INTEGER NOT NULL DEFAULT 0,
-    attempted_events       INTEGER NOT NULL DEFAULT 0,
-    deferred_events        INTEGER NOT NULL DEFAULT 0,
-    sent_events            INTEGER NOT NULL DEFAULT 0,
-    delivered_events       INTEGER NOT NULL DEFAULT 0,
-    opened_events          INTEGER NOT NULL DEFAULT 0,
-    clicked_events         INTEGER NOT NULL DEFAULT 0,
-    replied_events         INTEGER NOT NULL DEFAULT 0,
-    converted_events       INTEGER NOT NULL DEFAULT 0,
-    unsubscribed_events    INTEGER NOT NULL DEFAULT 0,
-    bounced_events         INTEGER NOT NULL DEFAULT 0,
-    suppressed_events      INTEGER NOT NULL DEFAULT 0,
-    spammed_events         INTEGER NOT NULL DEFAULT 0,
-    failed_events          INTEGER NOT NULL DEFAULT 0,
-    undeliverable_events   INTEGER NOT NULL DEFAULT 0,
-    human_opened_events    INTEGER NOT NULL DEFAULT 0,
-    machine_opened_events  INTEGER NOT NULL DEFAULT 0,
-    human_clicked_events   INTEGER NOT NULL DEFAULT 0,
-    machine_clicked_events INTEGER NOT NULL DEFAULT 0,
+    created               INTEGER,
+    sent                  INTEGER,
+    drafted               INTEGER,
+    delivered             INTEGER,
+    opened                INTEGER,
+    human_opened          INTEGER,
+    machine_opened        INTEGER,
+    human_opened_extra    INTEGER,
+    opened_extra          INTEGER,
+    clicked               INTEGER,
+    human_clicked         INTEGER,
+    human_clicked_extra   INTEGER,
+    clicked_extra         INTEGER,
+    machine_clicked       INTEGER,
+    machine_opened_extra  INTEGER,
+    machine_clicked_extra INTEGER,
+    attempted             INTEGER,
+    deferred              INTEGER,
+    bounced               INTEGER,
+    converted             INTEGER,
+    failed                INTEGER,
+    suppressed            INTEGER,
+    undeliverable         INTEGER,
+    unsubscribed          INTEGER,
+    spammed               INTEGER,
+    replied               INTEGER,
+    queued                INTEGER,
+    queued_extra          INTEGER,
+    drafted_extra         INTEGER,
+    attempted_extra       INTEGER,
+    deferred_extra        INTEGER,
+    sent_extra            INTEGER,
+    delivered_extra       INTEGER,
+    replied_extra         INTEGER,
+    converted_extra       INTEGER,
+    unsubscribed_extra    INTEGER,
+    bounced_extra         INTEGER,
+    suppressed_extra      INTEGER,
+    spammed_extra         INTEGER,
+    failed_extra          INTEGER,
+    undeliverable_extra   INTEGER,
     PRIMARY KEY (source, trigger_id, channel)
 ) STRICT, WITHOUT ROWID;
 
@@ -359,26 +367,26 @@ CREATE TABLE activity (
     quarter  INTEGER NOT NULL,
     source   INTEGER NOT NULL REFERENCES sources,
     channel  INTEGER NOT NULL REFERENCES channels,
-    queued                 INTEGER NOT NULL DEFAULT 0,
-    drafted                INTEGER NOT NULL DEFAULT 0,
-    attempted              INTEGER NOT NULL DEFAULT 0,
-    deferred               INTEGER NOT NULL DEFAULT 0,
-    sent                   INTEGER NOT NULL DEFAULT 0,
-    delivered              INTEGER NOT NULL DEFAULT 0,
-    opened                 INTEGER NOT NULL DEFAULT 0,
-    clicked                INTEGER NOT NULL DEFAULT 0,
-    replied                INTEGER NOT NULL DEFAULT 0,
-    converted              INTEGER NOT NULL DEFAULT 0,
-    unsubscribed           INTEGER NOT NULL DEFAULT 0,
-    bounced                INTEGER NOT NULL DEFAULT 0,
-    suppressed             INTEGER NOT NULL DEFAULT 0,
-    spammed                INTEGER NOT NULL DEFAULT 0,
-    failed                 INTEGER NOT NULL DEFAULT 0,
-    undeliverable          INTEGER NOT NULL DEFAULT 0,
-    human_opened           INTEGER NOT NULL DEFAULT 0,
-    machine_opened         INTEGER NOT NULL DEFAULT 0,
-    human_clicked          INTEGER NOT NULL DEFAULT 0,
-    machine_clicked        INTEGER NOT NULL DEFAULT 0,
+    sent            INTEGER,
+    drafted         INTEGER,
+    delivered       INTEGER,
+    opened          INTEGER,
+    human_opened    INTEGER,
+    machine_opened  INTEGER,
+    clicked         INTEGER,
+    human_clicked   INTEGER,
+    machine_clicked INTEGER,
+    attempted       INTEGER,
+    deferred        INTEGER,
+    bounced         INTEGER,
+    converted       INTEGER,
+    failed          INTEGER,
+    suppressed      INTEGER,
+    undeliverable   INTEGER,
+    unsubscribed    INTEGER,
+    spammed         INTEGER,
+    replied         INTEGER,
+    queued          INTEGER,
     PRIMARY KEY (quarter, source, channel)
 ) STRICT, WITHOUT ROWID;
 
@@ -426,8 +434,8 @@ CREATE TABLE quarantine (
     due_at_ms       INTEGER,                    -- an event from the future: when it may be applied
     public          INTEGER NOT NULL DEFAULT 0, -- 1: by a sender who may only report on deliveries that are known
     event           TEXT,                       -- a report that waits for its delivery: all that it says,
-    raw_encoding    INTEGER,                    -- and its `raw`
-    raw             BLOB,
+    raw_dictionary  INTEGER,                    -- and its `raw`
+    raw             ANY,
     body            BLOB NOT NULL,
     body_bytes      INTEGER NOT NULL,           -- of the whole; of one above 8 MiB only the beginning is kept
     fingerprint     BLOB NOT NULL,              -- the same body again is the same row
@@ -466,18 +474,32 @@ CREATE TABLE receipts (
 -- do the same, and be computed at every insert, to check their types.)
 
 CREATE VIEW deliveries_read AS
-SELECT *,
+SELECT id, delivery_id, created_at_ms, message, source, facet, said, person, recipient, subject, own_subject, journey_id,
+    trigger_id, trigger_event_id, parent_action_id, failure_reason, block, updated_at_ms, outcome, outcome_at_ms,
+    engagement, engagement_at_ms,
+    standing & 2097151 AS reached,
+    (standing >> 31) - 32768 AS events,
+    coalesce(devices, 0) AS devices,
+    coalesce(devices_bounced, 0) AS devices_bounced,
+    coalesce(forgotten, 0) AS forgotten,
     coalesce(engagement, outcome, 0) AS status,
-    created_at_ms + updated_after_ms AS updated_at_ms,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms) % 1000) AS TEXT) AS created_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + updated_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + updated_after_ms) % 1000) AS TEXT) AS updated_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + outcome_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + outcome_after_ms) % 1000) AS TEXT) AS outcome_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + engagement_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + engagement_after_ms) % 1000) AS TEXT) AS engagement_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms + coalesce(engagement_after_ms, outcome_after_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms + coalesce(engagement_after_ms, outcome_after_ms)) % 1000) AS TEXT) AS status_at
-FROM deliveries;
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (updated_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (updated_at_ms) % 1000) AS TEXT) AS updated_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (outcome_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (outcome_at_ms) % 1000) AS TEXT) AS outcome_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (engagement_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (engagement_at_ms) % 1000) AS TEXT) AS engagement_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (coalesce(engagement_at_ms, outcome_at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (coalesce(engagement_at_ms, outcome_at_ms)) % 1000) AS TEXT) AS status_at
+FROM (
+    SELECT *,
+        nullif(standing >> 21 & 31, 0) AS outcome,
+        nullif(standing >> 26 & 31, 0) AS engagement,
+        created_at_ms + updated_after + 2147483647 AS updated_at_ms,
+        CASE WHEN outcome_after > -2147483648 THEN created_at_ms + outcome_after + 2147483647 END AS outcome_at_ms,
+        CASE WHEN engagement_after > -2147483648 THEN created_at_ms + engagement_after + 2147483647 END AS engagement_at_ms
+    FROM deliveries
+);
 
 CREATE VIEW events_read AS
-SELECT *,
+SELECT delivery, metric, eid, at_ms, received_at_ms, flags, differs, raw, raw_dictionary, own,
     CAST(CASE
         WHEN typeof(eid) = 'text' THEN eid
         WHEN length(eid) = 16 THEN
@@ -513,7 +535,7 @@ SELECT *,
         ELSE 'derived-' || lower(substr(hex(eid), 3, 32))
     END AS TEXT) AS event_id,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms) % 1000) AS TEXT) AS occurred_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (at_ms + received_after_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms + received_after_ms) % 1000) AS TEXT) AS received_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000) AS TEXT) AS received_at,
     CAST(CASE flags & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS machine,
     CAST(CASE flags >> 2 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS proxied,
     CAST(CASE flags >> 4 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS synthetic,
@@ -522,7 +544,136 @@ SELECT *,
     CAST(own ->> '$.link_id' AS TEXT) AS link_id,
     CAST(own ->> '$.action_value' AS TEXT) AS action_value,
     CAST(own ->> '$.reason' AS TEXT) AS reason
-FROM events;
+FROM (
+    SELECT delivery, metric, eid, raw, own,
+        CASE WHEN marks & 2 THEN at ELSE at * 1000 END AS at_ms,
+        CASE marks & 3
+            WHEN 0 THEN at * 1000 + received_after
+            WHEN 1 THEN (at + received_after) * 1000
+            WHEN 2 THEN at + received_after
+            ELSE (at / 1000 + received_after) * 1000 END AS received_at_ms,
+        marks >> 2 & 127 AS flags,
+        marks >> 9 & 65535 AS differs,
+        CASE typeof(raw) WHEN 'blob' THEN (marks >> 25) + 1 ELSE 0 END AS raw_dictionary
+    FROM events
+);
+
+-- The devices that an event names. `own` has of each its row in `addresses`, its platform and its reason, the latter two
+-- as far as there are any.
+CREATE VIEW event_devices_read AS
+SELECT e.delivery, e.metric, e.eid, r.key AS place, a.address AS device_id,
+    CASE r.value ->> 1 WHEN 1 THEN 'ios' WHEN 2 THEN 'android' ELSE r.value ->> 1 END AS device_platform,
+    r.value ->> 2 AS reason
+FROM events e JOIN json_each(e.own, '$.to') r JOIN addresses a ON a.id = r.value ->> 0
+WHERE e.own IS NOT NULL;
+
+CREATE VIEW cohorts_read AS
+SELECT quarter, message,
+    coalesce(created, 0) AS created, coalesce(queued, 0) AS queued, coalesce(drafted, 0) AS drafted,
+    coalesce(attempted, 0) AS attempted, coalesce(deferred, 0) AS deferred, coalesce(sent, 0) AS sent,
+    coalesce(delivered, 0) AS delivered, coalesce(opened, 0) AS opened, coalesce(clicked, 0) AS clicked,
+    coalesce(replied, 0) AS replied, coalesce(converted, 0) AS converted, coalesce(unsubscribed, 0) AS unsubscribed,
+    coalesce(bounced, 0) AS bounced, coalesce(suppressed, 0) AS suppressed, coalesce(spammed, 0) AS spammed,
+    coalesce(failed, 0) AS failed, coalesce(undeliverable, 0) AS undeliverable,
+    coalesce(human_opened, 0) AS human_opened, coalesce(machine_opened, 0) AS machine_opened,
+    coalesce(human_clicked, 0) AS human_clicked, coalesce(machine_clicked, 0) AS machine_clicked,
+    coalesce(queued, 0) + coalesce(queued_extra, 0) AS queued_events,
+    coalesce(drafted, 0) + coalesce(drafted_extra, 0) AS drafted_events,
+    coalesce(attempted, 0) + coalesce(attempted_extra, 0) AS attempted_events,
+    coalesce(deferred, 0) + coalesce(deferred_extra, 0) AS deferred_events,
+    coalesce(sent, 0) + coalesce(sent_extra, 0) AS sent_events,
+    coalesce(delivered, 0) + coalesce(delivered_extra, 0) AS delivered_events,
+    coalesce(opened, 0) + coalesce(opened_extra, 0) AS opened_events,
+    coalesce(clicked, 0) + coalesce(clicked_extra, 0) AS clicked_events,
+    coalesce(replied, 0) + coalesce(replied_extra, 0) AS replied_events,
+    coalesce(converted, 0) + coalesce(converted_extra, 0) AS converted_events,
+    coalesce(unsubscribed, 0) + coalesce(unsubscribed_extra, 0) AS unsubscribed_events,
+    coalesce(bounced, 0) + coalesce(bounced_extra, 0) AS bounced_events,
+    coalesce(suppressed, 0) + coalesce(suppressed_extra, 0) AS suppressed_events,
+    coalesce(spammed, 0) + coalesce(spammed_extra, 0) AS spammed_events,
+    coalesce(failed, 0) + coalesce(failed_extra, 0) AS failed_events,
+    coalesce(undeliverable, 0) + coalesce(undeliverable_extra, 0) AS undeliverable_events,
+    coalesce(human_opened, 0) + coalesce(human_opened_extra, 0) AS human_opened_events,
+    coalesce(machine_opened, 0) + coalesce(machine_opened_extra, 0) AS machine_opened_events,
+    coalesce(human_clicked, 0) + coalesce(human_clicked_extra, 0) AS human_clicked_events,
+    coalesce(machine_clicked, 0) + coalesce(machine_clicked_extra, 0) AS machine_clicked_events
+FROM cohorts;
+
+CREATE VIEW totals_read AS
+SELECT source, channel,
+    coalesce(created, 0) AS created, coalesce(queued, 0) AS queued, coalesce(drafted, 0) AS drafted,
+    coalesce(attempted, 0) AS attempted, coalesce(deferred, 0) AS deferred, coalesce(sent, 0) AS sent,
+    coalesce(delivered, 0) AS delivered, coalesce(opened, 0) AS opened, coalesce(clicked, 0) AS clicked,
+    coalesce(replied, 0) AS replied, coalesce(converted, 0) AS converted, coalesce(unsubscribed, 0) AS unsubscribed,
+    coalesce(bounced, 0) AS bounced, coalesce(suppressed, 0) AS suppressed, coalesce(spammed, 0) AS spammed,
+    coalesce(failed, 0) AS failed, coalesce(undeliverable, 0) AS undeliverable,
+    coalesce(human_opened, 0) AS human_opened, coalesce(machine_opened, 0) AS machine_opened,
+    coalesce(human_clicked, 0) AS human_clicked, coalesce(machine_clicked, 0) AS machine_clicked,
+    coalesce(queued, 0) + coalesce(queued_extra, 0) AS queued_events,
+    coalesce(drafted, 0) + coalesce(drafted_extra, 0) AS drafted_events,
+    coalesce(attempted, 0) + coalesce(attempted_extra, 0) AS attempted_events,
+    coalesce(deferred, 0) + coalesce(deferred_extra, 0) AS deferred_events,
+    coalesce(sent, 0) + coalesce(sent_extra, 0) AS sent_events,
+    coalesce(delivered, 0) + coalesce(delivered_extra, 0) AS delivered_events,
+    coalesce(opened, 0) + coalesce(opened_extra, 0) AS opened_events,
+    coalesce(clicked, 0) + coalesce(clicked_extra, 0) AS clicked_events,
+    coalesce(replied, 0) + coalesce(replied_extra, 0) AS replied_events,
+    coalesce(converted, 0) + coalesce(converted_extra, 0) AS converted_events,
+    coalesce(unsubscribed, 0) + coalesce(unsubscribed_extra, 0) AS unsubscribed_events,
+    coalesce(bounced, 0) + coalesce(bounced_extra, 0) AS bounced_events,
+    coalesce(suppressed, 0) + coalesce(suppressed_extra, 0) AS suppressed_events,
+    coalesce(spammed, 0) + coalesce(spammed_extra, 0) AS spammed_events,
+    coalesce(failed, 0) + coalesce(failed_extra, 0) AS failed_events,
+    coalesce(undeliverable, 0) + coalesce(undeliverable_extra, 0) AS undeliverable_events,
+    coalesce(human_opened, 0) + coalesce(human_opened_extra, 0) AS human_opened_events,
+    coalesce(machine_opened, 0) + coalesce(machine_opened_extra, 0) AS machine_opened_events,
+    coalesce(human_clicked, 0) + coalesce(human_clicked_extra, 0) AS human_clicked_events,
+    coalesce(machine_clicked, 0) + coalesce(machine_clicked_extra, 0) AS machine_clicked_events
+FROM totals;
+
+CREATE VIEW triggers_read AS
+SELECT source, trigger_id, channel,
+    coalesce(created, 0) AS created, coalesce(queued, 0) AS queued, coalesce(drafted, 0) AS drafted,
+    coalesce(attempted, 0) AS attempted, coalesce(deferred, 0) AS deferred, coalesce(sent, 0) AS sent,
+    coalesce(delivered, 0) AS delivered, coalesce(opened, 0) AS opened, coalesce(clicked, 0) AS clicked,
+    coalesce(replied, 0) AS replied, coalesce(converted, 0) AS converted, coalesce(unsubscribed, 0) AS unsubscribed,
+    coalesce(bounced, 0) AS bounced, coalesce(suppressed, 0) AS suppressed, coalesce(spammed, 0) AS spammed,
+    coalesce(failed, 0) AS failed, coalesce(undeliverable, 0) AS undeliverable,
+    coalesce(human_opened, 0) AS human_opened, coalesce(machine_opened, 0) AS machine_opened,
+    coalesce(human_clicked, 0) AS human_clicked, coalesce(machine_clicked, 0) AS machine_clicked,
+    coalesce(queued, 0) + coalesce(queued_extra, 0) AS queued_events,
+    coalesce(drafted, 0) + coalesce(drafted_extra, 0) AS drafted_events,
+    coalesce(attempted, 0) + coalesce(attempted_extra, 0) AS attempted_events,
+    coalesce(deferred, 0) + coalesce(deferred_extra, 0) AS deferred_events,
+    coalesce(sent, 0) + coalesce(sent_extra, 0) AS sent_events,
+    coalesce(delivered, 0) + coalesce(delivered_extra, 0) AS delivered_events,
+    coalesce(opened, 0) + coalesce(opened_extra, 0) AS opened_events,
+    coalesce(clicked, 0) + coalesce(clicked_extra, 0) AS clicked_events,
+    coalesce(replied, 0) + coalesce(replied_extra, 0) AS replied_events,
+    coalesce(converted, 0) + coalesce(converted_extra, 0) AS converted_events,
+    coalesce(unsubscribed, 0) + coalesce(unsubscribed_extra, 0) AS unsubscribed_events,
+    coalesce(bounced, 0) + coalesce(bounced_extra, 0) AS bounced_events,
+    coalesce(suppressed, 0) + coalesce(suppressed_extra, 0) AS suppressed_events,
+    coalesce(spammed, 0) + coalesce(spammed_extra, 0) AS spammed_events,
+    coalesce(failed, 0) + coalesce(failed_extra, 0) AS failed_events,
+    coalesce(undeliverable, 0) + coalesce(undeliverable_extra, 0) AS undeliverable_events,
+    coalesce(human_opened, 0) + coalesce(human_opened_extra, 0) AS human_opened_events,
+    coalesce(machine_opened, 0) + coalesce(machine_opened_extra, 0) AS machine_opened_events,
+    coalesce(human_clicked, 0) + coalesce(human_clicked_extra, 0) AS human_clicked_events,
+    coalesce(machine_clicked, 0) + coalesce(machine_clicked_extra, 0) AS machine_clicked_events
+FROM triggers;
+
+CREATE VIEW activity_read AS
+SELECT quarter, source, channel,
+    coalesce(queued, 0) AS queued, coalesce(drafted, 0) AS drafted, coalesce(attempted, 0) AS attempted,
+    coalesce(deferred, 0) AS deferred, coalesce(sent, 0) AS sent, coalesce(delivered, 0) AS delivered,
+    coalesce(opened, 0) AS opened, coalesce(clicked, 0) AS clicked, coalesce(replied, 0) AS replied,
+    coalesce(converted, 0) AS converted, coalesce(unsubscribed, 0) AS unsubscribed, coalesce(bounced, 0) AS bounced,
+    coalesce(suppressed, 0) AS suppressed, coalesce(spammed, 0) AS spammed, coalesce(failed, 0) AS failed,
+    coalesce(undeliverable, 0) AS undeliverable, coalesce(human_opened, 0) AS human_opened,
+    coalesce(machine_opened, 0) AS machine_opened, coalesce(human_clicked, 0) AS human_clicked,
+    coalesce(machine_clicked, 0) AS machine_clicked
+FROM activity;
 
 -- The views: a promise; columns are only added ----------------------------------------------------------------------
 
@@ -557,70 +708,70 @@ SELECT
     d.updated_at,
     CAST(d.updated_at_ms AS INTEGER) AS updated_at_ms,
     d.failure_reason,
-    d.devices,
-    d.devices_bounced,
-    d.forgotten,
-    d.events,
+    CAST(d.devices AS INTEGER) AS devices,
+    CAST(d.devices_bounced AS INTEGER) AS devices_bounced,
+    CAST(d.forgotten AS INTEGER) AS forgotten,
+    CAST(d.events AS INTEGER) AS events,
     CAST(CASE WHEN d.reached >> 1 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 1) END AS TEXT) AS queued_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 1) END AS TEXT) AS queued_at,
     CAST(CASE WHEN d.reached >> 2 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 2) END AS TEXT) AS drafted_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 2) END AS TEXT) AS drafted_at,
     CAST(CASE WHEN d.reached >> 3 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 3) END AS TEXT) AS attempted_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 3) END AS TEXT) AS attempted_at,
     CAST(CASE WHEN d.reached >> 4 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 4) END AS TEXT) AS deferred_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 4) END AS TEXT) AS deferred_at,
     CAST(CASE WHEN d.reached >> 5 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 5) END AS TEXT) AS sent_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 5) END AS TEXT) AS sent_at,
     CAST(CASE WHEN d.reached >> 6 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 6) END AS TEXT) AS delivered_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 6) END AS TEXT) AS delivered_at,
     CAST(CASE WHEN d.reached >> 7 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS opened_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS opened_at,
     CAST(CASE WHEN d.reached >> 8 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 8) END AS TEXT) AS clicked_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 8) END AS TEXT) AS clicked_at,
     CAST(CASE WHEN d.reached >> 9 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 9) END AS TEXT) AS replied_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 9) END AS TEXT) AS replied_at,
     CAST(CASE WHEN d.reached >> 10 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 10) END AS TEXT) AS converted_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 10) END AS TEXT) AS converted_at,
     CAST(CASE WHEN d.reached >> 11 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 11) END AS TEXT) AS unsubscribed_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 11) END AS TEXT) AS unsubscribed_at,
     CAST(CASE WHEN d.reached >> 12 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 12) END AS TEXT) AS bounced_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 12) END AS TEXT) AS bounced_at,
     CAST(CASE WHEN d.reached >> 13 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 13) END AS TEXT) AS suppressed_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 13) END AS TEXT) AS suppressed_at,
     CAST(CASE WHEN d.reached >> 14 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 14) END AS TEXT) AS spammed_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 14) END AS TEXT) AS spammed_at,
     CAST(CASE WHEN d.reached >> 15 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 15) END AS TEXT) AS failed_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 15) END AS TEXT) AS failed_at,
     CAST(CASE WHEN d.reached >> 16 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 16) END AS TEXT) AS undeliverable_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 16) END AS TEXT) AS undeliverable_at,
     CAST(CASE WHEN d.reached >> 17 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 <> 2 AND (CASE e.metric WHEN 7 THEN e.flags >> 4 & 3 <> 2 ELSE g.channel IN (1, 2) END)) END AS TEXT) AS human_opened_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 <> 2 AND (CASE e.metric WHEN 7 THEN e.flags >> 4 & 3 <> 2 ELSE g.channel IN (1, 2) END)) END AS TEXT) AS human_opened_at,
     CAST(CASE WHEN d.reached >> 18 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 = 2 AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS machine_opened_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 = 2 AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS machine_opened_at,
     CAST(CASE WHEN d.reached >> 19 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 <> 2) END AS TEXT) AS human_clicked_at,
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 <> 2) END AS TEXT) AS human_clicked_at,
     CAST(CASE WHEN d.reached >> 20 & 1 THEN
         (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 = 2) END AS TEXT) AS machine_clicked_at
+         FROM events_read e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 = 2) END AS TEXT) AS machine_clicked_at
 FROM deliveries_read d
 JOIN messages g ON g.id = d.message
 JOIN channels c ON c.id = g.channel
@@ -701,15 +852,14 @@ SELECT
     c.channel,
     m.metric,
     e.occurred_at,
-    e.at_ms AS occurred_at_ms,
+    CAST(e.at_ms AS INTEGER) AS occurred_at_ms,
     e.received_at,
-    CAST(CASE WHEN e.carried >> 10 & 1 THEN a.address ELSE e.own ->> '$.recipient' END AS TEXT) AS recipient,
+    CAST(CASE WHEN e.differs >> 10 & 1 <> d.said >> 10 & 1 THEN a.address ELSE e.own ->> '$.recipient' END AS TEXT) AS recipient,
     e.href,
     e.link_id,
     e.action_value,
     CAST(coalesce(e.reason, CASE g.channel WHEN 2 THEN     -- push: else the first of its recipients'
-        (SELECT r.value ->> '$.reason' FROM json_each(e.own, '$.recipients') r
-         WHERE r.value ->> '$.reason' IS NOT NULL ORDER BY r.key LIMIT 1) END) AS TEXT) AS reason,
+        (SELECT r.value ->> 2 FROM json_each(e.own, '$.to') r WHERE r.value ->> 2 IS NOT NULL ORDER BY r.key LIMIT 1) END) AS TEXT) AS reason,
     e.machine,
     e.proxied,
     e.synthetic,
@@ -728,7 +878,7 @@ LEFT JOIN addresses a ON a.id = d.recipient;
 --   metric: what happened: sent, delivered, opened and so on, or as the sender named it
 --   occurred_at: when it happened; ISO 8601, UTC
 --   occurred_at_ms: the same in milliseconds since 1970
---   received_at: when it came in
+--   received_at: when it came in; rounded up to the second if that was a day after it happened, or later
 --   recipient: the address that it names
 --   href: of a click: the link that was followed
 --   link_id: of a click: the sender's id of the link
@@ -763,13 +913,16 @@ SELECT
     e.event_id,
     d.delivery_id,
     m.metric,
-    CAST(CASE r.encoding WHEN 0 THEN 'json' ELSE 'zstd' END AS TEXT) AS encoding,
-    r.body,
-    r.encoding AS dictionary_id
+    CAST(CASE e.raw_dictionary WHEN 0 THEN 'json' ELSE 'zstd' END AS TEXT) AS encoding,
+    CAST(CASE typeof(e.raw)
+        WHEN 'integer' THEN printf('[%d,%d]', e.raw & 15, e.raw >> 4)
+        WHEN 'text' THEN e.raw
+        ELSE x'28b52ffd' || e.raw END AS BLOB) AS body,
+    CAST(e.raw_dictionary AS INTEGER) AS dictionary_id
 FROM events_read e
 JOIN deliveries d ON d.id = e.delivery
 JOIN metrics m ON m.id = e.metric
-JOIN raw r ON r.delivery = e.delivery AND r.number = e.number;
+WHERE e.raw IS NOT NULL;
 
 -- A row for each zstd dictionary that raw JSON is packed with.
 --   dictionary_id: its number
@@ -793,14 +946,13 @@ SELECT
     e.event_id,
     d.delivery_id,
     m.metric,
-    CAST(r.value ->> '$.device_id' AS TEXT) AS device_id,
-    CAST(r.value ->> '$.device_platform' AS TEXT) AS device_platform,
-    CAST(r.value ->> '$.reason' AS TEXT) AS reason
-FROM events_read e
+    CAST(r.device_id AS TEXT) AS device_id,
+    CAST(r.device_platform AS TEXT) AS device_platform,
+    CAST(r.reason AS TEXT) AS reason
+FROM event_devices_read r
+JOIN events_read e ON e.delivery = r.delivery AND e.metric = r.metric AND e.eid = r.eid
 JOIN deliveries d ON d.id = e.delivery
-JOIN metrics m ON m.id = e.metric
-JOIN json_each(e.own, '$.recipients') r
-WHERE e.own IS NOT NULL;
+JOIN metrics m ON m.id = e.metric;
 
 -- A row for each campaign, broadcast, newsletter and transactional message.
 --   source_kind: campaign, broadcast, newsletter, transactional or unknown
@@ -854,7 +1006,7 @@ SELECT source_kind, source_id, source_name, channel, metric, deliveries, events 
             WHEN 13 THEN t.suppressed_events WHEN 14 THEN t.spammed_events WHEN 15 THEN t.failed_events WHEN 16 THEN t.undeliverable_events
             WHEN 17 THEN t.human_opened_events WHEN 18 THEN t.machine_opened_events WHEN 19 THEN t.human_clicked_events WHEN 20 THEN t.machine_clicked_events
             ELSE 0 END AS INTEGER) AS events
-    FROM totals t
+    FROM totals_read t
     JOIN sources s ON s.id = t.source
     JOIN channels c ON c.id = t.channel
     JOIN counted m
@@ -892,7 +1044,7 @@ SELECT source_kind, source_id, trigger_id, channel, metric, deliveries, events F
             WHEN 13 THEN t.suppressed_events WHEN 14 THEN t.spammed_events WHEN 15 THEN t.failed_events WHEN 16 THEN t.undeliverable_events
             WHEN 17 THEN t.human_opened_events WHEN 18 THEN t.machine_opened_events WHEN 19 THEN t.human_clicked_events WHEN 20 THEN t.machine_clicked_events
             ELSE 0 END AS INTEGER) AS events
-    FROM triggers t
+    FROM triggers_read t
     JOIN sources s ON s.id = t.source
     JOIN channels c ON c.id = t.channel
     JOIN counted m
@@ -937,7 +1089,7 @@ FROM (
             WHEN 13 THEN t.suppressed_events WHEN 14 THEN t.spammed_events WHEN 15 THEN t.failed_events WHEN 16 THEN t.undeliverable_events
             WHEN 17 THEN t.human_opened_events WHEN 18 THEN t.machine_opened_events WHEN 19 THEN t.human_clicked_events WHEN 20 THEN t.machine_clicked_events
             ELSE 0 END AS events
-    FROM cohorts t
+    FROM cohorts_read t
     JOIN messages g ON g.id = t.message
     JOIN sources s ON s.id = g.source
     JOIN channels c ON c.id = g.channel
@@ -969,7 +1121,7 @@ FROM (
             WHEN 16 THEN t.undeliverable WHEN 17 THEN t.human_opened WHEN 18 THEN t.machine_opened WHEN 19 THEN t.human_clicked
             WHEN 20 THEN t.machine_clicked
             ELSE 0 END AS events
-    FROM activity t
+    FROM activity_read t
     JOIN sources s ON s.id = t.source
     JOIN channels c ON c.id = t.channel
     JOIN counted m

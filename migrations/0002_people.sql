@@ -128,10 +128,10 @@ UNION SELECT p.name, CASE g.channel WHEN 1 THEN 'email' ELSE 'phone' END, a.addr
     FROM deliveries d JOIN people p ON p.id = d.person JOIN addresses a ON a.id = d.recipient
     JOIN messages g ON g.id = d.message
     WHERE g.channel IN (1, 3, 7)        -- email; sms, whatsapp
-UNION SELECT p.name, 'device', r.value ->> '$.device_id'
+UNION SELECT p.name, 'device', r.device_id
     FROM deliveries d JOIN people p ON p.id = d.person JOIN messages g ON g.id = d.message
-    JOIN events e ON e.delivery = d.id JOIN json_each(e.own, '$.recipients') r
-    WHERE g.channel = 2 AND e.own IS NOT NULL;
+    JOIN event_devices_read r ON r.delivery = d.id
+    WHERE g.channel = 2;
 
 -- A row for each person that anything was said of or sent to.
 --   person: the name by which the file knows the person

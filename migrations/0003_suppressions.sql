@@ -50,10 +50,10 @@ SELECT
     CAST(CASE r.metric WHEN 12 THEN 'hard_bounce' WHEN 14 THEN 'spam_complaint' ELSE 'suppressed' END AS TEXT) AS cause,
     CAST(coalesce(
         CASE r.channel WHEN 2 THEN
-            (SELECT t.value ->> '$.reason' FROM events e JOIN json_each(e.own, '$.recipients') t
-             WHERE e.delivery = r.delivery AND e.metric = r.metric AND e.eid = r.eid
-               AND t.value ->> '$.device_id' = r.address AND t.value ->> '$.reason' IS NOT NULL
-             ORDER BY t.key LIMIT 1) END,
+            (SELECT t.reason FROM event_devices_read t
+             WHERE t.delivery = r.delivery AND t.metric = r.metric AND t.eid = r.eid
+               AND t.device_id = r.address AND t.reason IS NOT NULL
+             ORDER BY t.place LIMIT 1) END,
         (SELECT e.own ->> '$.reason' FROM events e
          WHERE e.delivery = r.delivery AND e.metric = r.metric AND e.eid = r.eid)) AS TEXT) AS reason,
     d.delivery_id,

@@ -18,12 +18,18 @@ CREATE INDEX standings_by_due ON standings (due_at_ms) WHERE due_at_ms IS NOT NU
 -- and what events say otherwise. With the indexes of `people` and of recipients, all deliveries that carry an
 -- identifier are found.
 CREATE TABLE mentions (
+    block     INTEGER NOT NULL,             -- of the delivery
+    address   INTEGER NOT NULL REFERENCES addresses,
+    delivery  INTEGER NOT NULL REFERENCES deliveries,
+    PRIMARY KEY (block, address, delivery)
+) STRICT, WITHOUT ROWID;
+
+-- Those of them that no event carries: another copy told it otherwise.
+CREATE TABLE mentions_of_copies (
     delivery  INTEGER NOT NULL REFERENCES deliveries,
     address   INTEGER NOT NULL REFERENCES addresses,
-    block     INTEGER AS (delivery >> 17) VIRTUAL,
     PRIMARY KEY (delivery, address)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX mentions_by_address ON mentions (block, address);
 
 -- What was said, by the keyed hash of the identifier: deletions once they erase, all suppressions and their ends.
 CREATE TABLE forgotten (
@@ -61,4 +67,4 @@ CREATE TABLE erasing_subjects (
     subject  INTEGER PRIMARY KEY REFERENCES subjects
 ) STRICT;
 
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('mentions', 'mentions_by_address', '1000000 131072 2');
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('mentions', 'mentions', '1000000 131072 2 1');

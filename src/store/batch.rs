@@ -7,9 +7,11 @@ use std::collections::{HashMap, HashSet, hash_map};
 use rusqlite::params;
 
 use super::apply::{Outcome, Report};
-use super::delivery_rows;
-use super::event_rows::{self, EventRow, Stored};
+use super::delivery_rows::{self, DeliveryRow};
+use super::eid::Eid;
+use super::event_rows::{self, EventRow};
 use super::forgetting::{self, Grave};
+use super::marks::{Said, Shown};
 use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{OF_THE_FORGOTTEN, Receipts};
@@ -120,23 +122,23 @@ impl<'b, 'c> Batch<'b, 'c> {
 
     fn take_in_known(&mut self, id: i64, delivery_id: &str, arrivals: &[Arrival]) -> Result<(), Error> {
         let before = self.before(id)?;
-        if !self.may_be_forgotten(id, &before, arrivals)?
+        if !self.may_be_forgotten(id, &before.delivery, arrivals)?
             && self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done
         {
             return Ok(());
         }
-        let history = event_rows::all(self.connection, self.names, id, delivery_id, &before.attributes)?;
+        let history = event_rows::all(self.connection, self.names, id, delivery_id, before.shown())?;
         self.read_again(id, delivery_id, Some(&before), &history, arrivals)
     }
 
-    fn before(&mut self, id: i64) -> Result<Delivery, Error> {
+    fn before(&mut self, id: i64) -> Result<DeliveryRow, Error> {
         delivery_rows::one(self.connection, self.names, id)?
             .ok_or_else(|| Error::Row(format!("no delivery in row {id}")))
     }
 
-    fn stored(&mut self, id: i64, delivery_id: &str) -> Result<(Delivery, Vec<Stored>), Error> {
+    fn stored(&mut self, id: i64, delivery_id: &str) -> Result<(DeliveryRow, Vec<Event>), Error> {
         let before = self.before(id)?;
-        let history = event_rows::all(self.connection, self.names, id, delivery_id, &before.attributes)?;
+        let history = event_rows::all(self.connection, self.names, id, delivery_id, before.shown())?;
         Ok((before, history))
     }
 
@@ -159,23 +161,24 @@ impl<'b, 'c> Batch<'b, 'c> {
         &mut self,
         id: i64,
         delivery_id: &str,
-        before: &Delivery,
+        row: &DeliveryRow,
         arrivals: &[Arrival],
     ) -> Result<Applied, Error> {
+        let before = &row.delivery;
         let mut after = before.clone();
-        let mut repeats: Vec<(usize, i64)> = Vec::new();
-        let mut fresh: Vec<(Arrival, i64)> = Vec::new();
+        let mut repeats: Vec<(&Arrival, i64)> = Vec::new();
+        let mut fresh: Vec<(&Arrival, i64)> = Vec::new();
         for arrival in arrivals {
             let event = arrival.event;
             let metric = self.names.metric(self.connection, &event.metric)?;
             let identity = (metric, &*event.id);
-            let stored = event_rows::one(self.connection, self.names, id, delivery_id, identity, &before.attributes)?;
+            let stored = event_rows::one(self.connection, self.names, id, delivery_id, identity, row.shown())?;
             match stored {
                 Some(mut stored) => {
-                    if stored.event.merge(event) || tells_of_others(event, &stored.event) {
+                    if stored.merge(event) || tells_of_others(event, &stored) {
                         return Ok(Applied::ReadHistory);
                     }
-                    repeats.push((arrival.place, stored.number));
+                    repeats.push((arrival, metric));
                 }
                 None => {
                     // devices are found by what is written beside the row
@@ -184,20 +187,21 @@ impl<'b, 'c> Batch<'b, 'c> {
                     if devices || again || after.apply(event) == Applied::ReadHistory {
                         return Ok(Applied::ReadHistory);
                     }
-                    fresh.push((*arrival, metric));
+                    fresh.push((arrival, metric));
                 }
             }
         }
-        for (place, number) in repeats {
-            self.outcomes[place] = Outcome::Duplicate;
-            self.count_repeat(id, number)?;
+        for (Arrival { place, event, .. }, metric) in repeats {
+            self.outcomes[*place] = Outcome::Duplicate;
+            self.count_repeat(id, metric, event)?;
         }
         if fresh.is_empty() {
             return Ok(Applied::Done);
         }
-        for (number, (Arrival { event, raw, .. }, metric)) in (i64::from(before.events) + 1..).zip(&fresh) {
-            EventRow::of(event, number, *metric, &after.attributes).insert(self.connection, id)?;
-            self.write_raw(id, number, raw)?;
+        let shown = Shown { attributes: &after.attributes, said: row.said };
+        for (Arrival { event, raw, .. }, metric) in &fresh {
+            let row = EventRow::of(self.connection, self.names, event, *metric, shown)?;
+            row.insert(self.connection, id, Some(raw))?;
         }
         self.delta.take(before, &[]);
         self.delta.add(&after, fresh.iter().map(|(arrival, _)| arrival.event));
@@ -210,19 +214,18 @@ impl<'b, 'c> Batch<'b, 'c> {
         &mut self,
         id: i64,
         delivery_id: &str,
-        before: Option<&Delivery>,
-        history: &[Stored],
+        row: Option<&DeliveryRow>,
+        history: &[Event],
         arrivals: &[Arrival],
     ) -> Result<(), Error> {
+        let before = row.map(|row| &row.delivery);
         let may_be_forgotten = self.names.forgotten.any();
         let was_forgotten = may_be_forgotten && before.is_some() && forgetting::is_forgotten(self.connection, id)?;
-        let mut events: Vec<(i64, Cow<Event>)> =
-            history.iter().map(|stored| (stored.number, Cow::Borrowed(&stored.event))).collect();
-        let mut next = history.iter().map(|stored| stored.number).max().unwrap_or(0) + 1;
+        let mut events: Vec<Cow<Event>> = history.iter().map(Cow::Borrowed).collect();
         // a delivery may have any number of events, and a batch may bring thousands
         let identity = |event: &Event| (event.metric.clone(), event.id.clone());
         let mut places: HashMap<(MetricName, Text), usize> =
-            events.iter().enumerate().map(|(i, (_, event))| (identity(event), i)).collect();
+            events.iter().enumerate().map(|(i, event)| (identity(event), i)).collect();
         let (mut raws, mut bases, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for Arrival { place, event, raw, .. } in arrivals {
             // compared with its like: tombstones with tombstones
@@ -230,27 +233,26 @@ impl<'b, 'c> Batch<'b, 'c> {
                 if was_forgotten { Cow::Owned(self.names.forgotten.entombed(event)) } else { Cow::Borrowed(*event) };
             match places.entry(identity(&event)) {
                 hash_map::Entry::Occupied(known) => {
-                    let (number, known) = &mut events[*known.get()];
+                    let known = &mut events[*known.get()];
                     let mut merged = known.clone().into_owned();
                     let changed = merged.merge(&event);
                     others.extend(lost(&merged, [&event, known]));
                     if changed {
-                        let first = std::mem::replace(known, Cow::Owned(merged));
-                        bases.push((*number, first));
+                        bases.push(std::mem::replace(known, Cow::Owned(merged)));
                     }
                     self.outcomes[*place] = Outcome::Duplicate;
-                    self.count_repeat(id, *number)?;
+                    let metric = self.names.metric(self.connection, &event.metric)?;
+                    self.count_repeat(id, metric, &event)?;
                 }
                 hash_map::Entry::Vacant(vacant) => {
-                    raws.push((next, *raw));
                     vacant.insert(events.len());
-                    events.push((next, event));
-                    next += 1;
+                    events.push(event);
+                    raws.push(*raw);
                 }
             }
         }
-        let of = |events: &[(i64, Cow<Event>)]| {
-            Delivery::of(events.iter().map(|(_, event)| &**event))
+        let of = |events: &[Cow<Event>]| {
+            Delivery::of(events.iter().map(|event| &**event))
                 .ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no events")))
         };
         let mut after = of(&events)?;
@@ -260,34 +262,36 @@ impl<'b, 'c> Batch<'b, 'c> {
         if is_forgotten {
             after = of(&events)?;
         } else {
-            for (number, first) in &bases {
-                event_rows::keep_base(self.connection, id, *number, first)?;
-            }
-            for (number, raw) in raws {
-                self.write_raw(id, number, raw)?;
+            for first in &bases {
+                let metric = self.names.metric(self.connection, &first.metric)?;
+                event_rows::keep_base(self.connection, id, metric, first)?;
             }
         }
         self.mention(id, &after, &events, &others, is_forgotten)?;
-        let all = || events.iter().map(|(_, event)| &**event);
         if let Some(before) = before {
-            self.delta.take(before, history.iter().map(|stored| &stored.event));
+            self.delta.take(before, history);
         }
-        self.delta.add(&after, all());
+        self.delta.add(&after, events.iter().map(|event| &**event));
 
-        for (i, (number, event)) in events.iter().enumerate() {
+        let said = row.map_or_else(|| Said::of(&after.attributes), |row| row.said);
+        let shown = Shown { attributes: &after.attributes, said };
+        for (i, event) in events.iter().enumerate() {
             let metric = self.names.metric(self.connection, &event.metric)?;
-            let row = EventRow::of(event, *number, metric, &after.attributes);
-            match history.get(i).zip(before) {
-                None => row.insert(self.connection, id)?,
-                Some((stored, before)) => {
-                    if row != EventRow::of(&stored.event, *number, metric, &before.attributes) {
-                        row.update(self.connection, id)?;
+            let fresh = EventRow::of(self.connection, self.names, event, metric, shown)?;
+            match history.get(i).zip(row) {
+                None => {
+                    let raw = raws.get(i - history.len()).filter(|_| !is_forgotten);
+                    fresh.insert(self.connection, id, raw.copied())?;
+                }
+                Some((stored, row)) => {
+                    if fresh != EventRow::of(self.connection, self.names, stored, metric, row.shown())? {
+                        fresh.update(self.connection, id)?;
                     }
                 }
             }
         }
         match before {
-            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after)?,
+            None => delivery_rows::insert(self.connection, self.names, id, delivery_id, &after, said)?,
             Some(before) if *before != after => delivery_rows::update(self.connection, self.names, id, before, &after)?,
             Some(_) => {}
         }
@@ -302,39 +306,32 @@ impl<'b, 'c> Batch<'b, 'c> {
         &mut self,
         id: i64,
         shown: &Delivery,
-        events: &[(i64, Cow<Event>)],
+        events: &[Cow<Event>],
         others: &[Text],
         is_forgotten: bool,
     ) -> Result<(), Error> {
-        let carried = events.iter().flat_map(|(_, event)| identifiers(event));
+        let carried = events.iter().flat_map(|event| identifiers(event));
         let hidden =
             carried.filter(|(attribute, text)| attribute.and_then(|at| shown.attributes.get(at)) != Some(*text));
         let mut hidden: Vec<&str> = hidden.map(|(_, text)| text).collect();
-        if !is_forgotten {
-            hidden.extend(others.iter().map(|text| &**text));
-        }
         hidden.sort_unstable();
         hidden.dedup();
         for text in hidden {
             forgetting::mention(self.connection, self.names, id, text)?;
         }
+        for text in others.iter().filter(|_| !is_forgotten) {
+            forgetting::mention_of_copy(self.connection, self.names, id, text)?;
+        }
         Ok(())
     }
 
-    fn write_raw(&self, delivery: i64, number: i64, raw: &Packed) -> Result<(), Error> {
-        self.connection
-            .prepare_cached("INSERT INTO raw (delivery, number, encoding, body) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![delivery, number, raw.encoding, raw.body])?;
-        Ok(())
-    }
-
-    fn count_repeat(&self, delivery: i64, number: i64) -> Result<(), Error> {
+    fn count_repeat(&self, delivery: i64, metric: i64, event: &Event) -> Result<(), Error> {
         self.connection
             .prepare_cached(
-                "INSERT INTO repeats (delivery, number, repeats) VALUES (?1, ?2, 1)
-                 ON CONFLICT (delivery, number) DO UPDATE SET repeats = repeats + 1",
+                "INSERT INTO repeats (delivery, metric, eid, repeats) VALUES (?1, ?2, ?3, 1)
+                 ON CONFLICT (delivery, metric, eid) DO UPDATE SET repeats = repeats + 1",
             )?
-            .execute([delivery, number])?;
+            .execute(params![delivery, metric, Eid::pack(&event.id)])?;
         Ok(())
     }
 }

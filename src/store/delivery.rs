@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::blocks::{self, Table};
 use super::names::Names;
 use super::statements::Statements;
-use super::{Error, delivery_rows, event_rows, raw};
+use super::{Error, delivery_rows, event_rows};
 use crate::domain::{self, Metric, Millis, Reached};
 
 #[derive(Clone, Debug)]
@@ -48,7 +49,10 @@ pub struct Delivery {
 
 #[derive(Clone, Debug)]
 pub struct Event {
+    /// Its place on the page, from 1.
     pub number: i64,
+    /// The key of its row.
+    pub(super) key: (i64, Value),
     pub event_id: String,
     pub metric: String,
     pub at_ms: Millis,
@@ -103,7 +107,7 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
         "SELECT d.delivery_id, d.created_at_ms, d.updated_at_ms, c.channel, s.source_kind, s.source_id, s.name,
             g.action_id, g.content_id, d.parent_action_id, d.journey_id, d.trigger_id, d.trigger_event_id,
             p.name, p.person_id, p.email, p.cio_id, a.address, coalesce(d.own_subject, j.subject),
-            d.outcome, d.created_at_ms + d.outcome_after_ms, d.engagement, d.created_at_ms + d.engagement_after_ms,
+            d.outcome, d.outcome_at_ms, d.engagement, d.engagement_at_ms,
             d.failure_reason, d.reached, d.devices, d.devices_bounced, d.forgotten
         FROM deliveries_read d
         JOIN messages g ON g.id = d.message
@@ -171,81 +175,75 @@ pub(super) const KNOWN_DEVICE: &str = "SELECT
     FROM devices_v1 WHERE device_id = ?1 ORDER BY changed_at_ms DESC, person LIMIT 1";
 
 pub(super) const EVENTS: &str =
-    "SELECT e.number, e.event_id, m.metric, e.at_ms, e.at_ms + e.received_after_ms, e.flags >> 6 & 1,
+    "SELECT e.metric, e.eid, e.event_id, m.metric, e.at_ms, e.received_at_ms, e.flags >> 6 & 1,
         e.machine, e.proxied, e.synthetic, e.href, e.link_id, e.action_value, e.reason,
-        (SELECT repeats FROM repeats r WHERE r.delivery = e.delivery AND r.number = e.number)
+        (SELECT repeats FROM repeats r WHERE r.delivery = e.delivery AND r.metric = e.metric AND r.eid = e.eid)
     FROM events_read e JOIN metrics m ON m.id = e.metric
     WHERE e.delivery = ?1 ORDER BY e.at_ms, e.event_id LIMIT ?2";
 
 fn events(connection: &Connection, delivery: i64, delivery_id: &str) -> Result<Vec<Event>, Error> {
     let mut statement = connection.prepare_cached(EVENTS)?;
+    let mut number = 0;
     let rows = statement.query_map(params![delivery, EVENTS_MAX as i64 + 1], |row| {
+        number += 1;
         Ok(Event {
-            number: row.get(0)?,
-            event_id: row.get(1)?,
-            metric: row.get(2)?,
-            at_ms: row.get(3)?,
-            received_at_ms: row.get(4)?,
-            at_from_receipt: row.get(5)?,
-            machine: row.get(6)?,
-            proxied: row.get(7)?,
-            synthetic: row.get(8)?,
-            href: row.get(9)?,
-            link_id: row.get(10)?,
-            action_value: row.get(11)?,
-            reason: row.get(12)?,
-            repeats: row.get::<_, Option<i64>>(13)?.unwrap_or(0),
+            number,
+            key: (row.get(0)?, row.get(1)?),
+            event_id: row.get(2)?,
+            metric: row.get(3)?,
+            at_ms: row.get(4)?,
+            received_at_ms: row.get(5)?,
+            at_from_receipt: row.get(6)?,
+            machine: row.get(7)?,
+            proxied: row.get(8)?,
+            synthetic: row.get(9)?,
+            href: row.get(10)?,
+            link_id: row.get(11)?,
+            action_value: row.get(12)?,
+            reason: row.get(13)?,
+            repeats: row.get::<_, Option<i64>>(14)?.unwrap_or(0),
             devices: Vec::new(),
             raw: None,
         })
     })?;
     let mut events = rows.collect::<Result<Vec<_>, _>>()?;
-    let mut devices = devices(connection, delivery)?;
-    let mut kept = kept(connection, delivery, delivery_id, events.len())?;
-    for event in &mut events {
-        event.devices = devices.remove(&event.number).unwrap_or_default();
-        event.raw = kept.remove(&event.number);
+    add_devices(connection, delivery, &mut events)?;
+    // the page is of more than what is kept of so many
+    if events.len() <= EVENTS_MAX {
+        add_kept(connection, delivery, delivery_id, &mut events)?;
     }
     Ok(events)
 }
 
-fn devices(connection: &Connection, delivery: i64) -> Result<HashMap<i64, Vec<Device>>, Error> {
+fn add_devices(connection: &Connection, delivery: i64, events: &mut [Event]) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT e.number, r.value ->> '$.device_id', r.value ->> '$.device_platform', r.value ->> '$.reason'
-        FROM events e JOIN json_each(e.own, '$.recipients') r
-        WHERE e.delivery = ?1 AND e.own IS NOT NULL",
+        "SELECT metric, eid, device_id, device_platform, reason FROM event_devices_read
+        WHERE delivery = ?1 ORDER BY metric, eid, place",
     )?;
     let mut rows = statement.query([delivery])?;
-    let mut devices: HashMap<i64, Vec<Device>> = HashMap::new();
     while let Some(row) = rows.next()? {
-        let Some(device_id) = row.get(1)? else { continue };
-        let device = Device { device_id, platform: row.get(2)?, reason: row.get(3)? };
-        devices.entry(row.get(0)?).or_default().push(device);
+        let key = (row.get(0)?, row.get(1)?);
+        if let Some(event) = events.iter_mut().find(|event| event.key == key) {
+            let device = Device { device_id: row.get(2)?, platform: row.get(3)?, reason: row.get(4)? };
+            event.devices.push(device);
+        }
     }
-    Ok(devices)
+    Ok(())
 }
 
-/// What is kept of the JSON of a delivery's events, by their numbers. What cannot be read back is said in its place: the
-/// page is of more than this.
-fn kept(connection: &Connection, delivery: i64, delivery_id: &str, events: usize) -> Result<HashMap<i64, Kept>, Error> {
-    if events > EVENTS_MAX {
-        return Ok(HashMap::new());
-    }
+/// What is kept of the JSON of a delivery's events. What cannot be read back is said in its place.
+fn add_kept(connection: &Connection, delivery: i64, delivery_id: &str, events: &mut [Event]) -> Result<(), Error> {
     let (mut names, statements) = (Names::brief(), Statements::of(connection));
-    let Some(shown) = delivery_rows::one(&statements, &mut names, delivery)? else { return Ok(HashMap::new()) };
-    let mut statement =
-        connection.prepare_cached("SELECT encoding, body FROM raw WHERE delivery = ?1 AND number = ?2")?;
-    let mut kept = HashMap::new();
-    for stored in event_rows::all(&statements, &mut names, delivery, delivery_id, &shown.attributes)? {
-        let row: Option<(i64, Vec<u8>)> =
-            statement.query_row([delivery, stored.number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some((encoding, body)) = row else { continue };
-        let residual =
-            raw::unpack(connection, encoding, &body).unwrap_or_else(|error| format!("cannot be unpacked: {error}"));
-        kept.insert(
-            stored.number,
-            Kept { residual, event: event_rows::as_first_told(&statements, delivery, &stored)? },
-        );
+    let Some(row) = delivery_rows::one(&statements, &mut names, delivery)? else { return Ok(()) };
+    for event in events {
+        let key: (i64, &dyn ToSql) = (event.key.0, &event.key.1);
+        let Some(whole) = event_rows::by_key(&statements, &mut names, delivery, delivery_id, key, row.shown())? else {
+            continue;
+        };
+        event.raw = event_rows::kept(&statements, delivery, key, &whole)?.map(|kept| Kept {
+            residual: kept.residual.unwrap_or_else(|error| format!("cannot be unpacked: {error}")),
+            event: kept.event,
+        });
     }
-    Ok(kept)
+    Ok(())
 }

@@ -1,12 +1,14 @@
 //! Rows of deliveries, and what they mean.
 
-use rusqlite::{OptionalExtension, ToSql};
+use rusqlite::{OptionalExtension, Statement, ToSql};
 
 use super::blocks::{self, Table};
+use super::marks::{Said, Shown};
 use super::names::Names;
+use super::progress::{self, Progress};
 use super::statements::Statements;
 use super::{Error, people};
-use crate::domain::{Attribute, Attributes, Delivery, Metric, Millis, Reached, Standing};
+use crate::domain::{Attribute, Attributes, Delivery, Millis};
 
 /// The row of a delivery.
 pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
@@ -22,13 +24,26 @@ pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Re
     Ok(found)
 }
 
+/// A delivery as its row has it.
+#[derive(Clone, Debug)]
+pub struct DeliveryRow {
+    pub delivery: Delivery,
+    pub said: Said,
+}
+
+impl DeliveryRow {
+    /// What the rows of its events are written against.
+    pub fn shown(&self) -> Shown<'_> {
+        Shown { attributes: &self.delivery.attributes, said: self.said }
+    }
+}
+
 /// The delivery of a row.
-pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option<Delivery>, Error> {
+pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option<DeliveryRow>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.created_at_ms, d.updated_after_ms, d.outcome, d.outcome_after_ms, d.engagement,
-            d.engagement_after_ms, d.message, p.person_id, p.email, p.cio_id, a.address,
-            coalesce(d.own_subject, s.subject), d.journey_id, d.parent_action_id, d.trigger_id, d.trigger_event_id,
-            d.failure_reason, d.reached, d.events, d.devices, d.devices_bounced
+        "SELECT d.created_at_ms, d.standing, d.updated_after, d.outcome_after, d.engagement_after, d.said, d.message,
+            p.person_id, p.email, p.cio_id, a.address, coalesce(d.own_subject, s.subject), d.journey_id,
+            d.parent_action_id, d.trigger_id, d.trigger_event_id, d.failure_reason, d.devices, d.devices_bounced
          FROM deliveries d
          LEFT JOIN people p ON p.id = d.person
          LEFT JOIN addresses a ON a.id = d.recipient
@@ -38,11 +53,13 @@ pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option
     statement
         .query_row([id], |row| {
             let created_at_ms: Millis = row.get(0)?;
-            let standing = |metric: usize, after: usize| -> rusqlite::Result<Option<Standing>> {
-                let metric = row.get::<_, Option<u8>>(metric)?.and_then(Metric::from_code);
-                let after: Option<Millis> = row.get(after)?;
-                Ok(metric.zip(after).map(|(metric, after)| Standing { metric, at_ms: created_at_ms + after }))
+            let progress = Progress {
+                standing: row.get(1)?,
+                updated_after: row.get(2)?,
+                outcome_after: row.get(3)?,
+                engagement_after: row.get(4)?,
             };
+            let progress::Said { updated_at_ms, outcome, engagement, reached, events } = progress.unpack(created_at_ms);
             let mut attributes = Attributes::default();
             for (place, attribute) in ATTRIBUTES_FROM_7.into_iter().enumerate() {
                 attributes.set(attribute, row.get(7 + place)?);
@@ -50,21 +67,21 @@ pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option
             let delivery = Delivery {
                 attributes,
                 created_at_ms,
-                updated_at_ms: created_at_ms + row.get::<_, Millis>(1)?,
-                outcome: standing(2, 3)?,
+                updated_at_ms,
+                outcome,
                 failure_reason: row.get(16)?,
-                engagement: standing(4, 5)?,
-                reached: Reached(row.get(17)?),
-                events: row.get(18)?,
-                devices: row.get(19)?,
-                devices_bounced: row.get(20)?,
+                engagement,
+                reached,
+                events,
+                devices: row.get::<_, Option<u32>>(17)?.unwrap_or(0),
+                devices_bounced: row.get::<_, Option<u32>>(18)?.unwrap_or(0),
             };
-            Ok((delivery, row.get(6)?))
+            Ok((DeliveryRow { delivery, said: Said(row.get(5)?) }, row.get(6)?))
         })
         .optional()?
-        .map(|(mut delivery, message)| {
-            names.message_parts(connection, message)?.show(&mut delivery.attributes);
-            Ok(delivery)
+        .map(|(mut row, message)| {
+            names.message_parts(connection, message)?.show(&mut row.delivery.attributes);
+            Ok(row)
         })
         .transpose()
 }
@@ -89,14 +106,13 @@ pub fn insert(
     id: i64,
     delivery_id: &str,
     delivery: &Delivery,
+    said: Said,
 ) -> Result<(), Error> {
-    let sql = "INSERT INTO deliveries (id, created_at_ms, updated_after_ms, outcome_after_ms, engagement_after_ms,
-            message, source, facet, person, recipient, subject, own_subject, parent_action_id, journey_id, trigger_id,
-            trigger_event_id, outcome, engagement, failure_reason, reached, events, devices, devices_bounced,
-            delivery_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-            ?23, ?24)";
-    write(connection, names, sql, id, delivery, Some(delivery_id))
+    let sql = "INSERT INTO deliveries (id, standing, updated_after, outcome_after, engagement_after, failure_reason,
+            devices, devices_bounced, facet, created_at_ms, message, source, person, recipient, subject, own_subject,
+            parent_action_id, journey_id, trigger_id, trigger_event_id, delivery_id, said)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
+    write(connection, names, sql, id, delivery, Some((delivery_id, said)))
 }
 
 /// Writes what a delivery has become. SQLite writes the entry of every index whose columns a statement names, changed
@@ -115,46 +131,41 @@ pub fn update(
     let facet_of = |delivery: &Delivery| facet(channel, status_code(delivery));
     let facet = Some(facet_of(after)).filter(|facet| *facet != facet_of(before));
     let sql = if facet.is_some() {
-        "UPDATE deliveries SET updated_after_ms = ?2, outcome_after_ms = ?3, engagement_after_ms = ?4, outcome = ?5,
-            engagement = ?6, failure_reason = ?7, reached = ?8, events = ?9, devices = ?10, devices_bounced = ?11,
-            facet = ?12
+        "UPDATE deliveries SET standing = ?2, updated_after = ?3, outcome_after = ?4, engagement_after = ?5,
+            failure_reason = ?6, devices = ?7, devices_bounced = ?8, facet = ?9
          WHERE id = ?1"
     } else {
-        "UPDATE deliveries SET updated_after_ms = ?2, outcome_after_ms = ?3, engagement_after_ms = ?4, outcome = ?5,
-            engagement = ?6, failure_reason = ?7, reached = ?8, events = ?9, devices = ?10, devices_bounced = ?11
+        "UPDATE deliveries SET standing = ?2, updated_after = ?3, outcome_after = ?4, engagement_after = ?5,
+            failure_reason = ?6, devices = ?7, devices_bounced = ?8
          WHERE id = ?1"
     };
     let mut statement = connection.prepare_cached(sql)?;
-    let parameters: [&dyn ToSql; 11] = [
-        &id,
-        &(after.updated_at_ms - after.created_at_ms),
-        &after_ms(after, after.outcome),
-        &after_ms(after, after.engagement),
-        &code(after.outcome),
-        &code(after.engagement),
-        &after.failure_reason,
-        &after.reached.0,
-        &after.events,
-        &after.devices,
-        &after.devices_bounced,
-    ];
-    for (place, parameter) in parameters.into_iter().enumerate() {
-        statement.raw_bind_parameter(place + 1, parameter)?;
-    }
+    bind_moving(&mut statement, id, after)?;
     if let Some(facet) = facet {
-        statement.raw_bind_parameter(12, facet)?;
+        statement.raw_bind_parameter(9, facet)?;
     }
     statement.raw_execute()?;
     Ok(())
 }
 
+/// Binds what moves with the events: parameters 1 to 8 of all statements here.
+fn bind_moving(statement: &mut Statement, id: i64, delivery: &Delivery) -> rusqlite::Result<()> {
+    let Progress { standing, updated_after, outcome_after, engagement_after } = Progress::of(delivery);
+    for (place, number) in [id, standing, updated_after, outcome_after, engagement_after].into_iter().enumerate() {
+        statement.raw_bind_parameter(place + 1, number)?;
+    }
+    let some = |n: u32| Some(n).filter(|n| *n > 0);
+    statement.raw_bind_parameter(6, &delivery.failure_reason)?;
+    statement.raw_bind_parameter(7, some(delivery.devices))?;
+    statement.raw_bind_parameter(8, some(delivery.devices_bounced))
+}
+
 /// Writes all of a delivery's row.
 pub fn rewrite(connection: &Statements, names: &mut Names, id: i64, delivery: &Delivery) -> Result<(), Error> {
-    let sql = "UPDATE deliveries SET created_at_ms = ?2, updated_after_ms = ?3, outcome_after_ms = ?4,
-            engagement_after_ms = ?5, message = ?6, source = ?7, facet = ?8, person = ?9, recipient = ?10,
-            subject = ?11, own_subject = ?12, parent_action_id = ?13, journey_id = ?14, trigger_id = ?15,
-            trigger_event_id = ?16, outcome = ?17, engagement = ?18, failure_reason = ?19, reached = ?20,
-            events = ?21, devices = ?22, devices_bounced = ?23
+    let sql = "UPDATE deliveries SET standing = ?2, updated_after = ?3, outcome_after = ?4, engagement_after = ?5,
+            failure_reason = ?6, devices = ?7, devices_bounced = ?8, facet = ?9, created_at_ms = ?10, message = ?11,
+            source = ?12, person = ?13, recipient = ?14, subject = ?15, own_subject = ?16, parent_action_id = ?17,
+            journey_id = ?18, trigger_id = ?19, trigger_event_id = ?20
          WHERE id = ?1";
     write(connection, names, sql, id, delivery, None)
 }
@@ -163,22 +174,13 @@ fn status_code(delivery: &Delivery) -> i64 {
     delivery.status().map_or(0, |standing| i64::from(standing.metric.code()))
 }
 
-fn code(standing: Option<Standing>) -> Option<u8> {
-    standing.map(|standing| standing.metric.code())
-}
-
-/// When it was decided, counted from the delivery's creation.
-fn after_ms(delivery: &Delivery, standing: Option<Standing>) -> Option<Millis> {
-    standing.map(|standing| standing.at_ms - delivery.created_at_ms)
-}
-
 fn write(
     connection: &Statements,
     names: &mut Names,
     sql: &'static str,
     id: i64,
     delivery: &Delivery,
-    delivery_id: Option<&str>,
+    new: Option<(&str, Said)>,
 ) -> Result<(), Error> {
     let shown = &delivery.attributes;
     let (message, source, channel) = names.message(connection, delivery)?;
@@ -186,15 +188,12 @@ fn write(
     let person = people::person(connection, names, shown)?;
     let recipient = people::address(connection, names, shown.get(Attribute::Recipient))?;
     let mut statement = connection.prepare_cached(sql)?;
-    let parameters: [&dyn ToSql; 23] = [
-        &id,
+    bind_moving(&mut statement, id, delivery)?;
+    let parameters: [&dyn ToSql; 12] = [
+        &facet(channel, status_code(delivery)),
         &delivery.created_at_ms,
-        &(delivery.updated_at_ms - delivery.created_at_ms),
-        &after_ms(delivery, delivery.outcome),
-        &after_ms(delivery, delivery.engagement),
         &message,
         &source,
-        &facet(channel, status_code(delivery)),
         &person,
         &recipient,
         &subject,
@@ -203,19 +202,13 @@ fn write(
         &shown.get(Attribute::JourneyId),
         &shown.get(Attribute::TriggerId),
         &shown.get(Attribute::TriggerEventId),
-        &code(delivery.outcome),
-        &code(delivery.engagement),
-        &delivery.failure_reason,
-        &delivery.reached.0,
-        &delivery.events,
-        &delivery.devices,
-        &delivery.devices_bounced,
     ];
     for (place, parameter) in parameters.into_iter().enumerate() {
-        statement.raw_bind_parameter(place + 1, parameter)?;
+        statement.raw_bind_parameter(place + 9, parameter)?;
     }
-    if let Some(delivery_id) = delivery_id {
-        statement.raw_bind_parameter(24, delivery_id)?;
+    if let Some((delivery_id, said)) = new {
+        statement.raw_bind_parameter(21, delivery_id)?;
+        statement.raw_bind_parameter(22, said.0)?;
     }
     statement.raw_execute()?;
     Ok(())

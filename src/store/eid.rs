@@ -149,7 +149,7 @@ mod tests {
             let connection = crate::store::sqlite::open(&dir.path().join("eid.db")).unwrap();
             connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
             connection.execute(
-                "INSERT INTO events (delivery, metric, eid, number, at_ms, received_after_ms, carried, flags) VALUES (1, 1, ?1, 1, 0, 0, 0, 0)",
+                "INSERT INTO events (delivery, metric, eid, at, received_after, marks) VALUES (1, 1, ?1, 0, 0, 0)",
                 [Eid::pack(&id)],
             ).unwrap();
             let seen: String = connection.query_row("SELECT event_id FROM events_read", [], |row| row.get(0)).unwrap();

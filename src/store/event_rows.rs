@@ -1,113 +1,160 @@
 //! Rows of events, and what they mean.
 //!
-//! An event's row does not repeat what its delivery shows: a bit says that it carries the same, and `own` holds
+//! An event's row does not repeat what its delivery shows: a mark says that it carries the same, and `own` holds
 //! what it says otherwise or alone. So a row is read and written against the delivery's attributes, and when
 //! those change the rows of its events are written again.
 
 use rusqlite::{Row, ToSql, params};
 use serde_json::{Map, Value, json};
 
-use super::Error;
 use super::eid::Eid;
+use super::marks::{self, Shown, Unpacked};
 use super::names::Names;
 use super::statements::Statements;
+use super::{Error, people, raw};
 use crate::domain::event::MetricName;
-use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Flags, Metric, Millis, Text};
+use crate::domain::{Attribute, Device, Event, Metric, Millis, Text};
 
 /// An event as its row has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventRow {
-    pub metric: i64,
-    pub eid: Eid,
-    pub number: i64,
-    pub at_ms: Millis,
-    pub received_after_ms: Millis,
-    pub carried: i64,
-    pub flags: i64,
-    pub own: Option<String>,
+    metric: i64,
+    eid: Eid,
+    packed: marks::Packed,
+    own: Option<String>,
 }
 
 impl EventRow {
-    /// The row of an event of a delivery with these attributes.
-    pub fn of(event: &Event, number: i64, metric: i64, shown: &Attributes) -> EventRow {
+    /// The row of an event of a delivery that shows this.
+    pub fn of(
+        connection: &Statements,
+        names: &mut Names,
+        event: &Event,
+        metric: i64,
+        shown: Shown,
+    ) -> Result<EventRow, Error> {
         let mut carried = 0;
         let mut own = Map::new();
         for (attribute, value) in event.attributes.iter() {
-            if shown.get(attribute) == Some(value) {
+            if shown.attributes.get(attribute) == Some(value) {
                 carried |= 1 << attribute as u8;
             } else {
                 own.insert(attribute.name().into(), value.into());
             }
         }
-        for (key, value) in [
-            ("href", &event.href),
-            ("link_id", &event.link_id),
-            ("action_value", &event.action_value),
-            ("reason", &event.reason),
-        ] {
-            if let Some(value) = value {
-                own.insert(key.into(), (&**value).into());
-            }
-        }
+        put_texts(&mut own, event);
         if !event.recipients.is_empty() {
-            own.insert("recipients".into(), event.recipients.iter().map(device_as_json).collect());
+            let to = event.recipients.iter().map(|device| device_as_row(connection, names, device));
+            own.insert(TO.into(), to.collect::<Result<Value, _>>()?);
         }
-        EventRow {
+        let said = Unpacked { time: event.time, received_at_ms: event.received_at_ms, flags: event.flags, carried };
+        Ok(EventRow {
             metric,
             eid: Eid::pack(&event.id),
-            number,
-            at_ms: event.time.ms,
-            received_after_ms: event.received_at_ms - event.time.ms,
-            carried,
-            flags: flags_as_bits(event),
+            packed: marks::Packed::of(said, shown.said),
             own: (!own.is_empty()).then(|| Value::Object(own).to_string()),
-        }
+        })
     }
 
-    pub fn insert(&self, connection: &Statements, delivery: i64) -> Result<(), Error> {
+    /// Writes the row of a new event, with what is kept of its JSON.
+    pub fn insert(&self, connection: &Statements, delivery: i64, raw: Option<&raw::Packed>) -> Result<(), Error> {
+        let marks::Packed { at, received_after, marks } = self.packed;
         connection
             .prepare_cached(
-                "INSERT INTO events (delivery, metric, eid, number, at_ms, received_after_ms, carried, flags, own)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO events (delivery, metric, eid, at, received_after, marks, raw, own)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 delivery,
                 self.metric,
                 self.eid,
-                self.number,
-                self.at_ms,
-                self.received_after_ms,
-                self.carried,
-                self.flags,
+                at,
+                received_after,
+                marks | raw.map_or(0, |raw| marks::of_dictionary(raw.dictionary)),
+                raw.map(|raw| &raw.body),
                 self.own
             ])?;
         Ok(())
     }
 
+    /// Writes an event anew, but for what is kept of its JSON.
     pub fn update(&self, connection: &Statements, delivery: i64) -> Result<(), Error> {
+        let marks::Packed { at, received_after, marks } = self.packed;
         connection
             .prepare_cached(
-                "UPDATE events SET at_ms = ?4, received_after_ms = ?5, carried = ?6, flags = ?7, own = ?8
+                "UPDATE events SET at = ?4, received_after = ?5, marks = ?6 | (marks & ?7), own = ?8
                  WHERE delivery = ?1 AND metric = ?2 AND eid = ?3",
             )?
-            .execute(params![
-                delivery,
-                self.metric,
-                self.eid,
-                self.at_ms,
-                self.received_after_ms,
-                self.carried,
-                self.flags,
-                self.own
-            ])?;
+            .execute(params![delivery, self.metric, self.eid, at, received_after, marks, marks::OF_RAW, self.own])?;
         Ok(())
     }
 }
 
+/// What an event says in no column, but for its attributes and devices.
+fn put_texts(own: &mut Map<String, Value>, event: &Event) {
+    for (key, value) in [
+        ("href", &event.href),
+        ("link_id", &event.link_id),
+        ("action_value", &event.action_value),
+        ("reason", &event.reason),
+    ] {
+        if let Some(value) = value {
+            own.insert(key.into(), (&**value).into());
+        }
+    }
+}
+
+/// The devices of an event in its row: of each its address, then its platform and its reason as far as there are any.
+const TO: &str = "to";
+
+/// Platforms that are a number there, from 1 on.
+const PLATFORMS: [&str; 2] = ["ios", "android"];
+
+fn device_as_row(connection: &Statements, names: &mut Names, device: &Device) -> Result<Value, Error> {
+    let Device { device_id, platform, reason } = device;
+    let platform = platform.as_deref().map(|text| match PLATFORMS.iter().position(|known| *known == text) {
+        Some(place) => Value::from(place + 1),
+        None => text.into(),
+    });
+    let mut parts =
+        vec![people::address(connection, names, Some(device_id))?.into(), platform.into(), reason.as_deref().into()];
+    while parts.last().is_some_and(Value::is_null) {
+        parts.pop();
+    }
+    Ok(parts.into())
+}
+
+fn device_of_row(connection: &Statements, names: &mut Names, row: &Value) -> Result<Device, Error> {
+    let address = row.get(0).and_then(Value::as_i64).ok_or_else(|| Error::Row("a device without an address".into()))?;
+    let platform = row.get(1).and_then(|platform| match platform.as_u64() {
+        Some(number) => PLATFORMS.get((number as usize).checked_sub(1)?).copied(),
+        None => platform.as_str(),
+    });
+    Ok(Device {
+        device_id: people::text_of_address(connection, names, address)?,
+        platform: platform.map(Into::into),
+        reason: row.get(2).and_then(Value::as_str).map(Into::into),
+    })
+}
+
+/// What an event says beside its identity, time and flags, in words that refer to no row.
+fn in_full(event: &Event) -> Map<String, Value> {
+    let mut own: Map<String, Value> =
+        event.attributes.iter().map(|(attribute, value)| (attribute.name().into(), value.into())).collect();
+    put_texts(&mut own, event);
+    if !event.recipients.is_empty() {
+        own.insert("recipients".into(), event.recipients.iter().map(device_as_json).collect());
+    }
+    own
+}
+
+fn in_full_as_text(event: &Event) -> Option<String> {
+    Some(in_full(event)).filter(|own| !own.is_empty()).map(|own| Value::Object(own).to_string())
+}
+
 /// An event in Waybill's own format, for keeping it aside.
 pub fn as_json(event: &Event) -> Value {
-    let own = EventRow::of(event, 0, 0, &Attributes::default()).own;
-    let mut json: Map<String, Value> = own.and_then(|own| serde_json::from_str(&own).ok()).unwrap_or_default();
+    let mut json = in_full(event);
     json.insert("id".into(), (&*event.id).into());
     json.insert("delivery_id".into(), (&*event.delivery_id).into());
     json.insert("metric".into(), event.metric.as_str().into());
@@ -126,8 +173,8 @@ pub fn as_json(event: &Event) -> Value {
 
 /// All that an event says, but the delivery it is of; [`from_text`] makes it again, the same in every field.
 pub fn as_text(event: &Event) -> String {
-    let row = EventRow::of(event, 0, 0, &Attributes::default());
-    let parts = (event.metric.as_str(), &*event.id, row.at_ms, event.received_at_ms, row.flags, row.own);
+    let flags = marks::flags_as_bits(event.time, event.flags);
+    let parts = (event.metric.as_str(), &*event.id, event.time.ms, event.received_at_ms, flags, in_full_as_text(event));
     json!(parts).to_string()
 }
 
@@ -136,54 +183,67 @@ pub fn from_text(delivery_id: &str, text: &str) -> Result<Event, Error> {
     let parts: (String, String, Millis, Millis, i64, Option<String>) =
         serde_json::from_str(text).map_err(|error| Error::Row(format!("an event that waits: {error}")))?;
     let (metric, id, at_ms, received_at_ms, flags, own) = parts;
-    let (time, flags) = time_and_flags(at_ms, flags);
+    let (time, flags) = marks::time_and_flags(at_ms, flags);
     let mut event = Event::new(delivery_id, MetricName::parse(&metric), &id, time, received_at_ms);
     event.flags = flags;
     if let Some(own) = own {
-        read_own(&mut event, &own)?;
+        read_in_full(&mut event, &own)?;
     }
     Ok(event)
 }
 
 /// Keeps what an event said before another copy changes it, since what is kept of its JSON leaves out what its columns
 /// said then.
-pub fn keep_base(connection: &Statements, delivery: i64, number: i64, event: &Event) -> Result<(), Error> {
-    let row = EventRow::of(event, number, 0, &Attributes::default());
+pub fn keep_base(connection: &Statements, delivery: i64, metric: i64, event: &Event) -> Result<(), Error> {
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO raw_bases (delivery, number, at_ms, flags, own) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR IGNORE INTO raw_bases (delivery, metric, eid, at_ms, flags, own) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![delivery, number, row.at_ms, row.flags, row.own])?;
+        .execute(params![
+            delivery,
+            metric,
+            Eid::pack(&event.id),
+            event.time.ms,
+            marks::flags_as_bits(event.time, event.flags),
+            in_full_as_text(event)
+        ])?;
     Ok(())
 }
 
-/// The event as the copy told it whose JSON is kept.
-pub fn as_first_told(connection: &Statements, delivery: i64, stored: &Stored) -> Result<Event, Error> {
-    let mut statement =
-        connection.prepare_cached("SELECT at_ms, flags, own FROM raw_bases WHERE delivery = ?1 AND number = ?2")?;
-    let mut rows = statement.query([delivery, stored.number])?;
-    let Some(row) = rows.next()? else { return Ok(stored.event.clone()) };
-    let event = &stored.event;
-    let (time, flags) = time_and_flags(row.get(0)?, row.get(1)?);
-    let mut base = Event::new(&event.delivery_id, event.metric.clone(), &event.id, time, event.received_at_ms);
-    base.flags = flags;
-    if let Some(own) = row.get::<_, Option<String>>(2)? {
-        read_own(&mut base, &own)?;
-    }
-    Ok(base)
+/// What is kept of an event's JSON, if it can be read, and the event as the copy told it that this is of.
+pub struct Kept {
+    pub residual: Result<String, Error>,
+    pub event: Event,
 }
 
-/// An event that stands in the file, with its number.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    pub number: i64,
-    pub event: Event,
+/// `None` where nothing is kept.
+pub fn kept(
+    connection: &Statements,
+    delivery: i64,
+    (metric, eid): (i64, &dyn ToSql),
+    event: &Event,
+) -> Result<Option<Kept>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT e.marks, e.raw, b.at_ms, b.flags, b.own FROM events e LEFT JOIN raw_bases b USING (delivery, metric, eid)
+         WHERE e.delivery = ?1 AND e.metric = ?2 AND e.eid = ?3 AND e.raw IS NOT NULL",
+    )?;
+    let mut rows = statement.query(params![delivery, metric, eid])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let residual = raw::unpack(connection, marks::dictionary(row.get(0)?), row.get_ref(1)?);
+    let Some(at_ms) = row.get(2)? else { return Ok(Some(Kept { residual, event: event.clone() })) };
+    let (time, flags) = marks::time_and_flags(at_ms, row.get(3)?);
+    let mut base = Event::new(&event.delivery_id, event.metric.clone(), &event.id, time, event.received_at_ms);
+    base.flags = flags;
+    if let Some(own) = row.get::<_, Option<String>>(4)? {
+        read_in_full(&mut base, &own)?;
+    }
+    Ok(Some(Kept { residual, event: base }))
 }
 
 /// The statements that read events begin so.
 macro_rules! select_events {
     ($where:literal) => {
-        concat!("SELECT metric, eid, number, at_ms, received_after_ms, carried, flags, own FROM events WHERE ", $where)
+        concat!("SELECT metric, eid, at, received_after, marks, own FROM events WHERE ", $where)
     };
 }
 
@@ -193,8 +253,8 @@ pub fn all(
     names: &mut Names,
     delivery: i64,
     delivery_id: &str,
-    shown: &Attributes,
-) -> Result<Vec<Stored>, Error> {
+    shown: Shown,
+) -> Result<Vec<Event>, Error> {
     let mut statement = connection.prepare_cached(select_events!("delivery = ?1"))?;
     let mut rows = statement.query([delivery])?;
     let mut events = Vec::new();
@@ -211,8 +271,8 @@ pub fn one(
     delivery: i64,
     delivery_id: &str,
     (metric, id): (i64, &str),
-    shown: &Attributes,
-) -> Result<Option<Stored>, Error> {
+    shown: Shown,
+) -> Result<Option<Event>, Error> {
     by_key(connection, names, delivery, delivery_id, (metric, &Eid::pack(id)), shown)
 }
 
@@ -223,8 +283,8 @@ pub fn by_key(
     delivery: i64,
     delivery_id: &str,
     (metric, eid): (i64, &dyn ToSql),
-    shown: &Attributes,
-) -> Result<Option<Stored>, Error> {
+    shown: Shown,
+) -> Result<Option<Event>, Error> {
     let mut statement = connection.prepare_cached(select_events!("delivery = ?1 AND metric = ?2 AND eid = ?3"))?;
     let mut rows = statement.query(params![delivery, metric, eid])?;
     rows.next()?.map(|row| event_of(connection, names, row, delivery_id, shown)).transpose()
@@ -235,30 +295,33 @@ fn event_of(
     names: &mut Names,
     row: &Row,
     delivery_id: &str,
-    shown: &Attributes,
-) -> Result<Stored, Error> {
+    shown: Shown,
+) -> Result<Event, Error> {
     let metric = match row.get::<_, i64>(0)? {
         code @ 1..=16 => Metric::from_code(code as u8).map(MetricName::Known),
         code => Some(MetricName::Other(names.metric_name(connection, code)?)),
     };
     let metric = metric.ok_or_else(|| Error::Row("an event of no metric".into()))?;
-    let (at_ms, carried, flags): (Millis, i64, i64) = (row.get(3)?, row.get(5)?, row.get(6)?);
-    let (time, flags) = time_and_flags(at_ms, flags);
+    let packed = marks::Packed { at: row.get(2)?, received_after: row.get(3)?, marks: row.get(4)? };
+    let Unpacked { time, received_at_ms, flags, carried } = packed.unpack(shown.said);
     let id = Eid::unpack(row.get_ref(1)?)?;
-    let mut event = Event::new(delivery_id, metric, &id, time, at_ms + row.get::<_, Millis>(4)?);
+    let mut event = Event::new(delivery_id, metric, &id, time, received_at_ms);
     event.flags = flags;
     for attribute in Attribute::ALL {
         if carried >> attribute as u8 & 1 == 1 {
-            event.attributes.set(attribute, shown.get(attribute).map(Into::into));
+            event.attributes.set(attribute, shown.attributes.get(attribute).map(Into::into));
         }
     }
-    if let Some(own) = row.get_ref(7)?.as_str_or_null().map_err(|error| Error::Row(error.to_string()))? {
-        read_own(&mut event, own)?;
+    if let Some(own) = row.get_ref(5)?.as_str_or_null().map_err(|error| Error::Row(error.to_string()))? {
+        let own = read_own(&mut event, own)?;
+        if let Some(Value::Array(to)) = own.get(TO) {
+            event.recipients = to.iter().map(|row| device_of_row(connection, names, row)).collect::<Result<_, _>>()?;
+        }
     }
-    Ok(Stored { number: row.get(2)?, event })
+    Ok(event)
 }
 
-fn read_own(event: &mut Event, own: &str) -> Result<(), Error> {
+fn read_own(event: &mut Event, own: &str) -> Result<Map<String, Value>, Error> {
     let own: Map<String, Value> =
         serde_json::from_str(own).map_err(|error| Error::Row(format!("an event's own fields: {error}")))?;
     let text = |key: &str| own.get(key).and_then(Value::as_str).map(Text::from);
@@ -271,7 +334,11 @@ fn read_own(event: &mut Event, own: &str) -> Result<(), Error> {
     event.link_id = text("link_id");
     event.action_value = text("action_value");
     event.reason = text("reason");
-    if let Some(Value::Array(recipients)) = own.get("recipients") {
+    Ok(own)
+}
+
+fn read_in_full(event: &mut Event, own: &str) -> Result<(), Error> {
+    if let Some(Value::Array(recipients)) = read_own(event, own)?.get("recipients") {
         event.recipients = recipients.iter().filter_map(device_of_json).collect();
     }
     Ok(())
@@ -293,27 +360,6 @@ fn device_of_json(json: &Value) -> Option<Device> {
     Some(Device { device_id: text("device_id")?, platform: text("device_platform"), reason: text("reason") })
 }
 
-fn flags_as_bits(event: &Event) -> i64 {
-    let bits = |flag: Option<bool>| flag.map_or(0, |yes| 1 + i64::from(yes));
-    bits(event.flags.machine)
-        | bits(event.flags.proxied) << 2
-        | bits(event.flags.synthetic) << 4
-        | i64::from(event.time.from_receipt) << 6
-}
-
-fn time_and_flags(ms: Millis, bits: i64) -> (EventTime, Flags) {
-    let flags = Flags { machine: flag(bits), proxied: flag(bits >> 2), synthetic: flag(bits >> 4) };
-    (EventTime { ms, from_receipt: bits >> 6 & 1 == 1 }, flags)
-}
-
-fn flag(bits: i64) -> Option<bool> {
-    match bits & 3 {
-        1 => Some(false),
-        2 => Some(true),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::option;
@@ -321,6 +367,7 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
+    use crate::domain::{EventTime, Flags};
 
     fn text() -> impl Strategy<Value = Text> {
         prop_oneof![any::<String>(), Just("\"\\\0\u{1F600}\n".to_owned())].prop_map(Text::from)

@@ -302,7 +302,7 @@ fn of_delivery(
 pub(super) static EVENTS: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     format!(
         "SELECT metric, eid, at_ms, flags, CASE WHEN ?4 AND metric = {CLICKED} THEN {} END
-        FROM events WHERE delivery = ?1 AND (metric, eid) > (?2, ?3) ORDER BY metric, eid",
+        FROM events_read WHERE delivery = ?1 AND (metric, eid) > (?2, ?3) ORDER BY metric, eid",
         walk::LINK
     )
 });

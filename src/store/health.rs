@@ -104,6 +104,8 @@ pub struct Channel {
     pub channel: Option<String>,
     /// How many of its newest deliveries that arrived (were delivered, or answered by the person) were looked at.
     pub looked_at: usize,
+    /// They are all that arrived of those created since then. `None`: of all there are.
+    pub since_ms: Option<Millis>,
     /// Of these, from the first event of the delivery on.
     pub to_deliver: Times,
     pub to_open: Times,
@@ -134,7 +136,7 @@ impl Times {
 }
 
 /// The statuses of a delivery that arrived.
-const ARRIVED: [Metric; 7] = [
+pub const ARRIVED: [Metric; 7] = [
     Metric::Delivered,
     Metric::Opened,
     Metric::Clicked,
@@ -146,7 +148,7 @@ const ARRIVED: [Metric; 7] = [
 
 pub fn channels(connection: &Connection, now_ms: Millis) -> Result<Vec<Channel>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT c.id, c.channel, sum(t.delivered) FROM totals t JOIN channels c ON c.id = t.channel
+        "SELECT c.id, c.channel, sum(t.delivered) FROM totals_read t JOIN channels c ON c.id = t.channel
         WHERE t.created > 0 GROUP BY c.id",
     )?;
     let known = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -161,12 +163,13 @@ fn channel(
     says_delivered: bool,
     now_ms: Millis,
 ) -> Result<Channel, Error> {
-    let newest = newest_arrived(connection, id)?;
-    let mut row = connection
-        .prepare_cached("SELECT delivery_id, reached, outcome, outcome_after_ms FROM deliveries WHERE id = ?1")?;
+    let (newest, since_ms) = newest_arrived(connection, id)?;
+    let mut row = connection.prepare_cached(
+        "SELECT delivery_id, reached, outcome, outcome_at_ms - created_at_ms FROM deliveries_read WHERE id = ?1",
+    )?;
     // as the views tell a person's open
     let mut opened = connection.prepare_cached(
-        "SELECT min(at_ms) FROM events WHERE delivery = ?1 AND metric IN (7, 8) AND flags & 3 <> 2
+        "SELECT min(at_ms) FROM events_read WHERE delivery = ?1 AND metric IN (7, 8) AND flags & 3 <> 2
             AND CASE metric WHEN 7 THEN flags >> 4 & 3 <> 2 ELSE ?2 IN (1, 2) END",
     )?;
     let (mut to_deliver, mut to_open) = (Vec::new(), Vec::new());
@@ -192,6 +195,7 @@ fn channel(
     let unheard = says_delivered.then(|| total::of_deliveries(connection, &unheard(name.as_deref(), now_ms)));
     Ok(Channel {
         looked_at: newest.len(),
+        since_ms,
         to_deliver: Times::of(to_deliver),
         to_open: Times::of(to_open),
         never_sent,
@@ -211,8 +215,8 @@ pub fn unheard(channel: Option<&str>, now_ms: Millis) -> Filter {
     }
 }
 
-/// The newest deliveries of a channel that arrived. The index alone says which.
-fn newest_arrived(connection: &Connection, channel: i64) -> Result<Vec<Cursor>, Error> {
+/// The newest deliveries of a channel that arrived, and since when they are all of them. The index alone says which.
+fn newest_arrived(connection: &Connection, channel: i64) -> Result<(Vec<Cursor>, Option<Millis>), Error> {
     let mut statement = connection.prepare_cached(
         "SELECT created_at_ms, id FROM deliveries WHERE facet = ?1 ORDER BY created_at_ms DESC, id DESC LIMIT ?2",
     )?;
@@ -226,8 +230,15 @@ fn newest_arrived(connection: &Connection, channel: i64) -> Result<Vec<Cursor>, 
         }
     }
     newest.sort_unstable_by(|a, b| b.cmp(a));
+    if newest.len() < LOOKED_AT {
+        return Ok((newest, None));
+    }
     newest.truncate(LOOKED_AT);
-    Ok(newest)
+    // more may have been created in the very millisecond of the last
+    let last = newest.pop();
+    let since_ms = last.map(|last| last.at_ms + 1);
+    newest.retain(|cursor| since_ms.is_none_or(|since_ms| cursor.at_ms >= since_ms));
+    Ok((newest, since_ms))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Events read back whole, one after the other: as they stand, and what is kept of their JSON.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::events::Found;
 use super::names::Names;
 use super::statements::Statements;
-use super::{Error, delivery, delivery_rows, event_rows, raw};
-use crate::domain::{Attributes, Event};
+use super::{Error, delivery, delivery_rows, event_rows};
+use crate::domain::Event;
 
 /// Reads events; those of one delivery should follow each other.
 pub struct Reader<'c> {
@@ -19,7 +19,7 @@ pub struct Reader<'c> {
 struct Of {
     row: i64,
     delivery_id: String,
-    shown: Attributes,
+    found: delivery_rows::DeliveryRow,
 }
 
 impl<'c> Reader<'c> {
@@ -36,27 +36,21 @@ impl<'c> Reader<'c> {
         let Some(of) = &self.of else { return Err(gone()) };
         let statements = Statements::of(self.connection);
         let key: (i64, &dyn rusqlite::ToSql) = (found.metric, &found.eid);
-        let stored =
-            event_rows::by_key(&statements, &mut self.names, row, &of.delivery_id, key, &of.shown)?.ok_or_else(gone)?;
-        let mut statement =
-            self.connection.prepare_cached("SELECT encoding, body FROM raw WHERE delivery = ?1 AND number = ?2")?;
-        let kept: Option<(i64, Vec<u8>)> =
-            statement.query_row([row, stored.number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let kept = match kept {
+        let shown = of.found.shown();
+        let event =
+            event_rows::by_key(&statements, &mut self.names, row, &of.delivery_id, key, shown)?.ok_or_else(gone)?;
+        let kept = match event_rows::kept(&statements, row, key, &event)? {
             None => None,
-            Some((encoding, body)) => Some(delivery::Kept {
-                residual: raw::unpack(self.connection, encoding, &body)?,
-                event: event_rows::as_first_told(&statements, row, &stored)?,
-            }),
+            Some(event_rows::Kept { residual, event }) => Some(delivery::Kept { residual: residual?, event }),
         };
-        Ok((stored.event, kept))
+        Ok((event, kept))
     }
 
     fn delivery(&mut self, row: i64) -> Result<Of, Error> {
         let mut statement = self.connection.prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?;
         let delivery_id = statement.query_row([row], |row| row.get(0))?;
-        let delivery = delivery_rows::one(&Statements::of(self.connection), &mut self.names, row)?.ok_or_else(gone)?;
-        Ok(Of { row, delivery_id, shown: delivery.attributes })
+        let found = delivery_rows::one(&Statements::of(self.connection), &mut self.names, row)?.ok_or_else(gone)?;
+        Ok(Of { row, delivery_id, found })
     }
 }
 

@@ -16,7 +16,7 @@ pub fn by_channel(connection: &Connection, range: Range) -> Result<Vec<ChannelRo
     for ((_, channel), counts) in sources::shown(connection, range)? {
         rows.entry(channel).or_default().add(&counts, 1);
     }
-    let whole_sql = format!("SELECT {} FROM totals WHERE channel = ?1", &*SUMS);
+    let whole_sql = format!("SELECT {} FROM totals_read WHERE channel = ?1", &*SUMS);
     let mut channels = Vec::new();
     for (id, shown) in rows {
         let channel: Option<String> = connection
@@ -32,7 +32,7 @@ pub fn by_channel(connection: &Connection, range: Range) -> Result<Vec<ChannelRo
 /// Events of all sources by the hour (numbered from 1970) in which they happened.
 pub fn activity(connection: &Connection, range: Range) -> Result<Vec<(i64, Counts)>, Error> {
     let sql = format!(
-        "SELECT quarter / 4, {} FROM activity WHERE quarter >= ?1 AND quarter < ?2 GROUP BY quarter / 4",
+        "SELECT quarter / 4, {} FROM activity_read WHERE quarter >= ?1 AND quarter < ?2 GROUP BY quarter / 4",
         &*EVENT_SUMS
     );
     let (from, to) = range.quarters();
@@ -83,7 +83,8 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
     };
     let (hour, day) = (since(now_ms - HOUR_MS)?, since(now_ms - 24 * HOUR_MS)?);
     let number = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
-    let mut names = connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 5")?;
+    let mut names =
+        connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 20")?;
     let last_at_ms = number("SELECT last_at_ms FROM receipts ORDER BY quarter DESC LIMIT 1")
         .or_else(|error| if error == rusqlite::Error::QueryReturnedNoRows { Ok(None) } else { Err(error) })?;
     let mut pause = connection.prepare_cached(

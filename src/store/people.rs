@@ -6,7 +6,7 @@ use super::Error;
 use super::blocks::{self, Table};
 use super::names::Names;
 use super::statements::Statements;
-use crate::domain::{Attribute, Attributes};
+use crate::domain::{Attribute, Attributes, Text};
 
 /// The row of a recipient.
 pub fn address(connection: &Statements, names: &mut Names, address: Option<&str>) -> Result<Option<i64>, Error> {
@@ -32,6 +32,17 @@ pub fn known_address(connection: &Statements, names: &mut Names, address: &str) 
         names.addresses.put(address.into(), id);
     }
     Ok(found)
+}
+
+/// The text of a row of addresses.
+pub fn text_of_address(connection: &Statements, names: &mut Names, id: i64) -> Result<Text, Error> {
+    if let Some(text) = names.address_texts.get(&id) {
+        return Ok(text.clone());
+    }
+    let mut find = connection.prepare_cached("SELECT address FROM addresses WHERE id = ?1")?;
+    let text: Text = find.query_row([id], |row| row.get(0))?;
+    names.address_texts.put(id, text.clone());
+    Ok(text)
 }
 
 /// The row of the identifiers that a delivery carries.

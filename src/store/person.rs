@@ -444,9 +444,7 @@ impl Search {
         let mut pushes: Vec<&Near> = self.sent.values().filter(is_mine).collect();
         pushes.sort_by_key(|near| std::cmp::Reverse((near.created_at_ms, near.id)));
         let mut statement = connection.prepare_cached(
-            "SELECT DISTINCT r.value ->> '$.device_id', r.value ->> '$.device_platform'
-            FROM events e JOIN json_each(e.own, '$.recipients') r
-            WHERE e.delivery = ?1 AND e.own IS NOT NULL LIMIT ?2",
+            "SELECT DISTINCT device_id, device_platform FROM event_devices_read WHERE delivery = ?1 LIMIT ?2",
         )?;
         for push in pushes.into_iter().take(ROWS_MAX) {
             let mut rows = statement.query(params![push.id, PARTS_MAX as i64])?;

@@ -1,46 +1,74 @@
-//! The JSON of an event as it came: compressed with a dictionary of what such events say again and again.
+//! What no column holds of the JSON of an event: compressed with a dictionary of what such events say again and again.
 //!
 //! Packed where the event is parsed, not on the writer's thread.
 
 use std::cell::RefCell;
 
 use rusqlite::Connection;
+use rusqlite::types::{Value, ValueRef};
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
 
 use super::Error;
 
-/// Kept as it is.
-const JSON: i64 = 0;
-
 /// The dictionary that this version packs with, and its number in the file. A better one gets the next number.
-const DICTIONARY_ID: i64 = 1;
+pub const DICTIONARY_ID: i64 = 1;
 static DICTIONARY: &[u8] = include_bytes!("raw.dictionary");
 
 /// zstd's level 3 packs these bodies as well as 6 does, and quicker.
 const LEVEL: i32 = 3;
 
+/// With what every zstd frame begins: not stored.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 /// The largest body that is unpacked, as a guard against a damaged row.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// A body ready to be stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Packed {
-    pub encoding: i64,
-    pub body: Vec<u8>,
+    /// 0: none was used.
+    pub dictionary: i64,
+    /// Of `[a, b]` alone, as most are, an integer; other JSON as text, or compressed as a blob.
+    pub body: Value,
 }
 
 thread_local! {
-    static COMPRESSOR: RefCell<Option<Compressor<'static>>> =
-        RefCell::new(Compressor::with_dictionary(LEVEL, DICTIONARY).ok());
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(compressor().ok());
+}
+
+fn compressor() -> std::io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::with_dictionary(LEVEL, DICTIONARY)?;
+    // the row says which it is
+    compressor.set_parameter(CParameter::DictIdFlag(false))?;
+    Ok(compressor)
 }
 
 /// Packs the JSON of one event.
 pub fn pack(json: &str) -> Packed {
+    if let Some(pair) = pair(json) {
+        return Packed { dictionary: 0, body: Value::Integer(pair) };
+    }
     let packed = COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(json.as_bytes()).ok());
     match packed {
-        Some(body) if body.len() < json.len() => Packed { encoding: DICTIONARY_ID, body },
-        _ => Packed { encoding: JSON, body: json.into() },
+        Some(mut body) if body.len() < json.len() + MAGIC.len() && body.starts_with(&MAGIC) => {
+            body.drain(..MAGIC.len());
+            Packed { dictionary: DICTIONARY_ID, body: Value::Blob(body) }
+        }
+        _ => Packed { dictionary: 0, body: Value::Text(json.into()) },
     }
+}
+
+/// `[a,b]` as one number, where it comes out the same.
+fn pair(json: &str) -> Option<i64> {
+    let (a, b) = json.strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
+    let number = a.parse::<i64>().ok().filter(|a| (0..16).contains(a))?
+        | b.parse::<i64>().ok().filter(|b| (0..1 << 48).contains(b))? << 4;
+    (pair_as_json(number) == json).then_some(number)
+}
+
+fn pair_as_json(number: i64) -> String {
+    format!("[{},{}]", number & 15, number >> 4)
 }
 
 /// Tells the file the dictionary, so that anyone can unpack.
@@ -52,18 +80,43 @@ pub fn register(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// The JSON again.
-pub fn unpack(connection: &Connection, encoding: i64, body: &[u8]) -> Result<String, Error> {
-    let bytes = match encoding {
-        JSON => body.to_vec(),
-        id => {
+/// The JSON again, of a blob by its dictionary.
+pub fn unpack(connection: &Connection, dictionary: i64, body: ValueRef) -> Result<String, Error> {
+    let bytes = match body {
+        ValueRef::Integer(number) => return Ok(pair_as_json(number)),
+        ValueRef::Text(text) => text.to_vec(),
+        ValueRef::Blob(body) => {
             let dictionary: Vec<u8> = connection
                 .prepare_cached("SELECT dictionary FROM raw_dictionaries WHERE id = ?1")?
-                .query_row([id], |row| row.get(0))?;
+                .query_row([dictionary], |row| row.get(0))?;
             Decompressor::with_dictionary(&dictionary)
-                .and_then(|mut decompressor| decompressor.decompress(body, BODY_BYTES_MAX))
+                .and_then(|mut decompressor| decompressor.decompress(&[&MAGIC, body].concat(), BODY_BYTES_MAX))
                 .map_err(|error| Error::Row(format!("a raw body: {error}")))?
         }
+        other => return Err(Error::Row(format!("a raw body that is {other:?}"))),
     };
     String::from_utf8(bytes).map_err(|error| Error::Row(format!("a raw body: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = crate::store::sqlite::open(&folder.path().join("waybill.db")).unwrap();
+        let back = |json: &str| {
+            let Packed { dictionary, body } = pack(json);
+            (unpack(&connection, dictionary, (&body).into()).unwrap(), body)
+        };
+        for json in ["[0,0]", "[3,18431]", "[15,281474976710655]"] {
+            assert!(matches!(back(json), (text, Value::Integer(_)) if text == json), "{json}");
+        }
+        for json in ["{}", "[16,1]", "[0,281474976710656]", "[00,1]", "[1,+1]", "[1, 1]", "[1,1,2]", "[-1,1]", ""] {
+            assert_eq!(back(json).0, json);
+        }
+        let long = format!("[1,7,{{\"properties\":{{\"a\":\"{}\"}}}}]", "b".repeat(200));
+        assert!(matches!(back(&long), (text, Value::Blob(_)) if text == long));
+    }
 }

@@ -133,7 +133,7 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, due_at_ms, public, event,
-                raw_encoding, raw, body, body_bytes, fingerprint)
+                raw_dictionary, raw, body, body_bytes, fingerprint)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
@@ -145,7 +145,7 @@ pub(super) fn insert(
             item.due_at_ms,
             item.public,
             event,
-            raw.map(|raw| raw.encoding),
+            raw.map(|raw| raw.dictionary),
             raw.map(|raw| &raw.body),
             kept,
             item.body_bytes,
@@ -203,7 +203,7 @@ pub fn give_up(connection: &Connection, quarantine_id: i64, detail: &str) -> Res
     let Some(reason) = reason else { return Ok(()) };
     connection
         .prepare_cached(
-            "UPDATE quarantine SET reason = ?2, detail = ?3, due_at_ms = NULL, event = NULL, raw_encoding = NULL, raw = NULL
+            "UPDATE quarantine SET reason = ?2, detail = ?3, due_at_ms = NULL, event = NULL, raw_dictionary = NULL, raw = NULL
              WHERE id = ?1",
         )?
         .execute(params![quarantine_id, NOT_STORED, detail])?;

@@ -22,76 +22,58 @@ pub struct Wide {
     pub keys: &'static [&'static str],
     /// Whether it counts deliveries beside events.
     deliveries: bool,
-    add: LazyLock<String>,
-    delete_empty: LazyLock<String>,
+    sql: LazyLock<Sql>,
 }
 
-pub static COHORTS: Wide = Wide {
-    table: "cohorts",
-    keys: &["quarter", "message"],
-    deliveries: true,
-    add: LazyLock::new(|| COHORTS.add_sql()),
-    delete_empty: LazyLock::new(|| COHORTS.delete_empty_sql()),
-};
-pub static TOTALS: Wide = Wide {
-    table: "totals",
-    keys: &["source", "channel"],
-    deliveries: true,
-    add: LazyLock::new(|| TOTALS.add_sql()),
-    delete_empty: LazyLock::new(|| TOTALS.delete_empty_sql()),
-};
+struct Sql {
+    find: String,
+    put: String,
+    delete: String,
+}
+
+pub static COHORTS: Wide =
+    Wide { table: "cohorts", keys: &["quarter", "message"], deliveries: true, sql: LazyLock::new(|| COHORTS.sql()) };
+pub static TOTALS: Wide =
+    Wide { table: "totals", keys: &["source", "channel"], deliveries: true, sql: LazyLock::new(|| TOTALS.sql()) };
 pub static TRIGGERS: Wide = Wide {
     table: "triggers",
     keys: &["source", "trigger_id", "channel"],
     deliveries: true,
-    add: LazyLock::new(|| TRIGGERS.add_sql()),
-    delete_empty: LazyLock::new(|| TRIGGERS.delete_empty_sql()),
+    sql: LazyLock::new(|| TRIGGERS.sql()),
 };
 pub static ACTIVITY: Wide = Wide {
     table: "activity",
     keys: &["quarter", "source", "channel"],
     deliveries: false,
-    add: LazyLock::new(|| ACTIVITY.add_sql()),
-    delete_empty: LazyLock::new(|| ACTIVITY.delete_empty_sql()),
+    sql: LazyLock::new(|| ACTIVITY.sql()),
 };
 
 impl Wide {
-    /// The count columns, in the order of [`Wide::values`].
+    /// The columns of the view that unpacks it, in the order of [`Wide::values`].
     pub fn columns(&self) -> Vec<String> {
+        self.columns_with("_events")
+    }
+
+    fn columns_with(&self, ending: &str) -> Vec<String> {
         let events = Counted::ALL.into_iter().skip(1).map(Counted::name);
         if self.deliveries {
             let deliveries = Counted::ALL.into_iter().map(|counted| counted.name().to_owned());
-            deliveries.chain(events.map(|name| format!("{name}_events"))).collect()
+            deliveries.chain(events.map(|name| format!("{name}{ending}"))).collect()
         } else {
             events.map(str::to_owned).collect()
         }
     }
 
-    fn add_sql(&self) -> String {
-        let columns = self.columns();
-        let all: Vec<&str> = self.keys.iter().copied().chain(columns.iter().map(String::as_str)).collect();
-        let places: Vec<String> = (1..=all.len()).map(|n| format!("?{n}")).collect();
-        let sums: Vec<String> =
-            columns.iter().map(|column| format!("{column} = {column} + excluded.{column}")).collect();
-        format!(
-            "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}",
-            self.table,
-            all.join(", "),
-            places.join(", "),
-            self.keys.join(", "),
-            sums.join(", ")
-        )
-    }
-
-    fn delete_empty_sql(&self) -> String {
+    fn sql(&self) -> Sql {
+        let (table, columns) = (self.table, self.columns_with("_extra").join(", "));
         let keys: Vec<String> = self.keys.iter().enumerate().map(|(i, key)| format!("{key} = ?{}", i + 1)).collect();
-        // every delivery counts as created, so a cohort without one is empty
-        let empty = if self.deliveries {
-            "created = 0".to_owned()
-        } else {
-            self.columns().iter().map(|column| format!("{column} = 0")).collect::<Vec<_>>().join(" AND ")
-        };
-        format!("DELETE FROM {} WHERE {} AND {empty}", self.table, keys.join(" AND "))
+        let of_key = keys.join(" AND ");
+        let places = vec!["?"; self.keys.len() + self.columns().len()].join(", ");
+        Sql {
+            find: format!("SELECT {columns} FROM {table} WHERE {of_key}"),
+            put: format!("INSERT OR REPLACE INTO {table} ({}, {columns}) VALUES ({places})", self.keys.join(", ")),
+            delete: format!("DELETE FROM {table} WHERE {of_key}"),
+        }
     }
 
     pub fn values(&self, counts: &Counts) -> Vec<i64> {
@@ -99,15 +81,33 @@ impl Wide {
         deliveries.iter().chain(&counts.events[1..]).copied().collect()
     }
 
-    fn add(&'static self, connection: &Statements, key: &[Value], counts: &Counts) -> Result<(), Error> {
-        let values = self.values(counts);
-        let shrinks = values.iter().any(|n| *n < 0);
-        connection
-            .prepare_cached(&self.add)?
-            .execute(params_from_iter(key.iter().cloned().chain(values.into_iter().map(Value::from))))?;
-        if shrinks {
-            connection.prepare_cached(&self.delete_empty)?.execute(params_from_iter(key))?;
+    /// As the columns of the table have it.
+    fn packed(&self, counts: &Counts) -> Vec<i64> {
+        let mut values = self.values(counts);
+        if self.deliveries {
+            let (deliveries, extra) = values.split_at_mut(Counted::COUNT);
+            extra.iter_mut().zip(&deliveries[1..]).for_each(|(extra, deliveries)| *extra -= deliveries);
         }
+        values
+    }
+
+    fn add(&'static self, connection: &Statements, key: &[Value], counts: &Counts) -> Result<(), Error> {
+        let mut values = self.packed(counts);
+        {
+            let mut find = connection.prepare_cached(&self.sql.find)?;
+            let mut rows = find.query(params_from_iter(key))?;
+            if let Some(row) = rows.next()? {
+                for (place, value) in values.iter_mut().enumerate() {
+                    *value += row.get::<_, Option<i64>>(place)?.unwrap_or(0);
+                }
+            }
+        }
+        if values.iter().all(|n| *n == 0) {
+            connection.prepare_cached(&self.sql.delete)?.execute(params_from_iter(key))?;
+            return Ok(());
+        }
+        let values = values.into_iter().map(|n| if n == 0 { Value::Null } else { Value::Integer(n) });
+        connection.prepare_cached(&self.sql.put)?.execute(params_from_iter(key.iter().cloned().chain(values)))?;
         Ok(())
     }
 }

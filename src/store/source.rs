@@ -56,7 +56,7 @@ pub fn find(connection: &Connection, source: &SourceRef) -> Result<Option<(i64, 
 /// Its counts by channel: shown in the range (or whole life), and of its whole life.
 pub fn one(connection: &Connection, source: &SourceRef, range: Option<Range>) -> Result<Option<Source>, Error> {
     let Some((id, name)) = find(connection, source)? else { return Ok(None) };
-    let sql = format!("SELECT channel, {} FROM totals WHERE source = ?1 ORDER BY channel", &*COLUMNS);
+    let sql = format!("SELECT channel, {} FROM totals_read WHERE source = ?1 ORDER BY channel", &*COLUMNS);
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([id], |row| Ok((row.get::<_, i64>(0)?, counts::read(row, 1)?)))?;
     let whole = rows.collect::<Result<Vec<_>, _>>()?;
@@ -78,7 +78,7 @@ pub fn one(connection: &Connection, source: &SourceRef, range: Option<Range>) ->
 
 fn by_channel(connection: &Connection, source: i64, range: Range) -> Result<BTreeMap<i64, Counts>, Error> {
     let sql = format!(
-        "SELECT g.channel, {} FROM cohorts t JOIN messages g ON g.id = t.message
+        "SELECT g.channel, {} FROM cohorts_read t JOIN messages g ON g.id = t.message
         WHERE t.quarter >= ?1 AND t.quarter < ?2 AND g.source = ?3 GROUP BY g.channel",
         &*SUMS
     );
@@ -103,7 +103,7 @@ pub fn seen(connection: &Connection, source: i64) -> Result<Option<Seen>, Error>
 pub fn messages(connection: &Connection, source: i64, range: Range) -> Result<Vec<Message>, Error> {
     let sql = format!(
         "SELECT c.channel, g.action_id, g.content_id, {}
-        FROM cohorts t JOIN messages g ON g.id = t.message JOIN channels c ON c.id = g.channel
+        FROM cohorts_read t JOIN messages g ON g.id = t.message JOIN channels c ON c.id = g.channel
         WHERE t.quarter >= ?1 AND t.quarter < ?2 AND g.source = ?3 GROUP BY g.id
         ORDER BY length(coalesce(g.action_id, g.content_id)), coalesce(g.action_id, g.content_id), g.channel",
         &*SUMS
@@ -132,12 +132,12 @@ pub fn series(
 ) -> Result<BTreeMap<usize, Counts>, Error> {
     let sql = match by {
         By::Cohort => format!(
-            "SELECT t.quarter, {} FROM cohorts t JOIN messages g ON g.id = t.message
+            "SELECT t.quarter, {} FROM cohorts_read t JOIN messages g ON g.id = t.message
             WHERE t.quarter >= ?1 AND t.quarter < ?2 AND g.source = ?3 GROUP BY t.quarter",
             &*SUMS
         ),
         By::Event => format!(
-            "SELECT t.quarter, {} FROM activity t
+            "SELECT t.quarter, {} FROM activity_read t
             WHERE t.quarter >= ?1 AND t.quarter < ?2 AND t.source = ?3 GROUP BY t.quarter",
             &*EVENT_SUMS
         ),
@@ -162,7 +162,7 @@ pub fn series(
 /// The time of its latest event, to the quarter hour; at least that of its latest delivery.
 pub fn last_activity(connection: &Connection, source: i64, since_ms: Millis) -> Result<Option<Millis>, Error> {
     let mut statement =
-        connection.prepare_cached("SELECT max(quarter) FROM activity WHERE quarter >= ?1 AND source = ?2")?;
+        connection.prepare_cached("SELECT max(quarter) FROM activity_read WHERE quarter >= ?1 AND source = ?2")?;
     let quarter: Option<i64> = statement.query_row([quarter_of(since_ms), source], |row| row.get(0))?;
     Ok(quarter.map(|quarter| (quarter + 1) * crate::domain::rollup::QUARTER_MS))
 }

@@ -53,7 +53,7 @@ impl Range {
 /// Every source that has deliveries (in the range), in order of kind and id.
 pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>, Error> {
     let sql = format!(
-        "SELECT t.source, s.source_kind, s.source_id, s.name, t.channel, c.channel, {} FROM totals t
+        "SELECT t.source, s.source_kind, s.source_id, s.name, t.channel, c.channel, {} FROM totals_read t
         JOIN sources s ON s.id = t.source JOIN channels c ON c.id = t.channel
         ORDER BY s.source_kind, length(s.source_id), s.source_id, t.source, t.channel",
         prefixed(&COLUMNS)
@@ -94,7 +94,7 @@ pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>,
 }
 
 pub(super) fn cohorts_sql() -> String {
-    format!("SELECT message, {} FROM cohorts WHERE quarter >= ?1 AND quarter < ?2", &*DELIVERIES)
+    format!("SELECT message, {} FROM cohorts_read WHERE quarter >= ?1 AND quarter < ?2", &*DELIVERIES)
 }
 
 /// Deliveries created in a range, by the rows of source and channel. Summed here: to group them, SQLite would sort

@@ -115,7 +115,8 @@ pub struct Lift {
 pub fn lifts_of(connection: &Statements, names: &mut Names, (address, channel): &Listed) -> Result<Vec<Lift>, Error> {
     let mut lifts = Vec::new();
     for id in deliveries_to(connection, address)? {
-        let Some(delivery) = delivery_rows::one(connection, names, id)? else { continue };
+        let Some(row) = delivery_rows::one(connection, names, id)? else { continue };
+        let delivery = &row.delivery;
         if delivery.attributes.channel() != Some(*channel) || !delivery.reached.has(Counted::Metric(Metric::Delivered))
         {
             continue;
@@ -123,8 +124,8 @@ pub fn lifts_of(connection: &Statements, names: &mut Names, (address, channel): 
         let delivery_id: String = connection
             .prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?
             .query_row([id], |row| row.get(0))?;
-        let stored = event_rows::all(connection, names, id, &delivery_id, &delivery.attributes)?;
-        suppression::marks(&delivery, stored.iter().map(|stored| &stored.event), |mark| {
+        let stored = event_rows::all(connection, names, id, &delivery_id, row.shown())?;
+        suppression::marks(delivery, &stored, |mark| {
             if mark.is_lift() && mark.address == *address {
                 lifts.push(Lift { delivery: id, mark });
             }

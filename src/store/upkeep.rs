@@ -13,6 +13,7 @@ use super::Error;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow};
 use super::filter;
+use super::marks::{Said, Shown};
 use super::names::Names;
 use super::rollups::{self, Rows, Wide};
 use super::statements::Statements;
@@ -126,8 +127,10 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
         if let Some(after) = Delivery::of(&events) {
             for event in &events {
                 let metric = names.metric(&statements, &event.metric)?;
-                let fresh = EventRow::of(event, 0, metric, &after.attributes);
-                if fresh != EventRow::of(event, 0, metric, &before.attributes) {
+                let shown = Shown { attributes: &after.attributes, said: row.said };
+                let fresh = EventRow::of(&statements, names, event, metric, shown)?;
+                let shown = Shown { attributes: &before.attributes, said: row.said };
+                if fresh != EventRow::of(&statements, names, event, metric, shown)? {
                     fresh.update(&statements, row.id)?;
                 }
             }
@@ -176,6 +179,7 @@ struct DeliveryRow {
     delivery_id: String,
     source: i64,
     facet: i64,
+    said: Said,
 }
 
 fn each_delivery(
@@ -187,19 +191,26 @@ fn each_delivery(
     loop {
         // in pages, so that rows may be written while they are walked
         let mut statement = connection.prepare_cached(
-            "SELECT id, delivery_id, source, facet FROM deliveries WHERE id > ?1 ORDER BY id LIMIT 1024",
+            "SELECT id, delivery_id, source, facet, said FROM deliveries WHERE id > ?1 ORDER BY id LIMIT 1024",
         )?;
         let page = statement
             .query_map([next], |row| {
-                Ok(DeliveryRow { id: row.get(0)?, delivery_id: row.get(1)?, source: row.get(2)?, facet: row.get(3)? })
+                let said = Said(row.get(4)?);
+                Ok(DeliveryRow {
+                    id: row.get(0)?,
+                    delivery_id: row.get(1)?,
+                    source: row.get(2)?,
+                    facet: row.get(3)?,
+                    said,
+                })
             })?
             .collect::<Result<Vec<_>, _>>()?;
         let Some(last) = page.last() else { return Ok(()) };
         next = last.id;
         for row in page {
-            let Some(delivery) = delivery_rows::one(connection, names, row.id)? else { continue };
-            let events = event_rows::all(connection, names, row.id, &row.delivery_id, &delivery.attributes)?;
-            each(names, &row, delivery, events.into_iter().map(|stored| stored.event).collect())?;
+            let Some(found) = delivery_rows::one(connection, names, row.id)? else { continue };
+            let events = event_rows::all(connection, names, row.id, &row.delivery_id, found.shown())?;
+            each(names, &row, found.delivery, events)?;
         }
     }
 }
@@ -372,7 +383,7 @@ fn compare_wide(
     recount: HashMap<Key, Counts>,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let sql = format!("SELECT {}, {} FROM {}", wide.keys.join(", "), wide.columns().join(", "), wide.table);
+    let sql = format!("SELECT {}, {} FROM {}_read", wide.keys.join(", "), wide.columns().join(", "), wide.table);
     let recount = recount.into_iter().map(|(key, counts)| (key, wide.values(&counts))).collect();
     compare_rows(connection, wide.table, &sql, wide.keys.len(), recount, report)
 }

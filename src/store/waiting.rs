@@ -47,14 +47,14 @@ pub fn keep(connection: &Connection, names: &Names, report: &Report) -> Result<b
 /// Takes out what waits for a delivery, in the order in which it came.
 pub fn take(connection: &Connection, delivery_id: &str) -> Result<Vec<(Event, Packed)>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, event, raw_encoding, raw FROM quarantine WHERE delivery_id = ?1 AND reason = ?2 ORDER BY id",
+        "SELECT id, event, raw_dictionary, raw FROM quarantine WHERE delivery_id = ?1 AND reason = ?2 ORDER BY id",
     )?;
     let mut rows = statement.query([delivery_id, REASON])?;
     let (mut ids, mut reports) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         ids.push(row.get::<_, i64>(0)?);
         let event = event_rows::from_text(delivery_id, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-        reports.push((event, Packed { encoding: row.get(2)?, body: row.get(3)? }));
+        reports.push((event, Packed { dictionary: row.get(2)?, body: row.get(3)? }));
     }
     for id in ids {
         receipts::release(connection, id)?;
@@ -135,9 +135,10 @@ mod tests {
         assert_eq!(file.text("count(*) AS text) AS x FROM quarantine"), "1");
 
         assert_eq!(file.record(&[full(event("d", "sent", "s", 0))]), [Outcome::Accepted]);
-        let received = "metric || received_after_ms AS text) AS x FROM events WHERE delivery = 2 ORDER BY metric";
+        let received =
+            "metric || (received_at_ms - at_ms) AS text) AS x FROM events_read WHERE delivery = 2 ORDER BY metric";
         assert_eq!(file.text(received), "5500 7500");
-        let raw = "r.body AS text) AS x FROM raw r JOIN events e USING (delivery, number) WHERE e.metric = 7";
+        let raw = "body AS text) AS x FROM events_raw_v1 WHERE metric = 'opened'";
         assert_eq!(file.text(raw), "{\"raw\":\"o\"}");
         assert_eq!(file.text("recipient AS text) AS x FROM deliveries_v1 WHERE delivery_id = 'd'"), "ann@example.com");
         assert_eq!(file.text("rows AS text) AS x FROM quarantine_counts"), "0");
@@ -164,7 +165,7 @@ mod tests {
         // as many as may wait, but one
         let many = format!(
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {PUBLIC_MAX} - 1)
-             INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, public, event, raw_encoding, raw,
+             INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, public, event, raw_dictionary, raw,
                 body, body_bytes, fingerprint)
              SELECT 1, format, reason, detail, 'd' || n, 1, event, 0, raw, body, body_bytes, CAST(n AS BLOB)
              FROM quarantine, n;

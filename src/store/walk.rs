@@ -265,15 +265,15 @@ impl Range {
 }
 
 const CANDIDATE: &str = "SELECT id, created_at_ms, facet, source, message, coalesce(outcome, 0), \
-    coalesce(engagement, 0), reached, recipient, person, created_at_ms + updated_after_ms, \
+    coalesce(engagement, 0), reached, recipient, person, updated_at_ms, \
     (:trigger IS NULL OR trigger_id IS :trigger) AND (:reason IS NULL OR failure_reason IS :reason) \
         AND (NOT :any_reason OR failure_reason IS NOT NULL) \
-    FROM deliveries";
+    FROM deliveries_read";
 
 /// Whether a delivery followed a link; by a machine, by a person, or either.
 pub(super) static FOLLOWED: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT EXISTS (SELECT 1 FROM events WHERE delivery = ?1 AND metric = {} AND {LINK} = ?2
+        "SELECT EXISTS (SELECT 1 FROM events_read WHERE delivery = ?1 AND metric = {} AND {LINK} = ?2
             AND (?3 IS NULL OR (flags & 3 = 2) = ?3))",
         Metric::Clicked.code()
     )

@@ -104,7 +104,7 @@ fn a_key_that_anybody_can_read_reports_and_nothing_else() {
 
     let found = "SELECT delivery_id, channel, status FROM deliveries_v1";
     assert_eq!(rows(&server.db(), found), ["d-k|email|opened"]);
-    assert_eq!(rows(&server.db(), "SELECT count(*) FROM raw WHERE instr(body, 'page-key')"), ["0"]);
+    assert_eq!(rows(&server.db(), "SELECT count(*) FROM events_raw_v1 WHERE instr(body, 'page-key')"), ["0"]);
 }
 
 #[test]

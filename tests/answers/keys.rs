@@ -52,7 +52,7 @@ fn a_key_is_asked_for_in_any_of_three_ways() {
     }
     assert_taken(&client.post(TRACK, &[], with_key(track("k2"), "first-key")), [1, 0, 0, 0], "in a call");
     assert_taken(&client.post(BATCH, &[], with_key(batch, "second-key")), [1, 0, 0, 0], "in a batch");
-    let kept = "SELECT count(*) FROM raw WHERE instr(body, 'first-key') OR instr(body, 'second-key')";
+    let kept = "SELECT count(*) FROM events_raw_v1 WHERE instr(body, 'first-key') OR instr(body, 'second-key')";
     assert_eq!(rows(&server.db(), kept), ["0"]);
 
     assert_taken(&client.post(WEBHOOK, &[], webhook("k3")), [1, 0, 0, 0], "webhooks are signed instead");

@@ -220,7 +220,7 @@ fn all_tasks(with_scripts: bool) {
     };
 
     for words in ["ann@example.com", "p1"] {
-        task(&format!("the message to {words}"), (4, 12), &|hands| {
+        task(&format!("the message to {words}"), (4, 13), &|hands| {
             hands.search(with_scripts, words);
             browser.wait_for(".person");
             if with_scripts {

@@ -121,12 +121,12 @@ fn what_lists_and_lifts_is_verified_and_mended() {
         "UPDATE suppression_causes SET delivery = delivery + 1",
         "DELETE FROM suppression_causes WHERE address = 'b@x.test'",
         "INSERT INTO suppression_causes (address, channel, at_ms, delivery, metric, eid)
-            SELECT 'c@x.test', 1, at_ms, delivery, 6, eid FROM events WHERE metric = 6 LIMIT 1",
+            SELECT 'c@x.test', 1, at_ms, delivery, 6, eid FROM events_read WHERE metric = 6 LIMIT 1",
         "UPDATE suppression_lifts SET at_ms = at_ms - 2000",
         "UPDATE suppression_lifts SET address = 'z@x.test' WHERE address = 'a@x.test'",
         "DELETE FROM suppression_lifts",
         "DELETE FROM suppression_lifts WHERE channel = 2",
-        "INSERT INTO suppression_lifts SELECT 'c@x.test', 1, at_ms, delivery, eid FROM events
+        "INSERT INTO suppression_lifts SELECT 'c@x.test', 1, at_ms, delivery, eid FROM events_read
             WHERE delivery = (SELECT id FROM deliveries WHERE delivery_id = 'd9')",
     ] {
         tamper(&mut tracker, sql, &expected);

@@ -73,7 +73,7 @@ fn every_cell_of_the_counts_is_verified_and_mended() {
     let expected = model::expected(&events());
     for table in ["cohorts", "totals", "triggers", "activity", "status_counts", "links"] {
         for column in columns(&mut tracker, table) {
-            tamper(&mut tracker, &format!("UPDATE {table} SET {column} = {column} + 1"), &expected);
+            tamper(&mut tracker, &format!("UPDATE {table} SET {column} = coalesce({column}, 0) + 1"), &expected);
         }
         tamper(&mut tracker, &format!("DELETE FROM {table}"), &expected);
     }
@@ -105,17 +105,17 @@ fn what_a_delivery_shows_is_verified_and_mended() {
     let expected = model::expected(&events());
     for set in [
         "created_at_ms = created_at_ms + 1",
-        "updated_after_ms = updated_after_ms + 1",
-        "outcome = 5",
-        "outcome = NULL",
-        "outcome_after_ms = outcome_after_ms + 1",
-        "engagement = 7",
-        "engagement = NULL",
-        "engagement_after_ms = engagement_after_ms - 1",
+        "updated_after = updated_after + 1",
+        "standing = standing & ~ (31 << 21) | 5 << 21",
+        "standing = standing & ~ (31 << 21)",
+        "outcome_after = outcome_after + 1",
+        "standing = standing & ~ (31 << 26) | 7 << 26",
+        "standing = standing & ~ (31 << 26)",
+        "engagement_after = engagement_after - 1",
         "failure_reason = 'none'",
-        "reached = reached | 1 << 12",
-        "reached = reached & ~ (1 << 7)",
-        "events = events + 1",
+        "standing = standing | 1 << 12",
+        "standing = standing & ~ (1 << 7)",
+        "standing = standing + (1 << 31)",
         "devices = 1",
         "devices_bounced = 1",
         "facet = facet + 1",
@@ -154,8 +154,8 @@ fn an_event_that_says_otherwise_is_seen() {
     let mut said = events();
     said[4].event.time = EventTime::given(NOON + 3_600_000);
     said[4].event.received_at_ms = said[4].event.time.ms;
-    let sql = format!("UPDATE events SET at_ms = {}, received_after_ms = 0 WHERE eid = 'e'", NOON + 3_600_000);
+    let sql = format!("UPDATE events SET at = {}, received_after = 0 WHERE eid = 'e'", NOON / 1_000 + 3_600);
     tamper(&mut tracker, &sql, &model::expected(&said));
     said[4].event.flags.machine = Some(true);
-    tamper(&mut tracker, "UPDATE events SET flags = 2 WHERE eid = 'e'", &model::expected(&said));
+    tamper(&mut tracker, "UPDATE events SET marks = 2 << 2 WHERE eid = 'e'", &model::expected(&said));
 }

@@ -264,7 +264,7 @@ impl<'e> Delivery<'e> {
                 .text("metric", Some(&event.metric))
                 .text("occurred_at", Some(&iso(event.at)))
                 .number("occurred_at_ms", event.at)
-                .text("received_at", Some(&iso(event.received_at)))
+                .text("received_at", Some(&iso(received_at(event))))
                 .text("recipient", event.attributes.get("recipient").map(String::as_str))
                 .text("href", event.href.as_deref())
                 .text("link_id", event.link_id.as_deref())
@@ -356,4 +356,10 @@ fn reason(event: &Merged, push: bool) -> Option<String> {
     let own = event.reason.as_deref();
     let first = event.recipients.iter().find_map(|device| device.reason.as_deref()).filter(|_| push);
     own.or(first).map(str::to_owned)
+}
+
+/// What comes in a day late or later is told to the second, rounded up.
+fn received_at(event: &Merged) -> i64 {
+    let is_late = event.received_at - event.at >= 86_400_000;
+    if is_late { (event.received_at + 999) / 1_000 * 1_000 } else { event.received_at }
 }

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::Sha256;
 
 use super::names::Names;
-use super::{Error, people};
+use super::{Error, blocks, people};
 use crate::domain::forgetting::{self, Hash};
 use crate::domain::{Attribute, Delivery, Event, Millis, Text};
 
@@ -159,7 +159,7 @@ fn hashes(connection: &Connection) -> Result<Option<HashSet<Hash>>, Error> {
 
 /// Whether the delivery of a row is forgotten.
 pub fn is_forgotten(connection: &Connection, delivery: i64) -> Result<bool, Error> {
-    let mut statement = connection.prepare_cached("SELECT forgotten FROM deliveries WHERE id = ?1")?;
+    let mut statement = connection.prepare_cached("SELECT forgotten IS NOT NULL FROM deliveries WHERE id = ?1")?;
     Ok(statement.query_row([delivery], |row| row.get(0))?)
 }
 
@@ -213,17 +213,17 @@ pub fn bury(
     names: &mut Names,
     grave: &Grave,
     delivery: &Delivery,
-    events: &mut [(i64, Cow<Event>)],
+    events: &mut [Cow<Event>],
 ) -> Result<bool, Error> {
     let mut carried: BTreeMap<Text, Option<Attribute>> = BTreeMap::new();
-    for (_, event) in events.iter() {
+    for event in events.iter() {
         for (attribute, text) in forgetting::identifiers(event) {
             if !carried.contains_key(text) {
                 carried.insert(text.into(), attribute);
             }
         }
     }
-    let mut beside = mentions(connection, grave.id)?;
+    let mut beside = mentioned_by_copies(connection, grave.id)?;
     beside.extend(grave.others.iter().cloned());
     for text in &beside {
         carried.entry(text.clone()).or_insert(None);
@@ -249,15 +249,20 @@ pub fn bury(
         names.forgotten.erased.events += events.len() as u64;
     }
     let forgotten = &names.forgotten;
-    for (_, event) in events.iter_mut() {
+    for event in events.iter_mut() {
         forgetting::sanitize(event.to_mut(), &|text| forgotten.hash(text), &hashes);
     }
-    for text in beside {
-        unmention(connection, names, grave.id, &text)?;
-        let stone = forgetting::tombstone(&names.forgotten.hash(&text));
-        mention(connection, names, grave.id, &stone)?;
+    // what the events carry now is mentioned as they are written
+    for text in carried.keys() {
+        unmention(connection, names, grave.id, text)?;
     }
-    connection.prepare_cached("DELETE FROM raw WHERE delivery = ?1")?.execute([grave.id])?;
+    for text in beside {
+        let stone = forgetting::tombstone(&names.forgotten.hash(&text));
+        mention_of_copy(connection, names, grave.id, &stone)?;
+    }
+    connection
+        .prepare_cached("UPDATE events SET raw = NULL WHERE delivery = ?1 AND raw IS NOT NULL")?
+        .execute([grave.id])?;
     connection.prepare_cached("DELETE FROM raw_bases WHERE delivery = ?1")?.execute([grave.id])?;
     Ok(true)
 }
@@ -265,7 +270,7 @@ pub fn bury(
 /// Marks the row of a forgotten delivery.
 pub fn mark(connection: &Connection, delivery: i64) -> Result<(), Error> {
     connection
-        .prepare_cached("UPDATE deliveries SET forgotten = 1 WHERE id = ?1 AND forgotten = 0")?
+        .prepare_cached("UPDATE deliveries SET forgotten = 1 WHERE id = ?1 AND forgotten IS NULL")?
         .execute([delivery])?;
     Ok(())
 }
@@ -290,7 +295,23 @@ fn link(connection: &Connection, names: &mut Names, identifier: &str, named: &[H
 pub fn mention(connection: &Statements, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
     if let Some(address) = people::address(connection, names, Some(identifier))? {
         connection
-            .prepare_cached("INSERT OR IGNORE INTO mentions (delivery, address) VALUES (?1, ?2)")?
+            .prepare_cached("INSERT OR IGNORE INTO mentions (block, address, delivery) VALUES (?1, ?2, ?3)")?
+            .execute([blocks::block(delivery), address, delivery])?;
+    }
+    Ok(())
+}
+
+/// The same for one that no event carries.
+pub fn mention_of_copy(
+    connection: &Statements,
+    names: &mut Names,
+    delivery: i64,
+    identifier: &str,
+) -> Result<(), Error> {
+    mention(connection, names, delivery, identifier)?;
+    if let Some(address) = people::address(connection, names, Some(identifier))? {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO mentions_of_copies (delivery, address) VALUES (?1, ?2)")?
             .execute([delivery, address])?;
     }
     Ok(())
@@ -299,15 +320,18 @@ pub fn mention(connection: &Statements, names: &mut Names, delivery: i64, identi
 fn unmention(connection: &Statements, names: &mut Names, delivery: i64, identifier: &str) -> Result<(), Error> {
     if let Some(address) = people::known_address(connection, names, identifier)? {
         connection
-            .prepare_cached("DELETE FROM mentions WHERE delivery = ?1 AND address = ?2")?
+            .prepare_cached("DELETE FROM mentions WHERE block = ?1 AND address = ?2 AND delivery = ?3")?
+            .execute([blocks::block(delivery), address, delivery])?;
+        connection
+            .prepare_cached("DELETE FROM mentions_of_copies WHERE delivery = ?1 AND address = ?2")?
             .execute([delivery, address])?;
     }
     Ok(())
 }
 
-fn mentions(connection: &Connection, delivery: i64) -> Result<Vec<Text>, Error> {
+fn mentioned_by_copies(connection: &Connection, delivery: i64) -> Result<Vec<Text>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT a.address FROM mentions m JOIN addresses a ON a.id = m.address WHERE m.delivery = ?1",
+        "SELECT a.address FROM mentions_of_copies m JOIN addresses a ON a.id = m.address WHERE m.delivery = ?1",
     )?;
     let rows = statement.query_map([delivery], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)

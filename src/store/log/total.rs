@@ -214,13 +214,16 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
     match (time, narrow, is_all_time(filter)) {
         (Time::Event { from_ms, to_ms }, Narrow::No, true) => {
             let Some((from, to)) = quarters(from_ms, to_ms) else { return Ok(None) };
-            let sql = format!("{sum} activity WHERE quarter >= ?3 AND quarter < ?4 AND {OF_SOURCES} AND {OF_CHANNELS}");
+            let sql =
+                format!("{sum} activity_read WHERE quarter >= ?3 AND quarter < ?4 AND {OF_SOURCES} AND {OF_CHANNELS}");
             number(&sql, &[&from, &to])
         }
         (Time::Event { .. }, ..) => Ok(None),
-        (Time::Created, Narrow::No, true) => number(&format!("{sum} totals WHERE {OF_SOURCES} AND {OF_CHANNELS}"), &[]),
+        (Time::Created, Narrow::No, true) => {
+            number(&format!("{sum} totals_read WHERE {OF_SOURCES} AND {OF_CHANNELS}"), &[])
+        }
         (Time::Created, Narrow::Trigger, true) => {
-            let sql = format!("{sum} triggers WHERE trigger_id = ?3 AND {OF_SOURCES} AND {OF_CHANNELS}");
+            let sql = format!("{sum} triggers_read WHERE trigger_id = ?3 AND {OF_SOURCES} AND {OF_CHANNELS}");
             number(&sql, &[&filter.trigger_id])
         }
         (Time::Created, Narrow::Trigger, false) => Ok(None),
@@ -234,7 +237,7 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
                 _ => None,
             };
             let sql = format!(
-                "{sum} cohorts t JOIN messages g ON g.id = t.message WHERE quarter >= ?3 AND quarter < ?4
+                "{sum} cohorts_read t JOIN messages g ON g.id = t.message WHERE quarter >= ?3 AND quarter < ?4
                     AND (?5 IS NULL OR message IN (SELECT value FROM json_each(?5))) AND {OF_SOURCES} AND {OF_CHANNELS}"
             );
             number(&sql, &[&from, &to, &of_message])

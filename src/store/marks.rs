@@ -1,0 +1,158 @@
+//! The packed columns of an event's row: `at`, `received_after` and `marks`, as the migration says.
+//!
+//! Most events happen at a whole second, carry what the others of their delivery carry, and are marked by nothing; these
+//! are to take no bytes for saying so. The view `events_read` unpacks the same.
+
+use super::raw::DICTIONARY_ID;
+use crate::domain::{Attribute, Attributes, EventTime, Flags, Millis};
+
+const RECEIVED_IN_SECONDS: i64 = 1;
+const AT_IN_MS: i64 = 1 << 1;
+const FLAGS_FROM: u32 = 2;
+const DIFFERS_FROM: u32 = 9;
+const DICTIONARY_FROM: u32 = 25;
+
+/// What an update of a row must leave as it is: how `raw` is packed.
+pub const OF_RAW: i64 = -1 << DICTIONARY_FROM;
+
+/// A day: what comes in later is of an import, of which nobody asks for the milliseconds.
+const LATE_MS: Millis = 86_400_000;
+
+/// What most events of a delivery carry: bit n stands for attribute n. It is written with the delivery and never changed,
+/// so that no event's row has to be written again as the delivery becomes known better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said(pub i64);
+
+impl Said {
+    /// Of a new delivery that shows these.
+    pub fn of(shown: &Attributes) -> Said {
+        Said(shown.iter().fold(0, |bits, (attribute, _)| bits | 1 << attribute as u8))
+    }
+}
+
+/// What a delivery shows, against which the rows of its events are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    pub attributes: &'a Attributes,
+    pub said: Said,
+}
+
+/// The packed columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed {
+    pub at: i64,
+    pub received_after: i64,
+    pub marks: i64,
+}
+
+/// What they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    pub time: EventTime,
+    pub received_at_ms: Millis,
+    pub flags: Flags,
+    /// Bit n: it says the same as the delivery of attribute n.
+    pub carried: i64,
+}
+
+impl Packed {
+    pub fn of(event: Unpacked, said: Said) -> Packed {
+        let Unpacked { time, received_at_ms, flags, carried } = event;
+        let mut marks = flags_as_bits(time, flags) << FLAGS_FROM | (carried ^ said.0) << DIFFERS_FROM;
+        let mut at = time.ms.div_euclid(1_000);
+        if at * 1_000 != time.ms {
+            at = time.ms;
+            marks |= AT_IN_MS;
+        }
+        let mut received_after = received_at_ms - time.ms;
+        if received_after >= LATE_MS {
+            received_after = (received_at_ms + 999).div_euclid(1_000) - time.ms.div_euclid(1_000);
+            marks |= RECEIVED_IN_SECONDS;
+        }
+        Packed { at, received_after, marks }
+    }
+
+    pub fn unpack(self, said: Said) -> Unpacked {
+        let Packed { at, received_after, marks } = self;
+        let ms = if marks & AT_IN_MS == 0 { at * 1_000 } else { at };
+        let received_at_ms = if marks & RECEIVED_IN_SECONDS == 0 {
+            ms + received_after
+        } else {
+            (ms.div_euclid(1_000) + received_after) * 1_000
+        };
+        let (time, flags) = time_and_flags(ms, marks >> FLAGS_FROM);
+        let carried = (marks >> DIFFERS_FROM & 0xffff) ^ said.0;
+        Unpacked { time, received_at_ms, flags, carried }
+    }
+}
+
+const _: () = assert!(Attribute::COUNT as u32 == DICTIONARY_FROM - DIFFERS_FROM);
+
+/// The mark of what is packed with a dictionary.
+pub fn of_dictionary(id: i64) -> i64 {
+    (id - DICTIONARY_ID).max(0) << DICTIONARY_FROM
+}
+
+/// The dictionary of a row whose `raw` is a blob.
+pub fn dictionary(marks: i64) -> i64 {
+    (marks >> DICTIONARY_FROM) + 1
+}
+
+/// Two bits each (0 not said, 1 no, 2 yes): machine, proxied, synthetic; then one: time taken from receipt.
+pub fn flags_as_bits(time: EventTime, flags: Flags) -> i64 {
+    let bits = |flag: Option<bool>| flag.map_or(0, |yes| 1 + i64::from(yes));
+    bits(flags.machine) | bits(flags.proxied) << 2 | bits(flags.synthetic) << 4 | i64::from(time.from_receipt) << 6
+}
+
+pub fn time_and_flags(ms: Millis, bits: i64) -> (EventTime, Flags) {
+    let flag = |bits: i64| match bits & 3 {
+        1 => Some(false),
+        2 => Some(true),
+        _ => None,
+    };
+    let flags = Flags { machine: flag(bits), proxied: flag(bits >> 2), synthetic: flag(bits >> 4) };
+    (EventTime { ms, from_receipt: bits >> 6 & 1 == 1 }, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn flags() -> impl Strategy<Value = Flags> {
+        any::<(Option<bool>, Option<bool>, Option<bool>)>().prop_map(|(machine, proxied, synthetic)| Flags {
+            machine,
+            proxied,
+            synthetic,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_back(
+            ms in prop_oneof![-1_000_000i64..1_000_000, (0..4_000_000_000i64).prop_map(|s| s * 1_000), 0..4_000_000_000_000i64],
+            after in prop_oneof![-86_400_000i64..86_400_000, 86_400_000..99_999_999_999i64],
+            from_receipt in any::<bool>(), flags in flags(), carried in 0..65_536i64, said in 0..65_536i64,
+        ) {
+            let time = EventTime { ms, from_receipt };
+            let event = Unpacked { time, received_at_ms: ms + after, flags, carried };
+            let packed = Packed::of(event, Said(said));
+            let again = packed.unpack(Said(said));
+            let rounded_by = again.received_at_ms - event.received_at_ms;
+            let is_near = if after < LATE_MS { rounded_by == 0 } else { (0..1_000).contains(&rounded_by) };
+            prop_assert!(is_near);
+            prop_assert_eq!(Unpacked { received_at_ms: event.received_at_ms, ..again }, event);
+            prop_assert_eq!(Packed::of(again, Said(said)), packed);
+            prop_assert_eq!(packed.marks & OF_RAW, 0);
+        }
+    }
+
+    #[test]
+    fn an_ordinary_event_takes_no_byte_for_its_marks() {
+        let time = EventTime::given(1_790_000_000_000);
+        let event = Unpacked { time, received_at_ms: time.ms + 700, flags: Flags::default(), carried: 3_985 };
+        let packed = Packed::of(event, Said(3_985));
+        assert_eq!(packed, Packed { at: 1_790_000_000, received_after: 700, marks: 0 });
+    }
+}
