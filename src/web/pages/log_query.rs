@@ -62,7 +62,7 @@ pub struct LogQuery {
 pub struct Chip {
     pub key: &'static str,
     pub value: String,
-    pub without: String,
+    pub without: Address,
 }
 
 impl LogQuery {
@@ -200,7 +200,7 @@ impl LogQuery {
 
     pub fn chips(&self, source_name: Option<&str>) -> Vec<Chip> {
         let chip = |key: &str, value: &str| {
-            let without = self.address.clone().without_pair(key, value).to_string();
+            let without = self.address.clone().without_pair(key, value);
             let (_, title) = KEYS.iter().find(|(name, _)| *name == key)?;
             let value = match key {
                 "since" | "until" => return None,
@@ -226,7 +226,7 @@ impl LogQuery {
         };
         let mut chips: Vec<Chip> = self.address.query().iter().filter_map(|(key, value)| chip(key, value)).collect();
         if !self.span.is_all() {
-            let without = self.address.clone().without("since").without("until").to_string();
+            let without = self.address.clone().without("since").without("until");
             chips.push(Chip { key: "Created", value: self.span.title(), without });
         }
         chips
