@@ -134,9 +134,20 @@ pub(super) fn page_within(
     size: usize,
     budget: usize,
 ) -> Result<Page, Error> {
-    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(Page::default()) };
+    places(connection, filter, at, size, budget)?.map(|cursor| row(connection, cursor.id))
+}
+
+/// The places of the page's rows.
+pub(super) fn places(
+    connection: &Connection,
+    filter: &Filter,
+    at: At,
+    size: usize,
+    budget: usize,
+) -> Result<paging::Page<Cursor>, Error> {
+    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(paging::Page::default()) };
     let walk = |direction, from, size| walk::walk(connection, &lead, &rest, direction, from, size, budget);
-    paging::page(at, size, |cursor| *cursor, walk)?.map(|cursor| row(connection, cursor.id))
+    paging::page(at, size, |cursor| *cursor, walk)
 }
 
 /// How many deliveries stand above a place, or in all without one, as far as `max`; and whether there are more.

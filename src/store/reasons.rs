@@ -24,21 +24,21 @@ pub struct Reasons {
 /// Those of what the filter finds: of up to `group` deliveries, the newest `show` of them shown.
 pub fn of_newest(connection: &Connection, filter: &Filter, group: usize, show: usize) -> Result<Reasons, Error> {
     let filter = Filter { reason: Some(Reason::Any), ..filter.clone() };
-    let mut page = log::page(connection, &filter, At::Newest, group)?;
+    let page = log::places(connection, &filter, At::Newest, group, log::BUDGET)?;
     // more may have been created in the very millisecond that the walk ended in
     let since_ms = page.older.map(|older| older.at_ms + 1);
-    let mut counts: HashMap<&str, i64> = HashMap::new();
-    let is_grouped = |row: &&Row| since_ms.is_none_or(|since_ms| row.cursor.at_ms >= since_ms);
-    for row in page.rows.iter().filter(is_grouped) {
-        if let Some(reason) = &row.failure_reason {
+    let mut counts: HashMap<String, i64> = HashMap::new();
+    let mut reason = connection.prepare_cached("SELECT failure_reason FROM deliveries_read WHERE id = ?1")?;
+    for place in page.rows.iter().filter(|place| since_ms.is_none_or(|since_ms| place.at_ms >= since_ms)) {
+        if let Some(reason) = reason.query_row([place.id], |row| row.get::<_, Option<String>>(0))? {
             *counts.entry(reason).or_default() += 1;
         }
     }
-    let mut grouped: Vec<(String, i64)> = counts.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect();
+    let mut grouped: Vec<(String, i64)> = counts.into_iter().collect();
     grouped.sort_by(|(reason, n), (other, m)| m.cmp(n).then_with(|| reason.cmp(other)));
     let deliveries = grouped.iter().map(|(_, n)| n).sum();
-    page.rows.truncate(show);
-    Ok(Reasons { grouped, deliveries, since_ms, newest: page.rows })
+    let newest = page.rows.iter().take(show).map(|place| log::row(connection, place.id)).collect::<Result<_, _>>()?;
+    Ok(Reasons { grouped, deliveries, since_ms, newest })
 }
 
 #[cfg(test)]

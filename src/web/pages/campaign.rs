@@ -12,15 +12,16 @@ use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, p
 use super::series::{self, Series};
 use super::span::{self, Span};
 use super::twin::{self, Format, Twins};
+use super::why::Why;
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Metric, SourceKind};
 use crate::store::log::{Filter, SourceRef};
-use crate::store::reasons::{self, Reasons};
+use crate::store::reasons;
 use crate::store::sources::{Range, Source};
 use crate::store::{self, source};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
-use crate::web::format::{Day, Exact, Iso, Plural};
+use crate::web::format::{Day, Plural};
 
 const LINKS: usize = 100;
 
@@ -59,18 +60,11 @@ struct CampaignPage {
     messages: Vec<PartRow>,
     messages_are: &'static str,
     links: Vec<LinkRow>,
-    reasons: Vec<ReasonRow>,
-    reasons_of: String,
+    why: Option<Why>,
     /// The newest problems, as the log shows them.
     lines: Lines,
     all_problems: String,
     twins: Twins,
-}
-
-/// Why deliveries failed.
-struct ReasonRow {
-    text: String,
-    deliveries: Linked,
 }
 
 /// One metric of the funnel, or of the problems.
@@ -213,38 +207,12 @@ pub async fn page(
         messages_are: if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" },
         messages: message_rows(messages, &found, &behind),
         links: links.into_iter().map(|link| LinkRow::new(link, &life)).collect(),
-        reasons_of: reasons_of(&reasons),
         all_problems: behind.log.clone().with("reason", "*").to_string(),
-        reasons: reason_rows(&reasons, &behind.log),
+        why: Why::new(&reasons, &behind.log, REASONS_SHOWN),
         lines: Lines::new(reasons.newest.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect()),
         span,
     };
     layout::html(&page)
-}
-
-fn reason_rows(reasons: &Reasons, log: &Address) -> Vec<ReasonRow> {
-    let row = |(text, deliveries): &(String, i64)| {
-        let log = log.clone().with("reason", text);
-        let log = match reasons.since_ms {
-            Some(since_ms) => log.set("since", Iso(since_ms)),
-            None => log,
-        };
-        ReasonRow { text: text.clone(), deliveries: Linked::new(*deliveries, log.to_string()) }
-    };
-    reasons.grouped.iter().take(REASONS_SHOWN).map(row).collect()
-}
-
-fn reasons_of(reasons: &Reasons) -> String {
-    let Reasons { deliveries, since_ms, grouped, .. } = reasons;
-    let many = Plural(*deliveries, "delivery", "deliveries");
-    let of = match since_ms {
-        Some(since_ms) => format!("of the newest {many} with one, created since {}", Exact(*since_ms)),
-        None => format!("of all {many} with one"),
-    };
-    match grouped.len() {
-        ..=REASONS_SHOWN => of,
-        more => format!("{of}; {} rarer ones are left out", more - REASONS_SHOWN),
-    }
 }
 
 const FUNNEL: [Metric; 7] = [

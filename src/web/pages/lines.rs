@@ -120,7 +120,7 @@ impl Line {
 }
 
 /// More letters than a cell shows; all of them stand on the delivery's page.
-const LETTERS: usize = 50;
+const LETTERS: usize = 46;
 
 fn cut(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(LETTERS) {

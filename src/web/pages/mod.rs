@@ -12,6 +12,7 @@ mod compare_data;
 mod deliveries;
 mod delivery;
 pub(super) mod event_query;
+mod event_rail;
 mod events;
 mod health;
 pub mod layout;
@@ -38,6 +39,7 @@ mod suppressions;
 #[cfg(test)]
 mod tests;
 pub(super) mod twin;
+mod why;
 mod width;
 
 use actix_web::http::Method;
