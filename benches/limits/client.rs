@@ -82,6 +82,41 @@ impl Load {
     }
 }
 
+/// A connection that is kept, to post one body after the other.
+pub struct Connection {
+    stream: std::net::TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub fn open(port: u16) -> anyhow::Result<Connection> {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        Ok(Connection { stream, buffer: vec![0; 64 << 10] })
+    }
+
+    /// # Errors
+    /// Any answer but 200.
+    pub fn post(&mut self, path: &str, body: &str) -> anyhow::Result<()> {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+        self.stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
+        let mut have = 0;
+        loop {
+            let read = self.stream.read(&mut self.buffer[have..])?;
+            ensure!(read > 0, "the server closed the connection");
+            have += read;
+            let answer = &self.buffer[..have];
+            let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+            let head = std::str::from_utf8(&answer[..end])?.to_ascii_lowercase();
+            ensure!(head.starts_with("http/1.1 200"), "answered {}", String::from_utf8_lossy(answer));
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).context("no length")?;
+            if have >= end + 4 + length.trim().parse::<usize>()? {
+                return Ok(());
+            }
+        }
+    }
+}
+
 /// The body of a page.
 pub fn get(port: u16, path: &str) -> anyhow::Result<String> {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;

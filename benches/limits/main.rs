@@ -4,7 +4,8 @@
 //! - `singles`: single posts, beside an echo and beside the design that everyone writes first
 //! - `batches`: posts of 100 and 500 events, beside raw SQLite in transactions of the size that the writer came to
 //! - `import`: `waybill import`, beside raw SQLite in transactions of 100,000 events; once, since it takes minutes
-//! - `reads`: whole pages, alone and while events come in
+//! - `reads`: whole pages, alone and while events come in, and how much reading slows these; of the file that
+//!   `--file` names, to which events are added, or of one with `--events`
 //! - `growth`: how a file of `--deliveries` slows what is written; only where it is named, since it takes half an hour, with
 //!   `--file` to keep the file and go on from it
 //!
@@ -66,7 +67,7 @@ struct Args {
     /// Deliveries in the file that grows
     #[arg(long, default_value_t = 10_000_000)]
     deliveries: u32,
-    /// The file that grows
+    /// The file that grows, or is read from
     #[arg(long)]
     file: Option<PathBuf>,
     /// Said by cargo
@@ -105,14 +106,10 @@ fn main() -> anyhow::Result<()> {
     if wants(Part::Import) {
         import::measure(args.import_events, &mut table)?;
     }
-    println!("{table}");
-
     if wants(Part::Reads) {
-        let traffic = Traffic::new(7, 0, ENDS_AT_MS).with_events(args.events as u64);
-        let more = &bodies[..bodies.len().min(20_000)];
-        let reads = reads::measure(traffic.lines(&Format::ALL).map(|line| line.with_path()), more)?;
-        println!("{}", table::of_reads(&reads));
+        println!("{}", reads::measure(args.file.as_deref(), args.events, &mut table)?);
     }
+    println!("{table}");
     if args.parts.contains(&Part::Growth) {
         let folder = tempfile::tempdir()?;
         growth::measure(&args.file.unwrap_or_else(|| folder.path().join("growth.db")), args.deliveries)?;

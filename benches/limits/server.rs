@@ -15,7 +15,9 @@ use super::client;
 pub struct Served {
     child: Child,
     port: u16,
-    folder: TempDir,
+    db: PathBuf,
+    #[allow(dead_code, reason = "it is deleted with this")]
+    folder: Option<TempDir>,
 }
 
 /// How a server stood in the end, and what is in its file.
@@ -51,21 +53,19 @@ pub fn memory_kb(pid: u32, figure: &str) -> anyhow::Result<u64> {
 
 impl Served {
     pub fn start() -> anyhow::Result<Served> {
-        Served::on(tempfile::tempdir()?)
+        let folder = tempfile::tempdir()?;
+        let mut served = Served::on(&folder.path().join("waybill.db"))?;
+        served.folder = Some(folder);
+        Ok(served)
     }
 
-    /// On the file `waybill.db` of a folder.
-    pub fn on(folder: TempDir) -> anyhow::Result<Served> {
-        let (child, port) = spawn(&folder.path().join("waybill.db"))?;
-        Ok(Served { child, port, folder })
+    pub fn on(db: &Path) -> anyhow::Result<Served> {
+        let (child, port) = spawn(db)?;
+        Ok(Served { child, port, db: db.to_owned(), folder: None })
     }
 
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    fn db(&self) -> PathBuf {
-        self.folder.path().join("waybill.db")
     }
 
     /// Stops it, and makes sure that it stored all that was sent.
@@ -76,7 +76,7 @@ impl Served {
         let peak_memory_kb = memory_kb(self.child.id(), "VmHWM")?;
         Command::new("kill").arg(self.child.id().to_string()).status()?;
         ensure!(self.child.wait()?.success(), "the server did not end well");
-        let events = counted(&self.db(), sent)?.events;
+        let events = counted(&self.db, sent)?.events;
         Ok(Ended { peak_memory_kb, events, events_a_commit: (entries / commits.max(1)) as usize })
     }
 }

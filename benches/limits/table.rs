@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::client::Sent;
 use super::percentile;
-use super::reads::Reads;
 
 /// The figures of all runs, by what was measured, in order.
 #[derive(Default)]
@@ -79,7 +78,7 @@ impl Table {
 
 impl Display for Table {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.rows.is_empty() {
+        if self.rows.is_empty() && self.goals.is_empty() {
             return Ok(());
         }
         writeln!(f, "| what | events/s | p50 ms | p99 ms | events a transaction |\n|---|---:|---:|---:|---:|")?;
@@ -90,7 +89,7 @@ impl Display for Table {
             writeln!(f, "| {name} | {rate} | {p50} | {p99} | {group} |")?;
         }
         writeln!(f, "\n| goal | median | of runs | wanted | met |\n|---|---:|---:|---:|---|")?;
-        let memory = [self.peak_memory_kb as f64 / 1024.0];
+        let memory: Vec<f64> = Some(self.peak_memory_kb as f64 / 1024.0).filter(|mb| *mb > 0.0).into_iter().collect();
         let memory = ("peak memory of Waybill while writing, MB", Some(Goal::AtMost(200.0)), &memory[..]);
         let goals = self.goals.iter().map(|(name, goal, values)| (name.as_str(), *goal, values.as_slice()));
         for (name, goal, values) in goals.chain([memory]) {
@@ -137,21 +136,4 @@ pub fn machine() -> anyhow::Result<String> {
         file_system.unwrap_or("an unknown file system"),
         rusqlite::version()
     ))
-}
-
-/// What pages took.
-pub fn of_reads(reads: &Reads) -> String {
-    let rate = reads.import_rate;
-    let mut out = format!("`waybill import`: {rate:.0} lines a second, parsing included.\n\n");
-    out += &format!(
-        "| page, {} deliveries | p50 ms | p99 ms | p50 beside ingest | p99 beside ingest |\n",
-        reads.deliveries
-    );
-    out += "|---|---:|---:|---:|---:|\n";
-    let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
-    for page in &reads.pages {
-        let [idle, beside] = [page.idle, page.beside].map(|[p50, p99]| format!("{} | {}", ms(p50), ms(p99)));
-        out += &format!("| {} | {idle} | {beside} |\n", page.what);
-    }
-    out
 }

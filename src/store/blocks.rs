@@ -12,7 +12,15 @@ use super::filter::Filters;
 use super::statements::Statements;
 
 /// The rows of a block share the bits above these; the migration's `block` columns say the same.
-const BITS: u32 = 17;
+pub const BITS: u32 = 17;
+
+/// How many rows a block has.
+pub const ROWS: i64 = 1 << BITS;
+
+/// The block of a row.
+pub fn block_of(id: i64) -> i64 {
+    id >> BITS
+}
 
 /// A table whose index is led by a block. The file has the numbers.
 #[derive(Clone, Copy, Debug)]
@@ -69,12 +77,9 @@ pub fn find<P: Params>(
 ) -> Result<Option<i64>, Error> {
     let greatest: Option<i64> = connection.prepare_cached(table.greatest())?.query_row([], |row| row.get(0))?;
     let Some(newest) = greatest.map(|id| id >> BITS) else { return Ok(None) };
-    let wanted = filters.wanted(connection, text, newest)?;
     let mut ask = connection.prepare_cached(sql)?;
-    for block in (0..=newest).rev() {
-        if filters.may_have(connection, table, block, &wanted)?
-            && let Some(id) = ask.query_row(parameters(block), |row| row.get(0)).optional()?
-        {
+    for block in filters.blocks_with(connection, table, text, newest)? {
+        if let Some(id) = ask.query_row(parameters(block), |row| row.get(0)).optional()? {
             return Ok(Some(id));
         }
     }
