@@ -88,11 +88,14 @@ impl Display for Table {
             });
             writeln!(f, "| {name} | {rate} | {p50} | {p99} | {group} |")?;
         }
+        if self.goals.is_empty() {
+            return Ok(());
+        }
         writeln!(f, "\n| goal | median | of runs | wanted | met |\n|---|---:|---:|---:|---|")?;
         let memory: Vec<f64> = Some(self.peak_memory_kb as f64 / 1024.0).filter(|mb| *mb > 0.0).into_iter().collect();
         let memory = ("peak memory of Waybill while writing, MB", Some(Goal::AtMost(200.0)), &memory[..]);
         let goals = self.goals.iter().map(|(name, goal, values)| (name.as_str(), *goal, values.as_slice()));
-        for (name, goal, values) in goals.chain([memory]) {
+        for (name, goal, values) in goals.chain((self.peak_memory_kb > 0).then_some(memory)) {
             let Some((value, least, most)) = median(values) else { continue };
             let decimals = if value < 10.0 { 2 } else { 0 };
             let (wanted, met) = match goal {
