@@ -10,7 +10,7 @@
 -- Secrets and marks of this file: id_key (keys the hash of events that come without an id), filter_key (the hash of
 -- the block filters),
 -- quarantine_read_by (the version that last read again all that is kept aside), verified (what `waybill verify` last
--- found, as JSON).
+-- found, as JSON), address_chunks (how many chunks of addresses `address_pieces` holds).
 CREATE TABLE settings (
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
@@ -60,11 +60,12 @@ INSERT INTO sources VALUES (1, 'unknown', NULL, NULL, NULL);
 
 -- One message of a source: its action or content, on a channel.
 CREATE TABLE messages (
-    id          INTEGER PRIMARY KEY,
-    source      INTEGER NOT NULL REFERENCES sources,
-    channel     INTEGER NOT NULL REFERENCES channels,
-    action_id   TEXT,
-    content_id  TEXT
+    id            INTEGER PRIMARY KEY,
+    source        INTEGER NOT NULL REFERENCES sources,
+    channel       INTEGER NOT NULL REFERENCES channels,
+    action_id     TEXT,
+    content_id    TEXT,
+    own_subjects  INTEGER NOT NULL DEFAULT 0    -- 1: it had so many subjects that deliveries have some of their own
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_parts ON messages (source, channel, coalesce(action_id, ''), coalesce(content_id, ''));
 
@@ -83,6 +84,15 @@ CREATE TABLE addresses (
     block    INTEGER AS (id >> 17) VIRTUAL
 ) STRICT;
 CREATE UNIQUE INDEX addresses_by_address ON addresses (block, address);
+
+-- Which groups of sixteen addresses (id >> 4) hold which three letters in a row, in lower case; of the first chunks
+-- (id >> 14), as many as `settings` says.
+CREATE TABLE address_pieces (
+    chunk   INTEGER NOT NULL,
+    piece   TEXT NOT NULL,
+    groups  BLOB NOT NULL,                      -- counted from the chunk's first, as the steps between them
+    PRIMARY KEY (chunk, piece)
+) STRICT, WITHOUT ROWID;
 
 -- The identifiers of a person that deliveries carry together.
 CREATE TABLE people (
@@ -130,20 +140,28 @@ CREATE TABLE deliveries (
     block             INTEGER AS (id >> 17) VIRTUAL
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_by_delivery_id ON deliveries (block, delivery_id);
-CREATE INDEX deliveries_by_created ON deliveries (created_at_ms);
+-- All deliveries by time are those of all facets, merged.
 CREATE INDEX deliveries_by_facet ON deliveries (facet, created_at_ms);
 CREATE INDEX deliveries_by_source ON deliveries (source, created_at_ms);
+CREATE INDEX deliveries_by_failure ON deliveries (created_at_ms) WHERE failure_reason IS NOT NULL;
 CREATE INDEX deliveries_by_recipient ON deliveries (block, recipient) WHERE recipient IS NOT NULL;
 CREATE INDEX deliveries_by_person ON deliveries (block, person) WHERE person IS NOT NULL;
+
+-- When the deliveries of a block of rows were created, from when it is full; it may be wider than they are.
+CREATE TABLE delivery_spans (
+    block     INTEGER PRIMARY KEY,
+    first_ms  INTEGER NOT NULL,
+    last_ms   INTEGER NOT NULL
+) STRICT;
 
 -- Told, not measured: a block holds 131072 rows, so `WHERE delivery_id = ?` skips through the blocks of the index
 -- instead of scanning the table, in any tool that opens the file.
 ANALYZE sqlite_schema;
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('deliveries', 'deliveries_by_delivery_id', '10000000 131072 1'),
-    ('deliveries', 'deliveries_by_created', '10000000 2'),
     ('deliveries', 'deliveries_by_facet', '10000000 200000 2'),
     ('deliveries', 'deliveries_by_source', '10000000 100000 2'),
+    ('deliveries', 'deliveries_by_failure', '300000 2'),
     ('deliveries', 'deliveries_by_recipient', '10000000 131072 4'),
     ('deliveries', 'deliveries_by_person', '10000000 131072 4'),
     ('addresses', 'addresses_by_address', '2000000 131072 1'),
@@ -214,7 +232,8 @@ CREATE TABLE repeats (
 -- exceed them (or fall short: an open may be implied). What is 0 is null, and the columns are in the order of how often
 -- they are not: most rows end after the first ten. The views `…_read` below unpack them.
 
--- By quarter hour of creation.
+-- By quarter hour of creation. A message's are together: a series of a source reads no more than its own, and all of a
+-- range are read message by message.
 CREATE TABLE cohorts (
     quarter  INTEGER NOT NULL,
     message  INTEGER NOT NULL REFERENCES messages,
@@ -259,7 +278,7 @@ CREATE TABLE cohorts (
     spammed_extra         INTEGER,
     failed_extra          INTEGER,
     undeliverable_extra   INTEGER,
-    PRIMARY KEY (quarter, message)
+    PRIMARY KEY (message, quarter)
 ) STRICT, WITHOUT ROWID;
 
 -- Of the whole life.
@@ -359,7 +378,7 @@ CREATE TABLE triggers (
     PRIMARY KEY (source, trigger_id, channel)
 ) STRICT, WITHOUT ROWID;
 
--- Events by the quarter hour in which they happened.
+-- Events by the quarter hour in which they happened; a source's are together.
 CREATE TABLE activity (
     quarter  INTEGER NOT NULL,
     source   INTEGER NOT NULL REFERENCES sources,
@@ -384,7 +403,7 @@ CREATE TABLE activity (
     spammed         INTEGER,
     replied         INTEGER,
     queued          INTEGER,
-    PRIMARY KEY (quarter, source, channel)
+    PRIMARY KEY (source, quarter, channel)
 ) STRICT, WITHOUT ROWID;
 
 -- How many deliveries stand so now.
@@ -781,7 +800,7 @@ LEFT JOIN addresses a ON a.id = d.recipient
 LEFT JOIN subjects j ON j.id = d.subject;
 
 -- A row for each delivery: one message to one recipient, and what became of it. Narrow by delivery_id or created_at_ms,
--- which use an index.
+-- which use an index; to order by time without a range reads them all.
 --   delivery_id: the sender's id of it
 --   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
 --   source_kind: campaign, broadcast, newsletter, transactional or unknown
@@ -818,7 +837,7 @@ LEFT JOIN subjects j ON j.id = d.subject;
 --   machine_opened_at, machine_clicked_at: the first that was marked as a machine's
 --   try: the newest deliveries, and where they stand
 --     SELECT created_at, channel, source_kind, source_id, recipient, subject, status, failure_reason
---     FROM deliveries_v1 ORDER BY created_at_ms DESC LIMIT 50;
+--     FROM deliveries_v1 WHERE created_at_ms > unixepoch('now', '-1 day') * 1000 ORDER BY created_at_ms DESC LIMIT 50;
 --   try: why mail bounced in the last 30 days
 --     SELECT failure_reason, count(*) AS deliveries FROM deliveries_v1
 --     WHERE outcome = 'bounced' AND channel = 'email' AND created_at_ms > unixepoch('now', '-30 days') * 1000

@@ -1,111 +1,207 @@
-//! How near Waybill comes to what SQLite allows, in one run: `cargo bench --bench limits [-- EVENTS] [reads]`, and how a large
-//! file slows it: `cargo bench --bench limits -- growth FILE [DELIVERIES]`.
+//! How near Waybill comes to what SQLite allows, in one run on one machine:
+//! `cargo bench --bench limits [-- PART... --events N --import-events N]`
 //!
-//! One table: raw SQLite with the product's own statements, Waybill over HTTP with durable answers, the design that
-//! everyone writes first, and an echo. Everything is taken three times in turns and the median is shown; the load
-//! generator shares the cores with the server it loads. Every run ends by counting what is in the file.
+//! - `singles`: single posts, beside an echo and beside the design that everyone writes first
+//! - `batches`: posts of 100 and 500 events, beside raw SQLite in transactions of the size that the writer came to
+//! - `import`: `waybill import`, beside raw SQLite in transactions of 100,000 events; once, since it takes minutes
+//! - `reads`: whole pages, alone and while events come in, and how much reading slows these; of the file that
+//!   `--file` names, to which events are added, or of one with `--events`
+//! - `growth`: how a file of `--deliveries` slows what is written; only where it is named, since it takes half an hour, with
+//!   `--file` to keep the file and go on from it
+//!
+//! Raw SQLite runs the statements that the product ran, with their values. What is compared takes turns, three times, so
+//! that the machine's moods fall on both; the median is shown. The load generator shares the cores with the server that it
+//! loads. Every answer is given after the commit, raw JSON is kept, and every run ends by counting what is in the file.
 
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 mod client;
 mod growth;
+mod import;
 mod naive;
 mod raw;
 mod reads;
 mod server;
 mod table;
 
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use waybill::traffic::{Format, Traffic};
+use anyhow::ensure;
+use clap::{Parser, ValueEnum};
+use waybill::intake::{self, Scope};
+use waybill::store::Entry;
+use waybill::traffic::{Format, Line, Says, Traffic};
+use waybill::wire::{self, Context, IdKey};
 
 use client::Load;
 use server::Served;
-use table::Table;
+use table::{Goal, Table};
 
 /// When the traffic ends: always the same, so that every run writes the same bytes.
 const ENDS_AT_MS: i64 = 1_790_000_000_000;
 
 const RUNS: usize = 3;
 
-/// How many single posts each number of connections sends.
-const SINGLES: [(usize, usize); 4] = [(1, 8_000), (16, 60_000), (64, 100_000), (256, 100_000)];
+const PATH: &str = "/webhooks/customerio";
 
-/// Events a request; eight connections.
-const BATCHES: [usize; 2] = [100, 500];
+/// How many single posts each number of connections sends, and how long the naive design may take for as many: what it
+/// has managed by then counts.
+const SINGLES: [(usize, usize); 4] = [(1, 10_000), (16, 60_000), (64, 100_000), (256, 100_000)];
+const NAIVE_WITHIN: Duration = Duration::from_secs(15);
+
+/// Events a request, and how much of raw SQLite's rate is wanted; eight connections.
+const BATCHES: [(usize, f64); 2] = [(100, 0.85), (500, 0.90)];
 const BATCH_CONNECTIONS: usize = 8;
 
-fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "growth").skip(1);
-    if let Some(file) = arguments.next() {
-        let deliveries = arguments.next().map_or(Ok(10_000_000), |number| number.parse())?;
-        return growth::measure(file.as_ref(), deliveries);
-    }
-    let events = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(300_000);
-    let bodies: Vec<String> = lines(events).map(|(_, body)| body).collect();
-    let mut table = Table::new(events);
+#[derive(Parser)]
+struct Args {
+    /// All but growth, where none is named
+    parts: Vec<Part>,
+    /// Events in posts
+    #[arg(long, default_value_t = 300_000)]
+    events: usize,
+    /// Events in the file that is imported
+    #[arg(long, default_value_t = 3_000_000)]
+    import_events: usize,
+    /// Deliveries in the file that grows
+    #[arg(long, default_value_t = 10_000_000)]
+    deliveries: u32,
+    /// The file that grows, or is read from
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// Said by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
 
-    if !std::env::args().any(|argument| argument == "reads") {
-        write(&bodies, &mut table)?;
-        println!("{}", table.finish());
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Singles,
+    Batches,
+    Import,
+    Reads,
+    Growth,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let wants = |part| args.parts.is_empty() || args.parts.contains(&part);
+    println!("{}\n", table::machine()?);
+
+    let needs_lines = [Part::Singles, Part::Batches, Part::Reads].into_iter().any(wants);
+    let lines: Vec<Line> = webhooks(if needs_lines { args.events } else { 0 }).collect();
+    let bodies: Vec<String> = lines.iter().map(|line| line.body.clone()).collect();
+    let mut table = Table::default();
+    for run in 1..=RUNS {
+        if wants(Part::Singles) {
+            eprintln!("single posts, run {run} of {RUNS}");
+            singles(&lines, &mut table)?;
+        }
+        if wants(Part::Batches) {
+            eprintln!("batches, run {run} of {RUNS}");
+            batches(&lines, &bodies, &mut table)?;
+        }
     }
-    let traffic = Traffic::new(7, 0, ENDS_AT_MS).with_events(events as u64);
-    let reads =
-        reads::measure(traffic.lines(&Format::ALL).map(|line| line.with_path()), &bodies[..bodies.len().min(20_000)])?;
-    println!("{}", table::of_reads(&reads));
+    if wants(Part::Import) {
+        import::measure(args.import_events, &mut table)?;
+    }
+    if wants(Part::Reads) {
+        println!("{}", reads::measure(args.file.as_deref(), args.events, &mut table)?);
+    }
+    println!("{table}");
+    if args.parts.contains(&Part::Growth) {
+        let folder = tempfile::tempdir()?;
+        growth::measure(&args.file.unwrap_or_else(|| folder.path().join("growth.db")), args.deliveries)?;
+    }
     Ok(())
 }
 
-/// What is written, three times in turns.
-fn write(bodies: &[String], table: &mut Table) -> anyhow::Result<()> {
-    for run in 1..=RUNS {
-        eprintln!("run {run} of {RUNS}");
-        for (connections, requests) in SINGLES {
-            let posts = &bodies[..requests.min(bodies.len())];
-            let load = Load::new("/webhooks/customerio", posts.iter().cloned(), connections);
-            let echo = naive::echo(|port| load.send(port))?;
-            table.add(&format!("echo, {connections} connections"), echo.rate(), echo);
-            let served = Served::start()?;
-            let sent = load.send(served.port())?;
-            let ended = served.end(posts.len())?;
-            table.add(&format!("Waybill, single events, {connections} connections"), sent.rate(), sent);
-            table.memory(ended.peak_memory_kb);
-            if connections >= 64 {
-                let fewer = &posts[..posts.len() / 8];
-                let load = Load::new("/webhooks/customerio", fewer.iter().cloned(), connections);
-                let naive = naive::serve(|port| load.send(port), fewer.len())?;
-                table.add(&format!("naive, single events, {connections} connections"), naive.rate(), naive);
-            }
-        }
-        for size in BATCHES {
-            let posts: Vec<String> = bodies.chunks(size).map(|chunk| format!("[{}]", chunk.join(","))).collect();
-            let load = Load::new("/webhooks/customerio", posts.into_iter(), BATCH_CONNECTIONS);
-            let served = Served::start()?;
-            let sent = load.send(served.port())?;
-            let ended = served.end(bodies.len())?;
-            let rate = sent.rate() * size as f64;
-            table.add(&format!("Waybill, batches of {size}"), rate, sent);
-            table.memory(ended.peak_memory_kb);
-            table.file(&format!("batches of {size}"), ended.bytes, ended.events);
-            let group = ended.events_a_commit.max(1);
-            let raw = raw::measure(bodies, group)?;
-            table.add_raw(&format!("raw SQLite, {size}"), raw.rate(), group, raw.commit_p99);
+fn singles(lines: &[Line], table: &mut Table) -> anyhow::Result<()> {
+    for (connections, posts) in SINGLES {
+        let posts = &lines[..posts.min(lines.len())];
+        let load = Load::new(PATH, posts.iter().map(|line| line.body.clone()), connections);
+
+        let echo = naive::echo(|port| load.send(port))?;
+        table.sent(&format!("echo, {connections} connections"), &echo, 1);
+
+        let served = Served::start()?;
+        let ours = load.send(served.port())?;
+        let ended = served.end(posts.len())?;
+        ensure_stored(ended.events, posts)?;
+        let name = format!("Waybill, single events, {connections} connections");
+        table.sent(&name, &ours, 1);
+        table.group(&name, ended.events_a_commit);
+        table.memory(ended.peak_memory_kb);
+
+        let (naive, stored) = naive::serve(|port| load.send_within(port, NAIVE_WITHIN))?;
+        ensure_stored(stored, &posts[..naive.requests])?;
+        table.sent(&format!("naive, single events, {connections} connections"), &naive, 1);
+
+        let of = format!("single events, {connections} connections");
+        let (to_naive, to_echo) = (ours.rate() / naive.rate(), ours.rate() / echo.rate());
+        table.goal(&format!("{of} / naive"), to_naive, (connections >= 64).then_some(Goal::AtLeast(10.0)));
+        table.goal(&format!("{of} / echo"), to_echo, (connections == 256).then_some(Goal::AtLeast(0.40)));
+        if connections == 256 {
+            let p99_ms = percentile(&ours.times, 99).as_secs_f64() * 1e3;
+            table.goal(&format!("{of}: p99 ms"), p99_ms, Some(Goal::AtMost(20.0)));
         }
     }
     Ok(())
+}
+
+fn batches(lines: &[Line], bodies: &[String], table: &mut Table) -> anyhow::Result<()> {
+    for (size, wanted) in BATCHES {
+        let posts = bodies.chunks(size).map(|chunk| format!("[{}]", chunk.join(",")));
+        let load = Load::new(PATH, posts, BATCH_CONNECTIONS);
+        let served = Served::start()?;
+        let ours = load.send(served.port())?;
+        let ended = served.end(bodies.len())?;
+        ensure_stored(ended.events, lines)?;
+        let name = format!("Waybill, batches of {size}");
+        table.sent(&name, &ours, size);
+        table.group(&name, ended.events_a_commit);
+        table.memory(ended.peak_memory_kb);
+
+        table.transactions(&format!("parsing alone, batches of {size}"), parsing(bodies, size)?, &[]);
+        let raw = raw::measure(bodies.iter().cloned(), ended.events_a_commit)?;
+        let name = format!("raw SQLite, batches of {size}");
+        table.transactions(&name, raw.rate(), &raw.transactions);
+        table.group(&name, ended.events_a_commit);
+        let ratio = ours.rate() * size as f64 / raw.rate();
+        table.goal(&format!("batches of {size} / raw SQLite"), ratio, Some(Goal::AtLeast(wanted)));
+    }
+    Ok(())
+}
+
+/// How many events a second one thread makes ready to be written.
+fn parsing(bodies: &[String], size: usize) -> anyhow::Result<f64> {
+    let id_key = IdKey::new(b"parsing");
+    let context = Context { received_at_ms: ENDS_AT_MS, id_key: &id_key };
+    let posts: Vec<String> = bodies.chunks(size).map(|chunk| format!("[{}]", chunk.join(","))).collect();
+    let begun = Instant::now();
+    for post in &posts {
+        let items = wire::read(wire::Format::Webhook, post.as_bytes(), &context)?;
+        let entries: Vec<Entry> = items.into_iter().map(|item| intake::entry(item, Scope::Full)).collect();
+        std::hint::black_box(entries);
+    }
+    Ok(bodies.len() as f64 / begun.elapsed().as_secs_f64())
 }
 
 /// Webhooks only: their bodies can be sent one by one and as arrays.
-fn lines(events: usize) -> impl Iterator<Item = (i64, String)> {
+fn webhooks(events: usize) -> impl Iterator<Item = Line> {
     let traffic = Traffic::new(7, 0, ENDS_AT_MS).with_events(events as u64);
-    traffic
-        .lines(&[Format::Webhook])
-        .filter(|line| line.path == "/webhooks/customerio")
-        .take(events)
-        .map(|line| (line.arrives_at_ms, line.body))
+    traffic.lines(&[Format::Webhook]).filter(|line| line.path == PATH).take(events)
 }
 
-/// The time within which 99 of 100 were answered, of times in order.
+/// Each event that was sent is there once.
+fn ensure_stored(stored: i64, sent: &[Line]) -> anyhow::Result<()> {
+    let events = sent.iter().filter(|line| line.says == Says::Event).count();
+    ensure!(stored == events as i64, "{events} events were sent and {stored} stored");
+    Ok(())
+}
+
+/// The time within which so many of a hundred were answered, of times in order.
 fn percentile(sorted: &[Duration], of_hundred: usize) -> Duration {
     sorted.get((sorted.len() * of_hundred / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }

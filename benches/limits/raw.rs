@@ -1,25 +1,31 @@
 //! What SQLite itself takes for the same work: the product's own statements with the values that the product gave
-//! them, on the same schema and indexes, from the same empty file, in transactions of the same size. No JSON, no HTTP,
-//! no folding, no caches: only the statements.
+//! them, on the same schema and indexes with the same pragmas, from a copy of the same empty file, in transactions of
+//! the same size. No JSON, no HTTP, no folding, no caches: only the statements, each prepared once, and of a question
+//! no more rows than the product read.
+//!
+//! In the end both files are compared, row by row: what was run again is what the product wrote.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, Statement, params_from_iter};
 use waybill::intake;
 use waybill::store::{Entry, Tracker, sqlite};
 use waybill::wire::{Context, IdKey};
 
-use super::percentile;
-
 pub struct Raw {
     pub events: usize,
+    /// Each counted once.
+    pub stored: i64,
     pub took: Duration,
-    pub commit_p99: Duration,
+    /// How long each transaction took, in order of length.
+    pub transactions: Vec<Duration>,
+    /// How long it took to move the rest of the log into the file.
+    pub checkpoint: Duration,
 }
 
 impl Raw {
@@ -28,99 +34,169 @@ impl Raw {
     }
 }
 
-/// A statement by number, with its values.
-type Call = (usize, Vec<Value>);
+/// A statement that was run.
+struct Call {
+    /// Which.
+    number: usize,
+    values: Vec<Value>,
+    rows: usize,
+}
 
 #[derive(Default)]
 struct Recorded {
     numbers: HashMap<String, usize>,
     statements: Vec<String>,
     transactions: Vec<Vec<Call>>,
+    /// The place of each statement's last call in the transaction.
+    last: HashMap<usize, usize>,
 }
 
 /// What the trace callback, which takes no state, writes to.
 static RECORDED: Mutex<Option<Recorded>> = Mutex::new(None);
 
-pub fn measure(bodies: &[String], group: usize) -> anyhow::Result<Raw> {
+fn recorded<T>(with: impl FnOnce(&mut Recorded) -> T) -> T {
+    with(RECORDED.lock().expect("invariant: no holder panics").get_or_insert_default())
+}
+
+/// How many events are recorded before they are run again, so that the values of millions fit the memory.
+const PIECE: usize = 20_000;
+
+/// Runs what the product runs for these bodies in transactions of `group`.
+pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize) -> anyhow::Result<Raw> {
+    let group = group.max(1);
     let folder = tempfile::tempdir()?;
-    let mut raw = Raw { events: bodies.len(), took: Duration::ZERO, commit_p99: Duration::ZERO };
-    let file = folder.path().join("raw.db");
-    let connection = sqlite::open(&file)?;
-    let mut replay = Replay { connection, commits: Vec::new() };
-    // recorded and replayed piece by piece, so that the values of hundreds of thousands of events fit the memory
-    let mut product = Product::open(&folder.path().join("product.db"))?;
-    for piece in bodies.chunks(group * (20_000 / group).max(1)) {
-        let recorded = product.record(piece, group)?;
-        let begun = Instant::now();
-        replay.run(&recorded)?;
-        raw.took += begun.elapsed();
+    let (product, raw) = (folder.path().join("product.db"), folder.path().join("raw.db"));
+    drop(Tracker::open(&product)?);
+    std::fs::copy(&product, &raw)?;
+    recorded(|all| *all = Recorded::default());
+    let mut product = Tracker::open(&product)?;
+    // it is only listened to
+    product.connection().pragma_update(None, "synchronous", "OFF")?;
+    let connection = sqlite::open(&raw)?;
+    let mut statements = Vec::new();
+    let none = Duration::ZERO;
+    let mut raw = Raw { events: 0, stored: 0, took: none, transactions: Vec::new(), checkpoint: none };
+    loop {
+        let piece: Vec<String> = bodies.by_ref().take(group * (PIECE / group).max(1)).collect();
+        if piece.is_empty() {
+            break;
+        }
+        raw.events += piece.len();
+        let transactions = record(&mut product, &piece, group)?;
+        for sql in recorded(|all| all.statements[statements.len()..].to_vec()) {
+            statements.push(connection.prepare(&sql)?);
+        }
+        for calls in &transactions {
+            let begun = Instant::now();
+            run(&connection, &mut statements, calls)?;
+            raw.transactions.push(begun.elapsed());
+        }
     }
-    let stored: i64 = replay.connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
-    let wanted: i64 = product.tracker.connection().query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
-    anyhow::ensure!(stored == wanted, "the replay stored {stored} of {wanted} events");
-    replay.commits.sort_unstable();
-    raw.commit_p99 = percentile(&replay.commits, 99);
+    drop(statements);
+    let begun = Instant::now();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    raw.checkpoint = begun.elapsed();
+    raw.took = raw.transactions.iter().sum();
+    raw.transactions.sort_unstable();
+    raw.stored = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
+    ensure_same(product.connection(), &connection)?;
     Ok(raw)
 }
 
-/// The product, recording in process.
-struct Product {
-    tracker: Tracker,
-    id_key: IdKey,
-}
-
-impl Product {
-    fn open(path: &Path) -> anyhow::Result<Product> {
-        let tracker = Tracker::open(path)?;
-        let id_key = IdKey::new(&tracker.id_key()?);
-        Ok(Product { tracker, id_key })
+fn record(product: &mut Tracker, bodies: &[String], group: usize) -> anyhow::Result<Vec<Vec<Call>>> {
+    let id_key = IdKey::new(&product.id_key()?);
+    let context = Context { received_at_ms: super::ENDS_AT_MS, id_key: &id_key };
+    let codes = TraceEventCodes::SQLITE_TRACE_STMT | TraceEventCodes::SQLITE_TRACE_ROW;
+    product.connection().trace_v2(codes, Some(traced));
+    for chunk in bodies.chunks(group) {
+        let entries: Vec<Entry> =
+            chunk.iter().flat_map(|body| intake::entries_of_line(body.as_bytes(), &context)).collect();
+        product.record(&entries.iter().collect::<Vec<_>>(), super::ENDS_AT_MS)?;
     }
-
-    fn record(&mut self, bodies: &[String], group: usize) -> anyhow::Result<Recorded> {
-        let mut recorded = RECORDED.lock().expect("invariant: no holder panics").take().unwrap_or_default();
-        recorded.transactions.clear();
-        *RECORDED.lock().expect("invariant: no holder panics") = Some(recorded);
-        self.tracker.connection().trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(traced));
-        for chunk in bodies.chunks(group) {
-            let context = Context { received_at_ms: super::ENDS_AT_MS, id_key: &self.id_key };
-            let entries: Vec<Entry> =
-                chunk.iter().flat_map(|body| intake::entries_of_line(body.as_bytes(), &context)).collect();
-            self.tracker.record(&entries.iter().collect::<Vec<_>>(), super::ENDS_AT_MS)?;
-        }
-        self.tracker.connection().trace_v2(TraceEventCodes::empty(), None);
-        let mut kept = RECORDED.lock().expect("invariant: no holder panics");
-        let recorded = kept.take().unwrap_or_default();
-        // the numbers of statements stay, so that the next piece uses the same
-        *kept = Some(Recorded {
-            numbers: recorded.numbers.clone(),
-            statements: recorded.statements.clone(),
-            transactions: Vec::new(),
-        });
-        Ok(recorded)
-    }
+    product.connection().trace_v2(TraceEventCodes::empty(), None);
+    Ok(recorded(|all| std::mem::take(&mut all.transactions)))
 }
 
 fn traced(event: TraceEvent<'_>) {
-    let TraceEvent::Stmt(statement, _) = event else { return };
-    let sql = statement.sql();
-    let mut guard = RECORDED.lock().expect("invariant: no holder panics");
-    let Some(recorded) = guard.as_mut() else { return };
-    if sql.starts_with("BEGIN") {
-        recorded.transactions.push(Vec::new());
-        return;
+    match event {
+        TraceEvent::Stmt(statement, _) => {
+            let sql = statement.sql();
+            recorded(|all| all.begun(&sql, &statement.expanded_sql().unwrap_or_default()));
+        }
+        TraceEvent::Row(statement) => {
+            let sql = statement.sql();
+            recorded(|all| all.gave_a_row(&sql));
+        }
+        _ => {}
     }
-    if sql.starts_with("COMMIT") || sql.starts_with("PRAGMA") {
-        return;
+}
+
+impl Recorded {
+    fn begun(&mut self, sql: &str, expanded: &str) {
+        if sql.starts_with("BEGIN") {
+            self.transactions.push(Vec::new());
+            self.last.clear();
+            return;
+        }
+        // how a transaction begins and ends is not the product's, and pragmas are set when the file is opened
+        if sql.starts_with("COMMIT") || sql.starts_with("PRAGMA") {
+            return;
+        }
+        let number = self.numbers.get(sql).copied().unwrap_or_else(|| {
+            self.numbers.insert(sql.to_owned(), self.statements.len());
+            self.statements.push(sql.to_owned());
+            self.statements.len() - 1
+        });
+        if let Some(transaction) = self.transactions.last_mut() {
+            self.last.insert(number, transaction.len());
+            transaction.push(Call { number, values: values(sql, expanded), rows: 0 });
+        }
     }
-    let values = values(&sql, &statement.expanded_sql().unwrap_or_default());
-    let next = recorded.statements.len();
-    let number = *recorded.numbers.entry(sql.to_string()).or_insert(next);
-    if number == next {
-        recorded.statements.push(sql.to_string());
+
+    fn gave_a_row(&mut self, sql: &str) {
+        let place = self.numbers.get(sql).and_then(|number| self.last.get(number));
+        if let Some((place, transaction)) = place.zip(self.transactions.last_mut()) {
+            transaction[*place].rows += 1;
+        }
     }
-    if let Some(transaction) = recorded.transactions.last_mut() {
-        transaction.push((number, values));
+}
+
+fn run(connection: &Connection, statements: &mut [Statement], calls: &[Call]) -> anyhow::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for Call { number, values, rows } in calls {
+        let mut answer = statements[*number].query(params_from_iter(values))?;
+        for _ in 0..(*rows).max(1) {
+            answer.next()?;
+        }
     }
+    Ok(connection.execute_batch("COMMIT")?)
+}
+
+/// Every table has the same rows in both.
+fn ensure_same(product: &Connection, raw: &Connection) -> anyhow::Result<()> {
+    let mut tables =
+        product.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")?;
+    for table in tables.query_map([], |row| row.get::<_, String>(0))? {
+        let sql = format!("SELECT * FROM {}", table?);
+        let (mut product, mut raw) = (product.prepare(&sql)?, raw.prepare(&sql)?);
+        let columns = product.column_count();
+        let (mut product, mut raw) = (product.query([])?, raw.query([])?);
+        loop {
+            match (product.next()?, raw.next()?) {
+                (None, None) => break,
+                (Some(a), Some(b)) => {
+                    for column in 0..columns {
+                        ensure!(
+                            a.get_ref(column)? == b.get_ref(column)?,
+                            "{sql}: column {column} differs: {a:?} {b:?}"
+                        );
+                    }
+                }
+                _ => anyhow::bail!("{sql}: not as many rows"),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The values that were bound: where the template has `?3` or `:name`, the text in which they are filled in has a
@@ -175,28 +251,4 @@ fn literal(text: &str) -> (Value, usize) {
         _ => Value::Null,
     };
     (value, length)
-}
-
-struct Replay {
-    connection: Connection,
-    commits: Vec<Duration>,
-}
-
-impl Replay {
-    fn run(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
-        let connection = &self.connection;
-        let mut statements =
-            recorded.statements.iter().map(|sql| connection.prepare(sql)).collect::<Result<Vec<_>, _>>()?;
-        for calls in &recorded.transactions {
-            let begun = Instant::now();
-            connection.execute_batch("BEGIN IMMEDIATE")?;
-            for (number, values) in calls {
-                let mut rows = statements[*number].query(params_from_iter(values))?;
-                while rows.next()?.is_some() {}
-            }
-            connection.execute_batch("COMMIT")?;
-            self.commits.push(begun.elapsed());
-        }
-        Ok(())
-    }
 }

@@ -15,14 +15,16 @@ use super::client;
 pub struct Served {
     child: Child,
     port: u16,
-    folder: TempDir,
+    db: PathBuf,
+    #[allow(dead_code, reason = "it is deleted with this")]
+    folder: Option<TempDir>,
 }
 
 /// How a server stood in the end, and what is in its file.
 pub struct Ended {
     pub peak_memory_kb: u64,
-    pub bytes: u64,
-    pub events: u64,
+    /// Each counted once.
+    pub events: i64,
     /// Of the mean transaction.
     pub events_a_commit: usize,
 }
@@ -51,21 +53,19 @@ pub fn memory_kb(pid: u32, figure: &str) -> anyhow::Result<u64> {
 
 impl Served {
     pub fn start() -> anyhow::Result<Served> {
-        Served::on(tempfile::tempdir()?)
+        let folder = tempfile::tempdir()?;
+        let mut served = Served::on(&folder.path().join("waybill.db"))?;
+        served.folder = Some(folder);
+        Ok(served)
     }
 
-    /// On the file `waybill.db` of a folder.
-    pub fn on(folder: TempDir) -> anyhow::Result<Served> {
-        let (child, port) = spawn(&folder.path().join("waybill.db"))?;
-        Ok(Served { child, port, folder })
+    pub fn on(db: &Path) -> anyhow::Result<Served> {
+        let (child, port) = spawn(db)?;
+        Ok(Served { child, port, db: db.to_owned(), folder: None })
     }
 
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    fn db(&self) -> PathBuf {
-        self.folder.path().join("waybill.db")
     }
 
     /// Stops it, and makes sure that it stored all that was sent.
@@ -76,14 +76,36 @@ impl Served {
         let peak_memory_kb = memory_kb(self.child.id(), "VmHWM")?;
         Command::new("kill").arg(self.child.id().to_string()).status()?;
         ensure!(self.child.wait()?.success(), "the server did not end well");
-        let file = Connection::open(self.db())?;
-        let one = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0));
-        let events = one("SELECT count(*) FROM events")? as u64;
-        let taken = one("SELECT sum(accepted + duplicate + ignored + quarantined) FROM receipts")?;
-        ensure!(taken as usize == sent, "{sent} were sent and {taken} taken");
-        let bytes = fs::metadata(self.db())?.len();
-        Ok(Ended { peak_memory_kb, bytes, events, events_a_commit: (entries / commits.max(1)) as usize })
+        let events = counted(&self.db, sent)?.events;
+        Ok(Ended { peak_memory_kb, events, events_a_commit: (entries / commits.max(1)) as usize })
     }
+}
+
+/// What is in a file.
+pub struct Counted {
+    /// Each counted once.
+    pub events: i64,
+    pub bytes: i64,
+    /// Of these, the raw JSON as it is packed.
+    pub raw_bytes: i64,
+}
+
+/// What SQLite writes an integer in, or the length.
+const RAW_BYTES: &str = "
+    SELECT coalesce(sum(CASE WHEN typeof(raw) <> 'integer' THEN length(raw)
+        WHEN raw < 1 << 23 THEN 3 WHEN raw < 1 << 31 THEN 4 WHEN raw < 1 << 47 THEN 6 ELSE 8 END), 0) FROM events";
+
+/// Makes sure that a file has taken all that was sent.
+pub fn counted(db: &Path, sent: usize) -> anyhow::Result<Counted> {
+    let file = Connection::open(db)?;
+    let one = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let taken = one("SELECT sum(accepted + duplicate + ignored + quarantined) FROM receipts")?;
+    ensure!(taken == sent as i64, "{sent} were sent and {taken} taken");
+    Ok(Counted {
+        events: one("SELECT count(*) FROM events")?,
+        bytes: fs::metadata(db)?.len() as i64,
+        raw_bytes: one(RAW_BYTES)?,
+    })
 }
 
 impl Drop for Served {

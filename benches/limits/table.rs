@@ -1,112 +1,139 @@
 //! What is printed in the end.
 
-use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::client::Sent;
 use super::percentile;
-use super::reads::Reads;
 
 /// The figures of all runs, by what was measured, in order.
+#[derive(Default)]
 pub struct Table {
-    events: usize,
-    order: Vec<String>,
-    rows: BTreeMap<String, Vec<Figures>>,
+    rows: Vec<Row>,
+    goals: Vec<(String, Option<Goal>, Vec<f64>)>,
     peak_memory_kb: u64,
-    file: Option<String>,
 }
 
-#[derive(Clone, Copy)]
-struct Figures {
-    rate: f64,
-    p50: Option<Duration>,
-    p99: Option<Duration>,
+#[derive(Default)]
+struct Row {
+    name: String,
+    /// Of each run: events a second, and how long a request or transaction took, in milliseconds.
+    rates: Vec<f64>,
+    p50: Vec<f64>,
+    p99: Vec<f64>,
     /// Events a transaction.
-    group: Option<usize>,
+    group: Vec<f64>,
+}
+
+/// What is wanted of a figure.
+#[derive(Clone, Copy)]
+pub enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
 }
 
 impl Table {
-    pub fn new(events: usize) -> Table {
-        Table { events, order: Vec::new(), rows: BTreeMap::new(), peak_memory_kb: 0, file: None }
+    /// What came of requests of `events` each.
+    pub fn sent(&mut self, name: &str, sent: &Sent, events: usize) {
+        self.transactions(name, sent.rate() * events as f64, &sent.times);
     }
 
-    /// `rate`: events a second.
-    pub fn add(&mut self, name: &str, rate: f64, sent: Sent) {
-        let (p50, p99) = (Some(percentile(&sent.times, 50)), Some(percentile(&sent.times, 99)));
-        self.push(name, Figures { rate, p50, p99, group: None });
-    }
-
-    pub fn add_raw(&mut self, name: &str, rate: f64, group: usize, p99: Duration) {
-        self.push(name, Figures { rate, p50: None, p99: Some(p99), group: Some(group) });
-    }
-
-    fn push(&mut self, name: &str, figures: Figures) {
-        if !self.rows.contains_key(name) {
-            self.order.push(name.to_owned());
+    /// Events a second, and how long each request or transaction took, in order of length.
+    pub fn transactions(&mut self, name: &str, rate: f64, times: &[Duration]) {
+        let row = self.row(name);
+        row.rates.push(rate);
+        if !times.is_empty() {
+            row.p50.push(percentile(times, 50).as_secs_f64() * 1e3);
+            row.p99.push(percentile(times, 99).as_secs_f64() * 1e3);
         }
-        self.rows.entry(name.to_owned()).or_default().push(figures);
+    }
+
+    /// Events a transaction.
+    pub fn group(&mut self, name: &str, events: usize) {
+        self.row(name).group.push(events as f64);
+    }
+
+    /// A figure of a run, and what is wanted of it.
+    pub fn goal(&mut self, name: &str, value: f64, goal: Option<Goal>) {
+        match self.goals.iter_mut().find(|(known, ..)| known == name) {
+            Some((_, _, values)) => values.push(value),
+            None => self.goals.push((name.to_owned(), goal, vec![value])),
+        }
     }
 
     pub fn memory(&mut self, peak_kb: u64) {
         self.peak_memory_kb = self.peak_memory_kb.max(peak_kb);
     }
 
-    pub fn file(&mut self, name: &str, bytes: u64, events: u64) {
-        let each = bytes / events.max(1);
-        self.file = Some(format!("{each} bytes an event on disk, raw JSON and all indexes ({name}, {events} events)"));
-    }
-
-    /// The run in the middle by its rate.
-    fn median(&self, name: &str) -> Option<Figures> {
-        let mut runs = self.rows.get(name)?.clone();
-        runs.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-        runs.get(runs.len() / 2).copied()
-    }
-
-    fn ratio(&self, a: &str, b: &str) -> Option<f64> {
-        Some(self.median(a)?.rate / self.median(b)?.rate)
-    }
-
-    pub fn finish(&self) -> String {
-        let mut out =
-            String::from("| what | events/s | p50 ms | p99 ms | events a transaction |\n|---|---:|---:|---:|---:|\n");
-        let ms = |time: Option<Duration>| time.map_or("".into(), |time| format!("{:.1}", time.as_secs_f64() * 1e3));
-        for name in &self.order {
-            let Some(row) = self.median(name) else { continue };
-            let group = row.group.map_or(String::new(), |group| group.to_string());
-            out += &format!("| {name} | {:.0} | {} | {} | {group} |\n", row.rate, ms(row.p50), ms(row.p99));
-        }
-        out += "\n| ratio | |\n|---|---:|\n";
-        for (a, b) in [
-            ("Waybill, batches of 500", "raw SQLite, 500"),
-            ("Waybill, batches of 100", "raw SQLite, 100"),
-            ("Waybill, single events, 64 connections", "naive, single events, 64 connections"),
-            ("Waybill, single events, 256 connections", "naive, single events, 256 connections"),
-            ("Waybill, single events, 256 connections", "echo, 256 connections"),
-        ] {
-            if let Some(ratio) = self.ratio(a, b) {
-                out += &format!("| {a} / {b} | {ratio:.2} |\n");
-            }
-        }
-        let file = self.file.as_deref().unwrap_or_default();
-        let peak = self.peak_memory_kb / 1024;
-        out + &format!("\n{} events; {file}; peak memory {peak} MB. Medians of three.\n", self.events)
+    fn row(&mut self, name: &str) -> &mut Row {
+        let place = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
+            self.rows.push(Row { name: name.to_owned(), ..Row::default() });
+            self.rows.len() - 1
+        });
+        &mut self.rows[place]
     }
 }
 
-/// What pages took.
-pub fn of_reads(reads: &Reads) -> String {
-    let rate = reads.import_rate;
-    let mut out = format!("`waybill import`: {rate:.0} lines a second, parsing included.\n\n");
-    out += &format!(
-        "| page, {} deliveries | p50 ms | p99 ms | p50 beside ingest | p99 beside ingest |\n",
-        reads.deliveries
-    );
-    out += "|---|---:|---:|---:|---:|\n";
-    let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
-    for page in &reads.pages {
-        let [idle, beside] = [page.idle, page.beside].map(|[p50, p99]| format!("{} | {}", ms(p50), ms(p99)));
-        out += &format!("| {} | {idle} | {beside} |\n", page.what);
+impl Display for Table {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.rows.is_empty() && self.goals.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "| what | events/s | p50 ms | p99 ms | events a transaction |\n|---|---:|---:|---:|---:|")?;
+        for Row { name, rates, p50, p99, group } in &self.rows {
+            let [rate, p50, p99, group] = [(rates, 0), (p50, 1), (p99, 1), (group, 0)].map(|(values, decimals)| {
+                median(values).map_or(String::new(), |(value, ..)| format!("{value:.decimals$}"))
+            });
+            writeln!(f, "| {name} | {rate} | {p50} | {p99} | {group} |")?;
+        }
+        writeln!(f, "\n| goal | median | of runs | wanted | met |\n|---|---:|---:|---:|---|")?;
+        let memory: Vec<f64> = Some(self.peak_memory_kb as f64 / 1024.0).filter(|mb| *mb > 0.0).into_iter().collect();
+        let memory = ("peak memory of Waybill while writing, MB", Some(Goal::AtMost(200.0)), &memory[..]);
+        let goals = self.goals.iter().map(|(name, goal, values)| (name.as_str(), *goal, values.as_slice()));
+        for (name, goal, values) in goals.chain([memory]) {
+            let Some((value, least, most)) = median(values) else { continue };
+            let decimals = if value < 10.0 { 2 } else { 0 };
+            let (wanted, met) = match goal {
+                Some(Goal::AtLeast(floor)) => (format!("≥ {floor}"), if value >= floor { "yes" } else { "no" }),
+                Some(Goal::AtMost(limit)) => (format!("≤ {limit}"), if value <= limit { "yes" } else { "no" }),
+                None => (String::new(), ""),
+            };
+            writeln!(f, "| {name} | {value:.decimals$} | {least:.decimals$}–{most:.decimals$} | {wanted} | {met} |")?;
+        }
+        Ok(())
     }
-    out
+}
+
+/// The middle one, the least and the greatest.
+fn median(values: &[f64]) -> Option<(f64, f64, f64)> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    Some((*values.get(values.len() / 2)?, *values.first()?, *values.last()?))
+}
+
+/// What it was measured on.
+pub fn machine() -> anyhow::Result<String> {
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let folder = std::env::temp_dir().canonicalize()?;
+    let mounts = read("/proc/mounts");
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        Some((Path::new(words.next()?), words.next()?))
+    });
+    // of several on one place, the last is seen
+    let (_, file_system) =
+        mounts.filter(|(place, _)| folder.starts_with(place)).max_by_key(|(place, _)| place.as_os_str().len()).unzip();
+    Ok(format!(
+        "{model}, {} cores shared by the server and its load; Linux {}, {}; SQLite {}",
+        std::thread::available_parallelism()?,
+        kernel.trim(),
+        file_system.unwrap_or("an unknown file system"),
+        rusqlite::version()
+    ))
 }

@@ -14,6 +14,14 @@ use super::statements::Statements;
 /// The rows of a block share the bits above these; the migration's `block` columns say the same.
 pub const BITS: u32 = 17;
 
+/// How many rows a block has.
+pub const ROWS: i64 = 1 << BITS;
+
+/// The block of a row.
+pub fn block_of(id: i64) -> i64 {
+    id >> BITS
+}
+
 /// A table whose index is led by a block. The file has the numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum Table {

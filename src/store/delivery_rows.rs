@@ -7,7 +7,7 @@ use super::marks::{Said, Shown};
 use super::names::Names;
 use super::progress::{self, Progress};
 use super::statements::Statements;
-use super::{Error, people};
+use super::{Error, people, spans};
 use crate::domain::{Attribute, Attributes, Delivery, Millis};
 
 /// The row of a delivery.
@@ -112,6 +112,7 @@ pub fn insert(
             devices, devices_bounced, facet, created_at_ms, message, source, person, recipient, subject, own_subject,
             parent_action_id, journey_id, trigger_id, trigger_event_id, delivery_id, said)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
+    spans::began(connection, id)?;
     write(connection, names, sql, id, delivery, Some((delivery_id, said)))
 }
 
@@ -125,6 +126,9 @@ pub fn update(
     after: &Delivery,
 ) -> Result<(), Error> {
     if before.created_at_ms != after.created_at_ms || before.attributes != after.attributes {
+        if after.created_at_ms < before.created_at_ms {
+            spans::moved(connection, id, after.created_at_ms)?;
+        }
         return rewrite(connection, names, id, after);
     }
     let channel = names.channel(connection, after.attributes.get(Attribute::Channel))?;

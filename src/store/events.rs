@@ -129,8 +129,9 @@ pub fn each(
     each_within(connection, filter, None, usize::MAX, each).map(drop)
 }
 
-/// How many deliveries are looked for at a time.
+/// How many deliveries are looked for at a time: few at first, as a page wants few, then more.
 const PIECE: usize = 64;
+const PIECE_MAX: usize = 1_024;
 
 /// The same, beyond a place, until `each` breaks or so many deliveries and events were visited. Gives where that was.
 pub(super) fn each_within(
@@ -140,7 +141,7 @@ pub(super) fn each_within(
     budget: usize,
     mut each: impl FnMut(Found) -> Result<ControlFlow<()>, Error>,
 ) -> Result<Option<End>, Error> {
-    let Some((lead, mut rest)) = log::plan(connection, &filter.deliveries)? else { return Ok(None) };
+    let Some((leads, mut rest)) = log::plan(connection, &filter.deliveries)? else { return Ok(None) };
     // a delivery was created with its first event, and updated with its last
     rest.until_ms = rest.until_ms.min(filter.to_ms.unwrap_or(Millis::MAX));
     rest.updated_since_ms = filter.from_ms.unwrap_or(Millis::MIN);
@@ -152,22 +153,23 @@ pub(super) fn each_within(
     {
         return Ok(None);
     }
+    let mut piece = PIECE;
     loop {
         let left = budget.saturating_sub(visited).max(1);
-        let walked = walk::walk(connection, &lead, &rest, Direction::Older, from, PIECE, left)?;
+        let walked = walk::walk(connection, &leads, &rest, Direction::Older, from, piece, left)?;
         visited += walked.visited;
         for cursor in &walked.found {
             if of_delivery(connection, &wanted, *cursor, None, &mut visited, &mut each)?.is_break() {
                 return Ok(None);
             }
         }
-        from = walked.stopped.or_else(|| walked.found.last().filter(|_| walked.found.len() == PIECE).copied());
+        from = walked.stopped.or_else(|| walked.found.last().filter(|_| walked.found.len() == piece).copied());
         match from {
             None => return Ok(None),
             Some(delivery) if visited >= budget => {
                 return Ok(Some(End { place: Place { delivery, event: None }, visited }));
             }
-            Some(_) => {}
+            Some(_) => piece = (piece * 2).min(PIECE_MAX),
         }
     }
 }

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use super::Error;
 use super::paging::{self, Direction};
 pub use super::paging::{At, Cursor};
-use super::walk::{self, Candidate};
+use super::walk;
 use crate::domain::{Counted, Metric, Millis};
 pub(super) use plan::plan;
 
@@ -93,6 +93,18 @@ pub enum By {
 pub enum Recipient {
     Exactly(String),
     StartingWith(String),
+    /// With this anywhere in it, in any case of letters.
+    With(String),
+}
+
+impl Recipient {
+    /// The same, where a comparison is in lower case.
+    fn in_lower_case(&self) -> Recipient {
+        match self {
+            Recipient::With(text) => Recipient::With(text.to_lowercase()),
+            recipient => recipient.clone(),
+        }
+    }
 }
 
 /// Placed by when a delivery was created.
@@ -119,8 +131,8 @@ pub struct Row {
     pub forgotten: bool,
 }
 
-/// How many rows a walk may visit for one page.
-pub const BUDGET: usize = 20_000;
+/// How many rows a walk may visit for one page: some milliseconds of work.
+pub const BUDGET: usize = 5_000;
 
 /// The page of the log at `at`, of up to `size` rows.
 pub fn page(connection: &Connection, filter: &Filter, at: At, size: usize) -> Result<Page, Error> {
@@ -145,8 +157,8 @@ pub(super) fn places(
     size: usize,
     budget: usize,
 ) -> Result<paging::Page<Cursor>, Error> {
-    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(paging::Page::default()) };
-    let walk = |direction, from, size| walk::walk(connection, &lead, &rest, direction, from, size, budget);
+    let Some((leads, rest)) = plan(connection, filter)? else { return Ok(paging::Page::default()) };
+    let walk = |direction, from, size| walk::walk(connection, &leads, &rest, direction, from, size, budget);
     paging::page(at, size, |cursor| *cursor, walk)
 }
 
@@ -157,9 +169,9 @@ pub fn newer(
     than: Option<Cursor>,
     max: usize,
 ) -> Result<(usize, bool), Error> {
-    let Some((lead, rest)) = plan(connection, filter)? else { return Ok((0, false)) };
+    let Some((leads, rest)) = plan(connection, filter)? else { return Ok((0, false)) };
     let direction = than.map_or(Direction::Older, |_| Direction::Newer);
-    let walked = walk::walk(connection, &lead, &rest, direction, than, max + 1, NEAR)?;
+    let walked = walk::walk(connection, &leads, &rest, direction, than, max + 1, NEAR)?;
     let is_cut = walked.found.len() > max || walked.stopped.is_some();
     Ok((walked.found.len().min(max), is_cut))
 }
@@ -173,9 +185,9 @@ pub struct Neighbours {
 
 /// What stands beside a place among what a filter finds, as far as it is near.
 pub fn neighbours(connection: &Connection, filter: &Filter, of: Cursor) -> Result<Neighbours, Error> {
-    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(Neighbours::default()) };
+    let Some((leads, rest)) = plan(connection, filter)? else { return Ok(Neighbours::default()) };
     let near = |direction: Direction, size: usize| -> Result<Vec<Row>, Error> {
-        let walked = walk::walk(connection, &lead, &rest, direction, Some(of), size, NEAR)?;
+        let walked = walk::walk(connection, &leads, &rest, direction, Some(of), size, NEAR)?;
         walked.found.iter().map(|cursor| row(connection, cursor.id)).collect()
     };
     Ok(Neighbours { newer: near(Direction::Newer, 2)?, older: near(Direction::Older, 1)?.pop() })
@@ -191,10 +203,10 @@ pub fn each(
     filter: &Filter,
     mut each: impl FnMut(Cursor) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
-    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(()) };
+    let Some((leads, rest)) = plan(connection, filter)? else { return Ok(()) };
     let mut from = None;
     loop {
-        let walked = walk::walk(connection, &lead, &rest, Direction::Older, from, PIECE, BUDGET)?;
+        let walked = walk::walk(connection, &leads, &rest, Direction::Older, from, PIECE, LOOKED_AT)?;
         for cursor in &walked.found {
             if each(*cursor)?.is_break() {
                 return Ok(());
@@ -207,8 +219,9 @@ pub fn each(
     }
 }
 
-/// How many deliveries are held at a time.
+/// How many deliveries are held at a time, and how many are looked at for them.
 const PIECE: usize = 1_000;
+const LOOKED_AT: usize = 100_000;
 
 /// One line.
 pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
@@ -245,12 +258,6 @@ pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
             forgotten: row.get(16)?,
         })
     })?)
-}
-
-impl Candidate {
-    pub(super) fn cursor(&self) -> Cursor {
-        Cursor { at_ms: self.created_at_ms, id: self.id }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! one thread that does so while serving. The other files are questions asked of it, one each, and [`upkeep`] holds
 //! the recount.
 
+mod addresses;
 mod apply;
 mod batch;
 mod blocks;
@@ -39,6 +40,7 @@ pub mod schema;
 pub mod search;
 pub mod source;
 pub mod sources;
+mod spans;
 pub mod sqlite;
 mod statements;
 pub mod status_counts;

@@ -37,13 +37,21 @@ pub struct Names {
     parts: LruCache<i64, Message>,
     metrics: LruCache<Text, i64>,
     metric_names: LruCache<i64, Text>,
-    subjects: LruCache<i64, HashMap<Text, i64>>,
+    subjects: LruCache<i64, Subjects>,
     pub addresses: LruCache<Text, i64>,
     pub address_texts: LruCache<i64, Text>,
     pub people: LruCache<[Option<Text>; 3], i64>,
     pub deliveries: LruCache<Text, i64>,
     pub filters: Filters,
     pub forgotten: Forgotten,
+}
+
+/// Of a message.
+#[derive(Default)]
+struct Subjects {
+    shared: HashMap<Text, i64>,
+    /// Whether the message's row says that there are others.
+    is_said: bool,
 }
 
 impl Default for Names {
@@ -248,12 +256,17 @@ impl Names {
         let known = self.subjects.try_get_or_insert_mut(message, || {
             let mut statement = connection.prepare_cached("SELECT subject, id FROM subjects WHERE message = ?1")?;
             let rows = statement.query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect::<Result<HashMap<Text, i64>, _>>()
+            Ok::<_, rusqlite::Error>(Subjects { shared: rows.collect::<Result<_, _>>()?, is_said: false })
         })?;
-        if let Some(id) = known.get(text) {
+        if let Some(id) = known.shared.get(text) {
             return Ok((Some(*id), None));
         }
-        if known.len() >= SUBJECTS_MAX {
+        if known.shared.len() >= SUBJECTS_MAX {
+            if !known.is_said {
+                let sql = "UPDATE messages SET own_subjects = 1 WHERE id = ?1 AND own_subjects = 0";
+                connection.prepare_cached(sql)?.execute([message])?;
+                known.is_said = true;
+            }
             return Ok((None, Some(text)));
         }
         // another process may have added it meanwhile
@@ -263,7 +276,7 @@ impl Names {
         let id = connection
             .prepare_cached("SELECT id FROM subjects WHERE message = ?1 AND subject = ?2")?
             .query_row(params![message, text], |row| row.get(0))?;
-        known.insert(text.into(), id);
+        known.shared.insert(text.into(), id);
         Ok((Some(id), None))
     }
 }
@@ -327,7 +340,17 @@ mod tests {
         assert_eq!(names.message_id(&statements, &message).unwrap().0, id);
         assert_eq!(names.message_parts(&statements, id).unwrap(), &message);
         assert!(names.subject(&statements, id, Some("made up 0")).unwrap().0.is_some());
+        let has_own = || -> bool {
+            let sql = "SELECT own_subjects FROM messages WHERE id = ?1";
+            transaction.query_row(sql, [id], |row| row.get(0)).unwrap()
+        };
+        for n in 1..SUBJECTS_MAX {
+            assert!(names.subject(&statements, id, Some(&format!("another {n}"))).unwrap().0.is_some());
+        }
+        assert!(!has_own());
+        assert_eq!(names.subject(&statements, id, Some("for Ann")).unwrap(), (None, Some("for Ann")));
+        assert!(has_own());
         let subjects: i64 = transaction.query_row("SELECT count(*) FROM subjects", [], |row| row.get(0)).unwrap();
-        assert_eq!(subjects as usize, NAMES_REMEMBERED.get() + 100);
+        assert_eq!(subjects as usize, NAMES_REMEMBERED.get() + 100 + SUBJECTS_MAX - 1);
     }
 }

@@ -2,8 +2,10 @@
 
 use rusqlite::{Connection, named_params};
 
-use super::Error;
 use super::blocks::{self, Table};
+use super::log::{self, Filter};
+use super::paging::Direction;
+use super::{Error, walk};
 use crate::domain::Millis;
 use crate::domain::rollup::{QUARTER_MS, quarter_of};
 
@@ -19,12 +21,10 @@ const BEGINNING: usize = 2;
 
 /// When the first and the last delivery were created.
 pub fn span(connection: &Connection) -> Result<Option<(Millis, Millis)>, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT (SELECT min(created_at_ms) FROM deliveries), (SELECT max(created_at_ms) FROM deliveries)",
-    )?;
-    let (first, last): (Option<Millis>, Option<Millis>) =
-        statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(first.zip(last))
+    let Some((leads, rest)) = log::plan(connection, &Filter::default())? else { return Ok(None) };
+    let end = |direction| walk::walk(connection, &leads, &rest, direction, None, 1, 1);
+    let (first, last) = (end(Direction::Newer)?, end(Direction::Older)?);
+    Ok(first.found.first().zip(last.found.first()).map(|(first, last)| (first.at_ms, last.at_ms)))
 }
 
 /// A stretch of time in which nothing happened: from its beginning to its end.

@@ -32,7 +32,8 @@ pub fn by_channel(connection: &Connection, range: Range) -> Result<Vec<ChannelRo
 /// Events of all sources by the hour (numbered from 1970) in which they happened.
 pub fn activity(connection: &Connection, range: Range) -> Result<Vec<(i64, Counts)>, Error> {
     let sql = format!(
-        "SELECT quarter / 4, {} FROM activity_read WHERE quarter >= ?1 AND quarter < ?2 GROUP BY quarter / 4",
+        "SELECT quarter / 4, {} FROM sources s CROSS JOIN activity_read t ON t.source = s.id
+        WHERE quarter >= ?1 AND quarter < ?2 GROUP BY quarter / 4",
         &*EVENT_SUMS
     );
     let (from, to) = range.quarters();

@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 
 use super::blocks::{self, Table};
 use super::log::{self, Recipient};
-use super::{Error, walk};
+use super::{Error, addresses as known};
 use crate::domain::people::Change;
 use crate::domain::{Channel, Metric, Millis};
 
@@ -171,7 +171,7 @@ pub fn by_identifier(connection: &Connection, identifier: &str) -> Result<Option
     }
 
     for name in found.names.clone() {
-        found.add_people(connection, walk::people(connection, &name)?)?;
+        found.add_people(connection, known::people(connection, &name)?)?;
     }
     let mut identifiers = found.identifiers(connection)?;
     identifiers.extend(known.into_iter().filter(|it| it.value == identifier));
@@ -182,7 +182,7 @@ pub fn by_identifier(connection: &Connection, identifier: &str) -> Result<Option
         // what was said with an identifier alone is filed under that
         if kind != "device" {
             under.push(value.clone());
-            found.add_people(connection, walk::people(connection, value)?)?;
+            found.add_people(connection, known::people(connection, value)?)?;
         }
         found.add_addressed(connection, &addresses(connection, value)?, Some(&mine))?;
     }
@@ -223,7 +223,7 @@ const KINDS: [&str; 5] = ["id", "email", "phone", "cio_id", "anonymous_id"];
 
 /// The rows of an address or device.
 fn addresses(connection: &Connection, identifier: &str) -> Result<HashSet<i64>, Error> {
-    Ok(walk::recipients(connection, &Recipient::Exactly(identifier.into()))?.unwrap_or_default())
+    Ok(known::fitting(connection, &Recipient::Exactly(identifier.into()))?.unwrap_or_default().into_iter().collect())
 }
 
 /// The names under which statements that carry this identifier are filed.
@@ -239,7 +239,7 @@ pub(super) const NAMES_SAID: &str = "SELECT person FROM identifiers WHERE value 
 
 /// The rows of people that deliveries carried with this identifier.
 fn people_rows(connection: &Connection, identifier: &str) -> Result<HashSet<i64>, Error> {
-    let mut found = walk::people(connection, identifier)?;
+    let mut found = known::people(connection, identifier)?;
     for sql in [BY_EMAIL, BY_CIO_ID] {
         let mut statement = connection.prepare_cached(sql)?;
         for block in blocks::of(connection, Table::People)? {

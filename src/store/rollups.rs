@@ -123,7 +123,7 @@ pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta, rows:
     for (quarter, message, counts) in delta.cohorts() {
         cohorts.push((quarter, names.message_id(connection, message)?.0, counts));
     }
-    cohorts.sort_unstable_by_key(|(quarter, message, _)| (*quarter, *message));
+    cohorts.sort_unstable_by_key(|(quarter, message, _)| (*message, *quarter));
     for (quarter, message, counts) in cohorts {
         COHORTS.add(connection, &[quarter.into(), message.into()], counts)?;
     }
@@ -140,7 +140,7 @@ pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta, rows:
         let (source, channel) = names.feed(connection, feed)?;
         activity.push((quarter, source, channel, events));
     }
-    activity.sort_unstable_by_key(|(quarter, source, channel, _)| (*quarter, *source, *channel));
+    activity.sort_unstable_by_key(|(quarter, source, channel, _)| (*source, *quarter, *channel));
     for (quarter, source, channel, events) in activity {
         let counts = Counts { events, ..Counts::default() };
         ACTIVITY.add(connection, &[quarter.into(), source.into(), channel.into()], &counts)?;

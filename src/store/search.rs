@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::log::{Recipient, SourceRef};
-use super::{Error, delivery, person, source, walk};
+use super::{Error, addresses, delivery, person, source};
 use crate::domain::SourceKind;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -12,13 +12,15 @@ pub enum Found {
     /// Whoever has this identifier: an id, an address, a phone number, a device.
     Person(String),
     Source(SourceRef),
-    /// Recipients that begin so.
+    /// In a recipient.
+    Written,
+    /// Recipients that begin so: too few letters to look for within.
     Beginning(String),
     Nothing,
 }
 
 /// Looks in order: a source's kind and id, a delivery's id, an identifier of a person, a phone number written otherwise,
-/// a source's name, the beginning of a recipient, part of a source's name.
+/// a source's name, a part of a recipient, part of a source's name.
 pub fn find(connection: &Connection, words: &str) -> Result<Found, Error> {
     if let Some(source) = source_named_by_id(words)
         && source::find(connection, &source)?.is_some()
@@ -38,8 +40,13 @@ pub fn find(connection: &Connection, words: &str) -> Result<Found, Error> {
     if let Some(source) = source_named(connection, "lower(name) = ?1", &lower)? {
         return Ok(Found::Source(source));
     }
-    for beginning in [words, &lower] {
-        let recipients = walk::recipients(connection, &Recipient::StartingWith(beginning.into()))?;
+    let within = addresses::fitting(connection, &Recipient::With(lower.clone()))?;
+    let is_short = words.chars().count() < addresses::PIECE;
+    if !is_short && within.is_none_or(|ids| !ids.is_empty()) {
+        return Ok(Found::Written);
+    }
+    for beginning in [words, &lower].into_iter().filter(|_| is_short) {
+        let recipients = addresses::fitting(connection, &Recipient::StartingWith(beginning.into()))?;
         if recipients.is_none_or(|ids| !ids.is_empty()) {
             return Ok(Found::Beginning(beginning.into()));
         }

@@ -1,10 +1,11 @@
 //! One source: its counts by channel, by message, over time, and its links.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::counts::{self, COLUMNS, EVENT_SUMS, SUMS};
+use super::counts::{self, COLUMNS, EVENT_SUMS};
 use super::sources::{ChannelRow, Range, Source};
 use super::{Error, log::SourceRef};
 use crate::domain::rollup::{ChannelCounts, Counts, quarter_of};
@@ -77,16 +78,39 @@ pub fn one(connection: &Connection, source: &SourceRef, range: Option<Range>) ->
 }
 
 fn by_channel(connection: &Connection, source: i64, range: Range) -> Result<BTreeMap<i64, Counts>, Error> {
-    let sql = format!(
-        "SELECT g.channel, {} FROM cohorts_read t JOIN messages g ON g.id = t.message
-        WHERE t.quarter >= ?1 AND t.quarter < ?2 AND g.source = ?3 GROUP BY g.channel",
-        &*SUMS
-    );
+    let mut shown: BTreeMap<i64, Counts> = BTreeMap::new();
+    let mut channel = connection.prepare_cached("SELECT channel FROM messages WHERE id = ?1")?;
+    for cohort in cohorts(connection, source, range)? {
+        let channel = channel.query_row([cohort.message], |row| row.get(0))?;
+        shown.entry(channel).or_default().add(&cohort.counts, 1);
+    }
+    Ok(shown)
+}
+
+/// The deliveries of a message that were created within a quarter of an hour, or of several.
+pub struct Cohort {
+    quarter: i64,
+    message: i64,
+    counts: Counts,
+}
+
+/// All of a source that were created in a range.
+pub fn cohorts(connection: &Connection, source: i64, range: Range) -> Result<Vec<Cohort>, Error> {
     let (from, to) = range.quarters();
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![from, to, source], |row| Ok((row.get(0)?, counts::read(row, 1)?)))?;
+    let mut statement = connection.prepare_cached(&COHORTS)?;
+    let rows = statement.query_map(params![source, from, to], |row| {
+        Ok(Cohort { quarter: row.get(0)?, message: row.get(1)?, counts: counts::read(row, 2)? })
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+static COHORTS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT t.quarter, t.message, {} FROM messages g CROSS JOIN cohorts_read t ON t.message = g.id
+        WHERE g.source = ?1 AND t.quarter >= ?2 AND t.quarter < ?3",
+        &*COLUMNS
+    )
+});
 
 /// When its first and last deliveries were created. `None`: it has none.
 pub fn seen(connection: &Connection, source: i64) -> Result<Option<Seen>, Error> {
@@ -99,70 +123,79 @@ pub fn seen(connection: &Connection, source: i64) -> Result<Option<Seen>, Error>
     Ok(first.zip(last).map(|(first_ms, last_ms)| Seen { first_ms, last_ms }))
 }
 
-/// Its actions or contents, in order of id.
-pub fn messages(connection: &Connection, source: i64, range: Range) -> Result<Vec<Message>, Error> {
-    let sql = format!(
-        "SELECT c.channel, g.action_id, g.content_id, {}
-        FROM cohorts_read t JOIN messages g ON g.id = t.message JOIN channels c ON c.id = g.channel
-        WHERE t.quarter >= ?1 AND t.quarter < ?2 AND g.source = ?3 GROUP BY g.id
-        ORDER BY length(coalesce(g.action_id, g.content_id)), coalesce(g.action_id, g.content_id), g.channel",
-        &*SUMS
-    );
+/// Its actions or contents, in order of id, with what cohorts of it in a range count.
+pub fn messages(connection: &Connection, cohorts: &[Cohort], range: Range) -> Result<Vec<Message>, Error> {
     let (from, to) = range.quarters();
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![from, to, source], |row| {
-        Ok(Message {
-            channel: row.get(0)?,
-            action_id: row.get(1)?,
-            content_id: row.get(2)?,
-            counts: counts::read(row, 3)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut of_message: BTreeMap<i64, Counts> = BTreeMap::new();
+    for cohort in cohorts.iter().filter(|cohort| (from..to).contains(&cohort.quarter)) {
+        of_message.entry(cohort.message).or_default().add(&cohort.counts, 1);
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT c.channel, g.action_id, g.content_id, g.channel FROM messages g JOIN channels c ON c.id = g.channel
+        WHERE g.id = ?1",
+    )?;
+    let mut messages = Vec::new();
+    for (id, counts) in of_message {
+        let (message, channel): (Message, i64) = statement.query_row([id], |row| {
+            let message = Message { channel: row.get(0)?, action_id: row.get(1)?, content_id: row.get(2)?, counts };
+            Ok((message, row.get(3)?))
+        })?;
+        messages.push((message, channel));
+    }
+    messages.sort_by_cached_key(|(message, channel)| {
+        let id = message.action_id.clone().or_else(|| message.content_id.clone());
+        // those without come first, and shorter numbers before longer ones
+        (id.as_ref().map(|id| id.chars().count()), id, *channel)
+    });
+    Ok(messages.into_iter().map(|(message, _)| message).collect())
 }
 
-/// Its counts over time, by bucket: `starts` are those of the buckets, in order, and each lasts until the next, the last
-/// until `until_ms`; all at whole quarters of an hour. A bucket is known by its place; those without any are absent.
-pub fn series(
-    connection: &Connection,
-    source: i64,
-    by: By,
-    starts: &[Millis],
-    until_ms: Millis,
-) -> Result<BTreeMap<usize, Counts>, Error> {
-    let sql = match by {
-        By::Cohort => format!(
-            "SELECT t.quarter, {} FROM cohorts_read t JOIN messages g ON g.id = t.message
-            WHERE t.quarter >= ?1 AND t.quarter < ?2 AND g.source = ?3 GROUP BY t.quarter",
-            &*SUMS
-        ),
-        By::Event => format!(
-            "SELECT t.quarter, {} FROM activity_read t
-            WHERE t.quarter >= ?1 AND t.quarter < ?2 AND t.source = ?3 GROUP BY t.quarter",
-            &*EVENT_SUMS
-        ),
-    };
-    let Some(since_ms) = starts.first().copied() else { return Ok(BTreeMap::new()) };
-    let (from, to) = Range { since_ms, until_ms }.quarters();
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![from, to, source])?;
+/// Counts over time, by bucket: `starts` are those of the buckets, in order, and each lasts until the next. A bucket is
+/// known by its place; those without any are absent.
+fn bucketed(starts: &[Millis], counts: impl Iterator<Item = (i64, Counts)>) -> BTreeMap<usize, Counts> {
     let mut series: BTreeMap<usize, Counts> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let at_ms = row.get::<_, i64>(0)? * crate::domain::rollup::QUARTER_MS;
-        let counts = match by {
-            By::Cohort => counts::read(row, 1)?,
-            By::Event => counts::read_events(row, 1)?,
-        };
+    for (quarter, counts) in counts {
+        let at_ms = quarter * crate::domain::rollup::QUARTER_MS;
         let place = starts.partition_point(|start| *start <= at_ms).saturating_sub(1);
         series.entry(place).or_default().add(&counts, 1);
     }
-    Ok(series)
+    series
 }
+
+/// What was created over time, of cohorts that were created in the buckets.
+pub fn created_in(cohorts: &[Cohort], starts: &[Millis], until_ms: Millis) -> BTreeMap<usize, Counts> {
+    let Some(since_ms) = starts.first().copied() else { return BTreeMap::new() };
+    let (from, to) = Range { since_ms, until_ms }.quarters();
+    let within = cohorts.iter().filter(|cohort| (from..to).contains(&cohort.quarter));
+    bucketed(starts, within.map(|cohort| (cohort.quarter, cohort.counts)))
+}
+
+/// What happened over time, until `until_ms`; all at whole quarters of an hour.
+pub fn happened_in(
+    connection: &Connection,
+    source: i64,
+    starts: &[Millis],
+    until_ms: Millis,
+) -> Result<BTreeMap<usize, Counts>, Error> {
+    let Some(since_ms) = starts.first().copied() else { return Ok(BTreeMap::new()) };
+    let (from, to) = Range { since_ms, until_ms }.quarters();
+    let mut statement = connection.prepare_cached(&HAPPENED)?;
+    let rows = statement.query_map(params![from, to, source], |row| Ok((row.get(0)?, counts::read_events(row, 1)?)))?;
+    Ok(bucketed(starts, rows.collect::<Result<Vec<_>, _>>()?.into_iter()))
+}
+
+static HAPPENED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT t.quarter, {} FROM activity_read t
+        WHERE t.quarter >= ?1 AND t.quarter < ?2 AND t.source = ?3 GROUP BY t.quarter",
+        &*EVENT_SUMS
+    )
+});
 
 /// The time of its latest event, to the quarter hour; at least that of its latest delivery.
 pub fn last_activity(connection: &Connection, source: i64, since_ms: Millis) -> Result<Option<Millis>, Error> {
     let mut statement =
-        connection.prepare_cached("SELECT max(quarter) FROM activity_read WHERE quarter >= ?1 AND source = ?2")?;
+        connection.prepare_cached("SELECT max(quarter) FROM activity_read WHERE source = ?2 AND quarter >= ?1")?;
     let quarter: Option<i64> = statement.query_row([quarter_of(since_ms), source], |row| row.get(0))?;
     Ok(quarter.map(|quarter| (quarter + 1) * crate::domain::rollup::QUARTER_MS))
 }

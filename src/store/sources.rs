@@ -94,7 +94,11 @@ pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>,
 }
 
 pub(super) fn cohorts_sql() -> String {
-    format!("SELECT message, {} FROM cohorts_read WHERE quarter >= ?1 AND quarter < ?2", &*DELIVERIES)
+    format!(
+        "SELECT g.source, g.channel, {} FROM messages g CROSS JOIN cohorts_read t ON t.message = g.id
+        WHERE t.quarter >= ?1 AND t.quarter < ?2",
+        &*DELIVERIES
+    )
 }
 
 /// Deliveries created in a range, by the rows of source and channel. Summed here: to group them, SQLite would sort
@@ -103,15 +107,9 @@ pub(super) fn shown(connection: &Connection, range: Range) -> Result<HashMap<(i6
     let (from, to) = range.quarters();
     let mut statement = connection.prepare_cached(&cohorts_sql())?;
     let mut rows = statement.query(params![from, to])?;
-    let mut of_message: HashMap<i64, Counts> = HashMap::new();
-    while let Some(row) = rows.next()? {
-        counts::add_deliveries(of_message.entry(row.get(0)?).or_default(), row, 1)?;
-    }
     let mut shown: HashMap<(i64, i64), Counts> = HashMap::new();
-    let mut statement = connection.prepare_cached("SELECT source, channel FROM messages WHERE id = ?1")?;
-    for (message, counts) in of_message {
-        let key = statement.query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        shown.entry(key).or_default().add(&counts, 1);
+    while let Some(row) = rows.next()? {
+        counts::add_deliveries(shown.entry((row.get(0)?, row.get(1)?)).or_default(), row, 2)?;
     }
     Ok(shown)
 }

@@ -157,7 +157,11 @@ pub struct Readers {
     path: PathBuf,
     /// One for all copies.
     held: Arc<()>,
+    /// What each connection begins with.
+    begin: Begin,
 }
+
+type Begin = fn(&Connection) -> rusqlite::Result<()>;
 
 /// One of them; it goes back when dropped.
 pub type Reader = r2d2::PooledConnection<SqliteConnectionManager>;
@@ -165,7 +169,17 @@ pub type Reader = r2d2::PooledConnection<SqliteConnectionManager>;
 impl Readers {
     /// Opens `size` connections on a file that [`open`] has opened before.
     pub fn open(path: &Path, size: u32) -> Result<Readers, Error> {
-        let manager = SqliteConnectionManager::file(path).with_flags(READ_ONLY).with_init(|it| read_pragmas(it));
+        Readers::beginning_with(path, size, read_pragmas)
+    }
+
+    /// The same where all that connections ask is told.
+    #[cfg(test)]
+    pub fn traced(path: &Path, size: u32, begin: Begin) -> Result<Readers, Error> {
+        Readers::beginning_with(path, size, begin)
+    }
+
+    fn beginning_with(path: &Path, size: u32, begin: Begin) -> Result<Readers, Error> {
+        let manager = SqliteConnectionManager::file(path).with_flags(READ_ONLY).with_init(move |it| begin(it));
         let pool = r2d2::Pool::builder()
             .max_size(size)
             .min_idle(Some(0))
@@ -173,7 +187,7 @@ impl Readers {
             // a read-only connection on a file that is there does not go bad
             .test_on_check_out(false)
             .build(manager)?;
-        Ok(Readers { pool, path: path.into(), held: Arc::new(()) })
+        Ok(Readers { pool, path: path.into(), held: Arc::new(()), begin })
     }
 
     /// A connection, once one is free.
@@ -184,7 +198,7 @@ impl Readers {
     /// One beside the pool, for what takes long.
     pub fn open_one(&self) -> Result<Connection, Error> {
         let connection = Connection::open_with_flags(&self.path, READ_ONLY)?;
-        read_pragmas(&connection)?;
+        (self.begin)(&connection)?;
         Ok(connection)
     }
 

@@ -9,7 +9,7 @@ use super::apply::{Entry, Outcome, apply};
 use super::forgetting::{self, Erased, erasing};
 use super::names::{self, Names};
 use super::statements::Statements;
-use super::{Error, receipts, sqlite, waiting};
+use super::{Error, addresses, receipts, sqlite, waiting};
 use crate::domain::people::Standing;
 use crate::domain::{Millis, Source, Text};
 
@@ -73,6 +73,17 @@ impl Tracker {
         let left = self.left_to_erase()?;
         self.names.forgotten.is_erasing = left != erasing::Left::Nothing;
         Ok(left)
+    }
+
+    /// Indexes the parts of some addresses that came since. False: there are too few of them.
+    pub fn index_addresses(&mut self) -> Result<bool, Error> {
+        if !addresses::can_index(&self.connection)? {
+            return Ok(false);
+        }
+        let mut recording = self.begin()?;
+        recording.with(|transaction, _| addresses::index_one(transaction))?;
+        recording.commit()?;
+        Ok(true)
     }
 
     /// What is left of forgotten people to erase.

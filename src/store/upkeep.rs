@@ -9,7 +9,6 @@ use std::fmt::Write as _;
 use rusqlite::types::Value;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::Error;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow};
 use super::filter;
@@ -18,6 +17,7 @@ use super::names::Names;
 use super::rollups::{self, Rows, Wide};
 use super::statements::Statements;
 use super::suppressions::{self, Listed};
+use super::{Error, addresses, spans};
 use crate::domain::rollup::Click;
 use crate::domain::suppression::{Mark, is_mark};
 use crate::domain::{Counted, Counts, Delivery, Delta, Event, Metric};
@@ -111,6 +111,11 @@ fn check_registers(connection: &Connection, report: &mut Report) -> Result<(), E
             report.differs(|| format!("{table}: {rows} rows are not {what} as it is written"));
         }
     }
+    let outside = spans::outside(connection)?;
+    if outside > 0 {
+        report.differences += outside - 1;
+        report.differs(|| format!("delivery_spans: {outside} deliveries were created at another time than it says"));
+    }
     Ok(())
 }
 
@@ -151,6 +156,8 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     rollups::write(&statements, &mut names, counts.delta, &counts.rows)?;
     filter::rebuild(&statements)?;
     drop(statements);
+    spans::rebuild(&transaction)?;
+    addresses::forget_index(&transaction)?;
     transaction.commit()?;
     Ok(report)
 }

@@ -1,350 +1,48 @@
-//! Walks the deliveries in the order of one index, newest or oldest first, within a budget.
+//! Walks deliveries newest or oldest first, within a budget.
+//!
+//! There is no index of all deliveries by time. Those by facet, by source, and of what failed end in the time of
+//! creation, so a stretch of one is in order, and several are merged: all facets together are all deliveries. The index
+//! alone says where a delivery stands; its row is read only where the rest of a filter asks for more.
+//!
+//! The deliveries of a person or an address are found by block. A block is opened when the walk comes to the time in
+//! which its deliveries were created ([`spans`]), and not before.
+
+mod wanted;
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::LazyLock;
 
-use rusqlite::{Connection, Row, named_params, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::Error;
-use super::blocks::{self, Table};
-use super::log::{By, Link, Reason, Recipient};
 use super::paging::{Cursor, Direction, Walked};
-use crate::domain::{Metric, Millis};
+use super::spans::{self, Span};
+pub(super) use wanted::LINK;
+#[cfg(test)]
+pub(super) use wanted::{FOLLOWED, ROW};
+pub use wanted::{Rest, Word};
 
-/// A delivery on the way: what the rest of a filter asks about.
-pub struct Candidate {
-    pub id: i64,
-    pub created_at_ms: Millis,
-    facet: i64,
-    source: i64,
-    message: i64,
-    outcome: u8,
-    engagement: u8,
-    reached: u32,
-    recipient: Option<i64>,
-    person: Option<i64>,
-    updated_at_ms: Millis,
-    /// Whether its texts are those that were asked for.
-    fits_texts: bool,
-}
-
-/// The index that gives the order.
-#[derive(Debug, PartialEq)]
+/// What gives the order.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Lead {
-    Created,
-    /// The ranges are merged.
-    Sources(Vec<i64>),
-    /// Channel and status: the ranges are merged.
+    /// Channel and status.
     Facets(Vec<i64>),
-    /// The deliveries of a few people or addresses, gathered from all blocks.
+    Sources(Vec<i64>),
+    /// All that have a reason why they failed.
+    Failed,
+    /// All of these people or addresses. The other where there are so many that a walk meets them soon.
+    Of(Whose, Vec<i64>, Box<Lead>),
+    /// Just these.
     Rows(Vec<i64>),
 }
 
 /// More ranges than this cost more to merge than the walk they save.
 pub const RANGES_MAX: usize = 160;
 
-/// More deliveries than this of one person or address are found by walking all by creation: there are so many
-/// that the walk meets them soon.
+/// More deliveries of one block than this are not gathered, but met on the way.
 const GATHERED_MAX: usize = 5_000;
 
-/// More addresses than this with one beginning, likewise.
-const ADDRESSES_MAX: usize = 200;
-
-/// What is asked of each delivery beside its place in the order.
-#[derive(Debug, Default)]
-pub struct Rest {
-    /// Bit n: status n.
-    pub statuses: u32,
-    /// Bit n: metric n; bit 0: none.
-    pub outcomes: u32,
-    pub engagements: u32,
-    /// Any, where empty.
-    pub channels: Vec<i64>,
-    pub sources: Option<HashSet<i64>>,
-    pub messages: Option<HashSet<i64>>,
-    pub trigger_id: Option<String>,
-    pub reason: Option<Reason>,
-    pub link: Option<Link>,
-    /// Bits that must all be set.
-    pub reached: u32,
-    pub recipients: Option<HashSet<i64>>,
-    /// Where the addresses are too many to list.
-    pub recipient: Option<Recipient>,
-    pub people: Option<HashSet<i64>>,
-    pub since_ms: Millis,
-    pub until_ms: Millis,
-    /// Its latest event is not earlier.
-    pub updated_since_ms: Millis,
-    /// In its subject, all of them; in lower case.
-    pub subjects: Vec<String>,
-    /// Each in its recipient or subject; in lower case.
-    pub words: Vec<String>,
-    /// Wanted by none of these.
-    pub without: Vec<Rest>,
-}
-
-impl Rest {
-    pub fn wants_facet(&self, facet: i64) -> bool {
-        let (channel, status) = (facet >> 5, facet & 31);
-        self.statuses >> status & 1 == 1 && (self.channels.is_empty() || self.channels.contains(&channel))
-    }
-
-    fn reasons(&self) -> (Option<&str>, bool) {
-        match &self.reason {
-            Some(Reason::Exactly(reason)) => (Some(reason), false),
-            Some(Reason::Any) => (None, true),
-            None => (None, false),
-        }
-    }
-
-    fn wants(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
-        let is_in = |set: &Option<HashSet<i64>>, id: Option<i64>| {
-            set.as_ref().is_none_or(|set| id.is_some_and(|id| set.contains(&id)))
-        };
-        let fits = it.fits_texts
-            && self.wants_facet(it.facet)
-            && self.outcomes >> it.outcome & 1 == 1
-            && self.engagements >> it.engagement & 1 == 1
-            && is_in(&self.sources, Some(it.source))
-            && is_in(&self.messages, Some(it.message))
-            && it.updated_at_ms >= self.updated_since_ms
-            && it.reached & self.reached == self.reached
-            && is_in(&self.recipients, it.recipient)
-            && is_in(&self.people, it.person)
-            && (self.since_ms..self.until_ms).contains(&it.created_at_ms);
-        if !(fits
-            && self.wants_address(connection, it)?
-            && self.wants_link(connection, it)?
-            && self.wants_words(connection, it)?)
-        {
-            return Ok(false);
-        }
-        for without in &self.without {
-            if without.wants(connection, it)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn wants_words(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
-        if self.subjects.is_empty() && self.words.is_empty() {
-            return Ok(true);
-        }
-        let mut statement = connection.prepare_cached(WORDS)?;
-        let text = |text: Option<String>| text.unwrap_or_default().to_lowercase();
-        let (subject, address) = statement.query_row([it.id], |row| Ok((text(row.get(0)?), text(row.get(1)?))))?;
-        let has_word = |word: &String| subject.contains(word.as_str()) || address.contains(word.as_str());
-        Ok(self.subjects.iter().all(|text| subject.contains(text.as_str())) && self.words.iter().all(has_word))
-    }
-
-    fn wants_link(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
-        let Some(Link { link, by }) = &self.link else { return Ok(true) };
-        let mut statement = connection.prepare_cached(&FOLLOWED)?;
-        let wanted = by.map(|by| by == By::Machine);
-        Ok(statement.query_row(params![it.id, link, wanted], |row| row.get(0))?)
-    }
-
-    fn wants_address(&self, connection: &Connection, it: &Candidate) -> Result<bool, Error> {
-        let Some(recipient) = &self.recipient else { return Ok(true) };
-        let Some(id) = it.recipient else { return Ok(false) };
-        let mut statement = connection.prepare_cached("SELECT address FROM addresses WHERE id = ?1")?;
-        let address: String = statement.query_row([id], |row| row.get(0))?;
-        Ok(match recipient {
-            Recipient::Exactly(text) => address == *text,
-            Recipient::StartingWith(text) => address.starts_with(text.as_str()),
-        })
-    }
-}
-
-/// What words are looked for in.
-pub(super) const WORDS: &str = "SELECT coalesce(d.own_subject, j.subject), a.address FROM deliveries d
-    LEFT JOIN subjects j ON j.id = d.subject LEFT JOIN addresses a ON a.id = d.recipient WHERE d.id = ?1";
-
-/// Walks from `from` until `size` deliveries are found, the order ends, or the budget does.
-pub fn walk(
-    connection: &Connection,
-    lead: &Lead,
-    rest: &Rest,
-    direction: Direction,
-    from: Option<Cursor>,
-    size: usize,
-    budget: usize,
-) -> Result<Walked<Cursor>, Error> {
-    let from = match direction {
-        Direction::Older => {
-            let end = Cursor { at_ms: rest.until_ms, id: i64::MIN };
-            from.map_or(end, |from| from.min(end))
-        }
-        Direction::Newer => {
-            let end = Cursor { at_ms: rest.since_ms.saturating_sub(1), id: i64::MAX };
-            from.map_or(end, |from| from.max(end))
-        }
-    };
-    let mut ranges: Vec<Range> = match lead {
-        Lead::Created => vec![Range::new(None, from, 64)],
-        Lead::Sources(keys) | Lead::Facets(keys) => {
-            let piece = if keys.len() == 1 { 64 } else { 16 };
-            keys.iter().map(|key| Range::new(Some(*key), from, piece)).collect()
-        }
-        Lead::Rows(ids) => vec![rows(connection, ids, rest, direction, from)?],
-    };
-    let sql = sql(lead, direction);
-    let mut walked = Walked::default();
-    loop {
-        for range in &mut ranges {
-            range.fill(connection, &sql, rest, direction)?;
-        }
-        let heads = ranges.iter().enumerate().filter_map(|(i, range)| Some((i, range.ahead.front()?.cursor())));
-        let next = match direction {
-            Direction::Older => heads.max_by_key(|(_, cursor)| *cursor),
-            Direction::Newer => heads.min_by_key(|(_, cursor)| *cursor),
-        };
-        let Some(candidate) = next.and_then(|(i, _)| ranges[i].ahead.pop_front()) else { return Ok(walked) };
-        walked.visited += 1;
-        if rest.wants(connection, &candidate)? {
-            walked.found.push(candidate.cursor());
-        }
-        if walked.found.len() == size {
-            return Ok(walked);
-        }
-        if walked.visited >= budget {
-            walked.stopped = Some(candidate.cursor());
-            return Ok(walked);
-        }
-    }
-}
-
-/// One stretch of the index, read in growing pieces.
-struct Range {
-    key: Option<i64>,
-    from: Cursor,
-    piece: i64,
-    ended: bool,
-    ahead: VecDeque<Candidate>,
-}
-
-impl Range {
-    fn new(key: Option<i64>, from: Cursor, piece: i64) -> Range {
-        Range { key, from, piece, ended: false, ahead: VecDeque::new() }
-    }
-
-    fn fill(&mut self, connection: &Connection, sql: &str, rest: &Rest, direction: Direction) -> Result<(), Error> {
-        if self.ended || !self.ahead.is_empty() {
-            return Ok(());
-        }
-        let end_ms = match direction {
-            Direction::Older => rest.since_ms,
-            Direction::Newer => rest.until_ms,
-        };
-        let (reason, any_reason) = rest.reasons();
-        let mut statement = connection.prepare_cached(sql)?;
-        let mut values: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
-            (":created", &self.from.at_ms),
-            (":id", &self.from.id),
-            (":end", &end_ms),
-            (":limit", &self.piece),
-            (":trigger", &rest.trigger_id),
-            (":reason", &reason),
-            (":any_reason", &any_reason),
-        ];
-        if let Some(key) = &self.key {
-            values.push((":key", key));
-        }
-        let mut rows = statement.query(values.as_slice())?;
-        while let Some(row) = rows.next()? {
-            self.ahead.push_back(candidate(row)?);
-        }
-        self.ended = (self.ahead.len() as i64) < self.piece;
-        self.piece = (self.piece * 2).min(1_024);
-        if let Some(last) = self.ahead.back() {
-            self.from = last.cursor();
-        }
-        Ok(())
-    }
-}
-
-const CANDIDATE: &str = "SELECT id, created_at_ms, facet, source, message, coalesce(outcome, 0), \
-    coalesce(engagement, 0), reached, recipient, person, updated_at_ms, \
-    (:trigger IS NULL OR trigger_id IS :trigger) AND (:reason IS NULL OR failure_reason IS :reason) \
-        AND (NOT :any_reason OR failure_reason IS NOT NULL) \
-    FROM deliveries_read";
-
-/// Whether a delivery followed a link; by a machine, by a person, or either.
-pub(super) static FOLLOWED: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT EXISTS (SELECT 1 FROM events_read WHERE delivery = ?1 AND metric = {} AND {LINK} = ?2
-            AND (?3 IS NULL OR (flags & 3 = 2) = ?3))",
-        Metric::Clicked.code()
-    )
-});
-
-/// The link of a click: its id, else its address less query and fragment.
-pub(super) const LINK: &str = "coalesce(own ->> '$.link_id', substr(own ->> '$.href', 1, \
-    min(instr((own ->> '$.href') || '?', '?'), instr((own ->> '$.href') || '#', '#')) - 1))";
-
-fn candidate(row: &Row) -> rusqlite::Result<Candidate> {
-    Ok(Candidate {
-        id: row.get(0)?,
-        created_at_ms: row.get(1)?,
-        facet: row.get(2)?,
-        source: row.get(3)?,
-        message: row.get(4)?,
-        outcome: row.get(5)?,
-        engagement: row.get(6)?,
-        reached: row.get(7)?,
-        recipient: row.get(8)?,
-        person: row.get(9)?,
-        updated_at_ms: row.get(10)?,
-        fits_texts: row.get(11)?,
-    })
-}
-
-/// The query of a lead: three beginnings, two directions. The row id ends every index, so the pair is its order.
-pub(super) fn sql(lead: &Lead, direction: Direction) -> String {
-    let key = match lead {
-        Lead::Created | Lead::Rows(_) => "",
-        Lead::Sources(_) => "source = :key AND ",
-        Lead::Facets(_) => "facet = :key AND ",
-    };
-    match direction {
-        Direction::Older => format!(
-            "{CANDIDATE} WHERE {key}(created_at_ms, id) < (:created, :id) AND created_at_ms >= :end
-            ORDER BY created_at_ms DESC, id DESC LIMIT :limit"
-        ),
-        Direction::Newer => format!(
-            "{CANDIDATE} WHERE {key}(created_at_ms, id) > (:created, :id) AND created_at_ms < :end
-            ORDER BY created_at_ms, id LIMIT :limit"
-        ),
-    }
-}
-
-/// The gathered deliveries in order, as one range that is read already.
-fn rows(connection: &Connection, ids: &[i64], rest: &Rest, direction: Direction, from: Cursor) -> Result<Range, Error> {
-    let (reason, any_reason) = rest.reasons();
-    let mut statement = connection.prepare_cached(&format!("{CANDIDATE} WHERE id = :id"))?;
-    let mut one = |id: &i64| {
-        let values = named_params! {
-            ":id": id, ":trigger": rest.trigger_id, ":reason": reason, ":any_reason": any_reason
-        };
-        statement.query_row(values, candidate)
-    };
-    let mut found = ids.iter().map(&mut one).collect::<Result<Vec<_>, _>>()?;
-    match direction {
-        Direction::Older => {
-            found.retain(|candidate| candidate.cursor() < from);
-            found.sort_by_key(|candidate| std::cmp::Reverse(candidate.cursor()));
-        }
-        Direction::Newer => {
-            found.retain(|candidate| candidate.cursor() > from);
-            found.sort_by_key(Candidate::cursor);
-        }
-    }
-    Ok(Range { key: None, from, piece: 0, ended: true, ahead: found.into() })
-}
-
 /// Which of the two indexes that are led by a block.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
     Recipient,
     Person,
@@ -353,30 +51,274 @@ pub enum Whose {
 impl Whose {
     pub(super) fn sql(self) -> &'static str {
         match self {
-            Whose::Recipient => {
-                "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2 ORDER BY id DESC LIMIT ?3"
-            }
-            Whose::Person => "SELECT id FROM deliveries WHERE block = ?1 AND person = ?2 ORDER BY id DESC LIMIT ?3",
+            Whose::Recipient => "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2 LIMIT ?3",
+            Whose::Person => "SELECT id FROM deliveries WHERE block = ?1 AND person = ?2 LIMIT ?3",
         }
     }
 }
 
-/// The deliveries of these people or addresses, block by block. `None`: there are too many to gather.
-pub fn gather(connection: &Connection, whose: Whose, keys: &HashSet<i64>) -> Result<Option<Vec<i64>>, Error> {
-    let mut statement = connection.prepare_cached(whose.sql())?;
-    let mut found = Vec::new();
-    for block in blocks::of(connection, Table::Deliveries)? {
-        for key in keys {
-            let mut rows = statement.query(params![block, key, (GATHERED_MAX + 1 - found.len()) as i64])?;
-            while let Some(row) = rows.next()? {
-                found.push(row.get(0)?);
+/// Walks from `from` until `size` deliveries are found, the order ends, or the budget does: each delivery costs one,
+/// and so does each look for one. What several leads find is found once.
+pub fn walk(
+    connection: &Connection,
+    leads: &[Lead],
+    rest: &Rest,
+    direction: Direction,
+    from: Option<Cursor>,
+    size: usize,
+    budget: usize,
+) -> Result<Walked<Cursor>, Error> {
+    let end = match direction {
+        Direction::Older => Cursor { at_ms: rest.until_ms, id: i64::MIN },
+        Direction::Newer => Cursor { at_ms: rest.since_ms.saturating_sub(1), id: i64::MAX },
+    };
+    let from = from.map_or(end, |from| if direction.is_sooner(end, from) { from } else { end });
+    let mut merge = Merge::new(connection, leads, rest, direction, from)?;
+    let mut wanted = rest.wanted(connection, leads)?;
+    let mut walked = Walked::default();
+    let (mut work, mut last) = (0, None);
+    loop {
+        match merge.next(&mut work, budget)? {
+            Next::End => return Ok(walked),
+            Next::TooMany => {
+                let otherwise: Vec<Lead> = leads.iter().map(Lead::otherwise).collect();
+                return walk(connection, &otherwise, rest, direction, Some(from), size, budget);
             }
-            if found.len() > GATHERED_MAX {
-                return Ok(None);
+            Next::Beyond(place) => {
+                walked.stopped = Some(place);
+                return Ok(walked);
+            }
+            Next::At(cursor) if last == Some(cursor) => {}
+            Next::At(cursor) => {
+                last = Some(cursor);
+                walked.visited += 1;
+                work += 1;
+                if wanted.wants(cursor, &mut work)? {
+                    walked.found.push(cursor);
+                }
+                if walked.found.len() == size {
+                    return Ok(walked);
+                }
+                if work >= budget {
+                    walked.stopped = Some(cursor);
+                    return Ok(walked);
+                }
             }
         }
     }
-    Ok(Some(found))
+}
+
+impl Lead {
+    fn otherwise(&self) -> Lead {
+        match self {
+            Lead::Of(_, _, otherwise) => (**otherwise).clone(),
+            lead => lead.clone(),
+        }
+    }
+}
+
+impl Direction {
+    /// Whether a walk comes to `a` before it comes to `b`.
+    fn is_sooner(self, a: Cursor, b: Cursor) -> bool {
+        match self {
+            Direction::Older => a > b,
+            Direction::Newer => a < b,
+        }
+    }
+}
+
+enum Next {
+    At(Cursor),
+    /// The budget ended on the way to what lies beyond this.
+    Beyond(Cursor),
+    /// A block holds more of somebody than are gathered.
+    TooMany,
+    End,
+}
+
+/// Ranges in order, merged into one.
+struct Merge<'c, 'l> {
+    direction: Direction,
+    from: Cursor,
+    rest: &'l Rest,
+    ranges: Vec<Range<'l>>,
+    /// Of each lead.
+    queries: Vec<Option<CachedStatement<'c>>>,
+    created: CachedStatement<'c>,
+}
+
+/// A part of the order, read in growing pieces.
+struct Range<'l> {
+    of: Of<'l>,
+    lead: usize,
+    /// What is not read yet lies beyond this.
+    from: Cursor,
+    piece: i64,
+    has_ended: bool,
+    ahead: VecDeque<Cursor>,
+}
+
+enum Of<'l> {
+    /// A stretch of an index, of one key where it is led by one.
+    Stretch(Option<i64>),
+    Block(i64, &'l [i64]),
+    Rows(&'l [i64]),
+}
+
+impl<'c, 'l> Merge<'c, 'l> {
+    fn new(
+        connection: &'c Connection,
+        leads: &'l [Lead],
+        rest: &'l Rest,
+        direction: Direction,
+        from: Cursor,
+    ) -> Result<Merge<'c, 'l>, Error> {
+        let mut ranges = Vec::new();
+        for (lead, it) in leads.iter().enumerate() {
+            let range = |of, from, piece| Range { of, lead, from, piece, has_ended: false, ahead: VecDeque::new() };
+            match it {
+                Lead::Facets(keys) | Lead::Sources(keys) => {
+                    let piece = if keys.len() == 1 { 64 } else { 4 };
+                    ranges.extend(keys.iter().map(|key| range(Of::Stretch(Some(*key)), from, piece)));
+                }
+                Lead::Failed => ranges.push(range(Of::Stretch(None), from, 64)),
+                Lead::Of(_, keys, _) => {
+                    let from_span = |span: &Span| match direction {
+                        Direction::Older => from.min(Cursor { at_ms: span.last_ms, id: i64::MAX }),
+                        Direction::Newer => from.max(Cursor { at_ms: span.first_ms, id: i64::MIN }),
+                    };
+                    let is_ahead = |span: &Span| match direction {
+                        Direction::Older => span.first_ms <= from.at_ms && span.last_ms >= rest.since_ms,
+                        Direction::Newer => span.last_ms >= from.at_ms && span.first_ms < rest.until_ms,
+                    };
+                    let spans = spans::of(connection)?;
+                    let ahead = spans.iter().filter(|span| is_ahead(span));
+                    ranges.extend(ahead.map(|span| range(Of::Block(span.block, keys), from_span(span), 0)));
+                }
+                Lead::Rows(ids) => ranges.push(range(Of::Rows(ids), from, 0)),
+            }
+        }
+        let query = |lead: &Lead| sql(lead, direction).map(|sql| connection.prepare_cached(&sql)).transpose();
+        let queries = leads.iter().map(query).collect::<Result<_, _>>()?;
+        let created = connection.prepare_cached(CREATED)?;
+        Ok(Merge { direction, from, rest, ranges, queries, created })
+    }
+
+    fn next(&mut self, work: &mut usize, budget: usize) -> Result<Next, Error> {
+        loop {
+            let (mut head, mut unread): (Option<(usize, Cursor)>, Option<(usize, Cursor)>) = (None, None);
+            for (i, range) in self.ranges.iter().enumerate() {
+                let (best, place) = match range.ahead.front() {
+                    Some(cursor) => (&mut head, *cursor),
+                    None if range.has_ended => continue,
+                    None => (&mut unread, range.from),
+                };
+                if best.is_none_or(|(_, best)| self.direction.is_sooner(place, best)) {
+                    *best = Some((i, place));
+                }
+            }
+            match (head, unread) {
+                (None, None) => return Ok(Next::End),
+                // what is not read lies beyond its place, so not before a head that is there
+                (Some((i, cursor)), None) => {
+                    self.ranges[i].ahead.pop_front();
+                    return Ok(Next::At(cursor));
+                }
+                (Some((i, cursor)), Some((_, place))) if !self.direction.is_sooner(place, cursor) => {
+                    self.ranges[i].ahead.pop_front();
+                    return Ok(Next::At(cursor));
+                }
+                (_, Some((_, place))) if *work >= budget && self.direction.is_sooner(self.from, place) => {
+                    return Ok(Next::Beyond(place));
+                }
+                (_, Some((i, _))) => {
+                    if !self.read(i, work)? {
+                        return Ok(Next::TooMany);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads on in a range. False: its block holds too many.
+    fn read(&mut self, i: usize, work: &mut usize) -> Result<bool, Error> {
+        let range = &mut self.ranges[i];
+        let query = &mut self.queries[range.lead];
+        let mut found = Vec::new();
+        match (&range.of, query) {
+            (Of::Stretch(key), Some(query)) => {
+                let end_ms = match self.direction {
+                    Direction::Older => self.rest.since_ms,
+                    Direction::Newer => self.rest.until_ms,
+                };
+                let mut rows = query.query(params![range.from.at_ms, range.from.id, end_ms, range.piece, key])?;
+                while let Some(row) = rows.next()? {
+                    range.ahead.push_back(Cursor { at_ms: row.get(0)?, id: row.get(1)? });
+                }
+                range.has_ended = (range.ahead.len() as i64) < range.piece;
+                range.piece = (range.piece * 2).min(1_024);
+                if let Some(last) = range.ahead.back() {
+                    range.from = *last;
+                }
+                return Ok(true);
+            }
+            (Of::Block(block, keys), Some(query)) => {
+                for key in *keys {
+                    *work += 1;
+                    let left = GATHERED_MAX + 1 - found.len();
+                    let mut rows = query.query(params![block, key, left as i64])?;
+                    while let Some(row) = rows.next()? {
+                        found.push(row.get(0)?);
+                    }
+                    if found.len() > GATHERED_MAX {
+                        return Ok(false);
+                    }
+                }
+            }
+            (Of::Rows(ids), _) => found.extend_from_slice(ids),
+            // each stretch and block has a query
+            (Of::Stretch(_) | Of::Block(..), None) => {}
+        }
+        range.has_ended = true;
+        let mut cursors = Vec::with_capacity(found.len());
+        for id in found {
+            *work += 1;
+            let cursor = Cursor { at_ms: self.created.query_row([id], |row| row.get(0))?, id };
+            let is_in_time = (self.rest.since_ms..self.rest.until_ms).contains(&cursor.at_ms);
+            if is_in_time && self.direction.is_sooner(self.from, cursor) {
+                cursors.push(cursor);
+            }
+        }
+        cursors.sort_unstable();
+        if self.direction == Direction::Older {
+            cursors.reverse();
+        }
+        range.ahead = cursors.into();
+        Ok(true)
+    }
+}
+
+pub(super) const CREATED: &str = "SELECT created_at_ms FROM deliveries WHERE id = ?1";
+
+/// The query of a lead. The row id ends every index, so the pair is its order.
+pub(super) fn sql(lead: &Lead, direction: Direction) -> Option<String> {
+    let (index, which) = match lead {
+        // nothing else is asked of the row, so that the index alone is read
+        Lead::Facets(_) => ("deliveries_by_facet", "facet = ?5"),
+        Lead::Sources(_) => ("deliveries_by_source", "source = ?5"),
+        Lead::Failed => ("deliveries_by_failure", "failure_reason IS NOT NULL AND ?5 IS NULL"),
+        Lead::Of(whose, ..) => return Some(whose.sql().into()),
+        Lead::Rows(_) => return None,
+    };
+    let (beyond, end, order) = match direction {
+        Direction::Older => ("<", ">=", "DESC"),
+        Direction::Newer => (">", "<", "ASC"),
+    };
+    Some(format!(
+        "SELECT created_at_ms, id FROM deliveries INDEXED BY {index}
+        WHERE {which} AND (created_at_ms, id) {beyond} (?1, ?2) AND created_at_ms {end} ?3
+        ORDER BY created_at_ms {order}, id {order} LIMIT ?4"
+    ))
 }
 
 /// The deliveries that followed one of these links. `None`: there are too many to gather.
@@ -398,43 +340,3 @@ pub fn followers(connection: &Connection, links: &[i64]) -> Result<Option<Vec<i6
 }
 
 pub(super) const FOLLOWERS: &str = "SELECT delivery FROM link_clicks WHERE link = ?1 LIMIT ?2";
-
-/// The addresses that fit. `None`: there are too many to list.
-pub fn recipients(connection: &Connection, recipient: &Recipient) -> Result<Option<HashSet<i64>>, Error> {
-    let (from, to) = match recipient {
-        Recipient::Exactly(text) => (text.as_str(), text.clone()),
-        // the greatest character ends every address that starts so
-        Recipient::StartingWith(text) => (text.as_str(), format!("{text}{}", char::MAX)),
-    };
-    let mut statement = connection.prepare_cached(ADDRESSES)?;
-    let mut ids = HashSet::new();
-    for block in blocks::of(connection, Table::Addresses)? {
-        let mut rows = statement
-            .query(named_params! {":block": block, ":from": from, ":to": to, ":limit": ADDRESSES_MAX as i64 + 1})?;
-        while let Some(row) = rows.next()? {
-            ids.insert(row.get(0)?);
-        }
-        if ids.len() > ADDRESSES_MAX {
-            return Ok(None);
-        }
-    }
-    Ok(Some(ids))
-}
-
-pub(super) const ADDRESSES: &str =
-    "SELECT id FROM addresses WHERE block = :block AND address BETWEEN :from AND :to LIMIT :limit";
-
-/// The rows of a person: one for each set of identifiers that deliveries carried together.
-pub fn people(connection: &Connection, name: &str) -> Result<HashSet<i64>, Error> {
-    let mut statement = connection.prepare_cached(PEOPLE)?;
-    let mut ids = HashSet::new();
-    for block in blocks::of(connection, Table::People)? {
-        let mut rows = statement.query(params![block, name])?;
-        while let Some(row) = rows.next()? {
-            ids.insert(row.get(0)?);
-        }
-    }
-    Ok(ids)
-}
-
-pub(super) const PEOPLE: &str = "SELECT id FROM people WHERE block = ?1 AND name = ?2";

@@ -15,7 +15,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -221,7 +221,30 @@ impl Work {
                 }
             };
         }
-        waiting.recv().ok()
+        loop {
+            match waiting.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.index_some() => {}
+                Err(TryRecvError::Empty) => return waiting.recv().ok(),
+            }
+        }
+    }
+
+    /// Parts of addresses are indexed while nothing waits, a tenth of a second at a time. False: there are none.
+    fn index_some(&mut self) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| self.tracker.index_addresses())) {
+            Ok(Ok(more)) => more,
+            Ok(Err(error)) => {
+                // as when the disk is full, which is told of what comes; they are looked through until then
+                tracing::debug!(%error, "new addresses are not indexed yet");
+                false
+            }
+            Err(_) => {
+                tracing::error!("indexing addresses panicked; please report this");
+                false
+            }
+        }
     }
 
     fn settle(&mut self, group: Vec<Request>) {

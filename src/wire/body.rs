@@ -15,10 +15,13 @@ pub(super) enum Body<'a> {
 impl<'a> Body<'a> {
     /// Takes a whole body apart: an object, or an array.
     pub fn read(body: &'a [u8]) -> Result<Body<'a>, Unreadable> {
-        let whole: &RawValue = serde_json::from_str(text(body)?)?;
+        let text = text(body)?;
+        if text.trim_start().starts_with('[') {
+            return Ok(Body::Many(serde_json::from_str(text)?));
+        }
+        let whole: &RawValue = serde_json::from_str(text)?;
         match whole.get().as_bytes().first() {
             Some(b'{') => Ok(Body::One(whole)),
-            Some(b'[') => Ok(Body::Many(serde_json::from_str(whole.get())?)),
             Some(b'"') => Err(Unreadable::NoUse { found: "a string" }),
             Some(b't' | b'f') => Err(Unreadable::NoUse { found: "a boolean" }),
             Some(b'n') => Err(Unreadable::NoUse { found: "null" }),

@@ -196,18 +196,22 @@ const TRACK_API: &[(Path, Column)] = &[
 ];
 
 impl Column {
+    /// Whether this value is the column's.
+    pub fn wrote(self, event: &Event, value: &Value) -> bool {
+        match (self.text(event), value) {
+            (Some(text), Value::String(value)) => text == value,
+            (Some(_), _) => false,
+            (None, _) => self.write(event).as_ref() == Some(value),
+        }
+    }
+
     /// The column's value as this format writes it; `None` where the event has none.
     pub fn write(self, event: &Event) -> Option<Value> {
-        let text = |text: &Option<domain::Text>| text.as_deref().map(Value::from);
+        if let Some(text) = self.text(event) {
+            return Some(text.into());
+        }
         let attribute = |attribute| event.attributes.get(attribute);
         Some(match self {
-            Id => (&*event.id).into(),
-            DeliveryId => (&*event.delivery_id).into(),
-            Name => event.metric.as_str().into(),
-            WebhookMetric => match &event.metric {
-                MetricName::Known(Metric::Suppressed) => "dropped".into(),
-                other => other.as_str().into(),
-            },
             EventName => {
                 let channel = event.attributes.channel()?;
                 let word = match event.metric.known()? {
@@ -218,24 +222,37 @@ impl Column {
                 format!("{} {word}", channel.title()).into()
             }
             Seconds if event.time.ms % 1000 == 0 => (event.time.ms / 1000).into(),
-            Seconds => return None,
             Iso => iso(event.time.ms)?.into(),
-            Is(constant) => constant.into(),
-            Text(name) => attribute(name)?.into(),
             Scalar(name) => scalar(attribute(name)?),
-            Href => text(&event.href)?,
             LinkId => scalar(event.link_id.as_deref()?),
-            LinkText => text(&event.link_id)?,
-            Reason => text(&event.reason)?,
-            ActionValue => text(&event.action_value)?,
             Machine => event.flags.machine?.into(),
             Proxied => event.flags.proxied?.into(),
             Synthetic => event.flags.synthetic?.into(),
-            Recipients if event.recipients.is_empty() => return None,
-            Recipients => event.recipients.iter().map(device).collect(),
-            SourceKind => event.attributes.source()?.kind.name().into(),
-            SourceId => (&*event.attributes.source()?.id).into(),
+            Recipients if !event.recipients.is_empty() => event.recipients.iter().map(device).collect(),
+            _ => return None,
         })
+    }
+
+    /// The value of a column that is text as it stands in the event.
+    fn text(self, event: &Event) -> Option<&str> {
+        match self {
+            Id => Some(&event.id),
+            DeliveryId => Some(&event.delivery_id),
+            Name => Some(event.metric.as_str()),
+            WebhookMetric => Some(match &event.metric {
+                MetricName::Known(Metric::Suppressed) => "dropped",
+                other => other.as_str(),
+            }),
+            Is(constant) => Some(constant),
+            Text(name) => event.attributes.get(name),
+            Href => event.href.as_deref(),
+            LinkText => event.link_id.as_deref(),
+            Reason => event.reason.as_deref(),
+            ActionValue => event.action_value.as_deref(),
+            SourceKind => event.attributes.source_ref().map(|(kind, _)| kind.name()),
+            SourceId => event.attributes.source_ref().map(|(_, id)| id),
+            _ => None,
+        }
     }
 }
 

@@ -30,12 +30,12 @@ fn shortened(raw: &str, object: Map<String, Value>, event: &Event) -> Option<Str
     let number = shape_of(&object);
     let shape = &SHAPES[number];
     let mut rest = Value::Object(object);
-    if !is_plain(raw) || members(raw) != count_members(&rest) {
+    if plain_members(raw)? != count_members(&rest) {
         return None;
     }
     let mut mask: u64 = 0;
     for (bit, (path, column)) in shape.columns.iter().enumerate() {
-        if take(&mut rest, path, |value| column.write(event).as_ref() == Some(value)) {
+        if take(&mut rest, path, |value| column.wrote(event, value)) {
             mask |= 1 << bit;
         }
     }
@@ -49,12 +49,8 @@ fn shortened(raw: &str, object: Map<String, Value>, event: &Event) -> Option<Str
             *place = (ms - event.time.ms).into();
         }
     }
-    let kept = if rest.as_object().is_some_and(Map::is_empty) {
-        Value::from(vec![Value::from(number), Value::from(mask)])
-    } else {
-        Value::from(vec![Value::from(number), Value::from(mask), rest])
-    };
-    Some(kept.to_string())
+    let is_empty = rest.as_object().is_some_and(Map::is_empty);
+    Some(if is_empty { format!("[{number},{mask}]") } else { format!("[{number},{mask},{rest}]") })
 }
 
 fn restored(kept: &str, event: &Event) -> Option<Value> {
@@ -130,24 +126,34 @@ fn put(value: &mut Value, path: &[&str], member: Value) -> Option<()> {
     put(object.entry(*key).or_insert_with(|| Value::Object(Map::new())), below, member)
 }
 
-/// Whether all of it will be written again as it is: serde_json spells exponents and -0 its own way, and half a
-/// surrogate is mended by the reader.
-fn is_plain(raw: &str) -> bool {
-    if raw.contains("\\ud") || raw.contains("\\uD") {
-        return false;
+/// How many members the objects of a text have; a key that comes twice counts twice. `None` where not all of it would be
+/// written again as it is: serde_json spells exponents and -0 its own way, and half a surrogate is mended by the reader.
+fn plain_members(raw: &str) -> Option<usize> {
+    let (mut members, mut before, mut rest) = (0, b' ', raw.as_bytes());
+    while let Some((byte, after)) = rest.split_first() {
+        let odd = (before.is_ascii_digit() && matches!(byte, b'e' | b'E')) || (before == b'-' && *byte == b'0');
+        if odd {
+            return None;
+        }
+        members += usize::from(*byte == b':');
+        before = *byte;
+        rest = if *byte == b'"' { after_string(after)? } else { after };
     }
-    let mut outside = Outside::of(raw);
-    let mut before = b' ';
-    outside.all(|byte| {
-        let odd = (before.is_ascii_digit() && matches!(byte, b'e' | b'E')) || (before == b'-' && byte == b'0');
-        before = byte;
-        !odd
-    })
+    Some(members)
 }
 
-/// How many members the objects of a text have; a key that comes twice counts twice.
-fn members(raw: &str) -> usize {
-    Outside::of(raw).filter(|byte| *byte == b':').count()
+/// What comes after a string whose first quote is gone. `None` where half a surrogate may be in it.
+fn after_string(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        let place = memchr::memchr2(b'"', b'\\', rest)?;
+        if rest[place] == b'"' {
+            return Some(&rest[place + 1..]);
+        }
+        if let [b'u', b'd' | b'D', ..] = rest[place + 1..] {
+            return None;
+        }
+        rest = rest.get(place + 2..)?;
+    }
 }
 
 fn count_members(value: &Value) -> usize {
@@ -155,36 +161,6 @@ fn count_members(value: &Value) -> usize {
         Value::Object(object) => object.len() + object.values().map(count_members).sum::<usize>(),
         Value::Array(items) => items.iter().map(count_members).sum(),
         _ => 0,
-    }
-}
-
-/// The bytes of a JSON text that lie outside of its strings.
-struct Outside<'t> {
-    bytes: std::slice::Iter<'t, u8>,
-}
-
-impl<'t> Outside<'t> {
-    fn of(raw: &'t str) -> Outside<'t> {
-        Outside { bytes: raw.as_bytes().iter() }
-    }
-}
-
-impl Iterator for Outside<'_> {
-    type Item = u8;
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = *self.bytes.next()?;
-        if byte != b'"' {
-            return Some(byte);
-        }
-        while let Some(inside) = self.bytes.next() {
-            match inside {
-                b'"' => break,
-                b'\\' => _ = self.bytes.next(),
-                _ => {}
-            }
-        }
-        Some(b'"')
     }
 }
 

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::super::blocks::{self, Table};
 use super::super::filter;
 use super::super::names::Names;
-use super::super::{Error, batch, receipts};
+use super::super::{Error, addresses, batch, receipts};
 use super::traces::{self, Traces};
 use super::{changed, registers, scrub, standings};
 use crate::domain::forgetting::{self, Hash};
@@ -235,7 +235,7 @@ pub(in super::super) fn remove_rows(connection: &Connection, names: &mut Names, 
     }
     for id in addresses_of(connection, identifier)? {
         if !is_used(BY_RECIPIENT, id)? && !is_used(BY_MENTION, id)? {
-            gone += connection.prepare_cached("DELETE FROM addresses WHERE id = ?1")?.execute([id])?;
+            gone += addresses::delete(connection, id)?;
         }
     }
     if gone > 0 {

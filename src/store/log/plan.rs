@@ -4,35 +4,127 @@ use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Filter, Link, SourceRef};
+use super::{Filter, Link, Recipient, SourceRef};
+use crate::domain::rollup::StatusKind;
 use crate::domain::{Counted, Metric, Millis, Phase};
-use crate::store::Error;
-use crate::store::walk::{self, Lead, Rest};
+use crate::store::walk::{self, Lead, Rest, Whose, Word};
+use crate::store::{Error, addresses, spans};
 
 /// `None`: the filter names what is not in the file, or the counts say that nothing is so.
-pub fn plan(connection: &Connection, filter: &Filter) -> Result<Option<(Lead, Rest)>, Error> {
+pub fn plan(connection: &Connection, filter: &Filter) -> Result<Option<(Vec<Lead>, Rest)>, Error> {
     let Some(mut rest) = rest(connection, filter)? else { return Ok(None) };
     for without in &filter.without {
         rest.without.extend(self::rest(connection, without)?);
     }
-
-    let mut lead = lead_by_counts(connection, &rest)?;
+    let Some((lead, most)) = lead_by_counts(connection, &rest)? else { return Ok(None) };
     if let Some(link) = &filter.link {
         let links = links(connection, filter, link, rest.sources.as_ref())?;
         if links.is_empty() {
             return Ok(None);
         }
-        lead = walk::followers(connection, &links)?.map(Lead::Rows).or(lead);
+        if let Some(ids) = walk::followers(connection, &links)? {
+            return Ok(Some((vec![Lead::Rows(ids)], rest)));
+        }
     }
-    if let Some(ids) = &rest.recipients {
-        lead = walk::gather(connection, walk::Whose::Recipient, ids)?.map(Lead::Rows).or(lead);
+    for whose in [Whose::Recipient, Whose::Person] {
+        let ids = if whose == Whose::Recipient { &rest.recipients } else { &rest.people };
+        if let Some(ids) = ids
+            && is_soon_gathered(connection, ids.len())?
+        {
+            let lead = of(whose, ids, &lead);
+            return Ok(Some((vec![lead], rest)));
+        }
     }
-    if let Some(ids) = &rest.people
-        && !matches!(lead, Some(Lead::Rows(_)))
-    {
-        lead = walk::gather(connection, walk::Whose::Person, ids)?.map(Lead::Rows).or(lead);
+    match lead_by_words(connection, &rest, &lead, most)? {
+        Words::Nowhere => Ok(None),
+        Words::In(leads) => Ok(Some((leads, rest))),
+        Words::Anywhere => Ok(Some((vec![lead], rest))),
     }
-    Ok(lead.map(|lead| (lead, rest)))
+}
+
+/// Deliveries that are looked for in vain, before the first is known, at worst.
+const LOOKS_MAX: usize = 10_000;
+
+fn is_soon_gathered(connection: &Connection, keys: usize) -> Result<bool, Error> {
+    Ok(keys * spans::depth(&spans::of(connection)?) <= LOOKS_MAX)
+}
+
+/// In order: neighbours in an index share its pages.
+fn of(whose: Whose, ids: &HashSet<i64>, otherwise: &Lead) -> Lead {
+    let mut ids: Vec<i64> = ids.iter().copied().collect();
+    ids.sort_unstable();
+    Lead::Of(whose, ids, Box::new(otherwise.clone()))
+}
+
+/// Where words can be.
+enum Words {
+    Nowhere,
+    /// Nowhere else than what these find.
+    In(Vec<Lead>),
+    Anywhere,
+}
+
+/// Shared subjects beyond these are not looked through.
+const SUBJECTS_MAX: i64 = 10_000;
+
+/// By the first word that few addresses and few sources can have.
+fn lead_by_words(connection: &Connection, rest: &Rest, otherwise: &Lead, most: i64) -> Result<Words, Error> {
+    let in_subjects = rest.subjects.iter().map(|text| (text, None));
+    let anywhere = rest.words.iter().filter_map(|word| Some((&word.text, Some(word.addresses.as_ref()?))));
+    for (text, addresses) in in_subjects.chain(anywhere) {
+        let Some(sources) = sources_with(connection, text)? else { return Ok(Words::Anywhere) };
+        let addresses = addresses.filter(|ids| !ids.is_empty());
+        if sources.is_empty() && addresses.is_none() {
+            return Ok(Words::Nowhere);
+        }
+        if created(connection, &sources)? >= most || sources.len() > walk::RANGES_MAX {
+            continue;
+        }
+        let mut leads = Vec::new();
+        if !sources.is_empty() {
+            leads.push(Lead::Sources(sources.into_iter().collect()));
+        }
+        if let Some(ids) = addresses {
+            if !is_soon_gathered(connection, ids.len())? {
+                continue;
+            }
+            leads.push(of(Whose::Recipient, ids, otherwise));
+        }
+        return Ok(Words::In(leads));
+    }
+    Ok(Words::Anywhere)
+}
+
+/// The sources of which a subject may hold a text: one that is shared does, or deliveries have some of their own.
+/// `None`: there are too many subjects to tell.
+fn sources_with(connection: &Connection, text: &str) -> Result<Option<BTreeSet<i64>>, Error> {
+    let mut statement = connection.prepare_cached(SUBJECTS)?;
+    let mut rows = statement.query([SUBJECTS_MAX + 1])?;
+    let (mut subjects, mut messages) = (0, BTreeSet::new());
+    while let Some(row) = rows.next()? {
+        if row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?.to_lowercase().contains(text) {
+            messages.insert(row.get::<_, i64>(0)?);
+        }
+        subjects += 1;
+    }
+    if subjects > SUBJECTS_MAX {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare_cached("SELECT source FROM messages WHERE own_subjects = 1")?;
+    let mut sources: BTreeSet<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut statement = connection.prepare_cached("SELECT source FROM messages WHERE id = ?1")?;
+    for message in messages {
+        sources.insert(statement.query_row([message], |row| row.get(0))?);
+    }
+    Ok(Some(sources))
+}
+
+pub(super) const SUBJECTS: &str = "SELECT message, subject FROM subjects LIMIT ?1";
+
+/// How many deliveries these sources have.
+fn created(connection: &Connection, sources: &BTreeSet<i64>) -> Result<i64, Error> {
+    let mut statement = connection.prepare_cached("SELECT coalesce(sum(created), 0) FROM totals WHERE source = ?1")?;
+    sources.iter().try_fold(0, |sum, source| Ok(sum + statement.query_row([source], |row| row.get::<_, i64>(0))?))
 }
 
 /// What is asked of each delivery. `None`: the filter names what is not in the file.
@@ -48,7 +140,6 @@ fn rest(connection: &Connection, filter: &Filter) -> Result<Option<Rest>, Error>
         reason: filter.reason.clone(),
         link: filter.link.clone(),
         subjects: filter.subjects.iter().map(|text| text.to_lowercase()).collect(),
-        words: filter.words.iter().map(|text| text.to_lowercase()).collect(),
         ..Rest::default()
     };
     rest.statuses &= statuses_of(rest.outcomes, rest.engagements);
@@ -67,13 +158,17 @@ fn rest(connection: &Connection, filter: &Filter) -> Result<Option<Rest>, Error>
     }
     rest.messages = messages(connection, filter, rest.sources.as_ref())?;
     if let Some(recipient) = &filter.recipient {
-        rest.recipients = walk::recipients(connection, recipient)?;
-        if rest.recipients.is_none() {
-            rest.recipient = Some(recipient.clone());
-        }
+        let recipient = recipient.in_lower_case();
+        rest.recipients = addresses::fitting(connection, &recipient)?.map(HashSet::from_iter);
+        rest.recipient = Some(recipient).filter(|_| rest.recipients.is_none());
     }
     if let Some(person) = &filter.person {
-        rest.people = Some(walk::people(connection, person)?);
+        rest.people = Some(addresses::people(connection, person)?);
+    }
+    for word in &filter.words {
+        let text = word.to_lowercase();
+        let addresses = addresses::fitting(connection, &Recipient::With(text.clone()))?.map(HashSet::from_iter);
+        rest.words.push(Word { text, addresses });
     }
     let sets = [&rest.sources, &rest.messages, &rest.recipients, &rest.people];
     let is_nowhere = sets.into_iter().flatten().any(HashSet::is_empty);
@@ -115,20 +210,24 @@ fn statuses_after(counted: Counted) -> u32 {
     Metric::ALL.iter().filter(after).fold(0, |mask, metric| mask | 1 << metric.code())
 }
 
-/// The index with the fewest deliveries to walk: by source, by facet, or all by creation. `None`: there are none.
-fn lead_by_counts(connection: &Connection, rest: &Rest) -> Result<Option<Lead>, Error> {
-    let mut statement =
-        connection.prepare_cached("SELECT source, channel, status, deliveries FROM status_counts WHERE kind = 1")?;
+/// The index with the fewest deliveries to walk, and how many these are: by source, by what failed, or by facet. `None`:
+/// there are none.
+fn lead_by_counts(connection: &Connection, rest: &Rest) -> Result<Option<(Lead, i64)>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT source, channel, status, deliveries, kind FROM status_counts WHERE kind IN (1, 2)")?;
     let mut rows = statement.query([])?;
-    let (mut all, mut of_facets, mut of_sources, mut of_both) = (0i64, 0i64, 0i64, 0i64);
+    let (mut of_facets, mut of_sources, mut of_both, mut failed) = (0i64, 0i64, 0i64, 0i64);
     let (mut facets, mut sources) = (BTreeSet::new(), BTreeSet::new());
     while let Some(row) = rows.next()? {
         let (source, channel, status): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let deliveries: i64 = row.get(3)?;
+        if row.get::<_, i64>(4)? == StatusKind::Outcome as i64 {
+            failed += if may_fail(status) { deliveries } else { 0 };
+            continue;
+        }
         let facet = channel * 32 + status;
         let (is_facet, is_source) =
             (rest.wants_facet(facet), rest.sources.as_ref().is_none_or(|wanted| wanted.contains(&source)));
-        all += deliveries;
         if is_facet {
             facets.insert(facet);
             of_facets += deliveries;
@@ -144,13 +243,20 @@ fn lead_by_counts(connection: &Connection, rest: &Rest) -> Result<Option<Lead>, 
     if of_both == 0 {
         return Ok(None);
     }
-    let by_source = of_sources < all && sources.len() <= walk::RANGES_MAX;
-    let by_facet = of_facets < all && facets.len() <= walk::RANGES_MAX;
-    Ok(Some(match (by_source, by_facet) {
-        (true, by_facet) if !by_facet || of_sources <= of_facets => Lead::Sources(sources.into_iter().collect()),
-        (_, true) => Lead::Facets(facets.into_iter().collect()),
-        _ => Lead::Created,
-    }))
+    let mut lead = (Lead::Facets(facets.into_iter().collect()), of_facets);
+    if rest.sources.is_some() && sources.len() <= walk::RANGES_MAX && of_sources <= of_facets {
+        lead = (Lead::Sources(sources.into_iter().collect()), of_sources);
+    }
+    // not all of these give a reason, and others may: it is only a guess at how many
+    if rest.reason.is_some() && failed <= lead.1 {
+        lead = (Lead::Failed, failed);
+    }
+    Ok(Some(lead))
+}
+
+fn may_fail(outcome: i64) -> bool {
+    use Metric::{Bounced, Deferred, Failed, Suppressed, Undeliverable};
+    [Bounced, Deferred, Failed, Suppressed, Undeliverable].iter().any(|metric| i64::from(metric.code()) == outcome)
 }
 
 /// The rows of a source, or of all of a kind.

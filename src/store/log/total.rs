@@ -34,13 +34,16 @@ impl Total {
 /// Counting one by one ends here.
 pub const COUNTED_MAX: usize = 1_000;
 
+/// And after so many rows were looked at.
+const LOOKED_MAX: usize = 3_000;
+
 /// How many deliveries a filter finds.
 pub fn of_deliveries(connection: &Connection, filter: &Filter) -> Result<Total, Error> {
     if let Some(n) = kept_of_deliveries(connection, filter)? {
         return Ok(Total::Exactly(n));
     }
-    let Some((lead, rest)) = plan(connection, filter)? else { return Ok(Total::Exactly(0)) };
-    let walked = walk::walk(connection, &lead, &rest, Direction::Older, None, COUNTED_MAX + 1, super::BUDGET)?;
+    let Some((leads, rest)) = plan(connection, filter)? else { return Ok(Total::Exactly(0)) };
+    let walked = walk::walk(connection, &leads, &rest, Direction::Older, None, COUNTED_MAX + 1, LOOKED_MAX)?;
     Ok(counted(walked.found.len(), walked.stopped.is_some()))
 }
 
@@ -50,7 +53,7 @@ pub fn of_events(connection: &Connection, filter: &events::Filter) -> Result<Tot
         return Ok(Total::Exactly(n));
     }
     let mut found = 0;
-    let end = events::each_within(connection, filter, None, super::BUDGET, |_| {
+    let end = events::each_within(connection, filter, None, LOOKED_MAX, |_| {
         found += 1;
         Ok(if found > COUNTED_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
@@ -214,8 +217,10 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
     match (time, narrow, is_all_time(filter)) {
         (Time::Event { from_ms, to_ms }, Narrow::No, true) => {
             let Some((from, to)) = quarters(from_ms, to_ms) else { return Ok(None) };
-            let sql =
-                format!("{sum} activity_read WHERE quarter >= ?3 AND quarter < ?4 AND {OF_SOURCES} AND {OF_CHANNELS}");
+            let sql = format!(
+                "{sum} sources s CROSS JOIN activity_read t ON t.source = s.id WHERE quarter >= ?3 AND quarter < ?4
+                    AND {OF_SOURCES} AND {OF_CHANNELS}"
+            );
             number(&sql, &[&from, &to])
         }
         (Time::Event { .. }, ..) => Ok(None),
@@ -237,7 +242,7 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
                 _ => None,
             };
             let sql = format!(
-                "{sum} cohorts_read t JOIN messages g ON g.id = t.message WHERE quarter >= ?3 AND quarter < ?4
+                "{sum} messages g CROSS JOIN cohorts_read t ON t.message = g.id WHERE quarter >= ?3 AND quarter < ?4
                     AND (?5 IS NULL OR message IN (SELECT value FROM json_each(?5))) AND {OF_SOURCES} AND {OF_CHANNELS}"
             );
             number(&sql, &[&from, &to, &of_message])

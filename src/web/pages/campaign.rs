@@ -50,6 +50,8 @@ struct CampaignPage {
     is_unlabelled: bool,
     funnel: Vec<Step>,
     problems: Vec<Step>,
+    /// The deliveries that came so far and no further: what they did and did not, and the log of them.
+    stopped: Vec<(&'static str, String)>,
     split: Vec<SplitRow>,
     zones: [&'static str; 24],
     /// The rest of the address, as fields of the form for the zone.
@@ -153,8 +155,14 @@ pub async fn page(
                 }
             };
             let fitted = series::fit(wanted, zone, stretch);
-            let counts = source::series(connection, row, by, &fitted.starts, fitted.until_ms)?;
-            let messages = source::messages(connection, row, shown)?;
+            let first_ms = fitted.starts.first().copied().unwrap_or(shown.since_ms);
+            let both = Range { since_ms: shown.since_ms.min(first_ms), until_ms: shown.until_ms.max(fitted.until_ms) };
+            let cohorts = source::cohorts(connection, row, both)?;
+            let counts = match by {
+                source::By::Cohort => source::created_in(&cohorts, &fitted.starts, fitted.until_ms),
+                source::By::Event => source::happened_in(connection, row, &fitted.starts, fitted.until_ms)?,
+            };
+            let messages = source::messages(connection, &cohorts, shown)?;
             let links = source::links(connection, row, LINKS)?;
             let reasons = reasons::of_newest(connection, &failed, PROBLEMS_GROUPED, PROBLEMS_SHOWN)?;
             Ok::<_, store::Error>(Some((found, seen, fitted, counts, messages, links, reasons)))
@@ -198,6 +206,7 @@ pub async fn page(
         is_unlabelled: is_unlabelled(&channels),
         funnel: steps(&FUNNEL, &channels, &behind, created),
         problems: steps(&PROBLEMS, &channels, &behind, created),
+        stopped: stopped(&channels, &behind),
         split: split(&channels, &behind),
         chart: (!counts.is_empty()).then(|| chart(&series, &buckets, &life)),
         zones: series::ZONES,
@@ -251,6 +260,29 @@ fn steps(metrics: &[Metric], channels: &[ChannelCounts], behind: &Behind, create
         }
     };
     metrics.iter().map(step).collect()
+}
+
+/// Only by channels that can report what was not done: of another, nobody knows.
+fn stopped(channels: &[ChannelCounts], behind: &Behind) -> Vec<(&'static str, String)> {
+    let list = |title, did: Metric, did_not: Metric| {
+        let reports = |counts: &&ChannelCounts| rollup::rate(Counted::Metric(did_not), &[(*counts).clone()]).is_some();
+        let reporting: Vec<&ChannelCounts> = channels.iter().filter(reports).collect();
+        if reporting.iter().all(|counts| counts.shown.deliveries(Counted::Metric(did)) == 0) {
+            return None;
+        }
+        let mut log = behind.log.clone().with("ever", did.name()).with("-ever", did_not.name());
+        if reporting.len() < channels.len() {
+            let names = reporting.iter().map(|counts| counts.channel.map_or("unknown", Channel::name));
+            log = names.fold(log, |log, name| log.with("channel", name));
+        }
+        Some((title, log.to_string()))
+    };
+    let lists = [
+        list("delivered, not opened", Metric::Delivered, Metric::Opened),
+        list("opened, not clicked", Metric::Opened, Metric::Clicked),
+        list("clicked, not converted", Metric::Clicked, Metric::Converted),
+    ];
+    lists.into_iter().flatten().collect()
 }
 
 fn split(channels: &[ChannelCounts], behind: &Behind) -> Vec<SplitRow> {

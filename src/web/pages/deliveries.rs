@@ -42,7 +42,7 @@ struct DeliveriesPage {
     page: Layout,
     lines: Lines,
     /// Where to ask how many came since, and to look for them; on the newest page.
-    live: Option<(String, String)>,
+    live: Option<(Address, Address)>,
     /// That the address asked for is on the suppression list.
     suppressions: Vec<Note>,
     /// "2,000 deliveries", or "more than 1,000 deliveries".
@@ -57,8 +57,8 @@ struct DeliveriesPage {
     /// The filter as fields of a form, without those that the form asks for.
     hidden: Vec<(String, String)>,
     recipient: String,
-    newer: Option<String>,
-    older: Option<String>,
+    newer: Option<Address>,
+    older: Option<Address>,
     looked: Option<String>,
     start: Option<Start>,
     /// Why they failed, where problems are asked for.
@@ -123,7 +123,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let live = is_newest.then(|| {
         let top = found.rows.first().map(|row| row.cursor);
         let above = top.map_or_else(|| query.address.clone(), |top| query.place("after", top));
-        (above.at(&pages.base, "/newer.json").to_string(), query.address.to_string())
+        (above.at(&pages.base, "/newer.json"), query.address.clone())
     });
     let is_short = here.query_text().len() <= REPEATED_MAX;
     let line = |row| match Line::new(&pages.base, row, now_ms) {
@@ -155,8 +155,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             .iter()
             .find(|(key, _)| key == "recipient")
             .map_or_else(String::new, |(_, value)| value.clone()),
-        newer: found.newer.map(|cursor| query.place("after", cursor).to_string()),
-        older: found.older.map(|cursor| query.place("before", cursor).to_string()),
+        newer: found.newer.map(|cursor| query.place("after", cursor)),
+        older: found.older.map(|cursor| query.place("before", cursor)),
         looked: found.looked.map(|looked| {
             let through = Plural(looked.rows as i64, "delivery", "deliveries");
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))

@@ -81,7 +81,7 @@ impl Line {
     pub fn new(base: &str, row: log::Row, now_ms: Millis) -> Line {
         let source = SourceRef { kind: row.source_kind, id: row.source_id.unwrap_or_default() };
         let devices = match (row.devices, row.devices_bounced) {
-            (0, _) | (1, 0) => None,
+            (0 | 1, _) => None,
             (n, 0) => Some(format!("{n} devices")),
             (n, bounced) => Some(format!("{bounced} of {} bounced", Plural(n, "device", "devices"))),
         };

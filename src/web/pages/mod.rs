@@ -11,6 +11,7 @@ mod compare;
 mod compare_data;
 mod deliveries;
 mod delivery;
+mod delivery_data;
 pub(super) mod event_query;
 mod event_rail;
 mod events;

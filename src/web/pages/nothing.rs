@@ -38,7 +38,7 @@ impl Nothing {
     pub async fn of(pages: &Pages, filter: &Filter, now_ms: Millis) -> Result<Nothing, Error> {
         let address = match &filter.recipient {
             Some(Recipient::Exactly(address)) => Some(address.clone()),
-            Some(Recipient::StartingWith(_)) | None => None,
+            Some(Recipient::StartingWith(_) | Recipient::With(_)) | None => None,
         };
         let is_recipient = address.is_some();
         let since_ms = filter.since_ms.unwrap_or(Millis::MIN);

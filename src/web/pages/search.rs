@@ -54,6 +54,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                     Ok((found, is_written))
                 })
                 .await?;
+            let is_written = is_written || found == Found::Written;
             if let Some(address) = address_of(&pages.base, found) {
                 return Ok(see(&address));
             }
@@ -78,6 +79,6 @@ fn address_of(base: &str, found: Found) -> Option<Address> {
         Found::Person(identifier) => person_address(base, &identifier),
         Found::Beginning(start) => log.with("recipient", format!("{start}*")),
         Found::Source(source) => source_address(base, &source),
-        Found::Nothing => return None,
+        Found::Written | Found::Nothing => return None,
     })
 }

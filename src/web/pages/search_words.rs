@@ -117,6 +117,11 @@ pub fn written(pairs: &[(String, String)]) -> Option<String> {
             "words" => ("", value),
             "source" => value.split_once(':')?,
             "since" | "until" => (key, value),
+            "recipient" => {
+                let part = value.strip_prefix('*').and_then(|part| part.strip_suffix('*')).unwrap_or(value);
+                // a whole address that does not look like one has no words
+                ("to", Some(part).filter(|part| recipient((*part).to_owned()) == value)?)
+            }
             _ => (OPERATORS.iter().find(|(_, known)| *known == key)?.0, value),
         };
         if value.is_empty() || value.contains('"') || (key == "source" && SourceKind::parse(name).is_none()) {
@@ -156,6 +161,7 @@ fn pair(word: &Word, words: usize) -> Result<Pair, String> {
         "id" => return Err("“id:” leads to one delivery, so it stands alone.".into()),
         "source" => format!("{name}:{value}"),
         "since" | "until" => time(word, &name, &value)?,
+        "recipient" => recipient(value),
         _ => value,
     };
     Ok(match (word.is_not, key) {
@@ -163,6 +169,12 @@ fn pair(word: &Word, words: usize) -> Result<Pair, String> {
         (true, "status") => Pair::Of(key.into(), format!("-{value}")),
         (true, _) => Pair::Of(format!("-{key}"), value),
     })
+}
+
+/// What looks like a whole address is that one; else it is a part of some.
+fn recipient(value: String) -> String {
+    let is_whole = value.contains(['@', '*']) || value.starts_with('+');
+    if is_whole { value } else { format!("*{value}*") }
 }
 
 /// As the address has it, where a day or an hour is the last one meant: what is before it ends one earlier.
@@ -272,6 +284,8 @@ mod tests {
     fn operators_and_words_make_a_filter() {
         for (text, wanted) in [
             ("status:bounced to:a@b.c", "status=bounced&recipient=a@b.c"),
+            ("to:smith status:sent", "recipient=*smith*&status=sent"),
+            ("-to:+1555 to:ann*", "-recipient=+1555&recipient=ann*"),
             ("newsletter:3 ever:opened", "source=newsletter:3&ever=opened"),
             ("ever:opened -status:clicked", "ever=opened&status=-clicked"),
             ("subject:\"spring sale\" -subject:test", "subject=spring sale&-subject=test"),
@@ -318,6 +332,7 @@ mod tests {
     fn an_address_is_written_as_words_that_ask_for_it() {
         for text in [
             "status:bounced to:a@b.c",
+            "to:smith -to:ann* ever:opened",
             "subject:\"spring sale\" -subject:test tom -\"last call\"",
             "-campaign:3 -status:clicked since:7d until:2026-10-31",
             "ever:opened \"a:b\" \"-c\"",
@@ -326,6 +341,7 @@ mod tests {
             assert_eq!(written(&pairs).as_deref(), Some(text));
         }
         assert_eq!(written(&[("outcome".into(), "sent".into())]), None);
+        assert_eq!(written(&[("recipient".into(), "tok-1".into())]), None);
         assert_eq!(written(&[]).as_deref(), Some(""));
     }
 }

@@ -172,3 +172,25 @@ async fn events_are_narrowed_as_deliveries_are() {
     let machine = opened.attributes(".rail a[href*='by=machine']", "href").pop().unwrap();
     assert_eq!(machine, "/below/events?metric=opened&by=machine");
 }
+
+#[actix_web::test]
+async fn the_log_counts_what_is_not_kept_to_a_thousand() {
+    let mut events = Vec::new();
+    for i in 0..1_001 {
+        let mut one = event(&format!("n-{i}"), "failed", 5, "email");
+        one.reason = Some(if i == 0 { "odd" } else { "same" }.into());
+        events.push(one);
+    }
+    let site = Site::new(&events);
+    for (query, said) in [
+        ("", "1,001 deliveries"),
+        ("?reason=odd", "1 delivery"),
+        ("?reason=same", "1,000 deliveries"),
+        ("?reason=%2A", "more than 1,000 deliveries"),
+        ("?since=24h", "1,001 deliveries"),
+        ("?outcome=failed&channel=email", "1,001 deliveries"),
+    ] {
+        assert_eq!(site.get(&format!("/below/deliveries{query}")).await.all(".head .total"), [said], "{query}");
+    }
+    assert_eq!(site.get("/below/deliveries.json?reason=%2A").await.json()["total"], serde_json::Value::Null);
+}
