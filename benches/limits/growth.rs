@@ -27,51 +27,67 @@ const IMPORT: usize = 100_000;
 /// How many lines are ingested each time, and how many in a transaction.
 const INGESTED: usize = 300_000;
 const INGEST: usize = 1_000;
-/// Over HTTP.
+/// Over HTTP: events, and how many in a request.
+const POSTED: usize = 100_000;
 const BATCH: usize = 500;
-const BATCHES: usize = 200;
 /// How long an idle server is looked at.
 const IDLE: Duration = Duration::from_secs(10);
 
 pub fn measure(file: &Path, deliveries: u32) -> anyhow::Result<()> {
-    // a twentieth more is what comes next; a person gets five messages
-    let traffic = |more: u32| {
-        Traffic::new(7, deliveries + deliveries / 20 * more, ENDS_AT_MS)
-            .with_people(u64::from(deliveries / 5).max(1_000))
-    };
-    let mut lines = traffic(1).lines(&[Format::Webhook]);
-    let imported = lines.len() / 21 * 20;
+    // an eleventh of it comes after the import; a person gets five messages
+    let traffic =
+        Traffic::new(7, deliveries + deliveries / 10, ENDS_AT_MS).with_people(u64::from(deliveries / 5).max(1_000));
+    let mut lines = traffic.lines(&[Format::Webhook]);
+    let all = lines.len();
+    let imported = all / 11 * 10;
+    let ingested = INGESTED.min((all - imported) / 6);
+    // kept for the empty files
+    let first: Vec<Line> = lines.by_ref().take(ingested).collect();
+    let mut lines = first.clone().into_iter().chain(lines);
     let mut taken = taken(file)?;
     if taken > 0 {
         lines.nth(taken - 1);
     }
+
+    let tenth = imported / 10;
+    let mut tenths = Vec::new();
     while taken < imported {
-        let piece = (imported / 10).min(imported - taken);
+        let piece = (tenth - taken % tenth).min(imported - taken);
         let written = write(file, lines.by_ref().take(piece), IMPORT)?;
         taken += piece;
         let deliveries: i64 =
             rusqlite::Connection::open(file)?.query_row("SELECT max(id) FROM deliveries", [], |row| row.get(0))?;
         let gb = fs::metadata(file)?.len() as f64 / 1e9;
         println!("import to line {taken}, {deliveries} deliveries, {gb:.2} GB: {written}");
+        tenths.push(written.rate());
+    }
+    if let [first, .., last] = &tenths[..] {
+        println!("import, the last tenth / the first of this run: {:.2}", last / first);
     }
 
+    ensure!(all - taken >= 5 * ingested, "what this traffic has was ingested by earlier runs: begin with a new file");
     let folder = tempfile::tempdir()?;
     let (mut large, mut empty) = (Vec::new(), Vec::new());
     for run in 1..=RUNS {
         let new = folder.path().join(format!("{run}.db"));
-        empty.push(write(&new, traffic(1).lines(&[Format::Webhook]).take(INGESTED), INGEST)?);
+        let (at_first, later) =
+            (write(&new, first.iter().cloned(), INGEST)?, write(file, lines.by_ref().take(ingested), INGEST)?);
         fs::remove_file(new)?;
-        large.push(write(file, lines.by_ref().take(INGESTED), INGEST)?);
-        println!("ingest of {INGESTED} lines by {INGEST}: empty {}; large {}", empty[run - 1], large[run - 1]);
+        println!("ingest of {ingested} lines by {INGEST}: empty {at_first}; large {later}");
+        empty.push(at_first.rate());
+        large.push(later.rate());
     }
-    let median = |runs: &mut Vec<Written>| {
-        runs.sort_by(|a, b| a.rate().total_cmp(&b.rate()));
-        runs[RUNS / 2].rate()
-    };
-    println!("large / empty, medians of {RUNS}: {:.2}", median(&mut large) / median(&mut empty));
+    println!("ingest, large / empty, medians of {RUNS}: {:.2}", median(large) / median(empty));
 
-    import_by_the_binary(file, lines.by_ref().take(INGESTED))?;
-    serve(file, lines.by_ref().filter(|line| line.path == Format::Webhook.path()))
+    import_by_the_binary(file, lines.by_ref().take(ingested))?;
+    let posts: Vec<String> =
+        lines.filter(|line| line.path == Format::Webhook.path()).take(POSTED).map(|line| line.body).collect();
+    serve(file, &posts)
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
 }
 
 /// How many lines the file has taken in.
@@ -170,7 +186,7 @@ fn processor_time() -> anyhow::Result<Duration> {
 
 /// Memory of the real import, whose parsing shares the cores.
 fn import_by_the_binary(file: &Path, lines: impl Iterator<Item = Line>) -> anyhow::Result<()> {
-    let text: String = lines.map(|line| line.with_path() + "\n").collect();
+    let lines: Vec<String> = lines.map(|line| line.with_path()).collect();
     let mut child = Command::new(env!("CARGO_BIN_EXE_waybill"))
         .args(["import", "-", "--db"])
         .arg(file)
@@ -178,7 +194,7 @@ fn import_by_the_binary(file: &Path, lines: impl Iterator<Item = Line>) -> anyho
         .spawn()?;
     let begun = Instant::now();
     let mut input = child.stdin.take().context("no stdin")?;
-    input.write_all(text.as_bytes())?;
+    input.write_all(lines.join("\n").as_bytes())?;
     drop(input);
     let mut peak = 0;
     let ended = loop {
@@ -189,13 +205,13 @@ fn import_by_the_binary(file: &Path, lines: impl Iterator<Item = Line>) -> anyho
         }
     };
     ensure!(ended.success(), "import failed");
-    let rate = INGESTED as f64 / begun.elapsed().as_secs_f64();
+    let rate = lines.len() as f64 / begun.elapsed().as_secs_f64();
     println!("`waybill import` into the large file: {rate:.0} lines/s, peak memory {} MB", peak / 1024);
     Ok(())
 }
 
 /// What a server costs that has the large file.
-fn serve(file: &Path, lines: impl Iterator<Item = Line>) -> anyhow::Result<()> {
+fn serve(file: &Path, events: &[String]) -> anyhow::Result<()> {
     let begun = Instant::now();
     let (mut child, port) = server::spawn(file)?;
     let start = begun.elapsed();
@@ -210,11 +226,11 @@ fn serve(file: &Path, lines: impl Iterator<Item = Line>) -> anyhow::Result<()> {
         idle_kb / 1024,
         IDLE.as_secs()
     );
-    let bodies: Vec<String> = lines.take(BATCH * BATCHES).map(|line| line.body).collect();
-    let posts = bodies.chunks(BATCH).map(|chunk| format!("[{}]", chunk.join(",")));
+    let posts = events.chunks(BATCH).map(|chunk| format!("[{}]", chunk.join(",")));
     let sent = Load::new(Format::Webhook.path(), posts, 8).send(port)?;
     let peak = server::memory_kb(child.id(), "VmHWM")?;
-    println!("batches of {BATCH}: {:.0} events/s, peak memory {} MB", sent.rate() * BATCH as f64, peak / 1024);
+    let rate = events.len() as f64 / sent.took.as_secs_f64();
+    println!("batches of {BATCH}: {rate:.0} events/s, peak memory {} MB", peak / 1024);
     Command::new("kill").arg(child.id().to_string()).status()?;
     ensure!(child.wait()?.success(), "the server did not end well");
     Ok(())

@@ -3,8 +3,8 @@
 //! A block is finished once the next has begun, since rows are only added behind the greatest id. Its filter is made by
 //! the writer that first looks for a text there, in the same transaction, and stays in the file: a Bloom filter over
 //! keyed hashes, so that nobody can choose texts that collide. In memory the filters of sixteen blocks lie side by side,
-//! bit by bit, so that one look tells for all of them: filter by filter, the eighty of ten million rows cost a tenth of
-//! the writer's time.
+//! bit by bit, so that one look tells for all of them: asked one by one, 43 filters took 2.7 % of the writer's time, and
+//! there are 130 of them at ten million deliveries.
 //!
 //! A filter never says "no" of a text that is there: no text is changed in its row, and a row that is removed only makes
 //! it say "perhaps" too often. But where the last rows of a table go, their ids are given again, so the blocks that they

@@ -58,6 +58,8 @@ const ROOMS: [Room; 10] = [
             // keyed hashes of forgotten people, and what is left of them, byte by byte
             "hmac",
             "aho_corasick",
+            // keyed hashes for the filters of blocks
+            "siphasher",
             "strsim",
         ]),
     },
