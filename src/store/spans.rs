@@ -84,8 +84,7 @@ mod tests {
         let connection = crate::store::sqlite::open(&folder.path().join("spans.db")).unwrap();
         let put = |id: i64, at_ms: i64| {
             began(&connection, id).unwrap();
-            let sql =
-                "INSERT INTO deliveries (id, delivery_id, created_at_ms, message, source, facet, said, standing,
+            let sql = "INSERT INTO deliveries (id, delivery_id, created_at_ms, message, source, facet, said, standing,
                 updated_after, outcome_after, engagement_after) VALUES (?1, ?1, ?2, 1, 1, 0, 0, 0, 0, 0, 0)";
             connection.execute(sql, params![id, at_ms]).unwrap();
         };
