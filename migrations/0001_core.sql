@@ -169,15 +169,12 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('people', 'people_by_email', '2000000 131072 1'),
     ('people', 'people_by_cio_id', '2000000 131072 1');
 
--- Which texts a finished block may have: binary fuse filters (xorf's BinaryFuse8) over SipHash-1-3 with the file's
--- filter_key. They follow from the rows: one that is missing is made when it is needed.
+-- Which texts a finished block may have: Bloom filters over SipHash-1-3 with the file's filter_key (src/store/filter.rs).
+-- They follow from the rows: one that is missing is made when it is needed.
 CREATE TABLE block_filters (
-    kind                  INTEGER NOT NULL,     -- 0 addresses, 1 delivery ids, 2 names of people
-    block                 INTEGER NOT NULL,
-    seed                  INTEGER NOT NULL,
-    segment_length        INTEGER NOT NULL,
-    segment_count_length  INTEGER NOT NULL,
-    fingerprints          BLOB NOT NULL,
+    kind   INTEGER NOT NULL,                    -- 0 addresses, 1 delivery ids, 2 names of people
+    block  INTEGER NOT NULL,
+    bits   BLOB NOT NULL,
     PRIMARY KEY (kind, block)
 ) STRICT;
 

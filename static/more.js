@@ -8,7 +8,8 @@ const made = (name, ...holds) => {
 
 const KEYS = [
   ['/', 'search'], ['j', 'next row'], ['k', 'row before'], ['Enter', 'open the row'], ['u', 'back to the list'],
-  ['[', 'newer'], [']', 'older'], ['?', 'this list'],
+  ['[', 'newer'], [']', 'older'], ['x', 'choose the row, to compare'], ['c', 'copy for ticket'], ['e', 'export'],
+  ['g', 'then o d c s q m h: to that page'], ['?', 'this list'],
 ];
 
 // Shows the keys. `turn` is told whether they are to be off.

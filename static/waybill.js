@@ -1,7 +1,8 @@
 // Comfort only: every page is whole without it. Copy buttons, keys, times that go on, what is newer.
 (() => {
   'use strict';
-  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const one = (selector) => document.querySelector(selector);
   const made = (name, text, className) => {
     const element = document.createElement(name);
     if (text) element.textContent = text;
@@ -42,12 +43,12 @@
   }
 
   // what few need is loaded when somebody does
-  const more = (does) => import(document.querySelector('[data-more]').dataset.more).then(does, () => {});
-  const start = document.querySelector('[data-feed]');
+  const more = (does) => import(one('[data-more]').dataset.more).then(does, () => {});
+  const start = one('[data-feed]');
   if (start) more(({ wait }) => wait(start));
 
   // narrow: the filters begin folded
-  const fold = document.querySelector('.fold');
+  const fold = one('.fold');
   if (fold && matchMedia('(max-width: 860px)').matches) fold.open = false;
 
   // "4 min ago" goes on; a day stays a day
@@ -78,7 +79,7 @@
   });
 
   // how many came since: asked every few seconds, while somebody can see it
-  const live = document.querySelector('[data-newer]');
+  const live = one('[data-newer]');
   if (live) {
     const every = 4000;
     let wait = every;
@@ -125,35 +126,49 @@
   const open = made('button', 'Keys', 'keys-open');
   open.type = 'button';
   open.addEventListener('click', help);
-  document.querySelector('.top').append(open);
+  one('.top').append(open);
 
   const move = (by) => {
-    const rows = all('a.row').filter((row) => row.offsetParent);
+    const rows = all('.row').filter((row) => row.offsetParent);
     if (!rows.length) return;
-    const here = rows.indexOf(document.activeElement);
+    const at = document.activeElement;
+    const here = rows.indexOf(at.closest('.row') || at.closest('tr, li')?.querySelector('.row'));
     const next = rows[here < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, here + by))];
     next.focus({ preventScroll: true });
     next.scrollIntoView({ block: 'nearest' });
   };
-  const go = (selector) => document.querySelector(selector)?.click();
+  const go = (selector) => one(selector)?.click();
+  // after `g` comes the first letter of a page
+  let going;
 
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const at = event.target;
-    if (at.closest?.('input, textarea, select, dialog')) {
+    if (at.closest('input:not([type=checkbox]), textarea, select, dialog')) {
       if (event.key === 'Escape' && at.blur) at.blur();
       return;
     }
     if (off) return;
-    const does = {
-      '/': () => { const q = document.getElementById('q'); q.focus(); q.select(); },
+    const keys = {
+      '/': () => { const q = one('#q'); q.focus(); q.select(); },
       j: () => move(1),
       k: () => move(-1),
       u: () => go('a[rel=up]'),
       '[': () => go('.pager a[rel=prev]'),
       ']': () => go('.pager a[rel=next]'),
+      x: () => {
+        const box = at.closest('tr')?.querySelector('[type=checkbox]');
+        box?.click();
+        box?.focus();
+      },
+      c: () => go('[data-copy-from=ticket]'),
+      e: () => one('[download], .twins a')?.focus(),
+      g: () => { going = 1; },
       '?': help,
-    }[event.key];
+    };
+    const page = going && all('.top nav a').find((it) => it.textContent[0].toLowerCase() === event.key);
+    going = 0;
+    const does = page ? () => page.click() : keys[event.key];
     if (does) { event.preventDefault(); does(); }
   });
 })();

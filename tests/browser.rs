@@ -4,10 +4,14 @@ mod support;
 
 #[path = "browser/access.rs"]
 mod access;
+#[path = "browser/hostile.rs"]
+mod hostile;
 #[path = "browser/log.rs"]
 mod log;
 #[path = "browser/proxy.rs"]
 mod proxy;
+#[path = "browser/tasks.rs"]
+mod tasks;
 
 use support::browser::{Browser, Key};
 

@@ -68,22 +68,40 @@ fn figures(page: &Html) -> Vec<(i64, String)> {
     page.select(&link).filter_map(figure).collect()
 }
 
-/// Numbers in the cells of figures that lead nowhere: none but 0 may.
+/// What holds no figure of its own: pictures (their tables do), forms, heads, names, what a rate is of, and text that
+/// explains.
+const ELSEWHERE: &str = "a, svg, form, details.rename, time, th, caption, small, bdi, code, .crumbs, .switch, .foot, .lead, .said, \
+    .untracked, .id, .lines, .head .total, .twins";
+
+/// Numbers that lead nowhere, with what stands beside them: none but 0 may, wherever they stand.
 fn unlinked(page: &Html) -> Vec<String> {
-    let cells = select(
-        "main .figure, main table.figures td.num, main table.compare td, main table.funnel td, main .chart td.num, main .bars-list .n",
-    );
-    let is_number = |text: &str| text.replace(',', "").parse::<i64>().is_ok_and(|n| n != 0);
+    let (main, elsewhere) = (select("main"), select(ELSEWHERE));
+    let main = page.select(&main).next().unwrap();
     let mut found = Vec::new();
-    for cell in page.select(&cells) {
-        for text in cell.children().filter_map(|node| node.value().as_text()) {
-            if text.split_whitespace().any(is_number) && cell.value().classes().all(|class| class != "n") {
-                found.push(text.to_string());
+    for node in main.descendants() {
+        let Some(text) = node.value().as_text() else { continue };
+        let mut within = node.ancestors().filter_map(ElementRef::wrap);
+        if within.any(|element| elsewhere.matches(&element)) {
+            continue;
+        }
+        let words: Vec<&str> = text.split_whitespace().map(|word| word.trim_matches(['(', ')', '.', ','])).collect();
+        for (i, word) in words.iter().enumerate() {
+            let is_number = word.replace(',', "").parse::<i64>().is_ok_and(|n| n != 0);
+            // times, and how many sources there are
+            let is_of = |word: &str| {
+                let units = ["h", "d", "min", "s", "hours", "days", "sources", "source", "of"];
+                units.contains(&word) || MONTHS.contains(&word)
+            };
+            let is_time = words.get(i + 1).is_some_and(|next| is_of(next)) || i > 0 && MONTHS.contains(&words[i - 1]);
+            if is_number && !is_time {
+                found.push(words[i.saturating_sub(3)..words.len().min(i + 3)].join(" "));
             }
         }
     }
     found
 }
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// How many rows there are, through all pages of the JSON twin.
 fn rows(client: &Client, href: &str) -> (i64, Option<i64>) {

@@ -46,7 +46,7 @@ fn the_log_is_whole_without_scripts() {
     browser.click(".choices [href*=\"=failed\"]");
     browser.wait_for(".chips");
     assert_eq!(browser.texts("a.row"), ["+15550001"]);
-    assert_eq!(browser.text(".lines .reason"), "no route");
+    assert_eq!(browser.text(".lines p"), "no route");
     browser.click(".chips .clear");
     assert_eq!(browser.count("a.row"), 2);
 }

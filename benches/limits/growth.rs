@@ -80,9 +80,12 @@ fn taken(file: &Path) -> anyhow::Result<usize> {
     Ok(Tracker::open(file)?.connection().query_row(sum, [], |row| row.get::<_, i64>(0))? as usize)
 }
 
+#[derive(Default)]
 struct Written {
     lines: usize,
     writing: Duration,
+    /// Of that, what the writer was on a processor: the same on a busy machine.
+    processor: Duration,
     wall: Duration,
     longest: Duration,
 }
@@ -98,8 +101,9 @@ impl std::fmt::Display for Written {
         let share = self.writing.as_secs_f64() / self.wall.as_secs_f64();
         write!(
             f,
-            "{:.0} lines/s ({:.0} % of {:.1} s, the longest transaction {:.0} ms)",
+            "{:.0} lines/s ({:.1} µs of processor each, {:.0} % of {:.1} s, the longest transaction {:.0} ms)",
             self.rate(),
+            self.processor.as_secs_f64() * 1e6 / self.lines as f64,
             share * 100.0,
             self.wall.as_secs_f64(),
             self.longest.as_secs_f64() * 1e3
@@ -127,10 +131,11 @@ fn write(file: &Path, lines: impl Iterator<Item = Line> + Send, together: usize)
                 }
             }
         });
-        let mut written = Written { lines: 0, writing: Duration::ZERO, wall: Duration::ZERO, longest: Duration::ZERO };
+        let mut written = Written::default();
         let mut pieces = to_write.into_iter().peekable();
         while pieces.peek().is_some() {
             let mut transaction = Duration::ZERO;
+            let on_processor = processor_time()?;
             let mut timed = Instant::now();
             let mut recording = tracker.begin()?;
             let mut entries_taken = 0;
@@ -146,6 +151,7 @@ fn write(file: &Path, lines: impl Iterator<Item = Line> + Send, together: usize)
             transaction += timed.elapsed();
             written.lines += entries_taken;
             written.writing += transaction;
+            written.processor += processor_time()? - on_processor;
             written.longest = written.longest.max(transaction);
         }
         Ok(written)
@@ -154,6 +160,12 @@ fn write(file: &Path, lines: impl Iterator<Item = Line> + Send, together: usize)
     let after = taken(file)?;
     ensure!(after - before == written.lines, "{} lines were written and {} taken", written.lines, after - before);
     Ok(Written { wall: begun.elapsed(), ..written })
+}
+
+/// Of this thread.
+fn processor_time() -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(Duration::from_nanos(stat.split(' ').next().context("no schedstat")?.parse()?))
 }
 
 /// Memory of the real import, whose parsing shares the cores.

@@ -90,6 +90,11 @@ pub struct Counted {
     pub raw_bytes: i64,
 }
 
+/// What SQLite writes an integer in, or the length.
+const RAW_BYTES: &str = "
+    SELECT coalesce(sum(CASE WHEN typeof(raw) <> 'integer' THEN length(raw)
+        WHEN raw < 1 << 23 THEN 3 WHEN raw < 1 << 31 THEN 4 WHEN raw < 1 << 47 THEN 6 ELSE 8 END), 0) FROM events";
+
 /// Makes sure that a file has taken all that was sent.
 pub fn counted(db: &Path, sent: usize) -> anyhow::Result<Counted> {
     let file = Connection::open(db)?;
@@ -99,7 +104,7 @@ pub fn counted(db: &Path, sent: usize) -> anyhow::Result<Counted> {
     Ok(Counted {
         events: one("SELECT count(*) FROM events")?,
         bytes: fs::metadata(db)?.len() as i64,
-        raw_bytes: one("SELECT coalesce(sum(length(body)), 0) FROM events_raw_v1")?,
+        raw_bytes: one(RAW_BYTES)?,
     })
 }
 

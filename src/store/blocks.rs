@@ -12,7 +12,7 @@ use super::filter::Filters;
 use super::statements::Statements;
 
 /// The rows of a block share the bits above these; the migration's `block` columns say the same.
-const BITS: u32 = 17;
+pub const BITS: u32 = 17;
 
 /// How many rows a block has.
 pub const ROWS: i64 = 1 << BITS;
@@ -38,6 +38,14 @@ pub fn block(row: i64) -> i64 {
 impl Table {
     pub const ALL: [Table; 3] = [Table::Addresses, Table::Deliveries, Table::People];
 
+    fn greatest(self) -> &'static str {
+        match self {
+            Table::Addresses => "SELECT max(id) FROM addresses",
+            Table::Deliveries => "SELECT max(id) FROM deliveries",
+            Table::People => "SELECT max(id) FROM people",
+        }
+    }
+
     /// The texts of a block by which rows are looked for.
     pub fn texts(self) -> &'static str {
         match self {
@@ -50,12 +58,7 @@ impl Table {
 
 /// The newest block of a table, which takes the new rows.
 pub fn newest(connection: &Connection, table: Table) -> Result<Option<i64>, Error> {
-    let greatest = match table {
-        Table::Addresses => "SELECT max(id) FROM addresses",
-        Table::Deliveries => "SELECT max(id) FROM deliveries",
-        Table::People => "SELECT max(id) FROM people",
-    };
-    let greatest: Option<i64> = connection.prepare_cached(greatest)?.query_row([], |row| row.get(0))?;
+    let greatest: Option<i64> = connection.prepare_cached(table.greatest())?.query_row([], |row| row.get(0))?;
     Ok(greatest.map(|id| id >> BITS))
 }
 
@@ -72,13 +75,11 @@ pub fn find<P: Params>(
     text: &str,
     (sql, parameters): (&'static str, impl Fn(i64) -> P),
 ) -> Result<Option<i64>, Error> {
-    let Some(newest) = newest(connection, table)? else { return Ok(None) };
-    let wanted = filters.wanted(connection, text, newest)?;
+    let greatest: Option<i64> = connection.prepare_cached(table.greatest())?.query_row([], |row| row.get(0))?;
+    let Some(newest) = greatest.map(|id| id >> BITS) else { return Ok(None) };
     let mut ask = connection.prepare_cached(sql)?;
-    for block in (0..=newest).rev() {
-        if filters.may_have(connection, table, block, &wanted)?
-            && let Some(id) = ask.query_row(parameters(block), |row| row.get(0)).optional()?
-        {
+    for block in filters.blocks_with(connection, table, text, newest)? {
+        if let Some(id) = ask.query_row(parameters(block), |row| row.get(0)).optional()? {
             return Ok(Some(id));
         }
     }

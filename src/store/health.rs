@@ -104,6 +104,8 @@ pub struct Channel {
     pub channel: Option<String>,
     /// How many of its newest deliveries that arrived (were delivered, or answered by the person) were looked at.
     pub looked_at: usize,
+    /// They are all that arrived of those created since then. `None`: of all there are.
+    pub since_ms: Option<Millis>,
     /// Of these, from the first event of the delivery on.
     pub to_deliver: Times,
     pub to_open: Times,
@@ -134,7 +136,7 @@ impl Times {
 }
 
 /// The statuses of a delivery that arrived.
-const ARRIVED: [Metric; 7] = [
+pub const ARRIVED: [Metric; 7] = [
     Metric::Delivered,
     Metric::Opened,
     Metric::Clicked,
@@ -161,7 +163,7 @@ fn channel(
     says_delivered: bool,
     now_ms: Millis,
 ) -> Result<Channel, Error> {
-    let newest = newest_arrived(connection, id)?;
+    let (newest, since_ms) = newest_arrived(connection, id)?;
     let mut row = connection.prepare_cached(
         "SELECT delivery_id, reached, outcome, outcome_at_ms - created_at_ms FROM deliveries_read WHERE id = ?1",
     )?;
@@ -193,6 +195,7 @@ fn channel(
     let unheard = says_delivered.then(|| total::of_deliveries(connection, &unheard(name.as_deref(), now_ms)));
     Ok(Channel {
         looked_at: newest.len(),
+        since_ms,
         to_deliver: Times::of(to_deliver),
         to_open: Times::of(to_open),
         never_sent,
@@ -212,8 +215,8 @@ pub fn unheard(channel: Option<&str>, now_ms: Millis) -> Filter {
     }
 }
 
-/// The newest deliveries of a channel that arrived. The index alone says which.
-fn newest_arrived(connection: &Connection, channel: i64) -> Result<Vec<Cursor>, Error> {
+/// The newest deliveries of a channel that arrived, and since when they are all of them. The index alone says which.
+fn newest_arrived(connection: &Connection, channel: i64) -> Result<(Vec<Cursor>, Option<Millis>), Error> {
     let mut statement = connection.prepare_cached(
         "SELECT created_at_ms, id FROM deliveries WHERE facet = ?1 ORDER BY created_at_ms DESC, id DESC LIMIT ?2",
     )?;
@@ -227,8 +230,15 @@ fn newest_arrived(connection: &Connection, channel: i64) -> Result<Vec<Cursor>, 
         }
     }
     newest.sort_unstable_by(|a, b| b.cmp(a));
+    if newest.len() < LOOKED_AT {
+        return Ok((newest, None));
+    }
     newest.truncate(LOOKED_AT);
-    Ok(newest)
+    // more may have been created in the very millisecond of the last
+    let last = newest.pop();
+    let since_ms = last.map(|last| last.at_ms + 1);
+    newest.retain(|cursor| since_ms.is_none_or(|since_ms| cursor.at_ms >= since_ms));
+    Ok((newest, since_ms))
 }
 
 #[cfg(test)]

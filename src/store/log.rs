@@ -146,20 +146,11 @@ pub(super) fn page_within(
     size: usize,
     budget: usize,
 ) -> Result<Page, Error> {
-    places_within(connection, filter, at, size, budget)?.map(|cursor| row(connection, cursor.id))
+    places(connection, filter, at, size, budget)?.map(|cursor| row(connection, cursor.id))
 }
 
-/// Which deliveries stand on a page, without reading more of them.
+/// The places of the page's rows.
 pub(super) fn places(
-    connection: &Connection,
-    filter: &Filter,
-    at: At,
-    size: usize,
-) -> Result<paging::Page<Cursor>, Error> {
-    places_within(connection, filter, at, size, BUDGET)
-}
-
-fn places_within(
     connection: &Connection,
     filter: &Filter,
     at: At,

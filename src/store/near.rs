@@ -7,6 +7,7 @@ use super::log::{self, Filter};
 use super::paging::Direction;
 use super::{Error, walk};
 use crate::domain::Millis;
+use crate::domain::rollup::{QUARTER_MS, quarter_of};
 
 /// Addresses so near are told; a look ends after so many that begin alike.
 const TOLD: usize = 5;
@@ -24,6 +25,42 @@ pub fn span(connection: &Connection) -> Result<Option<(Millis, Millis)>, Error> 
     let end = |direction| walk::walk(connection, &leads, &rest, direction, None, 1, 1);
     let (first, last) = (end(Direction::Newer)?, end(Direction::Older)?);
     Ok(first.found.first().zip(last.found.first()).map(|(first, last)| (first.at_ms, last.at_ms)))
+}
+
+/// A stretch of time in which nothing happened: from its beginning to its end.
+pub type Gap = (Millis, Millis);
+
+/// Shorter pauses say nothing.
+const GAP_MS: Millis = 3_600_000;
+/// So many quarters of an hour in which something happened are looked at, newest first: a month of a busy feed.
+const QUARTERS: usize = 3_000;
+
+/// The longest stretches within a range in which no event happened, in order of time, and since when was looked at.
+/// Outside of all that is known there is no gap: nothing had begun, or it has ended.
+pub fn gaps(connection: &Connection, since_ms: Millis, until_ms: Millis) -> Result<(Vec<Gap>, Millis), Error> {
+    // one step in the index for each quarter: how many rows one has does not matter
+    let mut before = connection.prepare_cached("SELECT max(quarter) FROM activity WHERE quarter < ?1")?;
+    let mut before = |quarter: i64| before.query_row([quarter], |row| row.get::<_, Option<i64>>(0));
+    let mut after = connection.prepare_cached("SELECT min(quarter) FROM activity WHERE quarter >= ?1")?;
+    let first = quarter_of(since_ms);
+    // the gap that the range ends in may end beyond it
+    let last = quarter_of(until_ms.saturating_sub(1));
+    let mut next: Option<i64> = after.query_row([last.saturating_add(1)], |row| row.get(0))?;
+    let (mut gaps, mut at) = (Vec::new(), last.saturating_add(1));
+    for _ in 0..QUARTERS {
+        let Some(quarter) = before(at)? else { break };
+        if let Some(next) = next.filter(|next| (next - quarter - 1) * QUARTER_MS >= GAP_MS) {
+            gaps.push(((quarter + 1) * QUARTER_MS, next * QUARTER_MS));
+        }
+        (next, at) = (Some(quarter), quarter);
+        if quarter < first {
+            break;
+        }
+    }
+    gaps.sort_unstable_by_key(|(from, to)| from - to);
+    gaps.truncate(TOLD);
+    gaps.sort_unstable();
+    Ok((gaps, since_ms.max(at.saturating_mul(QUARTER_MS))))
 }
 
 /// Recipients that are spelled nearly so, nearest first: another case, or a letter or two apart.
@@ -70,6 +107,32 @@ pub fn addresses(connection: &Connection, asked: &str) -> Result<Vec<String>, Er
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gaps_are_told_within_what_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = crate::store::sqlite::open(&folder.path().join("gaps.db")).unwrap();
+        connection
+            .execute_batch("INSERT INTO sources (id, source_kind, source_id) VALUES (9, 'campaign', '3')")
+            .unwrap();
+        let gaps = |since: i64, until: i64| {
+            let (gaps, _) = gaps(&connection, since * QUARTER_MS, until * QUARTER_MS).unwrap();
+            gaps.into_iter().map(|(from, to)| (from / QUARTER_MS, to / QUARTER_MS)).collect::<Vec<_>>()
+        };
+        assert_eq!(gaps(0, 1_000), []);
+        for quarter in [10, 11, 14, 30, 31, 50] {
+            for channel in [0, 1] {
+                let sql = "INSERT INTO activity (quarter, source, channel, sent) VALUES (?1, 9, ?2, 1)";
+                connection.execute(sql, [quarter, channel]).unwrap();
+            }
+        }
+        // two quarters are no gap, and neither is what comes before the first or after the last
+        assert_eq!(gaps(0, 1_000), [(15, 30), (32, 50)]);
+        assert_eq!(gaps(0, 31), [(15, 30)]);
+        // a range within a gap is told of all of it
+        assert_eq!(gaps(35, 40), [(32, 50)]);
+        assert_eq!(gaps(60, 70), []);
+    }
 
     #[test]
     fn near_spellings_are_found_nearest_first() {

@@ -84,7 +84,8 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
     };
     let (hour, day) = (since(now_ms - HOUR_MS)?, since(now_ms - 24 * HOUR_MS)?);
     let number = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
-    let mut names = connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 5")?;
+    let mut names =
+        connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 20")?;
     let last_at_ms = number("SELECT last_at_ms FROM receipts ORDER BY quarter DESC LIMIT 1")
         .or_else(|error| if error == rusqlite::Error::QueryReturnedNoRows { Ok(None) } else { Err(error) })?;
     let mut pause = connection.prepare_cached(

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::Error;
-use super::log::{self, At, Cursor, Filter, Reason, Row};
+use super::log::{self, At, Filter, Reason, Row};
 use crate::domain::Millis;
 
 /// The newest deliveries with a reason, and what they say.
@@ -24,14 +24,13 @@ pub struct Reasons {
 /// Those of what the filter finds: of up to `group` deliveries, the newest `show` of them shown.
 pub fn of_newest(connection: &Connection, filter: &Filter, group: usize, show: usize) -> Result<Reasons, Error> {
     let filter = Filter { reason: Some(Reason::Any), ..filter.clone() };
-    let page = log::places(connection, &filter, At::Newest, group)?;
+    let page = log::places(connection, &filter, At::Newest, group, log::BUDGET)?;
     // more may have been created in the very millisecond that the walk ended in
     let since_ms = page.older.map(|older| older.at_ms + 1);
     let mut counts: HashMap<String, i64> = HashMap::new();
-    let is_grouped = |place: &&Cursor| since_ms.is_none_or(|since_ms| place.at_ms >= since_ms);
-    let mut statement = connection.prepare_cached("SELECT failure_reason FROM deliveries WHERE id = ?1")?;
-    for place in page.rows.iter().filter(is_grouped) {
-        if let Some(reason) = statement.query_row([place.id], |row| row.get(0))? {
+    let mut reason = connection.prepare_cached("SELECT failure_reason FROM deliveries_read WHERE id = ?1")?;
+    for place in page.rows.iter().filter(|place| since_ms.is_none_or(|since_ms| place.at_ms >= since_ms)) {
+        if let Some(reason) = reason.query_row([place.id], |row| row.get::<_, Option<String>>(0))? {
             *counts.entry(reason).or_default() += 1;
         }
     }

@@ -39,6 +39,18 @@ pub fn by_channel(connection: &Connection, source: Option<&SourceRef>) -> Result
 
 /// How many deliveries of a source (or all) on these channels (or all) ever reached what.
 pub fn ever(connection: &Connection, source: Option<&SourceRef>, channels: &[String]) -> Result<Counts, Error> {
+    let mut sum = Counts::default();
+    for (channel, counts) in totals(connection, source)? {
+        let name = channel.as_deref().unwrap_or("unknown");
+        if channels.is_empty() || channels.iter().any(|wanted| wanted == name) {
+            sum.add(&counts, 1);
+        }
+    }
+    Ok(sum)
+}
+
+/// All that is counted, of all time, of all sources or of one: deliveries and events by channel.
+pub fn totals(connection: &Connection, source: Option<&SourceRef>) -> Result<Vec<(Option<String>, Counts)>, Error> {
     let sql = format!(
         "SELECT c.channel, {} FROM totals_read t JOIN channels c ON c.id = t.channel
         WHERE ?1 IS NULL OR t.source IN (SELECT id FROM sources WHERE source_kind = ?1 AND (?2 = '' OR source_id = ?2))
@@ -46,14 +58,7 @@ pub fn ever(connection: &Connection, source: Option<&SourceRef>, channels: &[Str
         &*counts::SUMS
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([source.map(|source| &source.kind), source.map(|source| &source.id)])?;
-    let mut sum = Counts::default();
-    while let Some(row) = rows.next()? {
-        let channel: Option<String> = row.get(0)?;
-        let name = channel.as_deref().unwrap_or("unknown");
-        if channels.is_empty() || channels.iter().any(|wanted| wanted == name) {
-            sum.add(&counts::read(row, 1)?, 1);
-        }
-    }
-    Ok(sum)
+    let of = [source.map(|source| &source.kind), source.map(|source| &source.id)];
+    let rows = statement.query_map(of, |row| Ok((row.get(0)?, counts::read(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -122,6 +122,8 @@ fn check_registers(connection: &Connection, report: &mut Report) -> Result<(), E
 /// Writes everything derived anew.
 pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // first: rows are looked for by them
+    filter::rebuild(&transaction)?;
     let mut report = Report::default();
     let mut names = Names::default();
     let mut counts = Recount::default();

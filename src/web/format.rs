@@ -1,5 +1,6 @@
 //! How times, gaps and numbers are written for people. All times are UTC, and say so where they stand alone.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Formatter, Result};
 
 use chrono::{DateTime, Datelike, Utc};
@@ -233,6 +234,22 @@ impl Display for Micros {
     }
 }
 
+/// Text with a sign for each control character that stands for no space, which a terminal would obey.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| matches!(c, '\t' | '\n' | '\r') || !c.is_control();
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let sign = |c: char| match c {
+        c if is_plain(c) => c,
+        '\u{7f}' => '␡',
+        // Unicode has pictures of the first 32, in their order
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    Cow::Owned(text.chars().map(sign).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,5 +314,11 @@ mod tests {
         assert_eq!(Percent(0.0001).to_string(), "<0.1%");
         assert_eq!(Percent(1.2).to_string(), "120.0%");
         assert_eq!(Bytes(65_536).to_string(), "64.0 KiB");
+    }
+
+    #[test]
+    fn control_characters_are_shown_as_signs() {
+        assert_eq!(printable("a\tb\r\nc é"), "a\tb\r\nc é");
+        assert_eq!(printable("\0\u{1b}[31m\u{7f}\u{9b}x"), "␀␛[31m␡\u{fffd}x");
     }
 }

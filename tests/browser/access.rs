@@ -91,7 +91,7 @@ fn colours_are_those_that_the_person_prefers() {
     let (server, browser) = (served(&lively()), Browser::start());
     browser.goto(&server.url("/deliveries?status=bounced"));
     let colours = "const of = (css) => getComputedStyle(document.querySelector(css)).color;
-        return getComputedStyle(document.body).backgroundColor + of('td.st-bounced') + of('.reason')";
+        return getComputedStyle(document.body).backgroundColor + of('td.st-bounced') + of('.lines p')";
     browser.prefer_dark(false);
     let light = browser.run(colours);
     browser.prefer_dark(true);

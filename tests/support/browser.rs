@@ -4,7 +4,7 @@
 //! either fails the test: `./test` installs both.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -145,6 +145,17 @@ impl Browser {
         self.wait(self.client.perform_actions(keys));
     }
 
+    /// Presses a key while Shift or Control is held.
+    #[track_caller]
+    pub fn press_with(&self, held: Key, key: char) {
+        let keys = KeyActions::new("keyboard".into())
+            .then(KeyAction::Down { value: held.into() })
+            .then(KeyAction::Down { value: key })
+            .then(KeyAction::Up { value: key })
+            .then(KeyAction::Up { value: held.into() });
+        self.wait(self.client.perform_actions(keys));
+    }
+
     /// What a script returns.
     #[track_caller]
     pub fn run(&self, script: &str) -> Value {
@@ -190,6 +201,19 @@ impl Browser {
             "Browser.grantPermissions",
             json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}),
         );
+    }
+
+    /// What was copied last.
+    pub fn clipboard(&self) -> String {
+        let text = self.run_until_called(
+            "navigator.clipboard.readText().then(arguments[0], (error) => arguments[0](String(error)))",
+        );
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Where files go that pages offer for download.
+    pub fn download_into(&self, folder: &Path) {
+        self.devtools("Browser.setDownloadBehavior", json!({"behavior": "allow", "downloadPath": folder}));
     }
 
     /// The size of the page's window in CSS pixels; 390 wide is a phone.

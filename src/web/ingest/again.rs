@@ -85,6 +85,14 @@ pub struct Tally {
     pub cut: u64,
 }
 
+impl std::ops::Add for Tally {
+    type Output = Tally;
+
+    fn add(self, more: Tally) -> Tally {
+        Tally { rows: self.rows + more.rows, gone: self.gone + more.gone, cut: self.cut + more.cut }
+    }
+}
+
 /// Why it ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
@@ -160,15 +168,20 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Goes through the rows.
+    /// Goes through the rows, one part after the other.
     ///
     /// # Errors
     /// What was done before stays done.
-    pub async fn run(mut self, rows: Rows) -> Result<Tally, Stopped> {
+    pub async fn run(mut self, parts: Vec<Rows>) -> Result<Tally, Stopped> {
         let (desk, act) = (self.desk.clone(), self.act);
-        let tally = desk.again.go_through(act, rows, |tally| desk.lock().running = Some((act, tally))).await?;
+        let mut all = Tally::default();
+        for rows in parts {
+            let before = all;
+            let progress = |tally| desk.lock().running = Some((act, before + tally));
+            all = before + desk.again.go_through(act, rows, progress).await?;
+        }
         self.ended = true;
-        Ok(tally)
+        Ok(all)
     }
 }
 
@@ -211,8 +224,7 @@ impl Again {
         for (reason, _) in counts {
             if reason != waiting::REASON && reason != wire::Reason::TimeInTheFuture.name() {
                 let stretch = Stretch { reason, after: 0, up_to };
-                let some = self.go_through(Act::Replay, Rows::Of(stretch), |_| ()).await?;
-                tally = Tally { rows: tally.rows + some.rows, gone: tally.gone + some.gone, cut: tally.cut + some.cut };
+                tally = tally + self.go_through(Act::Replay, Rows::Of(stretch), |_| ()).await?;
             }
         }
         if tally.rows > 0 {

@@ -12,15 +12,16 @@ use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, p
 use super::series::{self, Series};
 use super::span::{self, Span};
 use super::twin::{self, Format, Twins};
+use super::why::Why;
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Metric, SourceKind};
 use crate::store::log::{Filter, SourceRef};
-use crate::store::reasons::{self, Reasons};
+use crate::store::reasons;
 use crate::store::sources::{Range, Source};
 use crate::store::{self, source};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
-use crate::web::format::{Day, Exact, Iso, Plural};
+use crate::web::format::{Day, Plural};
 
 const LINKS: usize = 100;
 
@@ -49,6 +50,8 @@ struct CampaignPage {
     is_unlabelled: bool,
     funnel: Vec<Step>,
     problems: Vec<Step>,
+    /// The deliveries that came so far and no further: what they did and did not, and the log of them.
+    stopped: Vec<(&'static str, String)>,
     split: Vec<SplitRow>,
     zones: [&'static str; 24],
     /// The rest of the address, as fields of the form for the zone.
@@ -59,18 +62,11 @@ struct CampaignPage {
     messages: Vec<PartRow>,
     messages_are: &'static str,
     links: Vec<LinkRow>,
-    reasons: Vec<ReasonRow>,
-    reasons_of: String,
+    why: Option<Why>,
     /// The newest problems, as the log shows them.
     lines: Lines,
     all_problems: String,
     twins: Twins,
-}
-
-/// Why deliveries failed.
-struct ReasonRow {
-    text: String,
-    deliveries: Linked,
 }
 
 /// One metric of the funnel, or of the problems.
@@ -210,6 +206,7 @@ pub async fn page(
         is_unlabelled: is_unlabelled(&channels),
         funnel: steps(&FUNNEL, &channels, &behind, created),
         problems: steps(&PROBLEMS, &channels, &behind, created),
+        stopped: stopped(&channels, &behind),
         split: split(&channels, &behind),
         chart: (!counts.is_empty()).then(|| chart(&series, &buckets, &life)),
         zones: series::ZONES,
@@ -219,38 +216,12 @@ pub async fn page(
         messages_are: if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" },
         messages: message_rows(messages, &found, &behind),
         links: links.into_iter().map(|link| LinkRow::new(link, &life)).collect(),
-        reasons_of: reasons_of(&reasons),
         all_problems: behind.log.clone().with("reason", "*").to_string(),
-        reasons: reason_rows(&reasons, &behind.log),
+        why: Why::new(&reasons, &behind.log, REASONS_SHOWN),
         lines: Lines::new(reasons.newest.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect()),
         span,
     };
     layout::html(&page)
-}
-
-fn reason_rows(reasons: &Reasons, log: &Address) -> Vec<ReasonRow> {
-    let row = |(text, deliveries): &(String, i64)| {
-        let log = log.clone().with("reason", text);
-        let log = match reasons.since_ms {
-            Some(since_ms) => log.set("since", Iso(since_ms)),
-            None => log,
-        };
-        ReasonRow { text: text.clone(), deliveries: Linked::new(*deliveries, log.to_string()) }
-    };
-    reasons.grouped.iter().take(REASONS_SHOWN).map(row).collect()
-}
-
-fn reasons_of(reasons: &Reasons) -> String {
-    let Reasons { deliveries, since_ms, grouped, .. } = reasons;
-    let many = Plural(*deliveries, "delivery", "deliveries");
-    let of = match since_ms {
-        Some(since_ms) => format!("of the newest {many} with one, created since {}", Exact(*since_ms)),
-        None => format!("of all {many} with one"),
-    };
-    match grouped.len() {
-        ..=REASONS_SHOWN => of,
-        more => format!("{of}; {} rarer ones are left out", more - REASONS_SHOWN),
-    }
 }
 
 const FUNNEL: [Metric; 7] = [
@@ -289,6 +260,29 @@ fn steps(metrics: &[Metric], channels: &[ChannelCounts], behind: &Behind, create
         }
     };
     metrics.iter().map(step).collect()
+}
+
+/// Only by channels that can report what was not done: of another, nobody knows.
+fn stopped(channels: &[ChannelCounts], behind: &Behind) -> Vec<(&'static str, String)> {
+    let list = |title, did: Metric, did_not: Metric| {
+        let reports = |counts: &&ChannelCounts| rollup::rate(Counted::Metric(did_not), &[(*counts).clone()]).is_some();
+        let reporting: Vec<&ChannelCounts> = channels.iter().filter(reports).collect();
+        if reporting.iter().all(|counts| counts.shown.deliveries(Counted::Metric(did)) == 0) {
+            return None;
+        }
+        let mut log = behind.log.clone().with("ever", did.name()).with("-ever", did_not.name());
+        if reporting.len() < channels.len() {
+            let names = reporting.iter().map(|counts| counts.channel.map_or("unknown", Channel::name));
+            log = names.fold(log, |log, name| log.with("channel", name));
+        }
+        Some((title, log.to_string()))
+    };
+    let lists = [
+        list("delivered, not opened", Metric::Delivered, Metric::Opened),
+        list("opened, not clicked", Metric::Opened, Metric::Clicked),
+        list("clicked, not converted", Metric::Clicked, Metric::Converted),
+    ];
+    lists.into_iter().flatten().collect()
 }
 
 fn split(channels: &[ChannelCounts], behind: &Behind) -> Vec<SplitRow> {

@@ -205,8 +205,11 @@ impl Chart {
                 cells,
             }
         };
-        let tick =
-            |(i, (_, text)): (usize, &(String, Option<String>))| Some(Tick { at: percent(i), text: text.clone()? });
+        // there is no room for a word at the very end
+        let fits = |i: usize| i * 20 < labels.len() * 19;
+        let tick = |(i, (_, text)): (usize, &(String, Option<String>))| {
+            Some(Tick { at: percent(i), text: text.clone().filter(|_| fits(i))? })
+        };
         Chart {
             title,
             what,

@@ -134,12 +134,22 @@ impl Said {
 struct Query {
     sources: Vec<SourceRef>,
     age: i64,
+    /// The age where the address names none.
+    usual_age: i64,
     span: Span,
+}
+
+/// Of a stretch of time that is short, the age leaves at least half to compare.
+fn usual_age(span: &Span, now_ms: Millis) -> i64 {
+    let days = span.since_ms.map_or(i64::MAX, |since_ms| (now_ms - since_ms) / DAY_MS);
+    AGES.into_iter().filter(|age| *age <= AGE && age * 2 <= days).max().unwrap_or(0)
 }
 
 impl Query {
     fn parse(pairs: &[(String, String)], now_ms: Millis) -> Result<Query, Error> {
-        let (mut sources, mut age) = (Vec::new(), AGE);
+        let span = Span::parse(pairs, now_ms)?;
+        let usual_age = usual_age(&span, now_ms);
+        let (mut sources, mut age) = (Vec::new(), usual_age);
         for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
             match key.as_str() {
                 "source" => {
@@ -166,7 +176,7 @@ impl Query {
             let what = format!("{} sources are too many to stand side by side: choose two to four.", sources.len());
             return Err(Error::BadRequest(what));
         }
-        Ok(Query { sources, age, span: Span::parse(pairs, now_ms)? })
+        Ok(Query { sources, age, usual_age, span })
     }
 
     /// When the deliveries were created: `None` for all time.
@@ -183,7 +193,7 @@ impl Query {
     /// An address that asks for these sources.
     fn on(&self, address: Address, sources: &[&SourceRef]) -> Address {
         let address = sources.iter().fold(address, |address, source| address.with("source", source_value(source)));
-        let address = if self.age == AGE { address } else { address.with("age", self.age) };
+        let address = if self.age == self.usual_age { address } else { address.with("age", self.age) };
         self.span.on(address)
     }
 

@@ -7,17 +7,19 @@ use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
 use super::log_query::{Chip, LogQuery};
 use super::nothing::Nothing;
-use super::parts::{channel_icon, channel_title};
+use super::parts::{PROBLEMS, channel_icon, channel_title};
 use super::rail::{Choice, Choices, switched};
 use super::search_words;
 use super::span;
 use super::start::Start;
 use super::suppressions::Note;
 use super::twin::{self, Format, List, Twins};
+use super::why::Why;
 use crate::domain::Metric::*;
 use crate::domain::{Channel, Counted, Counts, Metric};
 use crate::store::log::total::{self, Total};
-use crate::store::log::{self, At, Recipient};
+use crate::store::log::{self, At, Filter, Recipient};
+use crate::store::reasons::{self, Reasons};
 use crate::store::{self, overview, rows, source, status_counts, suppression_list};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -25,6 +27,11 @@ use crate::web::export::{self, What};
 use crate::web::format::{Count, Exact, Plural};
 
 const ROWS: usize = 50;
+
+/// Of so many of the newest with a reason, the most frequent are shown.
+const REASONS_OF: usize = 1_000;
+const REASONS_SHOWN: usize = 6;
+const REASON_LINKS: usize = 800;
 
 /// A longer query is not repeated in each row: a browser says where it came from.
 const REPEATED_MAX: usize = 32;
@@ -35,7 +42,7 @@ struct DeliveriesPage {
     page: Layout,
     lines: Lines,
     /// Where to ask how many came since, and to look for them; on the newest page.
-    live: Option<(String, String)>,
+    live: Option<(Address, Address)>,
     /// That the address asked for is on the suppression list.
     suppressions: Vec<Note>,
     /// "2,000 deliveries", or "more than 1,000 deliveries".
@@ -50,10 +57,12 @@ struct DeliveriesPage {
     /// The filter as fields of a form, without those that the form asks for.
     hidden: Vec<(String, String)>,
     recipient: String,
-    newer: Option<String>,
-    older: Option<String>,
+    newer: Option<Address>,
+    older: Option<Address>,
     looked: Option<String>,
     start: Option<Start>,
+    /// Why they failed, where problems are asked for.
+    why: Option<Why>,
     /// Where nothing matches: what there is instead.
     nothing: Option<Nothing>,
     twins: Twins,
@@ -78,7 +87,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         return list(&pages, &query, format).await;
     }
     let (filter, at) = (query.filter.clone(), query.at);
-    let (found, total, counts, source_name, ever, has_deliveries, listed) = pages
+    let (found, total, counts, source_name, ever, has_deliveries, listed, reasons) = pages
         .read(move |connection| {
             let name = match &filter.source {
                 Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
@@ -95,6 +104,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                     Some(Recipient::Exactly(address)) => suppression_list::of_address(connection, address)?,
                     _ => Vec::new(),
                 },
+                match asks_for_problems(&filter) {
+                    true => reasons::of_newest(connection, &filter, REASONS_OF, 0)?,
+                    false => Reasons::default(),
+                },
             ))
         })
         .await?;
@@ -110,7 +123,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let live = is_newest.then(|| {
         let top = found.rows.first().map(|row| row.cursor);
         let above = top.map_or_else(|| query.address.clone(), |top| query.place("after", top));
-        (above.at(&pages.base, "/newer.json").to_string(), query.address.to_string())
+        (above.at(&pages.base, "/newer.json"), query.address.clone())
     });
     let is_short = here.query_text().len() <= REPEATED_MAX;
     let line = |row| match Line::new(&pages.base, row, now_ms) {
@@ -142,18 +155,31 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             .iter()
             .find(|(key, _)| key == "recipient")
             .map_or_else(String::new, |(_, value)| value.clone()),
-        newer: found.newer.map(|cursor| query.place("after", cursor).to_string()),
-        older: found.older.map(|cursor| query.place("before", cursor).to_string()),
+        newer: found.newer.map(|cursor| query.place("after", cursor)),
+        older: found.older.map(|cursor| query.place("before", cursor)),
         looked: found.looked.map(|looked| {
             let through = Plural(looked.rows as i64, "delivery", "deliveries");
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
         start,
         nothing,
+        why: Why::new(&reasons, &query.address, REASONS_SHOWN).map(|why| why.light(REASON_LINKS)),
         twins: Twins::of_list(&here, &query.address),
         span: query.span,
     };
     layout::html(&page)
+}
+
+/// Whether all that is asked for may have a reason.
+fn asks_for_problems(filter: &Filter) -> bool {
+    let is_problem = |metric: &Option<Metric>| metric.is_some_and(|metric| PROBLEMS.contains(&metric));
+    let are = |metrics: &[Option<Metric>]| !metrics.is_empty() && metrics.iter().all(is_problem);
+    let ever = |counted: &Counted| PROBLEMS.iter().any(|metric| *counted == Counted::Metric(*metric));
+    match filter.reason {
+        Some(log::Reason::Exactly(_)) => false,
+        Some(log::Reason::Any) => true,
+        None => are(&filter.statuses) || are(&filter.outcomes) || filter.ever.iter().any(ever),
+    }
 }
 
 /// More than this are only said to be more.
@@ -238,7 +264,7 @@ fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices 
             Choice {
                 title: title.into(),
                 icon: format!("st-{name}"),
-                deliveries: query.is_counted().then_some(Count(deliveries)),
+                count: query.is_counted().then_some(Count(deliveries)),
                 is_on,
                 href: switched(&address, "status", name, is_on),
             }
@@ -268,9 +294,7 @@ fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices 
         Some(Choice {
             title: channel_title(known),
             icon: format!("ch-{}", channel_icon(known)),
-            deliveries: query
-                .is_counted()
-                .then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
+            count: query.is_counted().then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
             is_on,
             href: switched(&query.address, "channel", name, is_on),
         })

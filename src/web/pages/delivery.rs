@@ -1,27 +1,24 @@
 //! `/deliveries/{id}`: one delivery.
 
-use actix_web::http::Uri;
-use actix_web::http::header::REFERER;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::deliveries::log_of;
+use super::delivery_data::OneDelivery;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line as LogLine, Lines};
 use super::log_query::LogQuery;
 use super::parts::{Badge, Moment, channel_icon, channel_title, person_address, source_address, source_title};
 use super::story;
-use super::suppressions::Note;
-use super::twin::{self, Data, Format, Table, Twins};
+use super::suppressions::{self, Note};
+use super::twin::{self, Format, Twins};
 use crate::domain::bounce::{self, BounceClass};
 use crate::domain::{Channel, Metric, Millis};
 use crate::store;
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
 use crate::store::log::{self, At, Cursor, Filter, Neighbours, Recipient, SourceRef};
-use crate::store::rows::{self, Row};
+use crate::store::rows;
 use crate::store::suppression_list::{self, Listed};
 use crate::web::address::followable;
 use crate::web::error::Error;
@@ -36,6 +33,8 @@ struct DeliveryPage {
     subject: Option<String>,
     badge: Badge,
     answer: String,
+    /// That its address is on no suppression list now.
+    standing: Option<String>,
     ticket: String,
     channel: String,
     channel_icon: &'static str,
@@ -133,7 +132,7 @@ struct Raw {
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let asked = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, now_ms)?;
-    let list = if asked.address.query().is_empty() { came_from(&request, &pages.base, now_ms) } else { None };
+    let list = if asked.address.query().is_empty() { LogQuery::came_from(&request, &pages.base, now_ms) } else { None };
     let query = list.unwrap_or(asked);
     let filter = query.filter.clone();
     let wanted = id.into_inner();
@@ -161,15 +160,6 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<S
             twin::answer(format, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped))
         }
     }
-}
-
-/// The list one came from, as a browser says it: a long filter is not repeated in each row of its list. Whoever else
-/// says so only chooses what stands beside.
-fn came_from(request: &HttpRequest, base: &str, now_ms: Millis) -> Option<LogQuery> {
-    let from: Uri = request.headers().get(REFERER)?.to_str().ok()?.parse().ok()?;
-    let is_log = from.path().strip_prefix(base) == Some("/deliveries");
-    let pairs = layout::pairs(from.query().filter(|_| is_log)?).ok()?;
-    LogQuery::parse(base, &pairs, now_ms).ok()
 }
 
 /// What is told of a delivery beyond itself.
@@ -214,60 +204,15 @@ fn others(connection: &Connection, delivery: &Delivery) -> Result<Vec<log::Row>,
     Ok(rows)
 }
 
-/// A delivery as programs get it.
-#[derive(Serialize)]
-struct OneDelivery {
-    #[serde(flatten)]
-    delivery: Row,
-    timeline: Vec<OneEvent>,
-    #[serde(skip)]
-    columns: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct OneEvent {
-    #[serde(flatten)]
-    event: Row,
-    repeats: i64,
-    /// Its JSON as it came: every key, value and digit.
-    raw: Option<Box<RawValue>>,
-}
-
-impl OneDelivery {
-    fn new(delivery: &Delivery, shown: rows::WithEvents) -> OneDelivery {
-        let event = |(event, told): (Row, &delivery::Event)| OneEvent {
-            event,
-            repeats: told.repeats,
-            raw: told
-                .raw
-                .as_ref()
-                .and_then(|kept| RawValue::from_string(residual::whole(&kept.residual, &kept.event)).ok()),
-        };
-        OneDelivery {
-            delivery: shown.delivery,
-            timeline: shown.events.into_iter().zip(&delivery.events).map(event).collect(),
-            columns: shown.event_columns,
-        }
-    }
-}
-
-/// Its events.
-impl Data for OneDelivery {
-    fn table(&self) -> Table {
-        Table {
-            columns: self.columns.clone(),
-            rows: self.timeline.iter().map(|event| event.event.values().cloned().collect()).collect(),
-        }
-    }
-}
-
 /// Of a push to very many devices the first are looked for.
 const DEVICES_MAX: usize = 100;
 
-/// What is known of its address, or of its devices.
-fn listed(connection: &Connection, delivery: &Delivery) -> Result<Vec<Listed>, store::Error> {
-    let Some(channel) = delivery.channel.as_deref() else { return Ok(Vec::new()) };
-    let mut addresses: Vec<&str> = if channel == Channel::Push.name() {
+/// Its address, or its devices. Nobody's, where they are forgotten.
+fn addresses(delivery: &Delivery) -> Vec<&str> {
+    if delivery.forgotten {
+        return Vec::new();
+    }
+    let mut addresses: Vec<&str> = if delivery.channel.as_deref() == Some(Channel::Push.name()) {
         delivery.events.iter().flat_map(|event| &event.devices).map(|device| device.device_id.as_str()).collect()
     } else {
         delivery.recipient.as_deref().into_iter().collect()
@@ -275,8 +220,14 @@ fn listed(connection: &Connection, delivery: &Delivery) -> Result<Vec<Listed>, s
     addresses.sort_unstable();
     addresses.dedup();
     addresses.truncate(DEVICES_MAX);
+    addresses
+}
+
+/// What is known of its address, or of its devices.
+fn listed(connection: &Connection, delivery: &Delivery) -> Result<Vec<Listed>, store::Error> {
+    let Some(channel) = delivery.channel.as_deref() else { return Ok(Vec::new()) };
     let mut listed = Vec::new();
-    for address in addresses {
+    for address in addresses(delivery) {
         listed.extend(suppression_list::of(connection, address, channel)?);
     }
     Ok(listed)
@@ -301,12 +252,14 @@ impl DeliveryPage {
         let answer = story::answer(delivery);
         let to =
             delivery.recipient.clone().or_else(|| delivery.person.as_ref().map(|person| format!("person {person}")));
+        let standing = suppressions::standing(delivery.channel.as_deref(), &addresses(delivery), &listed);
         let ticket = format!(
-            "{} to {}{}\n{}\nDelivery id: {}",
+            "{} to {}{}\n{}{}\nDelivery id: {}",
             channel_title(delivery.channel.as_deref()),
             to.as_deref().unwrap_or("an unknown recipient"),
             delivery.subject.as_ref().map_or(String::new(), |subject| format!(", \"{subject}\"")),
             answer,
+            standing.iter().map(|standing| format!("\n{standing}")).collect::<String>(),
             delivery.delivery_id,
         );
         let line = |standing: Option<(Metric, Millis)>, reason: Option<String>| {
@@ -330,6 +283,7 @@ impl DeliveryPage {
             subject: delivery.subject.clone(),
             badge,
             answer,
+            standing: standing.filter(|_| !listed.iter().any(Listed::is_active)),
             ticket,
             channel: channel_title(delivery.channel.as_deref()),
             channel_icon: channel_icon(delivery.channel.as_deref()),
@@ -337,7 +291,7 @@ impl DeliveryPage {
             outcome: line(delivery.outcome, delivery.failure_reason.clone()),
             engagement: line(delivery.engagement, None),
             devices_said: match (delivery.devices_bounced, delivery.devices) {
-                (0, n) => Plural(n, "device", "devices").to_string(),
+                (0, n) | (_, n @ 1) => Plural(n, "device", "devices").to_string(),
                 (bounced, n) => format!("{bounced} of {} bounced", Plural(n, "device", "devices")),
             },
             devices: devices

@@ -60,7 +60,7 @@ impl EventQuery {
         let address = &self.log.address;
         let mut chips = self.log.chips(source_name);
         for (key, value) in address.query() {
-            let without = address.clone().without_pair(key, value).to_string();
+            let without = address.clone().without_pair(key, value);
             let (key, value) = match key.as_str() {
                 "metric" => ("Event", kind_title(value)),
                 "once" => ("Once", "the first of each metric".into()),
@@ -74,7 +74,7 @@ impl EventQuery {
             chips.push(Chip { key, value, without });
         }
         if !self.span.is_all() {
-            let without = address.clone().without("from").without("to").to_string();
+            let without = address.clone().without("from").without("to");
             chips.push(Chip { key: "Happened", value: self.span.title(), without });
         }
         chips

@@ -5,6 +5,7 @@ use askama::Template;
 
 use super::deliveries::total_said;
 use super::event_query::EventQuery;
+use super::event_rail::EventRail;
 use super::layout::{self, Layout, Pages};
 use super::log_query::Chip;
 use super::parts::{Badge, Moment, channel_icon, channel_title};
@@ -13,7 +14,7 @@ use super::twin::{self, Format, List, Twins};
 use crate::domain::{Metric, Millis};
 use crate::store::log::total;
 use crate::store::rows::{self, Row};
-use crate::store::{self, events, source};
+use crate::store::{self, events, source, status_counts};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::export::{self, What};
@@ -27,6 +28,8 @@ struct EventsPage {
     page: Layout,
     total: String,
     rows: Vec<Line>,
+    rail: EventRail,
+    span: span::Span,
     chips: Vec<Chip>,
     clear: String,
     spans: Vec<span::Choice>,
@@ -57,7 +60,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         return export::stream(&pages, What::Events(query.filter), form).await;
     }
     let (filter, after, seen) = (query.filter.clone(), query.after.clone(), query.seen);
-    let (found, total, columns, source_name) = pages
+    let (found, total, columns, source_name, totals) = pages
         .read(move |connection| {
             let total = total::of_events(connection, &filter)?;
             // where the kept counts know how many there are, the walk ends with the last
@@ -67,7 +70,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 None => None,
             };
             let page = events::page(connection, &filter, after.as_ref(), ROWS, left)?;
-            Ok::<_, store::Error>((page, total, rows::event_columns(connection)?, name))
+            let totals = status_counts::totals(connection, filter.deliveries.source.as_ref())?;
+            Ok::<_, store::Error>((page, total, rows::event_columns(connection)?, name, totals))
         })
         .await?;
     let format = Format::of(&request);
@@ -91,6 +95,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             total: total_said(total, "event", "events"),
             rows: data.rows.iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
             chips: query.chips(source_name.as_deref()),
+            rail: EventRail::new(&query, &totals),
+            span: query.span.clone(),
             clear: pages.address("/events").to_string(),
             spans: query.span.choices(address),
             deliveries: deliveries_of(&pages.base, address).to_string(),

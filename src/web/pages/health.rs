@@ -52,6 +52,9 @@ struct FeedFacts {
     quarantined: Linked,
     duplicates: Count,
     ignored: Count,
+    /// Ever: names of calls, most frequent first, and how often each came.
+    names: Vec<(String, Count)>,
+    ignored_ever: Count,
 }
 
 struct Fact {
@@ -72,7 +75,9 @@ struct ChannelLine {
     /// How many, and within which time half of them, 90% and 99%. `None`: the channel cannot report it.
     to_deliver: Option<[String; 4]>,
     to_open: Option<[String; 4]>,
-    never_sent: String,
+    never_sent: Linked,
+    /// How many were looked at for it.
+    never_sent_of: Count,
     unheard: Option<(String, String)>,
 }
 
@@ -217,15 +222,13 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         silence,
         feed: FeedFacts {
             last: read.feed.last_at_ms.map(|ms| Moment::ago(ms, now_ms)),
-            per_minute: if per_minute >= 10.0 {
-                Count(per_minute.round() as i64).to_string()
-            } else {
-                format!("{per_minute:.1}")
-            },
+            per_minute: per_minute_said(&read.feed, now_ms),
             hour_since: Minute(hour_begins(now_ms)).to_string(),
             quarantined: Linked::new(read.feed.quarantined, pages.address("/quarantine").to_string()),
             duplicates: Count(read.feed.day.duplicate),
             ignored: Count(read.feed.day.ignored),
+            names: read.feed.ignored_names.iter().map(|(name, calls)| (name.clone(), Count(*calls))).collect(),
+            ignored_ever: Count(read.feed.ignored),
         },
         chart: chart(&read.receipts, now_ms),
         writer: writer_facts(&state),
@@ -239,12 +242,19 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
 }
 
 /// The beginning of the quarter hour in which the last hour began.
-fn hour_begins(now_ms: Millis) -> Millis {
+pub(super) fn hour_begins(now_ms: Millis) -> Millis {
     (now_ms - HOUR_MS).div_euclid(QUARTER_MS) * QUARTER_MS
 }
 
 fn per_minute(feed: &Feed, now_ms: Millis) -> f64 {
     feed.hour.accepted as f64 * 60_000.0 / (now_ms - hour_begins(now_ms)) as f64
+}
+
+pub(super) fn per_minute_said(feed: &Feed, now_ms: Millis) -> String {
+    match per_minute(feed, now_ms) {
+        many if many >= 10.0 => Count(many.round() as i64).to_string(),
+        few => format!("{few:.1}"),
+    }
 }
 
 fn twin_of(read: Read, state: writer::State, events_per_minute: f64, is_silent: bool) -> Health {
@@ -433,16 +443,23 @@ impl ChannelLine {
             .with("status", "sent")
             .with("channel", of.channel.as_deref().unwrap_or("unknown"))
             .with("until", Iso(filter.until_ms.unwrap_or(now_ms)));
+        let arrived = health::ARRIVED
+            .iter()
+            .fold(Address::new(base, "/deliveries"), |log, status| log.with("status", status.name()))
+            .with("channel", of.channel.as_deref().unwrap_or("unknown"))
+            .with("-ever", Metric::Sent.name());
+        let never_sent = match of.since_ms {
+            Some(since_ms) => arrived.with("since", Iso(since_ms)),
+            None => arrived,
+        };
         let said = |total| total_said(total, "delivery", "deliveries");
         ChannelLine {
             title: channel_title(of.channel.as_deref()),
             icon: channel_icon(of.channel.as_deref()),
             to_deliver: times(Metric::Delivered, &of.to_deliver),
             to_open: times(Metric::Opened, &of.to_open),
-            never_sent: match of.never_sent {
-                0 => "0".into(),
-                n => format!("{} of {}", Count(n as i64), Count(of.looked_at as i64)),
-            },
+            never_sent: Linked::new(of.never_sent as i64, never_sent.to_string()),
+            never_sent_of: Count(of.looked_at as i64),
             unheard: of.unheard.map(|total| match total {
                 Total::Exactly(0) => ("0".into(), String::new()),
                 total => (said(total), log.to_string()),

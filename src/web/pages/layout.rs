@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::domain::Millis;
 use crate::store;
 use crate::web::error::Error;
+use crate::web::format::printable;
 use crate::web::pages::twin::Format;
 use crate::web::{address::Address, assets};
 
@@ -86,7 +87,13 @@ pub fn now_ms() -> Millis {
 
 /// A page, written.
 pub fn html(page: &impl Template) -> Result<HttpResponse, Error> {
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page.render()?))
+    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(shown(&page.render()?)))
+}
+
+/// As a browser gets it. Marks that turn the order of what follows, by which a name can be made to look like another,
+/// are shown as signs too.
+fn shown(page: &str) -> String {
+    printable(page).replace(['\u{202d}', '\u{202e}'], "\u{fffd}")
 }
 
 /// The query of an address as pairs, in order.
@@ -152,6 +159,7 @@ pub async fn dress<B: MessageBody + 'static>(
                 answer.insert_header(("Retry-After", "5"));
             }
             let body = body.render().unwrap_or_else(|_| body.what.clone());
+            let body = shown(&body);
             response.into_response(answer.content_type("text/html; charset=utf-8").body(body)).map_into_right_body()
         }
     };

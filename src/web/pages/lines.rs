@@ -81,7 +81,7 @@ impl Line {
     pub fn new(base: &str, row: log::Row, now_ms: Millis) -> Line {
         let source = SourceRef { kind: row.source_kind, id: row.source_id.unwrap_or_default() };
         let devices = match (row.devices, row.devices_bounced) {
-            (0, _) | (1, 0) => None,
+            (0 | 1, _) => None,
             (n, 0) => Some(format!("{n} devices")),
             (n, bounced) => Some(format!("{bounced} of {} bounced", Plural(n, "device", "devices"))),
         };
@@ -120,7 +120,7 @@ impl Line {
 }
 
 /// More letters than a cell shows; all of them stand on the delivery's page.
-const LETTERS: usize = 50;
+const LETTERS: usize = 46;
 
 fn cut(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(LETTERS) {

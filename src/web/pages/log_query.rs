@@ -1,5 +1,10 @@
 //! The filter of the delivery log in an address, and as chips to take away.
 
+use actix_web::HttpRequest;
+use actix_web::http::Uri;
+use actix_web::http::header::REFERER;
+
+use super::layout;
 use crate::domain::{Counted, Metric, Millis, Phase, SourceKind};
 use crate::store::log::{At, By, Cursor, Filter, Link, Reason, Recipient, SourceRef};
 use crate::web::address::Address;
@@ -57,7 +62,7 @@ pub struct LogQuery {
 pub struct Chip {
     pub key: &'static str,
     pub value: String,
-    pub without: String,
+    pub without: Address,
 }
 
 impl LogQuery {
@@ -149,6 +154,15 @@ impl LogQuery {
         Ok(LogQuery { filter, at: At::Newest, span, address })
     }
 
+    /// The list one came from, as a browser says it: a long filter is not repeated in each row of its list. Whoever else
+    /// says so only chooses what stands beside.
+    pub fn came_from(request: &HttpRequest, base: &str, now_ms: Millis) -> Option<LogQuery> {
+        let from: Uri = request.headers().get(REFERER)?.to_str().ok()?.parse().ok()?;
+        let is_log = from.path().strip_prefix(base) == Some("/deliveries");
+        let pairs = layout::pairs(from.query().filter(|_| is_log)?).ok()?;
+        LogQuery::parse(base, &pairs, now_ms).ok()
+    }
+
     /// Whether the kept counts by channel and status are those of this filter.
     pub fn is_counted(&self) -> bool {
         self.is_of_all() && self.filter.ever.is_empty()
@@ -186,7 +200,7 @@ impl LogQuery {
 
     pub fn chips(&self, source_name: Option<&str>) -> Vec<Chip> {
         let chip = |key: &str, value: &str| {
-            let without = self.address.clone().without_pair(key, value).to_string();
+            let without = self.address.clone().without_pair(key, value);
             let (_, title) = KEYS.iter().find(|(name, _)| *name == key)?;
             let value = match key {
                 "since" | "until" => return None,
@@ -212,7 +226,7 @@ impl LogQuery {
         };
         let mut chips: Vec<Chip> = self.address.query().iter().filter_map(|(key, value)| chip(key, value)).collect();
         if !self.span.is_all() {
-            let without = self.address.clone().without("since").without("until").to_string();
+            let without = self.address.clone().without("since").without("until");
             chips.push(Chip { key: "Created", value: self.span.title(), without });
         }
         chips

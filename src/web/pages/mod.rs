@@ -11,7 +11,9 @@ mod compare;
 mod compare_data;
 mod deliveries;
 mod delivery;
+mod delivery_data;
 pub(super) mod event_query;
+mod event_rail;
 mod events;
 mod health;
 pub mod layout;
@@ -38,6 +40,7 @@ mod suppressions;
 #[cfg(test)]
 mod tests;
 pub(super) mod twin;
+mod why;
 mod width;
 
 use actix_web::http::Method;

@@ -9,8 +9,9 @@ use super::overview::Silence;
 use super::parts::Moment;
 use crate::domain::Millis;
 use crate::store::log::{Filter, Recipient};
-use crate::store::{self, near, overview};
+use crate::store::{self, near, overview, suppression_list};
 use crate::web::error::Error;
+use crate::web::format::Gap;
 
 #[derive(Template)]
 #[template(path = "parts/nothing.html")]
@@ -22,7 +23,13 @@ pub struct Nothing {
     /// Addresses that are spelled nearly so, and their log.
     near: Vec<(String, String)>,
     is_recipient: bool,
+    /// On the suppression list, or was; the page says so already.
+    is_listed: bool,
     silence: Option<Silence>,
+    /// When nothing happened at all, and how long; within the time asked for.
+    gaps: Vec<(Moment, Moment, Gap)>,
+    /// The time that was looked through for them.
+    looked_since: Moment,
 }
 
 impl HtmlSafe for Nothing {}
@@ -34,13 +41,18 @@ impl Nothing {
             Some(Recipient::StartingWith(_) | Recipient::With(_)) | None => None,
         };
         let is_recipient = address.is_some();
-        let (span, near, feed) = pages
+        let since_ms = filter.since_ms.unwrap_or(Millis::MIN);
+        let until_ms = filter.until_ms.unwrap_or(Millis::MAX).min(now_ms);
+        let (span, near, feed, is_listed, (gaps, looked_since_ms)) = pages
             .read(move |connection| {
+                let listed = address.as_deref().map(|address| suppression_list::of_address(connection, address));
                 let near = address.map(|address| near::addresses(connection, &address)).transpose()?;
                 Ok::<_, store::Error>((
                     near::span(connection)?,
                     near.unwrap_or_default(),
                     overview::feed(connection, now_ms)?,
+                    listed.transpose()?.is_some_and(|listed| !listed.is_empty()),
+                    near::gaps(connection, since_ms, until_ms)?,
                 ))
             })
             .await?;
@@ -56,7 +68,13 @@ impl Nothing {
             is_outside,
             near: near.into_iter().map(log).collect(),
             is_recipient,
+            is_listed,
             silence: Silence::of(&feed, now_ms),
+            gaps: gaps
+                .into_iter()
+                .map(|(from, to)| (Moment::exact(from, now_ms), Moment::exact(to, now_ms), Gap(to - from)))
+                .collect(),
+            looked_since: Moment::exact(looked_since_ms, now_ms),
         })
     }
 }

@@ -171,7 +171,7 @@ impl Linked {
         Linked { count, href: String::new() }
     }
 
-    fn count(&self) -> Count {
+    pub fn count(&self) -> Count {
         Count(self.count)
     }
 }

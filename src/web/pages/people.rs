@@ -39,6 +39,8 @@ struct PersonPage {
     standing: Option<StandingLine>,
     /// That an address or device is on the suppression list.
     suppressions: Vec<Note>,
+    /// That no address of theirs is on the suppression list now.
+    unlisted: Option<&'static str>,
     /// Its own address.
     here: String,
     subscription: Option<ChangeLine>,
@@ -141,13 +143,26 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
 /// Of somebody with very many addresses the first are looked for.
 const LISTED_MAX: usize = 50;
 
+fn addresses(person: &Person) -> impl Iterator<Item = &str> {
+    let is_address = |kind: &str| ["email", "phone", "device"].contains(&kind);
+    person.identifiers.iter().filter(move |it| is_address(&it.kind)).map(|it| it.value.as_str()).take(LISTED_MAX)
+}
+
+fn unlisted(person: &Person, listed: &[Listed]) -> Option<&'static str> {
+    match addresses(person).count() {
+        0 => None,
+        _ if listed.iter().any(Listed::is_active) => None,
+        1 => Some("The address is not on the suppression list."),
+        2..LISTED_MAX => Some("None of these addresses and devices is on the suppression list."),
+        _ => Some("None of the addresses and devices that were looked for is on the suppression list."),
+    }
+}
+
 /// What is known of their addresses and devices.
 fn listed(connection: &Connection, person: &Person) -> Result<Vec<Listed>, store::Error> {
-    let is_address = |kind: &str| ["email", "phone", "device"].contains(&kind);
-    let addresses = person.identifiers.iter().filter(|it| is_address(&it.kind)).take(LISTED_MAX);
     let mut listed = Vec::new();
-    for address in addresses {
-        listed.extend(suppression_list::of_address(connection, &address.value)?);
+    for address in addresses(person) {
+        listed.extend(suppression_list::of_address(connection, address)?);
     }
     Ok(listed)
 }
@@ -183,6 +198,7 @@ impl PersonPage {
             statuses: statuses(base, &person),
             logs: logs(base, &person),
             lines: Lines::new(rows),
+            unlisted: unlisted(&person, listed),
             suppressions: listed.iter().map(|listed| Note::naming(base, listed, now_ms)).collect(),
             here: person_address(base, &asked).to_string(),
             title: person.name,

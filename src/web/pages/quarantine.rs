@@ -28,6 +28,8 @@ struct QuarantinePage {
     notice: Option<Notice>,
     /// What can be done with all that are shown.
     chosen: Option<Chosen>,
+    /// How many can be read again at once, of whatever reason, if several can.
+    replay_all: Option<Count>,
     dropped: Option<String>,
     rows: Vec<Line>,
     newer: Option<String>,
@@ -185,9 +187,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
         Some(reason) => confirm.with("list", reason),
         None => confirm,
     };
+    let plain = counts.iter().filter(|(reason, _)| is_replayed_plainly(reason)).map(|(_, rows)| rows).sum();
     let page = QuarantinePage {
         notice,
         chosen,
+        replay_all: (plain > 1).then_some(Count(plain)),
         dropped: (dropped > 0).then(|| dropped_text(dropped)),
         page: pages.layout("quarantine"),
         total: Count(counts.iter().map(|(_, rows)| rows).sum()),
@@ -233,6 +237,11 @@ impl Line {
             repeats: row.repeats,
         }
     }
+}
+
+/// Whether what has this reason is just read again.
+pub(super) fn is_replayed_plainly(reason: &str) -> bool {
+    Replay::of_reason(reason).is_plain()
 }
 
 fn dropped_text(dropped: i64) -> String {

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::layout::{self, Layout, Pages};
-use super::quarantine::title;
+use super::quarantine::{is_replayed_plainly, title};
 use crate::store::quarantine::{self, Stretch};
 use crate::web::error::Error;
 use crate::web::format::{Count, Plural};
@@ -141,17 +141,24 @@ pub async fn dismiss(
 async fn do_it(act: Act, request: &HttpRequest, form: Form, pages: &Pages, desk: &Desk) -> Result<HttpResponse, Error> {
     same_origin::check(request)?;
     let fields = form.map_err(|error| Error::BadRequest(format!("The form cannot be read: {error}.")))?.into_inner();
-    let rows = match (id_of(&fields, "id")?, get(&fields, "reason")) {
-        (Some(id), _) => Rows::One(id),
-        (None, Some(reason)) => {
+    let parts = match (id_of(&fields, "id")?, get(&fields, "reason"), get(&fields, "all")) {
+        (Some(id), ..) => vec![Rows::One(id)],
+        (None, Some(reason), _) => {
             // what comes in from now on was not meant
             let up_to = match id_of(&fields, "up_to")? {
                 Some(up_to) => up_to,
                 None => pages.read(quarantine::latest).await?,
             };
-            Rows::Of(Stretch { reason: reason.into(), after: 0, up_to })
+            vec![Rows::Of(Stretch { reason: reason.into(), after: 0, up_to })]
         }
-        (None, None) => return Err(neither()),
+        // all that need not be vouched for, and does not wait for its time
+        (None, None, Some(_)) if act == Act::Replay => {
+            let found = |connection: &_| Ok((quarantine::counts(connection)?, quarantine::latest(connection)?));
+            let (counts, up_to) = pages.read(found).await?;
+            let reasons = counts.into_iter().map(|(reason, _)| reason).filter(|reason| is_replayed_plainly(reason));
+            reasons.map(|reason| Rows::Of(Stretch { reason, after: 0, up_to })).collect()
+        }
+        (None, None, _) => return Err(neither()),
     };
     let mut back = pages.address("/quarantine");
     if let Some(list) = get(&fields, "list") {
@@ -160,7 +167,7 @@ async fn do_it(act: Act, request: &HttpRequest, form: Form, pages: &Pages, desk:
     let back = match desk.begin(act) {
         None => back.with("done", "busy"),
         // a task of its own: it goes on when nobody waits for it any more
-        Some(running) => match tokio::time::timeout(WAIT, actix_web::rt::spawn(running.run(rows))).await {
+        Some(running) => match tokio::time::timeout(WAIT, actix_web::rt::spawn(running.run(parts))).await {
             Ok(Ok(Ok(Tally { rows, gone, cut }))) => {
                 back.with("done", name_of(act)).with("rows", rows).with("gone", gone).with("cut", cut)
             }

@@ -19,8 +19,8 @@ pub struct Choice {
     pub title: String,
     /// A symbol of the sprite.
     pub icon: String,
-    /// How many there are, where that is known.
-    pub deliveries: Option<Count>,
+    /// How many deliveries, or events, there are, where that is known.
+    pub count: Option<Count>,
     pub is_on: bool,
     pub href: Address,
 }

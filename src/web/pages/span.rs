@@ -51,7 +51,7 @@ pub struct Span {
 /// A way to another span.
 pub struct Choice {
     pub title: &'static str,
-    pub href: String,
+    pub href: Address,
     pub is_current: bool,
 }
 
@@ -156,10 +156,10 @@ impl Span {
     pub fn choices(&self, from: &Address) -> Vec<Choice> {
         let (begin, end) = self.keys.names();
         let bare = from.clone().without(begin).without(end);
-        let all = Choice { title: "All time", href: bare.to_string(), is_current: self.is_all() };
+        let all = Choice { title: "All time", href: bare.clone(), is_current: self.is_all() };
         let preset = |(name, title, _): &(&'static str, &'static str, Millis)| Choice {
             title,
-            href: bare.clone().with(begin, name).to_string(),
+            href: bare.clone().with(begin, name),
             is_current: self.preset == Some(name) && self.until_ms.is_none(),
         };
         PRESETS.iter().map(preset).chain([all]).collect()

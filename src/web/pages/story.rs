@@ -173,7 +173,7 @@ pub fn answer(delivery: &Delivery) -> String {
     if delivery.devices_bounced > 0 && delivery.devices > 1 {
         told.push_str(&format!("; {} of {} devices bounced", delivery.devices_bounced, delivery.devices));
     }
-    let mut did: Vec<(i64, &str)> = Vec::new();
+    let mut did: Vec<(i64, &str, &str)> = Vec::new();
     for (metric, word) in [
         (Opened, "opened"),
         (Clicked, "clicked"),
@@ -182,21 +182,21 @@ pub fn answer(delivery: &Delivery) -> String {
         (Unsubscribed, "unsubscribed"),
         (Spammed, "marked as spam"),
     ] {
-        let word = match metric {
-            Opened if !delivery.reached.has(Counted::HumanOpened) => "opened by a machine only",
-            Clicked if !delivery.reached.has(Counted::HumanClicked) => "clicked by a machine only",
-            _ => word,
+        let by = match metric {
+            Opened if !delivery.reached.has(Counted::HumanOpened) => ", by a machine only",
+            Clicked if !delivery.reached.has(Counted::HumanClicked) => ", by a machine only",
+            _ => "",
         };
-        did.extend(first(metric).map(|ms| (ms, word)));
+        did.extend(first(metric).map(|ms| (ms, word, by)));
     }
-    did.sort_by_key(|(ms, _)| *ms);
-    for (ms, word) in &did {
+    did.sort_by_key(|(ms, ..)| *ms);
+    for (ms, word, by) in &did {
         let gap = match last {
             Some(last) if *ms > last => format!("{} later", Gap(ms - last)),
             Some(last) if *ms == last => "at the same time".into(),
             _ => format!("at {}", at(*ms)),
         };
-        told.push_str(&format!("; {word} {gap}"));
+        told.push_str(&format!("; {word} {gap}{by}"));
         last = Some(*ms);
     }
     let was_sent = matches!(delivery.outcome, Some((Sent | Delivered, _)));
@@ -213,9 +213,11 @@ pub fn answer(delivery: &Delivery) -> String {
     told
 }
 
-/// A reason within a sentence: one line, without the full stop that follows anyway.
+/// A reason within a sentence: one line, without the full stop that follows anyway, and without marks that would turn
+/// the order of the rest of it.
 fn end_cut(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or(reason);
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let line = reason.lines().next().unwrap_or(reason).replace(turns, "");
     match line.char_indices().nth(REASON_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.trim_end_matches('.').to_owned(),

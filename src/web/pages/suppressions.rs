@@ -114,6 +114,26 @@ fn lifted_by(listed: &Listed) -> &'static str {
     if listed.is_unsuppressed { "the person was unsuppressed" } else { "a later message was delivered" }
 }
 
+/// Whether addresses of a channel are listed now, in plain words. Nothing, where such addresses never are.
+pub fn standing(channel: Option<&str>, addresses: &[&str], listed: &[Listed]) -> Option<String> {
+    let channel = channel.and_then(Channel::parse).filter(|channel| CHANNELS.contains(channel))?;
+    let active: Vec<&Listed> = listed.iter().filter(|listed| listed.is_active()).collect();
+    let device = if channel == Channel::Push { "device" } else { "address" };
+    Some(match (active.as_slice(), addresses) {
+        (_, []) => return None,
+        ([], [_]) => format!("The {device} is not on the suppression list."),
+        ([], _) => format!("None of its {device}s is on the suppression list."),
+        (active, _) => active.iter().map(|listed| listed_said(device, listed)).collect::<Vec<_>>().join("\n"),
+    })
+}
+
+fn listed_said(device: &str, listed: &Listed) -> String {
+    let reason = listed.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+    let (cause, sure) = (listed.cause.title().to_lowercase(), sure(listed.cause).to_lowercase());
+    let since = Exact(listed.cursor.at_ms);
+    format!("The {device} {} is on the suppression list since {since}, {cause} ({sure}){reason}", listed.address)
+}
+
 /// That an address is or was listed, as other pages say it.
 #[derive(Template)]
 #[template(path = "parts/suppression.html")]
@@ -156,7 +176,8 @@ impl Note {
             since: Moment::exact(listed.cursor.at_ms, now_ms),
             badge: badge(listed.cause),
             sure: if listed.cause.is_proven() { "proven" } else { "likely" },
-            reason: listed.reason.clone(),
+            // a page of the message that is the reason says it already
+            reason: listed.reason.clone().filter(|_| on != Some(listed.delivery_id.as_str())),
             delivery: (on != Some(listed.delivery_id.as_str()))
                 .then(|| Address::new(base, "/deliveries").segment(&listed.delivery_id).to_string()),
             lifted: listed.lifted_at_ms.map(|at_ms| (Moment::exact(at_ms, now_ms), lifted_by(listed))),

@@ -17,6 +17,7 @@ use crate::domain::{Counted, Counts};
 use crate::store::rows::Row;
 use crate::web::address::Address;
 use crate::web::error::Error;
+use crate::web::format::printable;
 
 /// How the data of a page are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +131,8 @@ pub fn answer<D: Data>(
 
 pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 
-/// A cell of CSV. Text that a spreadsheet would run as a formula is given an apostrophe, as spreadsheets do themselves.
+/// A cell of CSV. Text that a spreadsheet would run as a formula is given an apostrophe, as spreadsheets do themselves;
+/// what a terminal would obey is shown as a sign.
 pub fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -143,31 +145,48 @@ pub fn cell(value: &Value) -> String {
 
 fn safe(text: &str) -> String {
     let starts = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
-    if text.starts_with(starts) { format!("'{text}") } else { text.to_owned() }
+    let text = printable(text);
+    if text.starts_with(starts) { format!("'{text}") } else { text.into_owned() }
 }
 
 /// Links to the twins of a page.
 #[derive(Template)]
 #[template(path = "parts/twins.html")]
 pub struct Twins {
-    json: String,
-    csv: String,
-    /// All that a filter finds, as CSV and NDJSON.
-    all: Option<(String, String)>,
+    json: Address,
+    csv: Address,
+    exports: Exports,
 }
 
 impl HtmlSafe for Twins {}
 
+/// Links to all that a filter finds, for the head of a list.
+#[derive(Template, Clone, Default)]
+#[template(
+    source = r#"{% if let Some((csv, ndjson)) = all %}<p class="muted">Export <a href="{{ csv }}" download>CSV</a> <a href="{{ ndjson }}" download>NDJSON</a></p>{% endif %}"#,
+    ext = "html"
+)]
+pub struct Exports {
+    all: Option<(Address, Address)>,
+}
+
+impl HtmlSafe for Exports {}
+
 impl Twins {
     pub fn of(address: &Address) -> Twins {
-        let twin = |ending: &str| address.clone().ending(ending).to_string();
-        Twins { json: twin(".json"), csv: twin(".csv"), all: None }
+        let twin = |ending: &str| address.clone().ending(ending);
+        Twins { json: twin(".json"), csv: twin(".csv"), exports: Exports::default() }
     }
 
     /// Of a list, whose page is at `address` and whose filter is `all`.
     pub fn of_list(address: &Address, all: &Address) -> Twins {
-        let csv = all.clone().ending(".csv").with("all", 1).to_string();
-        Twins { all: Some((csv, all.clone().ending(".ndjson").to_string())), ..Twins::of(address) }
+        let csv = all.clone().ending(".csv").with("all", 1);
+        let all = Some((csv, all.clone().ending(".ndjson")));
+        Twins { exports: Exports { all }, ..Twins::of(address) }
+    }
+
+    pub fn exports(&self) -> &Exports {
+        &self.exports
     }
 }
 
@@ -262,6 +281,7 @@ mod tests {
             ("\t=1", "'\t=1"),
             ("＝1", "'＝1"),
             ("a=b", "a=b"),
+            ("\u{1b}[2J=1", "␛[2J=1"),
             ("", ""),
         ] {
             assert_eq!(cell(&Value::Text(text.into())), safe);

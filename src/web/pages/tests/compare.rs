@@ -43,6 +43,12 @@ async fn sources_stand_side_by_side_at_one_age() {
             && links[0].ends_with("&ever=human_opened")
     );
     // the other way round
+    // every preset of time has an answer
+    for span in ["24h", "7d", "30d"] {
+        let path = format!("/below/compare?source=campaign:3&source=campaign:4&since={span}");
+        let lead = site.get(&path).await.all(".lead").remove(0);
+        assert!(lead.contains("with all that became of them until now"), "{span}: {lead}");
+    }
     let first = page.attributes(".does a", "href");
     assert!(first[1].starts_with("/below/compare?source=campaign:4&source=campaign:3&source=campaign:5"), "{first:?}");
 
@@ -50,7 +56,7 @@ async fn sources_stand_side_by_side_at_one_age() {
     assert_eq!(all.all("tbody tr:first-child td"), ["100 deliveries", "100 deliveries"]);
     assert_eq!(all.all("tbody tr:nth-child(3) td")[1], "100.0%100 of 100 sentcould be chance0.0 points (-3.7 to +3.7)");
     assert_eq!(all.attributes("tbody tr:first-child a", "href")[0], "/below/deliveries?source=campaign:3");
-    let empty = site.get("/below/compare?source=campaign:3&source=campaign:4&since=24h").await;
+    let empty = site.get("/below/compare?source=campaign:3&source=campaign:4&since=24h&age=7").await;
     assert!(empty.all(".lead")[0].starts_with("No delivery of the time that is chosen is 7 days old yet"));
 }
 

@@ -45,7 +45,7 @@ async fn a_page_of_the_log_is_light() {
     // however long what the rows say, and the filter
     for (query, most) in [
         ("", 57_000),
-        ("?status=bounced&status=failed&status=suppressed&since=30d", 58_000),
+        ("?status=bounced&status=failed&status=suppressed&since=30d", 59_500),
         (
             "?reason=*&channel=email&source=campaign:3&ever=sent&-channel=sms&-status=opened&until=2100-01-01&words=example",
             60_000,
@@ -129,4 +129,68 @@ async fn a_delivery_knows_what_stands_beside_it_where_one_came_from() {
     }
     assert_eq!(beside(&page, "prev"), None);
     assert_eq!(page.all(".others a.row").len(), 5);
+}
+
+#[actix_web::test]
+async fn problems_stand_beside_their_reasons() {
+    let mut events = events();
+    for i in 0..3 {
+        let mut failed = event(&format!("f-{i}"), "failed", 3, "sms");
+        failed.reason = Some(if i == 0 { "no route" } else { "switched off" }.into());
+        events.push(failed);
+    }
+    let site = Site::new(&events);
+    assert!(site.get("/below/deliveries").await.all(".rail h2").iter().all(|title| !title.starts_with("Reasons")));
+    for query in ["status=failed&status=bounced", "ever=failed&channel=sms", "reason=*"] {
+        let page = site.get(&format!("/below/deliveries?{query}")).await;
+        let first = page.attributes(".choices a[href*='reason=switched']", "href").pop().unwrap();
+        let log = site.get(&first).await;
+        assert_eq!(log.all(".head .total"), ["2 deliveries"], "{query}");
+        assert!(log.attributes(".choices a[href*='reason=']", "href").iter().all(|href| !href.contains("no%20route")));
+    }
+}
+
+#[actix_web::test]
+async fn events_are_narrowed_as_deliveries_are() {
+    let site = Site::new(&events());
+    let page = site.get("/below/events").await;
+    for title in ["Sent", "Bounced"] {
+        let titles = page.all(".rail .choices li");
+        let said = titles.iter().find(|it| it.starts_with(title)).unwrap();
+        let href = page.attributes(&format!(".rail a[href*='metric={}']", title.to_lowercase()), "href").pop().unwrap();
+        let narrowed = site.get(&href).await;
+        let total = narrowed.all(".head .total").remove(0);
+        assert_eq!(format!("{title}{}", total.split(' ').next().unwrap()), *said);
+        // and once more by a channel, which says how many
+        let channels = narrowed.all(".rail .choices li");
+        let push = channels.iter().find_map(|it| it.strip_prefix("Push")).unwrap();
+        let href = narrowed.attributes(".rail a[href*='channel=push']", "href").pop().unwrap();
+        assert_eq!(site.get(&href).await.all(".head .total")[0].split(' ').next(), Some(push), "{href}");
+    }
+    let opened = site.get("/below/events?metric=opened&by=human").await;
+    assert_eq!(opened.all(".rail a[aria-current]"), ["Opened", "A person"]);
+    let machine = opened.attributes(".rail a[href*='by=machine']", "href").pop().unwrap();
+    assert_eq!(machine, "/below/events?metric=opened&by=machine");
+}
+
+#[actix_web::test]
+async fn the_log_counts_what_is_not_kept_to_a_thousand() {
+    let mut events = Vec::new();
+    for i in 0..1_001 {
+        let mut one = event(&format!("n-{i}"), "failed", 5, "email");
+        one.reason = Some(if i == 0 { "odd" } else { "same" }.into());
+        events.push(one);
+    }
+    let site = Site::new(&events);
+    for (query, said) in [
+        ("", "1,001 deliveries"),
+        ("?reason=odd", "1 delivery"),
+        ("?reason=same", "1,000 deliveries"),
+        ("?reason=%2A", "more than 1,000 deliveries"),
+        ("?since=24h", "1,001 deliveries"),
+        ("?outcome=failed&channel=email", "1,001 deliveries"),
+    ] {
+        assert_eq!(site.get(&format!("/below/deliveries{query}")).await.all(".head .total"), [said], "{query}");
+    }
+    assert_eq!(site.get("/below/deliveries.json?reason=%2A").await.json()["total"], serde_json::Value::Null);
 }

@@ -1,0 +1,54 @@
+//! Why deliveries failed, grouped, each reason with its log.
+
+use super::parts::Linked;
+use crate::store::reasons::Reasons;
+use crate::web::address::Address;
+use crate::web::format::{Exact, Iso};
+
+/// The most frequent reasons of the newest deliveries with one.
+pub struct Why {
+    pub rows: Vec<Reason>,
+    /// "of the newest", "of all".
+    pub of: &'static str,
+    pub deliveries: Linked,
+    /// What else is to be said of it.
+    pub more: String,
+}
+
+pub struct Reason {
+    pub text: String,
+    pub deliveries: Linked,
+}
+
+impl Why {
+    /// Of these the first whose links are so long together: a reason may be, and stands in its link.
+    pub fn light(mut self, bytes: usize) -> Why {
+        let mut left = bytes;
+        self.rows.retain(|reason| {
+            left = left.saturating_sub(reason.deliveries.href.len());
+            left > 0
+        });
+        self
+    }
+
+    /// Up to `shown` reasons of what the log finds. `None`: none was given.
+    pub fn new(reasons: &Reasons, log: &Address, shown: usize) -> Option<Why> {
+        let Reasons { deliveries, since_ms, grouped, .. } = reasons;
+        let log = match since_ms {
+            Some(since_ms) => log.clone().set("since", Iso(*since_ms)),
+            None => log.clone(),
+        };
+        let of = |reason: &str| log.clone().set("reason", reason).to_string();
+        let row = |(text, n): &(String, i64)| Reason { text: text.clone(), deliveries: Linked::new(*n, of(text)) };
+        let mut more = since_ms.map_or(String::new(), |since_ms| format!(", created since {}", Exact(since_ms)));
+        if let rarer @ 1.. = grouped.len().saturating_sub(shown) {
+            more.push_str(&format!("; {rarer} rarer of them left out"));
+        }
+        (!grouped.is_empty()).then(|| Why {
+            rows: grouped.iter().take(shown).map(row).collect(),
+            of: if since_ms.is_some() { "of the newest" } else { "of all" },
+            deliveries: Linked::new(*deliveries, of("*")),
+            more,
+        })
+    }
+}
