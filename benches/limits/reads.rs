@@ -220,7 +220,9 @@ fn questions(file: &Connection) -> anyhow::Result<Vec<(&'static str, String)>> {
     let address = one("SELECT address FROM addresses WHERE address LIKE '%@%' ORDER BY id DESC LIMIT 1")?;
     let person = one("SELECT person_id FROM people WHERE person_id IS NOT NULL ORDER BY id DESC LIMIT 1")?;
     let delivery = one("SELECT delivery_id FROM deliveries ORDER BY id DESC LIMIT 1")?;
-    let middle = one("SELECT created_at_ms / 1000 FROM deliveries WHERE id = (SELECT max(id) / 2 FROM deliveries)")?;
+    let middle = one(
+        "SELECT CAST(created_at_ms / 1000 AS TEXT) FROM deliveries WHERE id = (SELECT max(id) / 2 FROM deliveries)",
+    )?;
     let middle: i64 = middle.parse()?;
     let link = one("SELECT link FROM links ORDER BY deliveries DESC LIMIT 1")?;
     let escaped =

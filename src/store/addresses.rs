@@ -32,6 +32,10 @@ const UNINDEXED_MAX: i64 = 2;
 /// More groups than this are not read.
 const GROUPS_MAX: usize = 1_500;
 
+/// Longer addresses are tokens of devices, of which nobody types a part and which have more pieces than all others: they
+/// are not looked into.
+const LOOKED_INTO_BYTES: usize = 63;
+
 /// Letters of a piece.
 pub const PIECE: usize = 3;
 
@@ -98,12 +102,20 @@ fn look(connection: &Connection, from: i64, to: i64, text: &str, ids: &mut Vec<i
     })
 }
 
-/// Addresses by row, in lower case.
+/// Whether an address holds a text, in lower case.
+pub fn holds(address: &str, text: &str) -> bool {
+    address.len() <= LOOKED_INTO_BYTES && address.to_lowercase().contains(text)
+}
+
+/// Addresses by row, in lower case, that are looked into.
 fn each(connection: &Connection, from: i64, to: i64, mut each: impl FnMut(i64, String)) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(WITHIN)?;
     let mut rows = statement.query([from, to])?;
     while let Some(row) = rows.next()? {
-        each(row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?.to_lowercase());
+        let address = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        if address.len() <= LOOKED_INTO_BYTES {
+            each(row.get(0)?, address.to_lowercase());
+        }
     }
     Ok(())
 }

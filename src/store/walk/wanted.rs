@@ -7,10 +7,10 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, param
 
 use super::Lead;
 use crate::domain::{Metric, Millis};
-use crate::store::Error;
 use crate::store::log::{By, Link, Reason, Recipient};
 use crate::store::paging::Cursor;
 use crate::store::statements::Statements;
+use crate::store::{Error, addresses};
 
 #[derive(Debug, Default)]
 pub struct Rest {
@@ -241,8 +241,8 @@ impl Wanted<'_> {
         if unlisted.is_empty() {
             return Ok(true);
         }
-        let address = self.address(it, work)?.unwrap_or_default().to_lowercase();
-        Ok(unlisted.into_iter().all(|text| address.contains(text.as_str())))
+        let address = self.address(it, work)?.unwrap_or_default();
+        Ok(unlisted.into_iter().all(|text| addresses::holds(&address, text)))
     }
 
     fn subject(&mut self, id: i64) -> Result<&str, Error> {
@@ -275,7 +275,7 @@ impl Recipient {
         match self {
             Recipient::Exactly(text) => address == text,
             Recipient::StartingWith(text) => address.starts_with(text.as_str()),
-            Recipient::With(text) => address.to_lowercase().contains(text.as_str()),
+            Recipient::With(text) => addresses::holds(address, text),
         }
     }
 }
