@@ -61,6 +61,9 @@ const ROOMS: [Room; 10] = [
             // keyed hashes for the filters of blocks
             "siphasher",
             "strsim",
+            // which blocks may have a text
+            "siphasher",
+            "xorf",
         ]),
     },
     Room { name: "traffic", rooms: Only(&["domain"]), crates: Only(&["serde_json"]) },
