@@ -214,7 +214,7 @@ pub fn index_one(connection: &Connection) -> Result<(), Error> {
     let chunk = indexed(connection)?;
     let mut groups: BTreeMap<String, Vec<u16>> = BTreeMap::new();
     each(connection, chunk * CHUNK, (chunk + 1) * CHUNK, |id, address| {
-        let group = (id % CHUNK >> GROUP_BITS) as u16;
+        let group = ((id % CHUNK) >> GROUP_BITS) as u16;
         for piece in pieces(&address) {
             let groups = groups.entry(piece).or_default();
             if groups.last() != Some(&group) {
@@ -244,7 +244,7 @@ pub fn delete(connection: &Connection, id: i64) -> Result<usize, Error> {
     let sql = "DELETE FROM addresses WHERE id = ?1 RETURNING address";
     let gone: Option<String> = connection.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
     let Some(gone) = gone else { return Ok(0) };
-    let (chunk, group) = (id / CHUNK, (id % CHUNK >> GROUP_BITS) as u16);
+    let (chunk, group) = (id / CHUNK, ((id % CHUNK) >> GROUP_BITS) as u16);
     let (was_indexed, whole) = (indexed(connection)?, chunks(connection)?);
     if chunk < was_indexed {
         let mut left = BTreeSet::new();

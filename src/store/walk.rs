@@ -206,7 +206,8 @@ impl<'c, 'l> Merge<'c, 'l> {
 
     fn next(&mut self, work: &mut usize, budget: usize) -> Result<Next, Error> {
         loop {
-            let (mut head, mut unread): (Option<(usize, Cursor)>, Option<(usize, Cursor)>) = (None, None);
+            let mut head: Option<(usize, Cursor)> = None;
+            let mut unread = None;
             for (i, range) in self.ranges.iter().enumerate() {
                 let (best, place) = match range.ahead.front() {
                     Some(cursor) => (&mut head, *cursor),
