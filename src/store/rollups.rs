@@ -68,7 +68,8 @@ impl Wide {
         let (table, columns) = (self.table, self.columns_with("_extra").join(", "));
         let keys: Vec<String> = self.keys.iter().enumerate().map(|(i, key)| format!("{key} = ?{}", i + 1)).collect();
         let of_key = keys.join(" AND ");
-        let places = vec!["?"; self.keys.len() + self.columns().len()].join(", ");
+        let places: Vec<String> = (1..=self.keys.len() + self.columns().len()).map(|n| format!("?{n}")).collect();
+        let places = places.join(", ");
         Sql {
             find: format!("SELECT {columns} FROM {table} WHERE {of_key}"),
             put: format!("INSERT OR REPLACE INTO {table} ({}, {columns}) VALUES ({places})", self.keys.join(", ")),
