@@ -148,7 +148,12 @@ fn singles(lines: &[Line], table: &mut Table) -> anyhow::Result<()> {
         table.memory(ended.peak_memory_kb);
 
         let (naive, stored) = naive::serve(|port| load.send_within(port, NAIVE_WITHIN))?;
-        ensure_stored(stored, &posts[..naive.requests])?;
+        // it takes whatever names a delivery, of which the generator makes a little more than there are events
+        let events = events_of(&posts[..naive.requests]);
+        ensure!(
+            (events..=naive.requests).contains(&(stored as usize)),
+            "{events} events were sent to the naive design and {stored} stored"
+        );
         table.sent(&format!("naive, single events, {connections} connections"), &naive, 1);
 
         let of = format!("single events, {connections} connections");
@@ -206,9 +211,13 @@ fn webhooks(events: usize) -> impl Iterator<Item = Line> {
     traffic.lines(&[Format::Webhook]).filter(|line| line.path == PATH).take(events)
 }
 
+fn events_of(lines: &[Line]) -> usize {
+    lines.iter().filter(|line| line.says == Says::Event).count()
+}
+
 /// Each event that was sent is there once.
 fn ensure_stored(stored: i64, sent: &[Line]) -> anyhow::Result<()> {
-    let events = sent.iter().filter(|line| line.says == Says::Event).count();
+    let events = events_of(sent);
     ensure!(stored == events as i64, "{events} events were sent and {stored} stored");
     Ok(())
 }
