@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -160,7 +161,14 @@ fn each(
 }
 
 /// Exports at a time: each reads the file on a connection of its own, and keeps the log of what is written meanwhile.
-static RUNNING: Semaphore = Semaphore::const_new(2);
+#[derive(Clone)]
+pub struct Exports(Arc<Semaphore>);
+
+impl Default for Exports {
+    fn default() -> Self {
+        Exports(Arc::new(Semaphore::new(2)))
+    }
+}
 
 const BUSY: &str = "Two exports run already. Ask again when one has ended.";
 
@@ -171,14 +179,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Answers with all that is asked for.
 pub async fn stream(pages: &Pages, what: What, form: Form) -> Result<HttpResponse, Error> {
-    let running = RUNNING.try_acquire().map_err(|_| Error::Busy(BUSY))?;
+    let running = pages.exports.0.clone().try_acquire_owned().map_err(|_| Error::Busy(BUSY))?;
     let (sender, mut chunks) = mpsc::channel(CHUNKS);
     let readers = pages.readers.clone();
     let runtime = Handle::current();
     let name = format!("{}.{}", what.name(), if form == Form::Csv { "csv" } else { "ndjson" });
     let (begun, begins) = tokio::sync::oneshot::channel();
     let work = web::block(move || {
-        let _running = running;
         let opened = readers.open_one().and_then(|connection| {
             connection.execute_batch("BEGIN")?;
             Ok(connection)
@@ -200,6 +207,8 @@ pub async fn stream(pages: &Pages, what: What, form: Form) -> Result<HttpRespons
             // not an end: the answer breaks off, so that whoever reads it sees that it is cut
             drop(out.runtime.block_on(out.sender.send(Err(io::Error::other("the export broke off")))));
         }
+        // before the reader learns that it has ended, and asks for the next
+        drop(running);
     });
     actix_web::rt::spawn(work);
     let rows = match begins.await.map_err(|_| Error::Dropped)? {

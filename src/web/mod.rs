@@ -23,6 +23,7 @@ use anyhow::Context as _;
 use crate::config::Config;
 use crate::store::{Readers, Tracker, Writer};
 use crate::wire::{IdKey, signature};
+use export::Exports;
 use ingest::Ingest;
 use ingest::again::{Again, Desk};
 use ingest::keys::Keys;
@@ -89,7 +90,12 @@ where
     let desk = Data::new(Desk::new(again));
     let names_to = Data::new(writer.clone());
     let base = config.base.clone();
-    let pages = Data::new(Pages { readers: readers.clone(), writer: writer.clone(), base: config.base });
+    let pages = Data::new(Pages {
+        readers: readers.clone(),
+        writer: writer.clone(),
+        base: config.base,
+        exports: Exports::default(),
+    });
     let server = HttpServer::new(move || {
         let app = App::new()
             .app_data(Data::new(ingest.clone()))

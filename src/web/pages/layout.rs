@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::domain::Millis;
 use crate::store;
 use crate::web::error::Error;
+use crate::web::export::Exports;
 use crate::web::format::printable;
 use crate::web::pages::twin::Format;
 use crate::web::{address::Address, assets};
@@ -22,6 +23,7 @@ pub struct Pages {
     pub writer: store::Writer,
     /// The path below which a proxy serves us, without a slash at its end: "" or "/waybill".
     pub base: String,
+    pub exports: Exports,
 }
 
 impl Pages {
