@@ -24,6 +24,8 @@ CREATE TABLE suppression_lifts (
     PRIMARY KEY (address, channel, at_ms, delivery, eid)
 ) STRICT, WITHOUT ROWID;
 
+-- Asked for one with ORDER BY and LIMIT, never with min() or max(): SQLite hands a condition on to the parts of a union
+-- only then, and reads all of them otherwise.
 -- All that lifts: what was delivered, and that the person of a cause (or the address itself) was unsuppressed.
 CREATE VIEW suppression_lifts_read AS
 SELECT address, channel, at_ms, 'delivered' AS lifted_by FROM suppression_lifts
@@ -61,20 +63,23 @@ SELECT
     r.at_ms AS since_ms,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (r.lifted_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (r.lifted_at_ms) % 1000) AS TEXT) AS lifted_at,
     CAST(r.lifted_at_ms AS INTEGER) AS lifted_at_ms,
-    CAST((SELECT min(l.lifted_by) FROM suppression_lifts_read l
-        WHERE l.address = r.address AND l.channel = r.channel AND l.at_ms = r.lifted_at_ms) AS TEXT) AS lifted_by,
+    CAST((SELECT l.lifted_by FROM suppression_lifts_read l
+        WHERE l.address = r.address AND l.channel = r.channel AND l.at_ms = r.lifted_at_ms
+        ORDER BY l.lifted_by LIMIT 1) AS TEXT) AS lifted_by,
     CAST(r.lifted_at_ms IS NULL AS INTEGER) AS active
 FROM (
     SELECT b.*,
-        (SELECT min(l.at_ms) FROM suppression_lifts_read l
-         WHERE l.address = b.address AND l.channel = b.channel AND l.at_ms > b.latest_ms) AS lifted_at_ms,
+        (SELECT l.at_ms FROM suppression_lifts_read l
+         WHERE l.address = b.address AND l.channel = b.channel AND l.at_ms > b.latest_ms
+         ORDER BY l.at_ms LIMIT 1) AS lifted_at_ms,
         (SELECT min(x.at_ms) FROM suppression_causes x
          WHERE x.address = b.address AND x.channel = b.channel
            AND x.at_ms >= coalesce(b.before_ms, x.at_ms)) AS first_ms
     FROM (
         SELECT a.*,
-            (SELECT max(l.at_ms) FROM suppression_lifts_read l
-             WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms <= a.latest_ms) AS before_ms
+            (SELECT l.at_ms FROM suppression_lifts_read l
+             WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms <= a.latest_ms
+             ORDER BY l.at_ms DESC LIMIT 1) AS before_ms
         FROM (
             SELECT c.*, (SELECT max(x.at_ms) FROM suppression_causes x
                 WHERE x.address = c.address AND x.channel = c.channel) AS latest_ms

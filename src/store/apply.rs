@@ -4,8 +4,7 @@
 //! and the summed movement of the counts. Event, delivery and counts commit together or not at all, so a repeat,
 //! which stops at the events table, can never count twice.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use super::Error;
@@ -116,7 +115,7 @@ struct Sorting<'c, 'a> {
     deletion_grace_ms: Millis,
     outcomes: Vec<Outcome>,
     groups: Vec<Group<'a>>,
-    group_of: HashMap<Text, usize>,
+    group_of: HashMap<&'a str, usize>,
     receipts: Receipts,
 }
 
@@ -187,9 +186,9 @@ impl<'a> Sorting<'_, 'a> {
     }
 
     fn add(&mut self, arrival: Arrival<'a>) {
-        let delivery_id = &arrival.event.delivery_id;
-        let group = *self.group_of.entry(delivery_id.clone()).or_insert_with(|| {
-            self.groups.push(Group { delivery_id: delivery_id.clone(), arrivals: Vec::new() });
+        let delivery_id = &*arrival.event.delivery_id;
+        let group = *self.group_of.entry(delivery_id).or_insert_with(|| {
+            self.groups.push(Group { delivery_id, arrivals: Vec::new() });
             self.groups.len() - 1
         });
         self.groups[group].arrivals.push(arrival);

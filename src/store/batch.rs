@@ -2,8 +2,9 @@
 //! holds, else with all of the delivery's events at hand.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet, hash_map};
+use std::collections::HashSet;
 
+use hashbrown::{HashMap, hash_map};
 use rusqlite::params;
 
 use super::apply::{Outcome, Report};
@@ -34,7 +35,7 @@ pub struct Arrival<'a> {
 
 /// The events of a delivery.
 pub struct Group<'a> {
-    pub delivery_id: Text,
+    pub delivery_id: &'a str,
     pub arrivals: Vec<Arrival<'a>>,
 }
 
@@ -67,7 +68,7 @@ impl<'b, 'c> Batch<'b, 'c> {
         let mut known = Vec::with_capacity(groups.len());
         let mut new = Vec::new();
         for Group { delivery_id, arrivals } in groups {
-            match delivery_rows::find(self.connection, self.names, &delivery_id)? {
+            match delivery_rows::find(self.connection, self.names, delivery_id)? {
                 Some(id) => known.push((id, delivery_id, arrivals)),
                 None if arrivals.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(&arrivals)?,
                 None => new.push((delivery_id, arrivals)),
@@ -76,13 +77,13 @@ impl<'b, 'c> Batch<'b, 'c> {
         // neighbours in the events' tree one after the other
         known.sort_unstable_by_key(|(id, ..)| *id);
         for (id, delivery_id, arrivals) in known {
-            self.rows.insert(delivery_id.clone(), id);
-            self.take_in_known(id, &delivery_id, &arrivals)?;
+            self.rows.insert(delivery_id.into(), id);
+            self.take_in_known(id, delivery_id, &arrivals)?;
         }
         for (delivery_id, arrivals) in new {
-            self.rows.insert(delivery_id.clone(), next);
-            self.names.deliveries.put(delivery_id.clone(), next);
-            let waited = self.waited_for(&delivery_id)?;
+            self.rows.insert(delivery_id.into(), next);
+            self.names.deliveries.put(delivery_id.into(), next);
+            let waited = self.waited_for(delivery_id)?;
             let mut all = Vec::with_capacity(waited.len() + arrivals.len());
             // what waited came first
             for (event, raw) in &waited {
@@ -90,7 +91,7 @@ impl<'b, 'c> Batch<'b, 'c> {
                 all.push(Arrival { place: self.outcomes.len() - 1, event, raw, report: None });
             }
             all.extend(arrivals);
-            self.read_again(next, &delivery_id, None, &[], &all)?;
+            self.read_again(next, delivery_id, None, &[], &all)?;
             next += 1;
         }
         Ok(())

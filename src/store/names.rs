@@ -4,9 +4,9 @@
 //! people who are forgotten ([`super::forgetting::refresh`] notices). What a transaction added that was then rolled
 //! back is not: [`Names::forget`] after a rollback.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
+use hashbrown::HashMap;
 use lru::LruCache;
 use rusqlite::{OptionalExtension, params};
 

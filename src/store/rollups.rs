@@ -2,9 +2,9 @@
 //!
 //! A row whose counts have all gone elsewhere is deleted, so that the tables follow from the deliveries alone.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use hashbrown::HashMap;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params, params_from_iter};
 

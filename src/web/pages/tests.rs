@@ -12,6 +12,7 @@ use super::{Pages, routes};
 use crate::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscription};
 use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Identifiers, MetricName, SourceKind, Statement};
 use crate::store::{Entry, Readers, Tracker, Writer, raw};
+use crate::web::export::Exports;
 use crate::web::ingest::again::{Again, Desk};
 use crate::wire::IdKey;
 
@@ -97,8 +98,12 @@ impl Site {
 
     /// By a link on another page.
     async fn get_from(&self, path: &str, from: &str) -> Answer {
-        let pages =
-            web::Data::new(Pages { readers: self.readers.clone(), writer: self.writer.clone(), base: BASE.into() });
+        let pages = web::Data::new(Pages {
+            readers: self.readers.clone(),
+            writer: self.writer.clone(),
+            base: BASE.into(),
+            exports: Exports::default(),
+        });
         let app = test::init_service(
             App::new().service(web::scope(BASE).app_data(pages).app_data(self.desk.clone()).configure(routes)),
         )

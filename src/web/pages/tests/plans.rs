@@ -22,7 +22,7 @@ fn traced(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Tables that grow with the traffic, and the names that statements give them.
-const GROWING: [&str; 23] = [
+const GROWING: [&str; 24] = [
     "deliveries",
     "d",
     "events",
@@ -42,6 +42,7 @@ const GROWING: [&str; 23] = [
     "link_clicks",
     "k",
     "suppression_causes",
+    "suppression_lifts",
     "statements",
     "devices",
     "erasures",
