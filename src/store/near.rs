@@ -1,5 +1,7 @@
 //! Why a filter may find nothing: what else is there. Bounded, as it is asked for comfort.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, named_params};
 
 use super::blocks::{self, Table};
@@ -32,36 +34,42 @@ pub type Gap = (Millis, Millis);
 
 /// Shorter pauses say nothing.
 const GAP_MS: Millis = 3_600_000;
-/// So many quarters of an hour in which something happened are looked at, newest first: a month of a busy feed.
-const QUARTERS: usize = 3_000;
+/// How far back from the last event of a range is looked: a week.
+const QUARTERS: i64 = 7 * 96;
 
 /// The longest stretches within a range in which no event happened, in order of time, and since when was looked at.
 /// Outside of all that is known there is no gap: nothing had begun, or it has ended.
 pub fn gaps(connection: &Connection, since_ms: Millis, until_ms: Millis) -> Result<(Vec<Gap>, Millis), Error> {
-    // one step in the index for each quarter: how many rows one has does not matter
-    let mut before = connection.prepare_cached("SELECT max(quarter) FROM activity WHERE quarter < ?1")?;
-    let mut before = |quarter: i64| before.query_row([quarter], |row| row.get::<_, Option<i64>>(0));
-    let mut after = connection.prepare_cached("SELECT min(quarter) FROM activity WHERE quarter >= ?1")?;
-    let first = quarter_of(since_ms);
-    // the gap that the range ends in may end beyond it
-    let last = quarter_of(until_ms.saturating_sub(1));
-    let mut next: Option<i64> = after.query_row([last.saturating_add(1)], |row| row.get(0))?;
-    let (mut gaps, mut at) = (Vec::new(), last.saturating_add(1));
-    for _ in 0..QUARTERS {
-        let Some(quarter) = before(at)? else { break };
-        if let Some(next) = next.filter(|next| (next - quarter - 1) * QUARTER_MS >= GAP_MS) {
-            gaps.push(((quarter + 1) * QUARTER_MS, next * QUARTER_MS));
-        }
-        (next, at) = (Some(quarter), quarter);
-        if quarter < first {
-            break;
-        }
-    }
+    let edge = |sql: &str, quarter: i64| -> Result<Option<i64>, Error> {
+        Ok(connection.prepare_cached(sql)?.query_row([quarter], |row| row.get(0))?)
+    };
+    // the gap that the range begins or ends in may reach beyond it
+    let end = quarter_of(until_ms.saturating_sub(1)).saturating_add(1);
+    let Some(newest) = edge(BEFORE, end)? else { return Ok((Vec::new(), since_ms)) };
+    let first = quarter_of(since_ms).max(newest.saturating_sub(QUARTERS)).min(newest);
+    let mut statement = connection.prepare_cached(WITHIN)?;
+    let within = statement.query_map([first, end], |row| row.get(0))?;
+    let mut active = within.collect::<Result<BTreeSet<i64>, _>>()?;
+    active.extend(edge(BEFORE, first)?);
+    active.extend(edge(AFTER, end)?);
+
+    let pairs = active.iter().zip(active.iter().skip(1));
+    let long =
+        pairs.filter(|(quarter, next)| **next > quarter_of(since_ms) && (*next - *quarter - 1) * QUARTER_MS >= GAP_MS);
+    let mut gaps: Vec<Gap> = long.map(|(quarter, next)| ((quarter + 1) * QUARTER_MS, next * QUARTER_MS)).collect();
     gaps.sort_unstable_by_key(|(from, to)| from - to);
     gaps.truncate(TOLD);
     gaps.sort_unstable();
-    Ok((gaps, since_ms.max(at.saturating_mul(QUARTER_MS))))
+    Ok((gaps, since_ms.max(first.saturating_mul(QUARTER_MS))))
 }
+
+/// Each source's activity is in order of time, and sources are few.
+const BEFORE: &str =
+    "SELECT max((SELECT max(quarter) FROM activity WHERE source = s.id AND quarter < ?1)) FROM sources s";
+const AFTER: &str =
+    "SELECT min((SELECT min(quarter) FROM activity WHERE source = s.id AND quarter >= ?1)) FROM sources s";
+const WITHIN: &str = "SELECT a.quarter FROM sources s CROSS JOIN activity a ON a.source = s.id
+    WHERE a.quarter >= ?1 AND a.quarter < ?2";
 
 /// Recipients that are spelled nearly so, nearest first: another case, or a letter or two apart.
 pub fn addresses(connection: &Connection, asked: &str) -> Result<Vec<String>, Error> {
