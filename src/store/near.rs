@@ -45,7 +45,9 @@ pub fn gaps(connection: &Connection, since_ms: Millis, until_ms: Millis) -> Resu
     };
     // the gap that the range begins or ends in may reach beyond it
     let end = quarter_of(until_ms.saturating_sub(1)).saturating_add(1);
-    let Some(newest) = edge(BEFORE, end)? else { return Ok((Vec::new(), since_ms)) };
+    let Some(newest) = edge(BEFORE, end)? else {
+        return Ok((Vec::new(), since_ms.max(end.saturating_mul(QUARTER_MS))));
+    };
     let first = quarter_of(since_ms).max(newest.saturating_sub(QUARTERS)).min(newest);
     let mut statement = connection.prepare_cached(WITHIN)?;
     let within = statement.query_map([first, end], |row| row.get(0))?;

@@ -67,6 +67,7 @@ const PAGES: &[&str] = &[
     "/deliveries?recipient=ann@example.com&status=sent",
     "/deliveries?recipient=%3Cb*",
     "/deliveries?recipient=*ann*",
+    "/deliveries?recipient=nobody@example.org",
     "/deliveries?words=ann&subject=alert",
     "/deliveries?words=nowhere",
     "/deliveries?person=user%2F1%2Bx%40y&since=7d",
