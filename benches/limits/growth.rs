@@ -20,6 +20,7 @@ use waybill::traffic::{Format, Line, Traffic};
 use waybill::wire::{Context, IdKey};
 
 use super::client::Load;
+use super::table::median;
 use super::{ENDS_AT_MS, RUNS, server};
 
 /// What `waybill import` writes in a transaction.
@@ -77,17 +78,14 @@ pub fn measure(file: &Path, deliveries: u32) -> anyhow::Result<()> {
         empty.push(at_first.rate());
         large.push(later.rate());
     }
-    println!("ingest, large / empty, medians of {RUNS}: {:.2}", median(large) / median(empty));
+    if let (Some((large, ..)), Some((empty, ..))) = (median(&large), median(&empty)) {
+        println!("ingest, large / empty, medians of {RUNS}: {:.2}", large / empty);
+    }
 
     import_by_the_binary(file, lines.by_ref().take(ingested))?;
     let posts: Vec<String> =
         lines.filter(|line| line.path == Format::Webhook.path()).take(POSTED).map(|line| line.body).collect();
     serve(file, &posts)
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
 }
 
 /// How many lines the file has taken in.

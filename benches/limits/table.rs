@@ -110,7 +110,7 @@ impl Display for Table {
 }
 
 /// The middle one, the least and the greatest.
-fn median(values: &[f64]) -> Option<(f64, f64, f64)> {
+pub fn median(values: &[f64]) -> Option<(f64, f64, f64)> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     Some((*values.get(values.len() / 2)?, *values.first()?, *values.last()?))

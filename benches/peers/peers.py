@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Waybill beside what else one would keep such events in, by the same events in one run: python3 benches/peers/peers.py
 
-The events are the webhooks of the crate's own traffic, each once, always the same. Needs cargo, Python 3.9 with venv, and for PostgreSQL Debian's package `postgresql` (left out where it is not there). The
-rest is installed from PyPI into a folder that is thrown away. The sides take turns, three times (--rounds); each starts
+The events are the webhooks of the crate's own traffic, each once, always the same. Needs cargo, Python 3.9 with venv, and
+for PostgreSQL Debian's package `postgresql` (left out where it is not there). The rest is installed from PyPI into a folder that is thrown away. The sides take turns, three times (--rounds); each starts
 from an empty file and is loaded for --seconds, over loopback, on the cores that the load uses too. After each, what is
 stored is counted. The table shows medians, and ratios of Waybill's rate to theirs, of the same round each.
 

@@ -49,6 +49,11 @@ pub fn fitting(connection: &Connection, recipient: &Recipient) -> Result<Option<
     }
 }
 
+/// The rows of an address: one, unless it is nowhere.
+pub fn of(connection: &Connection, address: &str) -> Result<Vec<i64>, Error> {
+    Ok(fitting(connection, &Recipient::Exactly(address.into()))?.unwrap_or_default())
+}
+
 fn between(connection: &Connection, from: &str, to: &str) -> Result<Option<Vec<i64>>, Error> {
     let mut statement = connection.prepare_cached(BETWEEN)?;
     let mut ids = Vec::new();

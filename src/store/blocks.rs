@@ -30,11 +30,6 @@ pub enum Table {
     People = 2,
 }
 
-/// The block of a row.
-pub fn block(row: i64) -> i64 {
-    row >> BITS
-}
-
 impl Table {
     pub const ALL: [Table; 3] = [Table::Addresses, Table::Deliveries, Table::People];
 
@@ -59,7 +54,7 @@ impl Table {
 /// The newest block of a table, which takes the new rows.
 pub fn newest(connection: &Connection, table: Table) -> Result<Option<i64>, Error> {
     let greatest: Option<i64> = connection.prepare_cached(table.greatest())?.query_row([], |row| row.get(0))?;
-    Ok(greatest.map(|id| id >> BITS))
+    Ok(greatest.map(block_of))
 }
 
 /// The blocks of a table, newest first.
@@ -76,7 +71,7 @@ pub fn find<P: Params>(
     (sql, parameters): (&'static str, impl Fn(i64) -> P),
 ) -> Result<Option<i64>, Error> {
     let greatest: Option<i64> = connection.prepare_cached(table.greatest())?.query_row([], |row| row.get(0))?;
-    let Some(newest) = greatest.map(|id| id >> BITS) else { return Ok(None) };
+    let Some(newest) = greatest.map(block_of) else { return Ok(None) };
     let mut ask = connection.prepare_cached(sql)?;
     for block in filters.blocks_with(connection, table, text, newest)? {
         if let Some(id) = ask.query_row(parameters(block), |row| row.get(0)).optional()? {

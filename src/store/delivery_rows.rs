@@ -59,7 +59,8 @@ pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option
                 outcome_after: row.get(3)?,
                 engagement_after: row.get(4)?,
             };
-            let progress::Said { updated_at_ms, outcome, engagement, reached, events } = progress.unpack(created_at_ms);
+            let progress::Unpacked { updated_at_ms, outcome, engagement, reached, events } =
+                progress.unpack(created_at_ms);
             let mut attributes = Attributes::default();
             for (place, attribute) in ATTRIBUTES_FROM_7.into_iter().enumerate() {
                 attributes.set(attribute, row.get(7 + place)?);

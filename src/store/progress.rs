@@ -30,7 +30,7 @@ pub struct Progress {
 
 /// What the columns say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct Unpacked {
     pub updated_at_ms: Millis,
     pub outcome: Option<Standing>,
     pub engagement: Option<Standing>,
@@ -55,13 +55,13 @@ impl Progress {
         }
     }
 
-    pub fn unpack(self, created_at_ms: Millis) -> Said {
+    pub fn unpack(self, created_at_ms: Millis) -> Unpacked {
         let standing = self.standing - LARGE;
         let decided = |after: i64, from: u32| {
             let metric = Metric::from_code((standing >> from & 31) as u8)?;
             Some(Standing { metric, at_ms: created_at_ms + after + AFTER_FROM })
         };
-        Said {
+        Unpacked {
             updated_at_ms: created_at_ms + self.updated_after + AFTER_FROM,
             outcome: decided(self.outcome_after, OUTCOME_FROM),
             engagement: decided(self.engagement_after, ENGAGEMENT_FROM),
@@ -107,7 +107,7 @@ mod tests {
             let delivery = Delivery {
                 updated_at_ms: AT + updated, outcome, engagement, reached: Reached(reached), events, ..delivery()
             };
-            let said = Said { updated_at_ms: AT + updated, outcome, engagement, reached: Reached(reached), events };
+            let said = Unpacked { updated_at_ms: AT + updated, outcome, engagement, reached: Reached(reached), events };
             prop_assert_eq!(Progress::of(&delivery).unpack(AT), said);
         }
 

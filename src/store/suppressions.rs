@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::blocks::{self, Table};
 use super::eid::Eid;
 use super::names::Names;
 use super::rollups::Rows;
 use super::statements::Statements;
-use super::{Error, delivery_rows, event_rows};
+use super::{Error, addresses, delivery_rows, event_rows};
 use crate::domain::suppression::{self, Mark};
 use crate::domain::{Channel, Counted, Delta, Metric, Text};
 
@@ -134,20 +134,10 @@ pub fn lifts_of(connection: &Statements, names: &mut Names, (address, channel): 
     Ok(lifts)
 }
 
-fn address_row(connection: &Statements, address: &str) -> Result<Option<i64>, Error> {
-    let mut find = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
-    for block in blocks::of(connection, Table::Addresses)? {
-        if let Some(id) = find.query_row(params![block, address], |row| row.get(0)).optional()? {
-            return Ok(Some(id));
-        }
-    }
-    Ok(None)
-}
-
 /// The deliveries to an address: those that have it as their recipient, and those whose events mention it.
 fn deliveries_to(connection: &Statements, address: &str) -> Result<BTreeSet<i64>, Error> {
     let mut ids = BTreeSet::new();
-    let Some(address) = address_row(connection, address)? else { return Ok(ids) };
+    let Some(address) = addresses::of(connection, address)?.pop() else { return Ok(ids) };
     let mut statement = connection.prepare_cached(
         "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2
          UNION SELECT delivery FROM mentions WHERE block = ?1 AND address = ?2",

@@ -55,6 +55,11 @@ impl Address {
         Address { path: format!("{base}{path}"), ..self }
     }
 
+    /// The first value of a key.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.query().iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
+
     pub fn query(&self) -> &[(String, String)] {
         &self.query
     }

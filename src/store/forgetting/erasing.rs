@@ -4,7 +4,6 @@
 //! bodies kept aside, bytes between the rows of a page) by a walk through the file. All of it in steps of bounded work,
 //! each in a transaction of its own, so that the feed never waits long; where it has come stands in the file.
 
-use crate::store::statements::Statements;
 use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -16,6 +15,7 @@ use super::super::{Error, addresses, batch, receipts};
 use super::traces::{self, Traces};
 use super::{changed, registers, scrub, standings};
 use crate::domain::forgetting::{self, Hash};
+use crate::store::statements::Statements;
 
 /// How much a step does, in rows that are looked at. A small file is done in one.
 const WORK_MAX: i64 = 100_000;
@@ -155,7 +155,7 @@ fn carrying(
     let (mut people, mut addresses) = (BTreeSet::new(), BTreeSet::new());
     for text in [identifier, &*stone] {
         people.extend(people_of(connection, text)?);
-        addresses.extend(addresses_of(connection, text)?);
+        addresses.extend(addresses::of(connection, text)?);
     }
     let mut ids = BTreeSet::new();
     for block in blocks::of(connection, Table::Deliveries)?.collect::<Vec<_>>().into_iter().rev() {
@@ -201,17 +201,6 @@ fn people_of(connection: &Connection, text: &str) -> Result<Vec<i64>, Error> {
     Ok(ids)
 }
 
-fn addresses_of(connection: &Connection, text: &str) -> Result<Vec<i64>, Error> {
-    let mut ids = Vec::new();
-    for block in blocks::of(connection, Table::Addresses)? {
-        let mut statement = connection.prepare_cached("SELECT id FROM addresses WHERE block = ?1 AND address = ?2")?;
-        for id in statement.query_map(params![block, text], |row| row.get(0))? {
-            ids.push(id?);
-        }
-    }
-    Ok(ids)
-}
-
 /// Deletes the rows that hold an identifier and that no delivery refers to any more.
 pub(in super::super) fn remove_rows(connection: &Connection, names: &mut Names, identifier: &str) -> Result<(), Error> {
     let deliveries: Vec<i64> = blocks::of(connection, Table::Deliveries)?.collect();
@@ -233,7 +222,7 @@ pub(in super::super) fn remove_rows(connection: &Connection, names: &mut Names, 
             gone += connection.prepare_cached("DELETE FROM people WHERE id = ?1")?.execute([id])?;
         }
     }
-    for id in addresses_of(connection, identifier)? {
+    for id in addresses::of(connection, identifier)? {
         if !is_used(BY_RECIPIENT, id)? && !is_used(BY_MENTION, id)? {
             gone += addresses::delete(connection, id)?;
         }

@@ -10,7 +10,6 @@ mod scrub;
 mod standings;
 pub mod traces;
 
-use crate::store::statements::Statements;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -22,6 +21,7 @@ use super::names::Names;
 use super::{Error, blocks, people};
 use crate::domain::forgetting::{self, Hash};
 use crate::domain::{Attribute, Delivery, Event, Millis, Text};
+use crate::store::statements::Statements;
 
 pub use standings::{due, forget, pending, revoke, say, take_effect};
 
@@ -296,7 +296,7 @@ pub fn mention(connection: &Statements, names: &mut Names, delivery: i64, identi
     if let Some(address) = people::address(connection, names, Some(identifier))? {
         connection
             .prepare_cached("INSERT OR IGNORE INTO mentions (block, address, delivery) VALUES (?1, ?2, ?3)")?
-            .execute([blocks::block(delivery), address, delivery])?;
+            .execute([blocks::block_of(delivery), address, delivery])?;
     }
     Ok(())
 }
@@ -321,7 +321,7 @@ fn unmention(connection: &Statements, names: &mut Names, delivery: i64, identifi
     if let Some(address) = people::known_address(connection, names, identifier)? {
         connection
             .prepare_cached("DELETE FROM mentions WHERE block = ?1 AND address = ?2 AND delivery = ?3")?
-            .execute([blocks::block(delivery), address, delivery])?;
+            .execute([blocks::block_of(delivery), address, delivery])?;
         connection
             .prepare_cached("DELETE FROM mentions_of_copies WHERE delivery = ?1 AND address = ?2")?
             .execute([delivery, address])?;

@@ -149,12 +149,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             .filter(|(key, _)| !asked_elsewhere.contains(&key.as_str()))
             .cloned()
             .collect(),
-        recipient: query
-            .address
-            .query()
-            .iter()
-            .find(|(key, _)| key == "recipient")
-            .map_or_else(String::new, |(_, value)| value.clone()),
+        recipient: query.address.value("recipient").unwrap_or_default().to_owned(),
         newer: found.newer.map(|cursor| query.place("after", cursor)),
         older: found.older.map(|cursor| query.place("before", cursor)),
         looked: found.looked.map(|looked| {

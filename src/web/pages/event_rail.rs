@@ -24,15 +24,15 @@ impl EventRail {
     /// `totals`: of the source, or of all, by channel.
     pub fn new(query: &EventQuery, totals: &[(Option<String>, Counts)]) -> EventRail {
         let address = &query.log.address;
-        let value = |key: &str| address.query().iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+        let value = |key: &str| address.value(key).unwrap_or_default().to_owned();
         let hidden = address.query().iter().filter(|(key, _)| !ASKED.contains(&key.as_str())).cloned().collect();
         EventRail {
             metrics: metrics(query, totals),
             by: by(query),
             channels: channels(query, totals),
             hidden,
-            source: value("source").unwrap_or_default(),
-            recipient: value("recipient").unwrap_or_default(),
+            source: value("source"),
+            recipient: value("recipient"),
         }
     }
 }

@@ -317,12 +317,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         At::OlderThan(cursor) => place("before", Some(cursor)),
         At::NewerThan(cursor) => place("after", Some(cursor)),
     };
-    let asked = |key: &str| query.address.query().iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
     let page = SuppressionsPage {
         page: pages.layout("suppressions"),
         groups: query.groups(),
         hidden: query.address.query().iter().filter(|(key, _)| key != "address").cloned().collect(),
-        address: asked("address").unwrap_or_default(),
+        address: query.address.value("address").unwrap_or_default().to_owned(),
         chips: query.chips(),
         clear: pages.address("/suppressions").to_string(),
         newer: place("after", found.newer).map(|address| address.to_string()),
