@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use memchr::memmem::Finder;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::Error;
@@ -90,18 +91,18 @@ fn with(connection: &Connection, text: &str) -> Result<Option<Vec<i64>>, Error> 
             return Ok(None);
         }
     }
-    let mut ids = Vec::new();
+    let (mut ids, part) = (Vec::new(), Part::of(text));
     for group in groups {
-        look(connection, group << GROUP_BITS, (group + 1) << GROUP_BITS, text, &mut ids)?;
+        look(connection, group << GROUP_BITS, (group + 1) << GROUP_BITS, &part, &mut ids)?;
     }
-    look(connection, indexed * CHUNK, i64::MAX, text, &mut ids)?;
+    look(connection, indexed * CHUNK, i64::MAX, &part, &mut ids)?;
     Ok((ids.len() <= LISTED_MAX).then_some(ids))
 }
 
-/// The addresses of a range that hold a text.
-fn look(connection: &Connection, from: i64, to: i64, text: &str, ids: &mut Vec<i64>) -> Result<(), Error> {
+/// The addresses of a range that hold a text, in lower case.
+fn look(connection: &Connection, from: i64, to: i64, text: &Part, ids: &mut Vec<i64>) -> Result<(), Error> {
     each(connection, from, to, |id, address| {
-        if address.contains(text) {
+        if text.is_in(address) {
             ids.push(id);
         }
     })
@@ -109,17 +110,42 @@ fn look(connection: &Connection, from: i64, to: i64, text: &str, ids: &mut Vec<i
 
 /// Whether an address holds a text, in lower case.
 pub fn holds(address: &str, text: &str) -> bool {
-    address.len() <= LOOKED_INTO_BYTES && address.to_lowercase().contains(text)
+    address.len() <= LOOKED_INTO_BYTES && Part::of(text).is_in(address)
 }
 
-/// Addresses by row, in lower case, that are looked into.
-fn each(connection: &Connection, from: i64, to: i64, mut each: impl FnMut(i64, String)) -> Result<(), Error> {
+/// A text in lower case, to be looked for in many addresses.
+struct Part<'t> {
+    text: &'t str,
+    finder: Finder<'t>,
+}
+
+impl Part<'_> {
+    fn of(text: &str) -> Part<'_> {
+        Part { text, finder: Finder::new(text) }
+    }
+
+    /// In any case of letters. Nearly all addresses are of plain letters, for which a copy costs nothing.
+    fn is_in(&self, address: &str) -> bool {
+        let mut lower = [0; LOOKED_INTO_BYTES];
+        match lower.get_mut(..address.len()) {
+            Some(lower) if address.is_ascii() => {
+                lower.copy_from_slice(address.as_bytes());
+                lower.make_ascii_lowercase();
+                self.finder.find(lower).is_some()
+            }
+            _ => address.to_lowercase().contains(self.text),
+        }
+    }
+}
+
+/// Addresses by row that are looked into.
+fn each(connection: &Connection, from: i64, to: i64, mut each: impl FnMut(i64, &str)) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(WITHIN)?;
     let mut rows = statement.query([from, to])?;
     while let Some(row) = rows.next()? {
         let address = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         if address.len() <= LOOKED_INTO_BYTES {
-            each(row.get(0)?, address.to_lowercase());
+            each(row.get(0)?, address);
         }
     }
     Ok(())
@@ -220,7 +246,7 @@ pub fn index_one(connection: &Connection) -> Result<(), Error> {
     let mut groups: BTreeMap<String, Vec<u16>> = BTreeMap::new();
     each(connection, chunk * CHUNK, (chunk + 1) * CHUNK, |id, address| {
         let group = ((id % CHUNK) >> GROUP_BITS) as u16;
-        for piece in pieces(&address) {
+        for piece in pieces(&address.to_lowercase()) {
             let groups = groups.entry(piece).or_default();
             if groups.last() != Some(&group) {
                 groups.push(group);
@@ -254,7 +280,7 @@ pub fn delete(connection: &Connection, id: i64) -> Result<usize, Error> {
     if chunk < was_indexed {
         let mut left = BTreeSet::new();
         let first = group_id(chunk, group) << GROUP_BITS;
-        each(connection, first, first + (1 << GROUP_BITS), |_, address| left.extend(pieces(&address)))?;
+        each(connection, first, first + (1 << GROUP_BITS), |_, address| left.extend(pieces(&address.to_lowercase())))?;
         for piece in pieces(&gone.to_lowercase()).difference(&left) {
             let mut groups = groups_with(connection, chunk, &BTreeSet::from([piece.clone()]))?;
             groups.retain(|other| *other != group);
@@ -297,7 +323,7 @@ mod tests {
     /// Those that hold a text, by reading all.
     fn all_with(connection: &Connection, text: &str) -> Vec<i64> {
         let mut found = Vec::new();
-        look(connection, 0, i64::MAX, text, &mut found).unwrap();
+        look(connection, 0, i64::MAX, &Part::of(text), &mut found).unwrap();
         found
     }
 
@@ -334,7 +360,7 @@ mod tests {
                 let (chunk, piece): (i64, String) = (row.get(0).unwrap(), row.get(1).unwrap());
                 for group in unpack(row.get_ref(2).unwrap().as_blob().unwrap()) {
                     let (first, mut found) = (group_id(chunk, group) << GROUP_BITS, Vec::new());
-                    look(&transaction, first, first + (1 << GROUP_BITS), &piece, &mut found).unwrap();
+                    look(&transaction, first, first + (1 << GROUP_BITS), &Part::of(&piece), &mut found).unwrap();
                     assert!(!found.is_empty(), "{piece} in {group}");
                 }
             }

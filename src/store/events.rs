@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::log::{self, By};
 use super::paging::{Cursor, Direction, Looked};
-use super::walk;
+use super::walk::{self, Lead, Rest};
 use super::{Error, rows};
 use crate::domain::{Counted, Metric, Millis};
 
@@ -141,7 +141,7 @@ pub(super) fn each_within(
     budget: usize,
     mut each: impl FnMut(Found) -> Result<ControlFlow<()>, Error>,
 ) -> Result<Option<End>, Error> {
-    let Some((leads, mut rest)) = log::plan(connection, &filter.deliveries)? else { return Ok(None) };
+    let Some((leads, mut rest)) = plan(connection, filter)? else { return Ok(None) };
     // a delivery was created with its first event, and updated with its last
     rest.until_ms = rest.until_ms.min(filter.to_ms.unwrap_or(Millis::MAX));
     rest.updated_since_ms = filter.from_ms.unwrap_or(Millis::MIN);
@@ -174,8 +174,23 @@ pub(super) fn each_within(
     }
 }
 
+/// Which deliveries to walk. One that has such an event has reached it: that may narrow what they stand in now, and
+/// is not asked of each, since its events tell.
+fn plan(connection: &Connection, filter: &Filter) -> Result<Option<(Vec<Lead>, Rest)>, Error> {
+    let deliveries = &filter.deliveries;
+    let [Kind::Counted(counted)] = filter.kinds[..] else { return log::plan(connection, deliveries) };
+    if counted == Counted::Created || deliveries.ever.contains(&counted) {
+        return log::plan(connection, deliveries);
+    }
+    let ever = deliveries.ever.iter().copied().chain([counted]).collect();
+    let planned = log::plan(connection, &log::Filter { ever, ..deliveries.clone() })?;
+    Ok(planned.map(|(leads, rest)| (leads, Rest { reached: rest.reached & !(1 << counted.index()), ..rest })))
+}
+
 /// What is asked of each event.
 struct Wanted {
+    /// From which to which they are: all, or each by itself.
+    metrics: Vec<(i64, i64)>,
     /// Any, where empty.
     kinds: Vec<(i64, Option<By>)>,
     by: Option<By>,
@@ -204,7 +219,14 @@ impl Wanted {
         if link.is_some() && kinds.is_empty() {
             kinds.push((CLICKED, None));
         }
+        let mut metrics: Vec<(i64, i64)> = kinds.iter().map(|(metric, _)| (*metric, *metric)).collect();
+        if metrics.is_empty() {
+            metrics.push((0, i64::MAX));
+        }
+        metrics.sort_unstable();
+        metrics.dedup();
         Ok(Wanted {
+            metrics,
             kinds,
             by: filter.by.or(link.and_then(|link| link.by)),
             link: link.map(|link| link.link.clone()),
@@ -271,28 +293,32 @@ fn of_delivery(
     let (metric, eid) = after.cloned().unwrap_or((0, Value::Null));
     let mut found = |event: Candidate| each(Found { delivery, metric: event.metric, eid: event.eid });
     let mut first: Option<Candidate> = None;
-    let mut rows = statement.query(params![delivery.id, metric, eid, wanted.link.is_some()])?;
-    while let Some(row) = rows.next()? {
-        *visited += 1;
-        let event = candidate(row)?;
-        if !wanted.wants(&event) || (wanted.once && after.is_some_and(|(metric, _)| event.metric == *metric)) {
-            continue;
-        }
-        // the first of a metric is known once the next metric, or the end, has come
-        let settled = match &first {
-            _ if !wanted.once => Some(event),
-            Some(known) if known.metric == event.metric => {
-                if event.at_ms < known.at_ms {
-                    first = Some(event);
-                }
-                None
+    for (from, to) in wanted.metrics.iter().filter(|(_, to)| *to >= metric) {
+        // beyond no event of the metric before stand all of this one
+        let (from, eid) = if *from > metric { (*from - 1, &Value::Null) } else { (metric, &eid) };
+        let mut rows = statement.query(params![delivery.id, from, eid, wanted.link.is_some(), to])?;
+        while let Some(row) = rows.next()? {
+            *visited += 1;
+            let event = candidate(row)?;
+            if !wanted.wants(&event) || (wanted.once && after.is_some_and(|(metric, _)| event.metric == *metric)) {
+                continue;
             }
-            _ => first.replace(event),
-        };
-        if let Some(event) = settled.filter(|event| wanted.is_in_time(event))
-            && found(event)?.is_break()
-        {
-            return Ok(ControlFlow::Break(()));
+            // the first of a metric is known once the next metric, or the end, has come
+            let settled = match &first {
+                _ if !wanted.once => Some(event),
+                Some(known) if known.metric == event.metric => {
+                    if event.at_ms < known.at_ms {
+                        first = Some(event);
+                    }
+                    None
+                }
+                _ => first.replace(event),
+            };
+            if let Some(event) = settled.filter(|event| wanted.is_in_time(event))
+                && found(event)?.is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
         }
     }
     match first.filter(|event| wanted.is_in_time(event)) {
@@ -304,7 +330,7 @@ fn of_delivery(
 pub(super) static EVENTS: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     format!(
         "SELECT metric, eid, at_ms, flags, CASE WHEN ?4 AND metric = {CLICKED} THEN {} END
-        FROM events_read WHERE delivery = ?1 AND (metric, eid) > (?2, ?3) ORDER BY metric, eid",
+        FROM events_read WHERE delivery = ?1 AND (metric, eid) > (?2, ?3) AND metric <= ?5 ORDER BY metric, eid",
         walk::LINK
     )
 });

@@ -13,11 +13,12 @@ use std::ops::ControlFlow;
 use rusqlite::Connection;
 
 use super::Error;
-use super::paging::{self, Direction};
+use super::paging::{self, Direction, Walked};
 pub use super::paging::{At, Cursor};
 use super::walk;
 use crate::domain::{Counted, Metric, Millis};
 pub(super) use plan::plan;
+use total::Total;
 
 /// What the log is asked for. Empty lists and `None` ask for everything.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -133,6 +134,50 @@ pub struct Row {
 
 /// How many rows a walk may visit for one page: some milliseconds of work.
 pub const BUDGET: usize = 5_000;
+
+/// A page, and how much there is in all.
+pub struct Listing {
+    pub page: Page,
+    pub total: Total,
+    /// The newest that the filter finds, where they were counted one by one.
+    pub newest: Option<Walked<Cursor>>,
+}
+
+/// The page of the log at `at`, of up to `size` rows, and the total. The filter is looked up once for both, and where no
+/// count is kept the newest page is the beginning of what was counted.
+pub fn listing(connection: &Connection, filter: &Filter, at: At, size: usize) -> Result<Listing, Error> {
+    let kept = total::kept_of_deliveries(connection, filter)?.map(Total::Exactly);
+    let Some((leads, rest)) = plan(connection, filter)? else {
+        return Ok(Listing { page: Page::default(), total: kept.unwrap_or(Total::Exactly(0)), newest: None });
+    };
+    let walk = |direction, from, size, budget| walk::walk(connection, &leads, &rest, direction, from, size, budget);
+    let newest = match kept {
+        Some(_) => None,
+        None => Some(walk(Direction::Older, None, total::COUNTED_MAX + 1, total::LOOKED_MAX)?),
+    };
+    let total = kept.or(newest.as_ref().map(total::counted)).unwrap_or(Total::AtLeast(0));
+    let page = paging::page(
+        at,
+        size,
+        |cursor| *cursor,
+        |direction, from, size| match (&newest, direction, from) {
+            (Some(newest), Direction::Older, None) => {
+                let mut walked =
+                    Walked { found: newest.found.iter().take(size).copied().collect(), ..Walked::default() };
+                if let Some(stopped) = newest.stopped.filter(|_| walked.found.len() < size) {
+                    let left = size - walked.found.len();
+                    let beyond = walk(Direction::Older, Some(stopped), left, BUDGET - total::LOOKED_MAX)?;
+                    walked.found.extend(beyond.found);
+                    walked.visited = newest.visited + beyond.visited;
+                    walked.stopped = beyond.stopped;
+                }
+                Ok(walked)
+            }
+            _ => walk(direction, from, size, BUDGET),
+        },
+    )?;
+    Ok(Listing { page: page.map(|cursor| row(connection, cursor.id))?, total, newest })
+}
 
 /// The page of the log at `at`, of up to `size` rows.
 pub fn page(connection: &Connection, filter: &Filter, at: At, size: usize) -> Result<Page, Error> {

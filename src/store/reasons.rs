@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::Error;
-use super::log::{self, At, Filter, Reason, Row};
+use super::log::{self, At, Cursor, Filter, Listing, Reason, Row};
 use crate::domain::Millis;
 
 /// The newest deliveries with a reason, and what they say.
@@ -21,15 +21,33 @@ pub struct Reasons {
     pub newest: Vec<Row>,
 }
 
+/// How many rows are looked at for them, where they were not found already.
+const BUDGET: usize = 2_500;
+
 /// Those of what the filter finds: of up to `group` deliveries, the newest `show` of them shown.
 pub fn of_newest(connection: &Connection, filter: &Filter, group: usize, show: usize) -> Result<Reasons, Error> {
     let filter = Filter { reason: Some(Reason::Any), ..filter.clone() };
-    let page = log::places(connection, &filter, At::Newest, group, log::BUDGET)?;
+    let page = log::places(connection, &filter, At::Newest, group, BUDGET)?;
+    grouped(connection, &page.rows, page.older, show)
+}
+
+/// The same beside a listing of the filter, which may have found them.
+pub fn beside(connection: &Connection, filter: &Filter, listing: &Listing, group: usize) -> Result<Reasons, Error> {
+    let Some(newest) = listing.newest.as_ref().filter(|_| filter.reason == Some(Reason::Any)) else {
+        return of_newest(connection, filter, group, 0);
+    };
+    let places = &newest.found[..newest.found.len().min(group)];
+    let end = if places.len() < newest.found.len() { places.last().copied() } else { newest.stopped };
+    grouped(connection, places, end, 0)
+}
+
+/// Of places, beyond the last of which there may be more.
+fn grouped(connection: &Connection, places: &[Cursor], end: Option<Cursor>, show: usize) -> Result<Reasons, Error> {
     // more may have been created in the very millisecond that the walk ended in
-    let since_ms = page.older.map(|older| older.at_ms + 1);
+    let since_ms = end.map(|end| end.at_ms + 1);
     let mut counts: HashMap<String, i64> = HashMap::new();
     let mut reason = connection.prepare_cached("SELECT failure_reason FROM deliveries_read WHERE id = ?1")?;
-    for place in page.rows.iter().filter(|place| since_ms.is_none_or(|since_ms| place.at_ms >= since_ms)) {
+    for place in places.iter().filter(|place| since_ms.is_none_or(|since_ms| place.at_ms >= since_ms)) {
         if let Some(reason) = reason.query_row([place.id], |row| row.get::<_, Option<String>>(0))? {
             *counts.entry(reason).or_default() += 1;
         }
@@ -37,7 +55,7 @@ pub fn of_newest(connection: &Connection, filter: &Filter, group: usize, show: u
     let mut grouped: Vec<(String, i64)> = counts.into_iter().collect();
     grouped.sort_by(|(reason, n), (other, m)| m.cmp(n).then_with(|| reason.cmp(other)));
     let deliveries = grouped.iter().map(|(_, n)| n).sum();
-    let newest = page.rows.iter().take(show).map(|place| log::row(connection, place.id)).collect::<Result<_, _>>()?;
+    let newest = places.iter().take(show).map(|place| log::row(connection, place.id)).collect::<Result<_, _>>()?;
     Ok(Reasons { grouped, deliveries, since_ms, newest })
 }
 

@@ -88,12 +88,12 @@ pub fn walk(
                 walked.stopped = Some(place);
                 return Ok(walked);
             }
-            Next::At(cursor) if last == Some(cursor) => {}
-            Next::At(cursor) => {
+            Next::At(cursor, _) if last == Some(cursor) => {}
+            Next::At(cursor, key) => {
                 last = Some(cursor);
                 walked.visited += 1;
                 work += 1;
-                if wanted.wants(cursor, &mut work)? {
+                if wanted.wants(cursor, key, &mut work)? {
                     walked.found.push(cursor);
                 }
                 if walked.found.len() == size {
@@ -128,7 +128,8 @@ impl Direction {
 }
 
 enum Next {
-    At(Cursor),
+    /// With the key under which it stands.
+    At(Cursor, Option<i64>),
     /// The budget ended on the way to what lies beyond this.
     Beyond(Cursor),
     /// A block holds more of somebody than are gathered.
@@ -156,6 +157,15 @@ struct Range<'l> {
     piece: i64,
     has_ended: bool,
     ahead: VecDeque<Cursor>,
+}
+
+impl Range<'_> {
+    fn key(&self) -> Option<i64> {
+        match self.of {
+            Of::Stretch(key) => key,
+            Of::Block(..) | Of::Rows(_) => None,
+        }
+    }
 }
 
 enum Of<'l> {
@@ -223,11 +233,11 @@ impl<'c, 'l> Merge<'c, 'l> {
                 // what is not read lies beyond its place, so not before a head that is there
                 (Some((i, cursor)), None) => {
                     self.ranges[i].ahead.pop_front();
-                    return Ok(Next::At(cursor));
+                    return Ok(Next::At(cursor, self.ranges[i].key()));
                 }
                 (Some((i, cursor)), Some((_, place))) if !self.direction.is_sooner(place, cursor) => {
                     self.ranges[i].ahead.pop_front();
-                    return Ok(Next::At(cursor));
+                    return Ok(Next::At(cursor, self.ranges[i].key()));
                 }
                 (_, Some((_, place))) if *work >= budget && self.direction.is_sooner(self.from, place) => {
                     return Ok(Next::Beyond(place));

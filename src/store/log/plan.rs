@@ -1,6 +1,7 @@
 //! Which index leads a walk, and what is asked of each delivery on the way.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -16,7 +17,8 @@ pub fn plan(connection: &Connection, filter: &Filter) -> Result<Option<(Vec<Lead
     for without in &filter.without {
         rest.without.extend(self::rest(connection, without)?);
     }
-    let Some((lead, most)) = lead_by_counts(connection, &rest)? else { return Ok(None) };
+    let Some((lead, most, facets)) = lead_by_counts(connection, &rest)? else { return Ok(None) };
+    rest.facets = facets;
     if let Some(link) = &filter.link {
         let links = links(connection, filter, link, rest.sources.as_ref())?;
         if links.is_empty() {
@@ -186,12 +188,8 @@ fn bits(metrics: &[Option<Metric>]) -> u32 {
 
 /// A delivery's status is its engagement, where it has one, else its outcome: an exact narrowing of both.
 fn statuses_of(outcomes: u32, engagements: u32) -> u32 {
-    let engaged = Metric::ALL
-        .iter()
-        .filter(|metric| metric.phase() == Phase::Engagement)
-        .fold(0, |mask, metric| mask | 1 << metric.code());
-    let without = if engagements & 1 == 1 { outcomes & !engaged } else { 0 };
-    engagements & engaged | without
+    let without = if engagements & 1 == 1 { outcomes & !*ENGAGED } else { 0 };
+    engagements & *ENGAGED | without
 }
 
 /// A thing that a person did stands in the status, or a later one does: an exact narrowing of `ever`.
@@ -210,40 +208,57 @@ fn statuses_after(counted: Counted) -> u32 {
     Metric::ALL.iter().filter(after).fold(0, |mask, metric| mask | 1 << metric.code())
 }
 
-/// The index with the fewest deliveries to walk, and how many these are: by source, by what failed, or by facet. `None`:
-/// there are none.
-fn lead_by_counts(connection: &Connection, rest: &Rest) -> Result<Option<(Lead, i64)>, Error> {
+/// The index with the fewest deliveries to walk, how many these are, and the facets in which what is wanted stands: by
+/// source, by what failed, or by facet. `None`: there are none.
+fn lead_by_counts(connection: &Connection, rest: &Rest) -> Result<Option<(Lead, i64, Vec<i64>)>, Error> {
     let mut statement = connection
         .prepare_cached("SELECT source, channel, status, deliveries, kind FROM status_counts WHERE kind IN (1, 2)")?;
     let mut rows = statement.query([])?;
-    let (mut of_facets, mut of_sources, mut of_both, mut failed) = (0i64, 0i64, 0i64, 0i64);
-    let (mut facets, mut sources) = (BTreeSet::new(), BTreeSet::new());
+    let (mut standing, mut failed) = (Vec::new(), 0i64);
+    // of those with an outcome that is asked for, how many have done something since: all that have it, less those
+    // whose status it is
+    let mut engaged: HashMap<(i64, i64), i64> = HashMap::new();
     while let Some(row) = rows.next()? {
         let (source, channel, status): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let deliveries: i64 = row.get(3)?;
-        if row.get::<_, i64>(4)? == StatusKind::Outcome as i64 {
-            failed += if may_fail(status) { deliveries } else { 0 };
-            continue;
+        let is_outcome = row.get::<_, i64>(4)? == StatusKind::Outcome as i64;
+        if is_outcome && may_fail(status) {
+            failed += deliveries;
         }
+        if rest.outcomes >> status & 1 == 1 && *ENGAGED >> status & 1 == 0 {
+            *engaged.entry((source, channel)).or_default() += if is_outcome { deliveries } else { -deliveries };
+        }
+        if !is_outcome {
+            standing.push((source, channel, status, deliveries));
+        }
+    }
+    let mut of_sources = 0i64;
+    let (mut facets, mut sources, mut both) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
+    for (source, channel, status, deliveries) in standing {
         let facet = channel * 32 + status;
-        let (is_facet, is_source) =
-            (rest.wants_facet(facet), rest.sources.as_ref().is_none_or(|wanted| wanted.contains(&source)));
+        // those without an outcome have no count
+        let can_be = rest.outcomes & 1 == 1
+            || *ENGAGED >> status & 1 == 0
+            || engaged.get(&(source, channel)).is_some_and(|engaged| *engaged > 0);
+        let is_facet = can_be && rest.wants_facet(facet);
+        let is_source = rest.sources.as_ref().is_none_or(|wanted| wanted.contains(&source));
         if is_facet {
-            facets.insert(facet);
-            of_facets += deliveries;
+            *facets.entry(facet).or_insert(0) += deliveries;
         }
         if is_source {
             sources.insert(source);
             of_sources += deliveries;
         }
         if is_facet && is_source {
-            of_both += deliveries;
+            both.insert(facet);
         }
     }
-    if of_both == 0 {
+    if both.is_empty() {
         return Ok(None);
     }
-    let mut lead = (Lead::Facets(facets.into_iter().collect()), of_facets);
+    let of_facets: i64 = both.iter().map(|facet| facets[facet]).sum();
+    let facets: Vec<i64> = both.into_iter().collect();
+    let mut lead = (Lead::Facets(facets.clone()), of_facets);
     if rest.sources.is_some() && sources.len() <= walk::RANGES_MAX && of_sources <= of_facets {
         lead = (Lead::Sources(sources.into_iter().collect()), of_sources);
     }
@@ -251,8 +266,16 @@ fn lead_by_counts(connection: &Connection, rest: &Rest) -> Result<Option<(Lead, 
     if rest.reason.is_some() && failed <= lead.1 {
         lead = (Lead::Failed, failed);
     }
-    Ok(Some(lead))
+    Ok(Some((lead.0, lead.1, facets)))
 }
+
+/// Bit n: metric n is something that a person does.
+static ENGAGED: LazyLock<u32> = LazyLock::new(|| {
+    Metric::ALL
+        .iter()
+        .filter(|metric| metric.phase() == Phase::Engagement)
+        .fold(0, |mask, metric| mask | 1 << metric.code())
+});
 
 fn may_fail(outcome: i64) -> bool {
     use Metric::{Bounced, Deferred, Failed, Suppressed, Undeliverable};

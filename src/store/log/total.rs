@@ -10,7 +10,7 @@ use crate::domain::rollup::{QUARTER_MS, StatusKind, quarter_of};
 use crate::domain::{Counted, Metric, Millis};
 use crate::store::Error;
 use crate::store::events::{self, Kind};
-use crate::store::paging::Direction;
+use crate::store::paging::{Cursor, Direction, Walked};
 use crate::store::walk;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Total {
 pub const COUNTED_MAX: usize = 1_000;
 
 /// And after so many rows were looked at.
-const LOOKED_MAX: usize = 3_000;
+pub const LOOKED_MAX: usize = 3_000;
 
 /// How many deliveries a filter finds.
 pub fn of_deliveries(connection: &Connection, filter: &Filter) -> Result<Total, Error> {
@@ -44,7 +44,12 @@ pub fn of_deliveries(connection: &Connection, filter: &Filter) -> Result<Total, 
     }
     let Some((leads, rest)) = plan(connection, filter)? else { return Ok(Total::Exactly(0)) };
     let walked = walk::walk(connection, &leads, &rest, Direction::Older, None, COUNTED_MAX + 1, LOOKED_MAX)?;
-    Ok(counted(walked.found.len(), walked.stopped.is_some()))
+    Ok(counted(&walked))
+}
+
+/// What a walk through the newest tells.
+pub(super) fn counted(walked: &Walked<Cursor>) -> Total {
+    of_found(walked.found.len(), walked.stopped.is_some())
 }
 
 /// How many events a filter finds.
@@ -57,10 +62,10 @@ pub fn of_events(connection: &Connection, filter: &events::Filter) -> Result<Tot
         found += 1;
         Ok(if found > COUNTED_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
-    Ok(counted(found, end.is_some()))
+    Ok(of_found(found, end.is_some()))
 }
 
-fn counted(found: usize, was_stopped: bool) -> Total {
+fn of_found(found: usize, was_stopped: bool) -> Total {
     match found {
         _ if found > COUNTED_MAX => Total::MoreThan(COUNTED_MAX as i64),
         _ if was_stopped => Total::AtLeast(found as i64),
@@ -68,7 +73,7 @@ fn counted(found: usize, was_stopped: bool) -> Total {
     }
 }
 
-fn kept_of_deliveries(connection: &Connection, filter: &Filter) -> Result<Option<i64>, Error> {
+pub(super) fn kept_of_deliveries(connection: &Connection, filter: &Filter) -> Result<Option<i64>, Error> {
     let asked = [
         (StatusKind::Status, &filter.statuses),
         (StatusKind::Outcome, &filter.outcomes),

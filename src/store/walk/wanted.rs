@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params};
 
 use super::Lead;
-use crate::domain::{Metric, Millis};
+use crate::domain::{Metric, Millis, Phase};
 use crate::store::log::{By, Link, Reason, Recipient};
 use crate::store::paging::Cursor;
 use crate::store::statements::Statements;
@@ -22,6 +22,8 @@ pub struct Rest {
     /// Any, where empty.
     pub channels: Vec<i64>,
     pub sources: Option<HashSet<i64>>,
+    /// Those that what is wanted stands in, by the counts.
+    pub facets: Vec<i64>,
     pub messages: Option<HashSet<i64>>,
     pub trigger_id: Option<String>,
     pub reason: Option<Reason>,
@@ -60,30 +62,80 @@ impl Rest {
 
     /// Ready to be asked of deliveries that come by these leads.
     pub(super) fn wanted<'c>(&'c self, connection: &'c Connection, leads: &[Lead]) -> Result<Wanted<'c>, Error> {
-        let row = if self.is_answered_by(leads) { None } else { Some(self.query(connection)?) };
-        Ok(Wanted { statements: Statements::of(connection), rest: self, row, subjects: HashMap::new() })
+        let probes = if let [lead] = leads { self.probes(connection, lead)? } else { Vec::new() };
+        let known = if self.has_more() { Known::Row } else { self.known_by(leads, &probes) };
+        let row = if known == Known::Place { None } else { Some(self.query(connection)?) };
+        let statements = Statements::of(connection);
+        Ok(Wanted {
+            statements,
+            rest: self,
+            probes,
+            is_known_by_outcome: known == Known::Facet,
+            row,
+            subjects: HashMap::new(),
+        })
     }
 
-    /// Whether the leads find nothing that is not asked for.
-    fn is_answered_by(&self, leads: &[Lead]) -> bool {
-        let is_any_facet = self.statuses == u32::MAX && self.channels.is_empty();
-        let is_led = leads.iter().all(|lead| match lead {
-            Lead::Facets(_) => self.sources.is_none(),
-            Lead::Sources(_) => is_any_facet,
-            _ => false,
-        });
+    /// Whether only the row of a delivery can tell: more is asked for than facet, source, and whether it failed.
+    fn has_more(&self) -> bool {
         let sets = [&self.messages, &self.recipients, &self.people];
-        is_led
-            && (self.outcomes, self.engagements, self.reached) == (u32::MAX, u32::MAX, 0)
-            && sets.into_iter().all(Option::is_none)
-            && self.trigger_id.is_none()
-            && self.reason.is_none()
-            && self.link.is_none()
-            && self.recipient.is_none()
-            && self.updated_since_ms == Millis::MIN
-            && self.subjects.is_empty()
-            && self.words.is_empty()
-            && self.without.is_empty()
+        self.reached != 0
+            || sets.into_iter().any(Option::is_some)
+            || self.trigger_id.is_some()
+            || matches!(self.reason, Some(Reason::Exactly(_)))
+            || self.link.is_some()
+            || self.recipient.is_some()
+            || self.updated_since_ms != Millis::MIN
+            || !self.subjects.is_empty()
+            || !self.words.is_empty()
+            || !self.without.is_empty()
+    }
+
+    fn is_any_facet(&self) -> bool {
+        self.statuses == u32::MAX && self.channels.is_empty()
+    }
+
+    /// What tells of a delivery whether the rest is so, where all else is told by the lead and the probes.
+    fn known_by(&self, leads: &[Lead], probes: &[Probe]) -> Known {
+        let is_probed = |index: &str| probes.iter().any(|probe| probe.index == index);
+        let knows = |lead: &Lead| {
+            let by_facet = matches!(lead, Lead::Facets(_));
+            let has_source = self.sources.is_none() || matches!(lead, Lead::Sources(_)) || is_probed(BY_SOURCE);
+            let has_reason = self.reason.is_none() || *lead == Lead::Failed || is_probed(BY_FAILURE);
+            let has_facet = self.is_any_facet() || by_facet || is_probed(BY_FACET);
+            match lead {
+                Lead::Of(..) | Lead::Rows(_) => Known::Row,
+                _ if !(has_source && has_reason && has_facet) => Known::Row,
+                // what the person did is the status, where there is any such thing
+                _ if self.outcomes == u32::MAX => Known::Place,
+                _ if by_facet => Known::Facet,
+                _ => Known::Row,
+            }
+        };
+        leads.iter().map(knows).max().unwrap_or(Known::Row)
+    }
+
+    /// Indexes that tell of a delivery whether it is of a source, in a facet, or failed: most are turned away so, for
+    /// a fraction of what it costs to read their rows.
+    fn probes<'c>(&self, connection: &'c Connection, lead: &Lead) -> Result<Vec<Probe<'c>>, Error> {
+        let mut wanted: Vec<(&'static str, Vec<i64>)> = Vec::new();
+        if !matches!(lead, Lead::Facets(_) | Lead::Sources(_) | Lead::Failed) {
+            return Ok(Vec::new());
+        }
+        if self.reason.is_some() && *lead != Lead::Failed {
+            wanted.push((BY_FAILURE, vec![0]));
+        }
+        if let Some(sources) = &self.sources
+            && !matches!(lead, Lead::Sources(_))
+        {
+            wanted.push((BY_SOURCE, sources.iter().copied().collect()));
+        }
+        if !self.is_any_facet() && !matches!(lead, Lead::Facets(_)) {
+            wanted.push((BY_FACET, self.facets.clone()));
+        }
+        wanted.retain(|(_, keys)| keys.len() <= PROBED_MAX);
+        let probe = |(index, keys)| Ok(Probe { index, keys, statement: connection.prepare_cached(index)? });
+        wanted.into_iter().map(probe).collect()
     }
 
     /// With all bound but the row id.
@@ -111,6 +163,44 @@ pub(in crate::store) const ROW: &str =
         (?2 IS NULL OR trigger_id IS ?2) AND (?3 IS NULL OR failure_reason IS ?3)
             AND (NOT ?4 OR failure_reason IS NOT NULL)
     FROM deliveries_read WHERE id = ?1";
+
+/// What tells whether a delivery is wanted; the last costs most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Known {
+    /// That it was come to.
+    Place,
+    /// Its facet, where the status is the outcome; else its row.
+    Facet,
+    Row,
+}
+
+/// Whether a delivery stands in an index under any of some keys.
+struct Probe<'c> {
+    index: &'static str,
+    keys: Vec<i64>,
+    statement: CachedStatement<'c>,
+}
+
+/// More keys than this cost more than the row.
+const PROBED_MAX: usize = 3;
+
+pub(in crate::store) const BY_SOURCE: &str = "SELECT 1 FROM deliveries INDEXED BY deliveries_by_source
+    WHERE source = ?1 AND created_at_ms = ?2 AND id = ?3";
+pub(in crate::store) const BY_FACET: &str = "SELECT 1 FROM deliveries INDEXED BY deliveries_by_facet
+    WHERE facet = ?1 AND created_at_ms = ?2 AND id = ?3";
+pub(in crate::store) const BY_FAILURE: &str = "SELECT 1 FROM deliveries INDEXED BY deliveries_by_failure
+    WHERE failure_reason IS NOT NULL AND ?1 = 0 AND created_at_ms = ?2 AND id = ?3";
+
+impl Probe<'_> {
+    fn has(&mut self, cursor: Cursor) -> Result<bool, Error> {
+        for key in &self.keys {
+            if self.statement.exists(params![key, cursor.at_ms, cursor.id])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
 
 struct Candidate {
     id: i64,
@@ -153,7 +243,10 @@ impl Candidate {
 pub(super) struct Wanted<'c> {
     statements: Statements<'c>,
     rest: &'c Rest,
-    /// None where a delivery's place says that it is wanted.
+    probes: Vec<Probe<'c>>,
+    /// Whether one whose status is its outcome is wanted, as it was come to by its facet.
+    is_known_by_outcome: bool,
+    /// None where that it was come to says that a delivery is wanted.
     row: Option<CachedStatement<'c>>,
     /// Shared subjects, in lower case.
     subjects: HashMap<i64, String>,
@@ -163,8 +256,17 @@ pub(super) struct Wanted<'c> {
 const REMEMBERED: usize = 10_000;
 
 impl Wanted<'_> {
-    /// Whether a delivery is wanted, which is created in time. What is read of others than its row is work, too.
-    pub fn wants(&mut self, cursor: Cursor, work: &mut usize) -> Result<bool, Error> {
+    /// Whether a delivery is wanted, which is created in time, and was come to by a key of its index. What is read of
+    /// others than its row is work, too.
+    pub fn wants(&mut self, cursor: Cursor, key: Option<i64>, work: &mut usize) -> Result<bool, Error> {
+        for probe in &mut self.probes {
+            if !probe.has(cursor)? {
+                return Ok(false);
+            }
+        }
+        if self.is_known_by_outcome && key.is_some_and(|facet| !is_engaged(facet & 31)) {
+            return Ok(true);
+        }
         let Some(statement) = &mut self.row else { return Ok(true) };
         statement.raw_bind_parameter(1, cursor.id)?;
         let it = {
@@ -264,6 +366,10 @@ impl Wanted<'_> {
         let by_machine = by.map(|by| by == By::Machine);
         Ok(statement.query_row(params![it.id, link, by_machine], |row| row.get(0))?)
     }
+}
+
+fn is_engaged(status: i64) -> bool {
+    u8::try_from(status).ok().and_then(Metric::from_code).is_some_and(|metric| metric.phase() == Phase::Engagement)
 }
 
 const ADDRESS: &str = "SELECT address FROM addresses WHERE id = ?1";

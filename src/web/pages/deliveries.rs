@@ -17,8 +17,8 @@ use super::twin::{self, Format, List, Twins};
 use super::why::Why;
 use crate::domain::Metric::*;
 use crate::domain::{Channel, Counted, Counts, Metric};
-use crate::store::log::total::{self, Total};
-use crate::store::log::{self, At, Filter, Recipient};
+use crate::store::log::total::Total;
+use crate::store::log::{self, At, Filter, Listing, Recipient};
 use crate::store::reasons::{self, Reasons};
 use crate::store::{self, overview, rows, source, status_counts, suppression_list};
 use crate::web::address::Address;
@@ -29,7 +29,7 @@ use crate::web::format::{Count, Exact, Plural};
 const ROWS: usize = 50;
 
 /// Of so many of the newest with a reason, the most frequent are shown.
-const REASONS_OF: usize = 1_000;
+const REASONS_OF: usize = 500;
 const REASONS_SHOWN: usize = 6;
 const REASON_LINKS: usize = 800;
 
@@ -87,15 +87,19 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         return list(&pages, &query, format).await;
     }
     let (filter, at) = (query.filter.clone(), query.at);
-    let (found, total, counts, source_name, ever, has_deliveries, listed, reasons) = pages
+    let (Listing { page: found, total, .. }, counts, source_name, ever, has_deliveries, listed, reasons) = pages
         .read(move |connection| {
             let name = match &filter.source {
                 Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
                 None => None,
             };
+            let listing = log::listing(connection, &filter, at, ROWS)?;
+            let reasons = match asks_for_problems(&filter) {
+                true => reasons::beside(connection, &filter, &listing, REASONS_OF)?,
+                false => Reasons::default(),
+            };
             Ok::<_, store::Error>((
-                log::page(connection, &filter, at, ROWS)?,
-                total::of_deliveries(connection, &filter)?,
+                listing,
                 status_counts::by_channel(connection, filter.source.as_ref())?,
                 name,
                 status_counts::ever(connection, filter.source.as_ref(), &filter.channels)?,
@@ -104,10 +108,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                     Some(Recipient::Exactly(address)) => suppression_list::of_address(connection, address)?,
                     _ => Vec::new(),
                 },
-                match asks_for_problems(&filter) {
-                    true => reasons::of_newest(connection, &filter, REASONS_OF, 0)?,
-                    false => Reasons::default(),
-                },
+                reasons,
             ))
         })
         .await?;
@@ -198,15 +199,10 @@ async fn list(pages: &Pages, query: &LogQuery, format: Format) -> Result<HttpRes
     let (filter, at) = (query.filter.clone(), query.at);
     let (found, rows, total, columns) = pages
         .read(move |connection| {
-            let found = log::page(connection, &filter, at, ROWS)?;
+            let Listing { page: found, total, .. } = log::listing(connection, &filter, at, ROWS)?;
             let shown = found.rows.iter().map(|row| rows::delivery(connection, row.cursor));
             let shown = shown.collect::<Result<Vec<_>, _>>()?;
-            Ok::<_, store::Error>((
-                found,
-                shown,
-                total::of_deliveries(connection, &filter)?,
-                rows::delivery_columns(connection)?,
-            ))
+            Ok::<_, store::Error>((found, shown, total, rows::delivery_columns(connection)?))
         })
         .await?;
     let place =
