@@ -103,7 +103,7 @@ impl Import {
         while tracker.left_to_erase()? == Left::Steps {
             tracker.erase_some()?;
         }
-        while tracker.index_addresses()? {}
+        while tracker.tidy()? {}
         tracker.checkpoint()?;
         bar.finish_and_clear();
         let Summary { accepted, duplicate, ignored, quarantined } = summary;

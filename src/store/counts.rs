@@ -15,7 +15,11 @@ pub static DELIVERIES: LazyLock<String> = LazyLock::new(|| Counted::ALL.map(Coun
 /// All of them, summed.
 pub static SUMS: LazyLock<String> = LazyLock::new(|| listed(|name| format!("coalesce(sum({name}), 0)")));
 
-/// The columns of `activity`, summed: events only.
+/// The columns of `activity`: events only.
+pub static EVENTS: LazyLock<String> =
+    LazyLock::new(|| Counted::ALL[1..].iter().map(|it| it.name()).collect::<Vec<_>>().join(", "));
+
+/// The same, summed.
 pub static EVENT_SUMS: LazyLock<String> = LazyLock::new(|| {
     let columns = Counted::ALL[1..].iter().map(|counted| format!("coalesce(sum({}), 0)", counted.name()));
     columns.collect::<Vec<_>>().join(", ")
@@ -39,15 +43,15 @@ pub fn read(row: &Row, first: usize) -> rusqlite::Result<Counts> {
     Ok(counts)
 }
 
-/// Adds the deliveries that start at column `first`, selected by [`DELIVERIES`].
-pub fn add_deliveries(counts: &mut Counts, row: &Row, first: usize) -> rusqlite::Result<()> {
+/// Adds (or takes away, by the sign) the deliveries that start at column `first`, selected by [`DELIVERIES`].
+pub fn add_deliveries(counts: &mut Counts, row: &Row, first: usize, sign: i64) -> rusqlite::Result<()> {
     for i in 0..Counted::COUNT {
-        counts.deliveries[i] += row.get::<_, i64>(first + i)?;
+        counts.deliveries[i] += sign * row.get::<_, i64>(first + i)?;
     }
     Ok(())
 }
 
-/// The events that start at column `first`, selected by [`EVENT_SUMS`].
+/// The events that start at column `first`, selected by [`EVENTS`] or [`EVENT_SUMS`].
 pub fn read_events(row: &Row, first: usize) -> rusqlite::Result<Counts> {
     let mut counts = Counts::default();
     for i in 1..Counted::COUNT {

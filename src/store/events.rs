@@ -13,6 +13,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::log::{self, By};
 use super::paging::{Cursor, Direction, Looked};
+use super::statements::Statements;
 use super::walk::{self, Lead, Rest};
 use super::{Error, rows};
 use crate::domain::{Counted, Metric, Millis};
@@ -145,11 +146,11 @@ pub(super) fn each_within(
     // a delivery was created with its first event, and updated with its last
     rest.until_ms = rest.until_ms.min(filter.to_ms.unwrap_or(Millis::MAX));
     rest.updated_since_ms = filter.from_ms.unwrap_or(Millis::MIN);
-    let wanted = Wanted::of(connection, filter)?;
+    let (wanted, statements) = (Wanted::of(connection, filter)?, Statements::of(connection));
     let mut visited = 0;
     let mut from = after.map(|place| place.delivery);
     if let Some(Place { delivery, event: Some(event) }) = after
-        && of_delivery(connection, &wanted, *delivery, Some(event), &mut visited, &mut each)?.is_break()
+        && of_delivery(&statements, &wanted, *delivery, Some(event), &mut visited, &mut each)?.is_break()
     {
         return Ok(None);
     }
@@ -159,7 +160,7 @@ pub(super) fn each_within(
         let walked = walk::walk(connection, &leads, &rest, Direction::Older, from, piece, left)?;
         visited += walked.visited;
         for cursor in &walked.found {
-            if of_delivery(connection, &wanted, *cursor, None, &mut visited, &mut each)?.is_break() {
+            if of_delivery(&statements, &wanted, *cursor, None, &mut visited, &mut each)?.is_break() {
                 return Ok(None);
             }
         }
@@ -281,14 +282,14 @@ impl Candidate {
 }
 
 fn of_delivery(
-    connection: &Connection,
+    statements: &Statements,
     wanted: &Wanted,
     delivery: Cursor,
     after: Option<&(i64, Value)>,
     visited: &mut usize,
     each: &mut impl FnMut(Found) -> Result<ControlFlow<()>, Error>,
 ) -> Result<ControlFlow<()>, Error> {
-    let mut statement = connection.prepare_cached(&EVENTS)?;
+    let mut statement = statements.prepare_cached(&EVENTS)?;
     // within one, an event is beyond all of the metrics before its own
     let (metric, eid) = after.cloned().unwrap_or((0, Value::Null));
     let mut found = |event: Candidate| each(Found { delivery, metric: event.metric, eid: event.eid });

@@ -9,6 +9,7 @@ mod apply;
 mod batch;
 mod blocks;
 pub mod counts;
+mod days;
 pub mod delivery;
 mod delivery_rows;
 mod eid;

@@ -12,7 +12,7 @@ use super::Error;
 use super::eid::Eid;
 use super::names::Names;
 use super::statements::Statements;
-use super::suppressions;
+use super::{days, suppressions};
 use crate::domain::rollup::{Click, Link, LinkCounts};
 use crate::domain::{Counted, Counts, Delta, Text};
 
@@ -48,7 +48,25 @@ pub static ACTIVITY: Wide = Wide {
     sql: LazyLock::new(|| ACTIVITY.sql()),
 };
 
+pub static COHORT_DAYS: Wide = Wide {
+    table: "cohort_days",
+    keys: &["day", "message"],
+    deliveries: true,
+    sql: LazyLock::new(|| COHORT_DAYS.sql()),
+};
+pub static ACTIVITY_DAYS: Wide = Wide {
+    table: "activity_days",
+    keys: &["day", "source", "channel"],
+    deliveries: false,
+    sql: LazyLock::new(|| ACTIVITY_DAYS.sql()),
+};
+
 impl Wide {
+    /// The columns of the table, but for its keys.
+    pub fn packed_columns(&self) -> Vec<String> {
+        self.columns_with("_extra")
+    }
+
     /// The columns of the view that unpacks it, in the order of [`Wide::values`].
     pub fn columns(&self) -> Vec<String> {
         self.columns_with("_events")
@@ -92,7 +110,7 @@ impl Wide {
         values
     }
 
-    fn add(&'static self, connection: &Statements, key: &[Value], counts: &Counts) -> Result<(), Error> {
+    pub fn add(&'static self, connection: &Statements, key: &[Value], counts: &Counts) -> Result<(), Error> {
         let mut values = self.packed(counts);
         {
             let mut find = connection.prepare_cached(&self.sql.find)?;
@@ -125,7 +143,9 @@ pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta, rows:
         cohorts.push((quarter, names.message_id(connection, message)?.0, counts));
     }
     cohorts.sort_unstable_by_key(|(quarter, message, _)| (*message, *quarter));
+    let mut days = days::Moved::new(connection)?;
     for (quarter, message, counts) in cohorts {
+        days.cohort(quarter, message, counts);
         COHORTS.add(connection, &[quarter.into(), message.into()], counts)?;
     }
     for (feed, counts) in delta.totals() {
@@ -144,8 +164,10 @@ pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta, rows:
     activity.sort_unstable_by_key(|(quarter, source, channel, _)| (*source, *quarter, *channel));
     for (quarter, source, channel, events) in activity {
         let counts = Counts { events, ..Counts::default() };
+        days.activity(quarter, source, channel, &counts);
         ACTIVITY.add(connection, &[quarter.into(), source.into(), channel.into()], &counts)?;
     }
+    days.write(connection)?;
     write_statuses(connection, names, &delta)?;
     write_links(connection, names, &delta, rows)?;
     suppressions::write(connection, names, &delta, rows)
@@ -238,5 +260,6 @@ pub fn clear(connection: &Statements) -> Result<(), Error> {
         "DELETE FROM cohorts; DELETE FROM totals; DELETE FROM triggers; DELETE FROM activity;
          DELETE FROM status_counts; DELETE FROM link_clicks; DELETE FROM links;",
     )?;
+    days::clear(connection)?;
     suppressions::clear(connection)
 }

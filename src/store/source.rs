@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::counts::{self, COLUMNS, EVENT_SUMS};
+use super::counts::{self, COLUMNS, EVENTS};
+use super::days::Reading;
 use super::sources::{ChannelRow, Range, Source};
 use super::{Error, log::SourceRef};
 use crate::domain::rollup::{ChannelCounts, Counts, quarter_of};
@@ -80,7 +81,7 @@ pub fn one(connection: &Connection, source: &SourceRef, range: Option<Range>) ->
 fn by_channel(connection: &Connection, source: i64, range: Range) -> Result<BTreeMap<i64, Counts>, Error> {
     let mut shown: BTreeMap<i64, Counts> = BTreeMap::new();
     let mut channel = connection.prepare_cached("SELECT channel FROM messages WHERE id = ?1")?;
-    for cohort in cohorts(connection, source, range)? {
+    for cohort in cohorts(connection, source, range, &[])? {
         let channel = channel.query_row([cohort.message], |row| row.get(0))?;
         shown.entry(channel).or_default().add(&cohort.counts, 1);
     }
@@ -94,23 +95,30 @@ pub struct Cohort {
     counts: Counts,
 }
 
-/// All of a source that were created in a range.
-pub fn cohorts(connection: &Connection, source: i64, range: Range) -> Result<Vec<Cohort>, Error> {
+/// All of a source that were created in a range, told apart at some quarter hours, which are in order.
+pub fn cohorts(connection: &Connection, source: i64, range: Range, bounds: &[i64]) -> Result<Vec<Cohort>, Error> {
     let (from, to) = range.quarters();
-    let mut statement = connection.prepare_cached(&COHORTS)?;
-    let rows = statement.query_map(params![source, from, to], |row| {
-        Ok(Cohort { quarter: row.get(0)?, message: row.get(1)?, counts: counts::read(row, 2)? })
+    let mut cohorts = Vec::new();
+    let reading = Reading::of(connection, from, to, bounds)?;
+    reading.each(connection, [&*COHORTS, &*COHORT_DAYS], &[&source], |quarter, sign, row| {
+        let mut counts = Counts::default();
+        counts.add(&counts::read(row, 2)?, sign);
+        cohorts.push(Cohort { quarter, message: row.get(1)?, counts });
+        Ok(())
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(cohorts)
 }
 
-static COHORTS: LazyLock<String> = LazyLock::new(|| {
+static COHORTS: LazyLock<String> = LazyLock::new(|| cohorts_of("quarter", "cohorts_read"));
+static COHORT_DAYS: LazyLock<String> = LazyLock::new(|| cohorts_of("day", "cohort_days_read"));
+
+fn cohorts_of(time: &str, table: &str) -> String {
     format!(
-        "SELECT t.quarter, t.message, {} FROM messages g CROSS JOIN cohorts_read t ON t.message = g.id
-        WHERE g.source = ?1 AND t.quarter >= ?2 AND t.quarter < ?3",
+        "SELECT t.{time}, t.message, {} FROM messages g CROSS JOIN {table} t ON t.message = g.id
+        WHERE g.source = ?3 AND t.{time} >= ?1 AND t.{time} < ?2",
         &*COLUMNS
     )
-});
+}
 
 /// When its first and last deliveries were created. `None`: it has none.
 pub fn seen(connection: &Connection, source: i64) -> Result<Option<Seen>, Error> {
@@ -179,18 +187,24 @@ pub fn happened_in(
 ) -> Result<BTreeMap<usize, Counts>, Error> {
     let Some(since_ms) = starts.first().copied() else { return Ok(BTreeMap::new()) };
     let (from, to) = Range { since_ms, until_ms }.quarters();
-    let mut statement = connection.prepare_cached(&HAPPENED)?;
-    let rows = statement.query_map(params![from, to, source], |row| Ok((row.get(0)?, counts::read_events(row, 1)?)))?;
-    Ok(bucketed(starts, rows.collect::<Result<Vec<_>, _>>()?.into_iter()))
+    let bounds: Vec<i64> = starts.iter().map(|ms| quarter_of(*ms)).collect();
+    let mut happened = Vec::new();
+    let reading = Reading::of(connection, from, to, &bounds)?;
+    reading.each(connection, [&*HAPPENED, &*HAPPENED_DAYS], &[&source], |quarter, sign, row| {
+        let mut counts = Counts::default();
+        counts.add(&counts::read_events(row, 1)?, sign);
+        happened.push((quarter, counts));
+        Ok(())
+    })?;
+    Ok(bucketed(starts, happened.into_iter()))
 }
 
-static HAPPENED: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT t.quarter, {} FROM activity_read t
-        WHERE t.quarter >= ?1 AND t.quarter < ?2 AND t.source = ?3 GROUP BY t.quarter",
-        &*EVENT_SUMS
-    )
-});
+static HAPPENED: LazyLock<String> = LazyLock::new(|| happened_of("quarter", "activity_read"));
+static HAPPENED_DAYS: LazyLock<String> = LazyLock::new(|| happened_of("day", "activity_days_read"));
+
+fn happened_of(time: &str, table: &str) -> String {
+    format!("SELECT t.{time}, {} FROM {table} t WHERE t.source = ?3 AND t.{time} >= ?1 AND t.{time} < ?2", &*EVENTS)
+}
 
 /// The time of its latest event, to the quarter hour; at least that of its latest delivery.
 pub fn last_activity(connection: &Connection, source: i64, since_ms: Millis) -> Result<Option<Millis>, Error> {

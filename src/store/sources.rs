@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::counts::{self, COLUMNS, DELIVERIES};
+use super::days::Reading;
 use super::{Error, log::SourceRef};
 use crate::domain::rollup::{ChannelCounts, Counts, quarter_of};
 use crate::domain::{Channel, Millis};
@@ -45,7 +46,8 @@ impl Range {
         Range { since_ms: end.saturating_mul(crate::domain::rollup::QUARTER_MS), until_ms: Millis::MAX }
     }
 
-    pub(super) fn quarters(self) -> (i64, i64) {
+    /// Its first quarter hour, and the first after it.
+    pub fn quarters(self) -> (i64, i64) {
         (quarter_of(self.since_ms), quarter_of(self.until_ms.saturating_add(crate::domain::rollup::QUARTER_MS - 1)))
     }
 }
@@ -93,10 +95,10 @@ pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>,
     Ok(sources.into_iter().map(|(_, source)| source).collect())
 }
 
-pub(super) fn cohorts_sql() -> String {
+pub(super) fn cohorts_sql(time: &str, table: &str) -> String {
     format!(
-        "SELECT g.source, g.channel, {} FROM messages g CROSS JOIN cohorts_read t ON t.message = g.id
-        WHERE t.quarter >= ?1 AND t.quarter < ?2",
+        "SELECT t.{time}, g.source, g.channel, {} FROM messages g CROSS JOIN {table} t ON t.message = g.id
+        WHERE t.{time} >= ?1 AND t.{time} < ?2",
         &*DELIVERIES
     )
 }
@@ -105,12 +107,11 @@ pub(super) fn cohorts_sql() -> String {
 /// whole wide rows first, which takes several times as long.
 pub(super) fn shown(connection: &Connection, range: Range) -> Result<HashMap<(i64, i64), Counts>, Error> {
     let (from, to) = range.quarters();
-    let mut statement = connection.prepare_cached(&cohorts_sql())?;
-    let mut rows = statement.query(params![from, to])?;
     let mut shown: HashMap<(i64, i64), Counts> = HashMap::new();
-    while let Some(row) = rows.next()? {
-        counts::add_deliveries(shown.entry((row.get(0)?, row.get(1)?)).or_default(), row, 2)?;
-    }
+    let sql = [cohorts_sql("quarter", "cohorts_read"), cohorts_sql("day", "cohort_days_read")];
+    Reading::of(connection, from, to, &[])?.each(connection, [&sql[0], &sql[1]], &[], |_, sign, row| {
+        counts::add_deliveries(shown.entry((row.get(1)?, row.get(2)?)).or_default(), row, 3, sign)
+    })?;
     Ok(shown)
 }
 

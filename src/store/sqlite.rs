@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
@@ -23,6 +24,7 @@ pub(super) const MIGRATIONS_SQL: &[&str] = &[
     include_str!("../../migrations/0002_people.sql"),
     include_str!("../../migrations/0003_suppressions.sql"),
     include_str!("../../migrations/0004_forgetting.sql"),
+    include_str!("../../migrations/0005_days.sql"),
 ];
 
 static MIGRATIONS: LazyLock<Migrations<'static>> =
@@ -115,7 +117,14 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// A plan is made once, whatever is bound: else SQLite makes it anew for each value of a `LIMIT`, which costs several
+/// times what it takes to run most statements.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
 fn write_pragmas(connection: &Connection) -> Result<(), Error> {
+    keep_plans(connection)?;
     // an acknowledged event must survive a power cut: NORMAL lost some in every one that was tried
     connection.pragma_update(None, "synchronous", "FULL")?;
     // 80 MB of WAL: rarer checkpoints write a hot page once instead of twenty times
@@ -215,6 +224,7 @@ impl Readers {
 const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 fn read_pragmas(connection: &Connection) -> rusqlite::Result<()> {
+    keep_plans(connection)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "query_only", true)?;

@@ -9,7 +9,7 @@ use super::apply::{Entry, Outcome, apply};
 use super::forgetting::{self, Erased, erasing};
 use super::names::{self, Names};
 use super::statements::Statements;
-use super::{Error, addresses, receipts, sqlite, waiting};
+use super::{Error, addresses, days, receipts, sqlite, waiting};
 use crate::domain::people::Standing;
 use crate::domain::{Millis, Source, Text};
 
@@ -75,13 +75,18 @@ impl Tracker {
         Ok(left)
     }
 
-    /// Indexes the parts of some addresses that came since. False: there are too few of them.
-    pub fn index_addresses(&mut self) -> Result<bool, Error> {
-        if !addresses::can_index(&self.connection)? {
+    /// Does some of what makes questions quick and can wait: sums a day, or indexes the parts of some addresses. False:
+    /// there is nothing to do.
+    pub fn tidy(&mut self) -> Result<bool, Error> {
+        let work = if days::can_sum(&self.connection)? {
+            days::sum_one
+        } else if addresses::can_index(&self.connection)? {
+            addresses::index_one
+        } else {
             return Ok(false);
-        }
+        };
         let mut recording = self.begin()?;
-        recording.with(|transaction, _| addresses::index_one(transaction))?;
+        recording.with(|transaction, _| work(transaction))?;
         recording.commit()?;
         Ok(true)
     }

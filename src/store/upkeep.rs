@@ -17,7 +17,7 @@ use super::names::Names;
 use super::rollups::{self, Rows, Wide};
 use super::statements::Statements;
 use super::suppressions::{self, Listed};
-use super::{Error, addresses, spans};
+use super::{Error, addresses, days, spans};
 use crate::domain::rollup::Click;
 use crate::domain::suppression::{Mark, is_mark};
 use crate::domain::{Counted, Counts, Delivery, Delta, Event, Metric};
@@ -294,6 +294,10 @@ fn compare(
         wide.insert(vec![number(quarter), number(source), number(channel)], counts);
     }
     compare_wide(connection, &rollups::ACTIVITY, wide, report)?;
+    let wrong = days::wrong(connection)?;
+    if wrong > 0 {
+        report.differs(|| format!("cohort_days, activity_days: {wrong} rows are not the sum of their quarter hours"));
+    }
 
     let mut statuses: HashMap<Key, Vec<i64>> = HashMap::new();
     for ((feed, kind, metric), n) in delta.statuses() {

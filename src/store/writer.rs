@@ -225,23 +225,23 @@ impl Work {
             match waiting.try_recv() {
                 Ok(message) => return Some(message),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.index_some() => {}
+                Err(TryRecvError::Empty) if self.tidy_some() => {}
                 Err(TryRecvError::Empty) => return waiting.recv().ok(),
             }
         }
     }
 
-    /// Parts of addresses are indexed while nothing waits, a tenth of a second at a time. False: there are none.
-    fn index_some(&mut self) -> bool {
-        match catch_unwind(AssertUnwindSafe(|| self.tracker.index_addresses())) {
+    /// What can wait is done while nothing else waits, a tenth of a second at a time. False: there is nothing to do.
+    fn tidy_some(&mut self) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| self.tracker.tidy())) {
             Ok(Ok(more)) => more,
             Ok(Err(error)) => {
-                // as when the disk is full, which is told of what comes; they are looked through until then
-                tracing::debug!(%error, "new addresses are not indexed yet");
+                // as when the disk is full, which is told of what comes; all is found without it
+                tracing::debug!(%error, "what can wait is not done yet");
                 false
             }
             Err(_) => {
-                tracing::error!("indexing addresses panicked; please report this");
+                tracing::error!("what can wait panicked; please report this");
                 false
             }
         }

@@ -9,6 +9,7 @@ use super::{By, Filter};
 use crate::domain::rollup::{QUARTER_MS, StatusKind, quarter_of};
 use crate::domain::{Counted, Metric, Millis};
 use crate::store::Error;
+use crate::store::days::Reading;
 use crate::store::events::{self, Kind};
 use crate::store::paging::{Cursor, Direction, Walked};
 use crate::store::walk;
@@ -221,12 +222,15 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
     let sum = format!("SELECT coalesce(sum({columns}), 0) FROM");
     match (time, narrow, is_all_time(filter)) {
         (Time::Event { from_ms, to_ms }, Narrow::No, true) => {
-            let Some((from, to)) = quarters(from_ms, to_ms) else { return Ok(None) };
-            let sql = format!(
-                "{sum} sources s CROSS JOIN activity_read t ON t.source = s.id WHERE quarter >= ?3 AND quarter < ?4
-                    AND {OF_SOURCES} AND {OF_CHANNELS}"
-            );
-            number(&sql, &[&from, &to])
+            let Some(range) = quarters(from_ms, to_ms) else { return Ok(None) };
+            let sql = [("quarter", "activity_read"), ("day", "activity_days_read")].map(|(time, table)| {
+                format!(
+                    "SELECT 0, coalesce(sum({columns}), 0) FROM sources s CROSS JOIN {table} t ON t.source = s.id
+                    WHERE t.{time} >= ?1 AND t.{time} < ?2 AND {}",
+                    of_range("t.source", "t.channel")
+                )
+            });
+            in_range(connection, range, sql, &[&sources, &channels])
         }
         (Time::Event { .. }, ..) => Ok(None),
         (Time::Created, Narrow::No, true) => {
@@ -238,7 +242,7 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
         }
         (Time::Created, Narrow::Trigger, false) => Ok(None),
         (Time::Created, narrow, _) => {
-            let Some((from, to)) = quarters(filter.since_ms, filter.until_ms) else { return Ok(None) };
+            let Some(range) = quarters(filter.since_ms, filter.until_ms) else { return Ok(None) };
             let of_message = match narrow {
                 Narrow::Message => {
                     let sources = filter.source.as_ref().map(|of| self::sources(connection, of)).transpose()?;
@@ -246,13 +250,39 @@ fn sum(connection: &Connection, filter: &Filter, time: Time, columns: &str) -> R
                 }
                 _ => None,
             };
-            let sql = format!(
-                "{sum} messages g CROSS JOIN cohorts_read t ON t.message = g.id WHERE quarter >= ?3 AND quarter < ?4
-                    AND (?5 IS NULL OR message IN (SELECT value FROM json_each(?5))) AND {OF_SOURCES} AND {OF_CHANNELS}"
-            );
-            number(&sql, &[&from, &to, &of_message])
+            let sql = [("quarter", "cohorts_read"), ("day", "cohort_days_read")].map(|(time, table)| {
+                format!(
+                    "SELECT 0, coalesce(sum({columns}), 0) FROM messages g CROSS JOIN {table} t ON t.message = g.id
+                    WHERE t.{time} >= ?1 AND t.{time} < ?2 AND {}
+                        AND (?5 IS NULL OR g.id IN (SELECT value FROM json_each(?5)))",
+                    of_range("g.source", "g.channel")
+                )
+            });
+            in_range(connection, range, sql, &[&sources, &channels, &of_message])
         }
     }
+}
+
+fn of_range(source: &str, channel: &str) -> String {
+    format!(
+        "(?3 IS NULL OR {source} IN (SELECT value FROM json_each(?3)))
+        AND (?4 IS NULL OR {channel} IN (SELECT value FROM json_each(?4)))"
+    )
+}
+
+/// The sum over a range, by quarter hours and by days.
+fn in_range(
+    connection: &Connection,
+    (from, to): (i64, i64),
+    sql: [String; 2],
+    more: &[&dyn rusqlite::ToSql],
+) -> Result<Option<i64>, Error> {
+    let mut sum = 0;
+    Reading::of(connection, from, to, &[])?.each(connection, [&sql[0], &sql[1]], more, |_, sign, row| {
+        sum += sign * row.get::<_, i64>(1)?;
+        Ok(())
+    })?;
+    Ok(Some(sum))
 }
 
 const OF_SOURCES: &str = "(?1 IS NULL OR source IN (SELECT value FROM json_each(?1)))";

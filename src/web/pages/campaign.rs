@@ -157,7 +157,14 @@ pub async fn page(
             let fitted = series::fit(wanted, zone, stretch);
             let first_ms = fitted.starts.first().copied().unwrap_or(shown.since_ms);
             let both = Range { since_ms: shown.since_ms.min(first_ms), until_ms: shown.until_ms.max(fitted.until_ms) };
-            let cohorts = source::cohorts(connection, row, both)?;
+            // told apart where a bucket begins, and where what is shown does
+            let in_buckets = Range { since_ms: first_ms, until_ms: fitted.until_ms };
+            let starts = fitted.starts.iter().map(|ms| rollup::quarter_of(*ms));
+            let ends = [shown, in_buckets].map(Range::quarters).map(|(from, to)| [from, to]);
+            let mut bounds: Vec<i64> = starts.chain(ends.into_iter().flatten()).collect();
+            bounds.sort_unstable();
+            bounds.dedup();
+            let cohorts = source::cohorts(connection, row, both, &bounds)?;
             let counts = match by {
                 source::By::Cohort => source::created_in(&cohorts, &fitted.starts, fitted.until_ms),
                 source::By::Event => source::happened_in(connection, row, &fitted.starts, fitted.until_ms)?,

@@ -63,7 +63,9 @@ fn plans_of_the_log() {
     explain("newest block", "SELECT max(id) >> 17 FROM deliveries");
     explain("a delivery", crate::store::delivery::FIND);
     explain("its events", crate::store::delivery::EVENTS);
-    explain("counts in a range", &crate::store::sources::cohorts_sql());
+    explain("counts in a range", &crate::store::sources::cohorts_sql("quarter", "cohorts_read"));
+    explain("counts in a range of days", &crate::store::sources::cohorts_sql("day", "cohort_days_read"));
+    explain("the first quarter hour whose day is not summed", crate::store::days::FIRST);
     for (by_reason, newer) in [(false, false), (true, false), (true, true)] {
         explain(
             &format!("quarantine, by reason: {by_reason}, newer: {newer}"),
