@@ -236,3 +236,135 @@ impl Reading {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::rollup::QUARTER_MS;
+    use crate::domain::{Attribute, Event, EventTime, Metric, MetricName, Millis, SourceKind};
+    use crate::store::log::{Filter, SourceRef, total};
+    use crate::store::sources::{self, Range};
+    use crate::store::{Entry, Tracker, events, raw, source, upkeep};
+
+    /// Where the days begin that are looked at.
+    const FIRST: Millis = 20_000 * QUARTERS * QUARTER_MS;
+
+    /// An event of one of a few deliveries: which, what, and at which quarter hour; or some tidying.
+    fn step() -> impl Strategy<Value = Option<(u8, u8, i64)>> {
+        prop_oneof![3 => (0..12u8, 0..4u8, 0..6 * QUARTERS).prop_map(Some), 1 => Just(None)]
+    }
+
+    fn entry((delivery, metric, quarter): (u8, u8, i64)) -> Entry {
+        let name = MetricName::parse(["sent", "opened", "clicked", "bounced"][metric as usize]);
+        let time = EventTime::given(FIRST + quarter * QUARTER_MS + i64::from(delivery));
+        let id = format!("{delivery} {metric} {quarter}");
+        let mut event = Event::new(&format!("d{delivery}"), name, &id, time, time.ms);
+        event.attributes = std::mem::take(&mut event.attributes)
+            .with(Attribute::Channel, ["email", "sms"][usize::from(delivery % 2)])
+            .with(Attribute::ActionId, ["1", "2"][usize::from(delivery / 2 % 2)])
+            .with(SourceKind::Campaign.attribute(), ["3", "4"][usize::from(delivery / 4 % 2)]);
+        Entry::Event { event, raw: raw::pack("{}") }
+    }
+
+    /// All that is read by [`Reading`], said in words.
+    fn said(connection: &Connection, from: i64, to: i64, bounds: &[i64]) -> String {
+        let ms = |quarter: i64| FIRST + quarter * QUARTER_MS;
+        let range = Range { since_ms: ms(from), until_ms: ms(to) };
+        let starts: Vec<Millis> = [from].iter().chain(bounds).map(|quarter| ms(*quarter)).collect();
+        let (first, _) = range.quarters();
+        let quarters: Vec<i64> = starts.iter().map(|at| first + (at - range.since_ms) / QUARTER_MS).collect();
+        let mut said = String::new();
+        for id in [1, 2] {
+            let cohorts = source::cohorts(connection, id, range, &quarters).unwrap();
+            let created = source::created_in(&cohorts, &starts, range.until_ms);
+            let happened = source::happened_in(connection, id, &starts, range.until_ms).unwrap();
+            for series in [created, happened] {
+                let series: BTreeMap<_, _> = series.into_iter().filter(|(_, counts)| !counts.is_zero()).collect();
+                said += &format!("{id} {series:?}\n");
+            }
+            said += &format!(
+                "{:?}\n",
+                source::messages(connection, &cohorts, range)
+                    .unwrap()
+                    .iter()
+                    .filter(|it| !it.counts.is_zero())
+                    .collect::<Vec<_>>()
+            );
+        }
+        let shown: BTreeMap<_, _> = sources::shown(connection, range).unwrap().into_iter().collect();
+        let source = Some(SourceRef { kind: "campaign".into(), id: "3".into() });
+        let filter = Filter { source, since_ms: Some(ms(from)), until_ms: Some(ms(to)), ..Filter::default() };
+        let of_events = events::Filter {
+            kinds: vec![events::Kind::Counted(crate::domain::Counted::Metric(Metric::Opened))],
+            from_ms: Some(ms(from)),
+            to_ms: Some(ms(to)),
+            ..events::Filter::default()
+        };
+        said + &format!(
+            "{shown:?} {:?} {:?}",
+            total::of_deliveries(connection, &filter).unwrap(),
+            total::of_events(connection, &of_events).unwrap()
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn days_say_what_their_quarter_hours_do(
+            batches in vec(vec(step(), 1..12), 1..12),
+            ranges in vec((0..7 * QUARTERS, 0..7 * QUARTERS, vec(0..7 * QUARTERS, 0..9)), 12),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let mut tracker = Tracker::open(&folder.path().join("days.db")).unwrap();
+            for (place, steps) in batches.iter().enumerate() {
+                let entries: Vec<Entry> = steps.iter().copied().flatten().map(entry).collect();
+                // received later and later, so that some days are summed, and events come for them after that
+                let received_at_ms = FIRST + place as i64 * QUARTERS / 2 * QUARTER_MS;
+                tracker.record(&entries.iter().collect::<Vec<_>>(), received_at_ms).unwrap();
+                if steps.contains(&None) {
+                    while tracker.tidy().unwrap() {}
+                }
+            }
+            prop_assert_eq!(upkeep::verify(tracker.connection(), |_| {}).unwrap().told, [""; 0]);
+            let read = |tracker: &mut Tracker| -> Vec<String> {
+                let connection = tracker.connection();
+                let one = |(a, b, bounds): &(i64, i64, Vec<i64>)| {
+                    let (from, to) = (*a.min(b), *a.max(b));
+                    let mut bounds: Vec<i64> = bounds.iter().copied().filter(|at| (from + 1..to).contains(at)).collect();
+                    bounds.sort_unstable();
+                    bounds.dedup();
+                    said(connection, from, to, &bounds)
+                };
+                ranges.iter().map(one).collect()
+            };
+            let with_days = read(&mut tracker);
+            clear(tracker.connection()).unwrap();
+            prop_assert_eq!(with_days, read(&mut tracker));
+        }
+    }
+
+    #[test]
+    fn a_day_that_is_not_the_sum_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tracker = Tracker::open(&folder.path().join("days.db")).unwrap();
+        tracker.record(&[&entry((1, 0, 0)), &entry((1, 1, 500))], FIRST + 9 * QUARTERS * QUARTER_MS).unwrap();
+        while tracker.tidy().unwrap() {}
+        let connection = tracker.connection();
+        let days = |sql: &str| -> i64 { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+        assert_eq!(days("SELECT count(*) FROM cohort_days"), 1);
+        assert_eq!(days("SELECT count(*) FROM activity_days"), 2);
+        assert_eq!((until(connection).unwrap(), wrong(connection).unwrap()), (Some(20_007), 0));
+        for damage in ["UPDATE cohort_days SET opened = 2", "DELETE FROM activity_days WHERE opened IS NOT NULL"] {
+            connection.execute_batch(damage).unwrap();
+            assert!(wrong(connection).unwrap() > 0, "{damage}");
+        }
+        upkeep::rebuild(connection, |_| {}).unwrap();
+        assert_eq!((until(connection).unwrap(), wrong(connection).unwrap()), (None, 0));
+    }
+}

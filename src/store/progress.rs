@@ -56,19 +56,31 @@ impl Progress {
     }
 
     pub fn unpack(self, created_at_ms: Millis) -> Unpacked {
-        let standing = self.standing - LARGE;
-        let decided = |after: i64, from: u32| {
-            let metric = Metric::from_code((standing >> from & 31) as u8)?;
+        let (reached, outcome, engagement) = standing(self.standing);
+        let decided = |after: i64, code: u8| {
+            let metric = Metric::from_code(code)?;
             Some(Standing { metric, at_ms: created_at_ms + after + AFTER_FROM })
         };
         Unpacked {
-            updated_at_ms: created_at_ms + self.updated_after + AFTER_FROM,
-            outcome: decided(self.outcome_after, OUTCOME_FROM),
-            engagement: decided(self.engagement_after, ENGAGEMENT_FROM),
-            reached: Reached((standing & ((1 << OUTCOME_FROM) - 1)) as u32),
-            events: (standing >> EVENTS_FROM) as u32,
+            updated_at_ms: updated_at_ms(created_at_ms, self.updated_after),
+            outcome: decided(self.outcome_after, outcome),
+            engagement: decided(self.engagement_after, engagement),
+            reached: Reached(reached),
+            events: ((self.standing - LARGE) >> EVENTS_FROM) as u32,
         }
     }
+}
+
+/// What was reached, and the codes of outcome and engagement (0: none), of a `standing`.
+pub fn standing(standing: i64) -> (u32, u8, u8) {
+    let standing = standing - LARGE;
+    let code = |from: u32| (standing >> from & 31) as u8;
+    ((standing & ((1 << OUTCOME_FROM) - 1)) as u32, code(OUTCOME_FROM), code(ENGAGEMENT_FROM))
+}
+
+/// When a delivery was updated.
+pub fn updated_at_ms(created_at_ms: Millis, updated_after: i64) -> Millis {
+    created_at_ms + updated_after + AFTER_FROM
 }
 
 const _: () = assert!(crate::domain::Counted::COUNT as u32 <= OUTCOME_FROM);

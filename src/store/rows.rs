@@ -5,6 +5,7 @@ use rusqlite::{Connection, Params};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Error;
+use super::events::{self, Found};
 use super::paging::Cursor;
 
 /// One row: names and values in the order of the view.
@@ -37,6 +38,13 @@ impl Row {
         match self.get(name) {
             Some(Value::Integer(number)) => Some(*number),
             _ => None,
+        }
+    }
+
+    /// Fills a cell that is there.
+    pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
+        if let Some((_, cell)) = self.cells.iter_mut().find(|(other, _)| other == name) {
+            *cell = Value::Text(value.into());
         }
     }
 
@@ -100,7 +108,7 @@ pub fn delivery_columns(connection: &Connection) -> Result<Vec<String>, Error> {
 
 /// The columns of `events_v1`.
 pub fn event_columns(connection: &Connection) -> Result<Vec<String>, Error> {
-    columns(connection, super::events::ROW)
+    columns(connection, events::ROW)
 }
 
 fn columns(connection: &Connection, sql: &str) -> Result<Vec<String>, Error> {
@@ -141,14 +149,15 @@ pub struct WithEvents {
 
 pub fn delivery_with_events(connection: &Connection, delivery_id: &str) -> Result<Option<WithEvents>, Error> {
     let Some(id) = super::delivery::find(connection, delivery_id)? else { return Ok(None) };
-    let delivery = delivery(connection, Cursor { at_ms: 0, id })?;
+    let at = Cursor { at_ms: 0, id };
+    let delivery = delivery(connection, at)?;
     let mut statement = connection.prepare_cached(
         "SELECT metric_code, eid FROM events_whole WHERE delivery = ?1 ORDER BY occurred_at_ms, event_id LIMIT ?2",
     )?;
     let keys = statement.query_map((id, super::delivery::EVENTS_MAX as i64), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let event = |key: rusqlite::Result<(i64, Value)>| {
         let (metric, eid) = key?;
-        one(connection, super::events::ROW, (id, metric, eid))
+        events::row(connection, &Found { delivery: at, metric, eid })
     };
     let events = keys.map(event).collect::<Result<_, _>>()?;
     Ok(Some(WithEvents { delivery, events, event_columns: event_columns(connection)? }))

@@ -18,7 +18,7 @@ use super::paging::{Cursor, Direction, Walked};
 use super::spans::{self, Span};
 pub(super) use wanted::LINK;
 #[cfg(test)]
-pub(super) use wanted::{FOLLOWED, ROW};
+pub(super) use wanted::{BY_FACET, BY_FAILURE, BY_SOURCE, FOLLOWED, ROW, ROW_THAT_FITS};
 pub use wanted::{Rest, Word};
 
 /// What gives the order.

@@ -10,7 +10,7 @@ use crate::domain::{Metric, Millis, Phase};
 use crate::store::log::{By, Link, Reason, Recipient};
 use crate::store::paging::Cursor;
 use crate::store::statements::Statements;
-use crate::store::{Error, addresses};
+use crate::store::{Error, addresses, progress};
 
 #[derive(Debug, Default)]
 pub struct Rest {
@@ -147,22 +147,51 @@ impl Rest {
         };
         let reads_texts = |rest: &Rest| !rest.subjects.is_empty() || !rest.words.is_empty();
         let reads_texts = reads_texts(self) || self.without.iter().any(reads_texts);
-        let mut statement = connection.prepare_cached(ROW)?;
-        let values: [&dyn ToSql; 4] = [&self.trigger_id, &reason, &is_any_reason, &reads_texts];
-        for (i, value) in values.into_iter().enumerate() {
-            statement.raw_bind_parameter(i + 2, value)?;
+        let has_texts = self.trigger_id.is_some() || self.reason.is_some();
+        let sql = match (reads_texts, has_texts) {
+            (false, false) => ROW,
+            (true, false) => ROW_WITH_SUBJECT,
+            (false, true) => ROW_THAT_FITS,
+            (true, true) => ROW_THAT_FITS_WITH_SUBJECT,
+        };
+        let mut statement = connection.prepare_cached(sql)?;
+        if has_texts {
+            let values: [&dyn ToSql; 3] = [&self.trigger_id, &reason, &is_any_reason];
+            for (i, value) in values.into_iter().enumerate() {
+                statement.raw_bind_parameter(i + 2, value)?;
+            }
         }
         Ok(statement)
     }
 }
 
-/// A delivery's row, as far as filters ask about it.
-pub(in crate::store) const ROW: &str =
-    "SELECT facet, source, message, coalesce(outcome, 0), coalesce(engagement, 0), reached,
-        recipient, person, updated_at_ms, subject, CASE WHEN ?5 THEN own_subject END,
-        (?2 IS NULL OR trigger_id IS ?2) AND (?3 IS NULL OR failure_reason IS ?3)
-            AND (NOT ?4 OR failure_reason IS NOT NULL)
-    FROM deliveries_read WHERE id = ?1";
+/// A delivery's row, as far as filters ask about it: thousands are read for a page, so it is read as it is stored, and no
+/// column more than is asked for.
+macro_rules! row {
+    ($own_subject:literal, $fits:literal) => {
+        concat!(
+            "SELECT facet, source, message, standing, updated_after, person, recipient, subject, ",
+            $own_subject,
+            ", ",
+            $fits,
+            " FROM deliveries WHERE id = ?1"
+        )
+    };
+}
+macro_rules! fits {
+    ($own_subject:literal) => {
+        row!(
+            $own_subject,
+            "(?2 IS NULL OR trigger_id IS ?2) AND (?3 IS NULL OR failure_reason IS ?3)
+                AND (NOT ?4 OR failure_reason IS NOT NULL)"
+        )
+    };
+}
+
+pub(in crate::store) const ROW: &str = row!("NULL", "1");
+const ROW_WITH_SUBJECT: &str = row!("own_subject", "1");
+pub(in crate::store) const ROW_THAT_FITS: &str = fits!("NULL");
+const ROW_THAT_FITS_WITH_SUBJECT: &str = fits!("own_subject");
 
 /// What tells whether a delivery is wanted; the last costs most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -220,21 +249,22 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn read(id: i64, row: &Row) -> rusqlite::Result<Candidate> {
+    fn read(cursor: Cursor, row: &Row) -> rusqlite::Result<Candidate> {
+        let (reached, outcome, engagement) = progress::standing(row.get(3)?);
         Ok(Candidate {
-            id,
+            id: cursor.id,
             facet: row.get(0)?,
             source: row.get(1)?,
             message: row.get(2)?,
-            outcome: row.get(3)?,
-            engagement: row.get(4)?,
-            reached: row.get(5)?,
+            outcome,
+            engagement,
+            reached,
+            updated_at_ms: progress::updated_at_ms(cursor.at_ms, row.get(4)?),
+            person: row.get(5)?,
             recipient: row.get(6)?,
-            person: row.get(7)?,
-            updated_at_ms: row.get(8)?,
-            subject: row.get(9)?,
-            own_subject: row.get(10)?,
-            fits_texts: row.get(11)?,
+            subject: row.get(7)?,
+            own_subject: row.get(8)?,
+            fits_texts: row.get(9)?,
         })
     }
 }
@@ -272,7 +302,7 @@ impl Wanted<'_> {
         let it = {
             let mut rows = statement.raw_query();
             let Some(row) = rows.next()? else { return Ok(false) };
-            Candidate::read(cursor.id, row)?
+            Candidate::read(cursor, row)?
         };
         self.fits(self.rest, &it, work)
     }

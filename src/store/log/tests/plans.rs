@@ -23,6 +23,10 @@ fn plans_of_the_log() {
         }
     }
     explain("a delivery's row", walk::ROW);
+    explain("a delivery's row with texts", walk::ROW_THAT_FITS);
+    explain("whether it is of a source", walk::BY_SOURCE);
+    explain("whether it is in a facet", walk::BY_FACET);
+    explain("whether it failed", walk::BY_FAILURE);
     explain("when it was created", walk::CREATED);
     explain("by recipient", walk::Whose::Recipient.sql());
     explain("by person", walk::Whose::Person.sql());
