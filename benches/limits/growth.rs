@@ -213,10 +213,10 @@ fn serve(file: &Path, events: &[String]) -> anyhow::Result<()> {
     let begun = Instant::now();
     let (mut child, port) = server::spawn(file)?;
     let start = begun.elapsed();
-    thread::sleep(Duration::from_secs(1));
-    let before = cpu_ticks(child.id())?;
+    server::wait_until_idle(child.id())?;
+    let before = server::cpu_ticks(child.id())?;
     thread::sleep(IDLE);
-    let ticks = cpu_ticks(child.id())? - before;
+    let ticks = server::cpu_ticks(child.id())? - before;
     let idle_kb = server::memory_kb(child.id(), "VmRSS")?;
     println!(
         "`waybill serve` on the large file: listens after {:.0} ms; idle: {} MB, {ticks} ticks of 10 ms in {} s",
@@ -232,11 +232,4 @@ fn serve(file: &Path, events: &[String]) -> anyhow::Result<()> {
     Command::new("kill").arg(child.id().to_string()).status()?;
     ensure!(child.wait()?.success(), "the server did not end well");
     Ok(())
-}
-
-/// Processor time of a process.
-fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(") ").next().context("no stat")?.split(' ').collect();
-    Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
 }

@@ -18,7 +18,7 @@ use waybill::traffic::{Format, Traffic};
 
 use super::client;
 use super::percentile;
-use super::server::Served;
+use super::server::{self, Served};
 use super::table::{Goal, Table};
 
 /// How often each page is asked for.
@@ -47,6 +47,7 @@ pub fn measure(db: Option<&Path>, events: usize, table: &mut Table) -> anyhow::R
     let deliveries = number("SELECT max(id) FROM deliveries")?;
     let questions = questions(&file)?;
     let served = Served::on(db)?;
+    server::wait_until_idle(served.pid())?;
     let port = served.port();
     let deep = deep(port)?;
     let asked = [("log, page 1,000", deep)].into_iter().chain(questions).collect::<Vec<_>>();
@@ -235,6 +236,14 @@ fn questions(file: &Connection) -> anyhow::Result<Vec<(&'static str, String)>> {
         chrono::DateTime::from_timestamp(seconds, 0).map_or(String::new(), |at| at.format("%FT%TZ").to_string())
     };
     let (since, until) = (time(middle), time(middle + 3_600));
+    // by the clock of the file, which ends where its traffic does
+    let newest =
+        one("SELECT CAST(created_at_ms / 1000 AS TEXT) FROM deliveries WHERE id = (SELECT max(id) FROM deliveries)")?;
+    let newest: i64 = newest.parse()?;
+    let days = |from: i64| {
+        let day = |seconds: i64| time(seconds)[..10].to_owned();
+        format!("since={}&until={}", day(newest - (from - 1) * 86_400), day(newest))
+    };
     let path = source.replace(':', "/");
     let page = |what, path: &str| (what, path.to_owned());
     let log = |what, filter: String| (what, format!("/deliveries?{filter}"));
@@ -257,7 +266,7 @@ fn questions(file: &Connection) -> anyhow::Result<Vec<(&'static str, String)>> {
         log("part of an address, common", format!("recipient=*{many}*")),
         log("words, rare", format!("words={few}")),
         log("words that are nowhere", "words=zebrastripe".into()),
-        log("person and time", format!("person={person}&since=30d")),
+        log("person and time", format!("person={person}&{}", days(30))),
         log("an hour in the middle", format!("since={since}&until={until}&status=opened")),
         log("problems", "reason=*".into()),
         log("problems of a source", format!("source={rare}&reason=*")),
@@ -265,8 +274,12 @@ fn questions(file: &Connection) -> anyhow::Result<Vec<(&'static str, String)>> {
         page("events behind a figure", "/events?metric=bounced"),
         page("one delivery", &format!("/deliveries/{}", escaped(&delivery))),
         page("one campaign", &format!("/campaigns/{path}")),
+        page(
+            "one campaign, by the time of events elsewhere",
+            &format!("/campaigns/{path}?time=event&zone=Europe/Berlin"),
+        ),
         page("campaigns", "/campaigns"),
-        page("campaigns of a week", "/campaigns?since=7d"),
+        page("campaigns of a week", &format!("/campaigns?{}", days(7))),
         page("people", &format!("/people/{person}")),
         page("health", "/health"),
         page("overview", "/"),

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rusqlite::Connection;
@@ -51,6 +53,24 @@ pub fn memory_kb(pid: u32, figure: &str) -> anyhow::Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
+/// Processor time of a process, in ticks of 10 ms.
+pub fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(") ").next().context("no stat")?.split(' ').collect();
+    Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
+}
+
+/// Waits until a server has done what it does while nothing waits: it indexes what came, and sums days.
+pub fn wait_until_idle(pid: u32) -> anyhow::Result<()> {
+    loop {
+        let before = cpu_ticks(pid)?;
+        thread::sleep(Duration::from_millis(500));
+        if cpu_ticks(pid)? - before <= 1 {
+            return Ok(());
+        }
+    }
+}
+
 impl Served {
     pub fn start() -> anyhow::Result<Served> {
         let folder = tempfile::tempdir()?;
@@ -66,6 +86,10 @@ impl Served {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Stops it, and makes sure that it stored all that was sent.

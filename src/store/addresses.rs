@@ -213,8 +213,13 @@ fn unpack(mut packed: &[u8]) -> Vec<u16> {
 
 /// All runs of three letters.
 fn pieces(text: &str) -> BTreeSet<String> {
-    let letters: Vec<char> = text.chars().collect();
-    letters.windows(PIECE).map(String::from_iter).collect()
+    pieces_of(text).map(str::to_owned).collect()
+}
+
+/// The same where they stand, so perhaps several times.
+fn pieces_of(text: &str) -> impl Iterator<Item = &str> {
+    let starts = || text.char_indices().map(|(place, _)| place).chain([text.len()]);
+    starts().zip(starts().skip(PIECE)).map(|(from, to)| &text[from..to])
 }
 
 /// How many chunks are indexed: the first.
@@ -240,14 +245,38 @@ pub fn can_index(connection: &Connection) -> Result<bool, Error> {
     Ok(indexed(connection)? < chunks(connection)?)
 }
 
-/// Indexes a chunk that is whole. Within a transaction.
-pub fn index_one(connection: &Connection) -> Result<(), Error> {
-    let chunk = indexed(connection)?;
+/// A chunk is indexed in so many parts, each of the pieces that begin with one of these or what follows: whoever waits
+/// for the writer waits for one part, and each is written behind the one before.
+const PARTS: [&str; 16] = ["", "1", "3", "5", "8", "@", "b", "d", "f", "i", "l", "n", "p", "s", "u", "x"];
+
+/// Which part of the chunk that is not whole is next.
+fn part(connection: &Connection) -> Result<usize, Error> {
+    let mut statement = connection.prepare_cached("SELECT value FROM settings WHERE key = 'address_part'")?;
+    let part: Option<i64> = statement.query_row([], |row| row.get(0)).optional()?;
+    Ok(part.and_then(|part| usize::try_from(part).ok()).unwrap_or(0))
+}
+
+fn set_part(connection: &Connection, part: usize) -> Result<(), Error> {
+    let sql = "INSERT OR REPLACE INTO settings (key, value) VALUES ('address_part', ?1)";
+    connection.prepare_cached(sql)?.execute([part as i64])?;
+    Ok(())
+}
+
+/// Indexes the next part of a chunk that is whole. Within a transaction.
+pub fn index_some(connection: &Connection) -> Result<(), Error> {
+    let (chunk, part) = (indexed(connection)?, part(connection)?);
+    let is_in_part = |piece: &str| {
+        PARTS.get(part).is_some_and(|from| piece >= *from) && PARTS.get(part + 1).is_none_or(|to| piece < *to)
+    };
     let mut groups: BTreeMap<String, Vec<u16>> = BTreeMap::new();
     each(connection, chunk * CHUNK, (chunk + 1) * CHUNK, |id, address| {
         let group = ((id % CHUNK) >> GROUP_BITS) as u16;
-        for piece in pieces(&address.to_lowercase()) {
-            let groups = groups.entry(piece).or_default();
+        let address = address.to_lowercase();
+        for piece in pieces_of(&address).filter(|piece| is_in_part(piece)) {
+            let groups = match groups.get_mut(piece) {
+                Some(groups) => groups,
+                None => groups.entry(piece.to_owned()).or_default(),
+            };
             if groups.last() != Some(&group) {
                 groups.push(group);
             }
@@ -256,6 +285,10 @@ pub fn index_one(connection: &Connection) -> Result<(), Error> {
     for (piece, groups) in groups {
         put(connection, chunk, &piece, &groups)?;
     }
+    if part + 1 < PARTS.len() {
+        return set_part(connection, part + 1);
+    }
+    set_part(connection, 0)?;
     set_indexed(connection, chunk + 1)
 }
 
@@ -287,10 +320,16 @@ pub fn delete(connection: &Connection, id: i64) -> Result<usize, Error> {
             put(connection, chunk, piece, &groups)?;
         }
     }
+    // of a chunk that is indexed in part, nothing is kept
+    if chunk == was_indexed && part(connection)? > 0 {
+        connection.prepare_cached("DELETE FROM address_pieces WHERE chunk = ?1")?.execute([chunk])?;
+        set_part(connection, 0)?;
+    }
     // the greatest row ids are given again: a chunk that is not whole is not indexed
-    if whole < was_indexed {
+    if whole < was_indexed || (whole == was_indexed && part(connection)? > 0) {
         connection.prepare_cached("DELETE FROM address_pieces WHERE chunk >= ?1")?.execute([whole])?;
         set_indexed(connection, whole)?;
+        set_part(connection, 0)?;
     }
     Ok(1)
 }
@@ -298,6 +337,7 @@ pub fn delete(connection: &Connection, id: i64) -> Result<usize, Error> {
 /// Empties the index: the writer fills it again.
 pub fn forget_index(connection: &Connection) -> Result<(), Error> {
     connection.execute("DELETE FROM address_pieces", [])?;
+    set_part(connection, 0)?;
     set_indexed(connection, 0)
 }
 
@@ -325,6 +365,14 @@ mod tests {
         let mut found = Vec::new();
         look(connection, 0, i64::MAX, &Part::of(text), &mut found).unwrap();
         found
+    }
+
+    /// All parts of a chunk.
+    fn index_one(connection: &Connection) {
+        let chunk = indexed(connection).unwrap();
+        while indexed(connection).unwrap() == chunk {
+            index_some(connection).unwrap();
+        }
     }
 
     #[test]
@@ -369,7 +417,14 @@ mod tests {
         check();
         assert!(!can_index(&transaction).unwrap());
         (CHUNK - 1..CHUNK + 40).for_each(put);
-        index_one(&transaction).unwrap();
+        // an address that goes while its chunk is indexed in part is in no part
+        for _ in 0..5 {
+            index_some(&transaction).unwrap();
+        }
+        check();
+        assert_eq!((delete(&transaction, 7_777).unwrap(), part(&transaction).unwrap()), (1, 0));
+        check();
+        index_one(&transaction);
         assert!(!can_index(&transaction).unwrap());
         check();
         for id in [5, 6, 21, 5_000, 12_345, 79 * 7, 40] {
@@ -383,7 +438,7 @@ mod tests {
         assert_eq!(indexed(&transaction).unwrap(), 0);
         (20_000..20_100).for_each(put);
         check();
-        index_one(&transaction).unwrap();
+        index_one(&transaction);
         check();
         forget_index(&transaction).unwrap();
         assert!(can_index(&transaction).unwrap());

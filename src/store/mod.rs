@@ -39,6 +39,7 @@ mod rollups;
 pub mod rows;
 pub mod schema;
 pub mod search;
+mod shadow;
 pub mod source;
 pub mod sources;
 mod spans;

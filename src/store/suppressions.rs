@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::blocks::{self, Table};
 use super::eid::Eid;
@@ -149,6 +149,26 @@ fn deliveries_to(connection: &Statements, address: &str) -> Result<BTreeSet<i64>
         }
     }
     Ok(ids)
+}
+
+/// Writes all lifts anew, of the addresses that have a cause.
+pub fn rewrite_lifts(connection: &Statements, names: &mut Names) -> Result<(), Error> {
+    connection.execute("DELETE FROM suppression_lifts", [])?;
+    let (mut address, mut channel) = (String::new(), -1);
+    loop {
+        let mut statement = connection.prepare_cached(
+            "SELECT address, channel FROM suppression_causes WHERE (address, channel) > (?1, ?2)
+             ORDER BY address, channel LIMIT 1",
+        )?;
+        let next = statement.query_row(params![address, channel], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        drop(statement);
+        let Some(next) = next else { return Ok(()) };
+        (address, channel) = next;
+        let Some(listed) = Channel::ALL.into_iter().find(|known| i64::from(known.code()) == channel) else { continue };
+        for lift in lifts_of(connection, names, &(address.as_str().into(), listed))? {
+            write_lift(connection, lift.delivery, &lift.mark, 1)?;
+        }
+    }
 }
 
 /// Empties both tables, before they are written anew.

@@ -81,7 +81,7 @@ impl Tracker {
         let work = if days::can_sum(&self.connection)? {
             days::sum_one
         } else if addresses::can_index(&self.connection)? {
-            addresses::index_one
+            addresses::index_some
         } else {
             return Ok(false);
         };

@@ -3,24 +3,20 @@
 //! `verify` compares and says what differs; `rebuild` writes what the recount finds, in one transaction, so an
 //! interrupted one leaves the file as it was.
 
-use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::delivery_rows;
 use super::event_rows::{self, EventRow};
 use super::filter;
 use super::marks::{Said, Shown};
 use super::names::Names;
-use super::rollups::{self, Rows, Wide};
+use super::rollups::{self, Rows};
 use super::statements::Statements;
-use super::suppressions::{self, Listed};
-use super::{Error, addresses, days, spans};
-use crate::domain::rollup::Click;
-use crate::domain::suppression::{Mark, is_mark};
-use crate::domain::{Counted, Counts, Delivery, Delta, Event, Metric};
+use super::{Error, addresses, days, shadow, spans, suppressions};
+use crate::domain::suppression::is_mark;
+use crate::domain::{Counted, Delivery, Delta, Event, Metric};
 
 /// How many differences of a kind are told one by one.
 const TOLD_MAX: usize = 20;
@@ -50,7 +46,14 @@ impl Report {
 }
 
 /// Reads all deliveries with their events, from one point in time; `progress` is told how many are done.
-pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
+pub fn verify(connection: &mut Connection, progress: impl FnMut(u64)) -> Result<Report, Error> {
+    shadow::make(connection)?;
+    let report = verify_beside_shadow(connection, progress);
+    shadow::remove(connection)?;
+    report
+}
+
+fn verify_beside_shadow(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
     let mut report = Report::default();
     let check: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -78,6 +81,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
                 counts.add(row, after, &events);
             }
         }
+        counts.write_some(&statements, names)?;
         if report.deliveries % 1024 == 0 {
             progress(report.deliveries);
         }
@@ -88,7 +92,12 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         let of_deliveries = report.events;
         report.differs(|| format!("events has {all} rows, of which {of_deliveries} are of a delivery"));
     }
-    compare(&statements, &mut names, &counts.delta, &counts.rows, &mut report)?;
+    counts.write(&statements, &mut names)?;
+    shadow::compare(&transaction, |what| report.differs(|| what))?;
+    let wrong = days::wrong(&transaction)?;
+    if wrong > 0 {
+        report.differs(|| format!("cohort_days, activity_days: {wrong} rows are not the sum of their quarter hours"));
+    }
     check_registers(&transaction, &mut report)?;
     filter::check(&transaction, |what| report.differs(|| what))?;
     Ok(report)
@@ -128,6 +137,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     let mut names = Names::default();
     let mut counts = Recount::default();
     let statements = Statements::of(&transaction);
+    rollups::clear(&statements)?;
     each_delivery(&statements, &mut names, |names, row, before, events| {
         report.deliveries += 1;
         report.events += events.len() as u64;
@@ -147,13 +157,15 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
             delivery_rows::rewrite(&statements, names, row.id, &after)?;
             counts.add(row, &after, &events);
         }
+        counts.write_some(&statements, names)?;
         if report.deliveries % 1024 == 0 {
             progress(report.deliveries);
         }
         Ok(())
     })?;
-    rollups::clear(&statements)?;
-    rollups::write(&statements, &mut names, counts.delta, &counts.rows)?;
+    counts.write(&statements, &mut names)?;
+    // now that all deliveries stand as they should
+    suppressions::rewrite_lifts(&statements, &mut names)?;
     filter::rebuild(&statements)?;
     drop(statements);
     spans::rebuild(&transaction)?;
@@ -162,17 +174,22 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     Ok(report)
 }
 
-/// What all deliveries contribute, and the rows of those that something is filed under: clicks, and what lists or lifts
-/// an address.
+/// What some deliveries contribute, and the rows of those that something is filed under: clicks, and what lists or lifts
+/// an address. It is written before it grows large.
 #[derive(Default)]
 struct Recount {
     delta: Delta,
     rows: Rows,
+    deliveries: usize,
 }
+
+/// So many are counted in memory.
+const COUNTED_TOGETHER: usize = 16_384;
 
 impl Recount {
     fn add(&mut self, row: &DeliveryRow, delivery: &Delivery, events: &[Event]) {
         self.delta.add(delivery, events);
+        self.deliveries += 1;
         // of these only those of listed addresses are kept, and they are read again when the causes are known
         self.delta.lifts.clear();
         if Metric::ALL.into_iter().any(|metric| {
@@ -180,6 +197,15 @@ impl Recount {
         }) {
             self.rows.insert(row.delivery_id.as_str().into(), row.id);
         }
+    }
+
+    fn write_some(&mut self, connection: &Statements, names: &mut Names) -> Result<(), Error> {
+        if self.deliveries >= COUNTED_TOGETHER { self.write(connection, names) } else { Ok(()) }
+    }
+
+    fn write(&mut self, connection: &Statements, names: &mut Names) -> Result<(), Error> {
+        let Recount { delta, rows, .. } = std::mem::take(self);
+        rollups::write(connection, names, delta, &rows)
     }
 }
 
@@ -254,185 +280,4 @@ fn difference(delivery_id: &str, stands: &Delivery, recount: &Delivery) -> Strin
     field("devices", devices.to_string(), recount.devices.to_string());
     field("devices_bounced", devices_bounced.to_string(), recount.devices_bounced.to_string());
     text
-}
-
-type Key = Vec<KeyPart>;
-
-/// A key column's value that can be compared and hashed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum KeyPart {
-    Number(i64),
-    Text(String),
-}
-
-fn compare(
-    connection: &Statements,
-    names: &mut Names,
-    delta: &Delta,
-    rows: &Rows,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let number = KeyPart::Number;
-    let mut wide: HashMap<Key, Counts> = HashMap::new();
-    for (quarter, message, counts) in delta.cohorts() {
-        wide.insert(vec![number(quarter), number(names.message_id(connection, message)?.0)], *counts);
-    }
-    compare_wide(connection, &rollups::COHORTS, std::mem::take(&mut wide), report)?;
-    for (feed, counts) in delta.totals() {
-        let (source, channel) = names.feed(connection, feed)?;
-        wide.insert(vec![number(source), number(channel)], counts);
-    }
-    compare_wide(connection, &rollups::TOTALS, std::mem::take(&mut wide), report)?;
-    for ((feed, trigger), counts) in delta.triggers() {
-        let (source, channel) = names.feed(connection, feed)?;
-        wide.insert(vec![number(source), KeyPart::Text(trigger.to_string()), number(channel)], counts);
-    }
-    compare_wide(connection, &rollups::TRIGGERS, std::mem::take(&mut wide), report)?;
-    for ((quarter, feed), events) in delta.activity() {
-        let (source, channel) = names.feed(connection, feed)?;
-        let counts = Counts { events, ..Counts::default() };
-        wide.insert(vec![number(quarter), number(source), number(channel)], counts);
-    }
-    compare_wide(connection, &rollups::ACTIVITY, wide, report)?;
-    let wrong = days::wrong(connection)?;
-    if wrong > 0 {
-        report.differs(|| format!("cohort_days, activity_days: {wrong} rows are not the sum of their quarter hours"));
-    }
-
-    let mut statuses: HashMap<Key, Vec<i64>> = HashMap::new();
-    for ((feed, kind, metric), n) in delta.statuses() {
-        let (source, channel) = names.feed(connection, feed)?;
-        let status = metric.map_or(0, |metric| i64::from(metric.code()));
-        statuses.insert([source, channel, kind as i64, status].map(number).into(), vec![n]);
-    }
-    let sql = "SELECT source, channel, kind, status, deliveries FROM status_counts";
-    compare_rows(connection, "status_counts", sql, 4, statuses, report)?;
-
-    let mut links: HashMap<Key, Vec<i64>> = HashMap::new();
-    for (link, counts) in &delta.links {
-        let key = link_key(connection, names, link)?;
-        links.insert(key, vec![counts.events, counts.deliveries, counts.human_deliveries, counts.machine_deliveries]);
-    }
-    let sql = "SELECT source, coalesce(action_id, ''), link, events, deliveries, human_deliveries, machine_deliveries
-        FROM links";
-    compare_rows(connection, "links", sql, 3, links, report)?;
-    compare_clicks(connection, names, delta, rows, report)?;
-    compare_suppressions(connection, names, delta, rows, report)
-}
-
-/// The causes are those that the deliveries say; the lifts those of the addresses that have a cause.
-fn compare_suppressions(
-    connection: &Statements,
-    names: &mut Names,
-    delta: &Delta,
-    rows: &Rows,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let key = |mark: &Mark, delivery: i64| -> Key {
-        let numbers = [i64::from(mark.channel.code()), mark.at_ms, delivery, i64::from(mark.metric.code())];
-        let texts = [&mark.address, &mark.event_id].map(|text| KeyPart::Text(text.to_string()));
-        texts.into_iter().chain(numbers.map(KeyPart::Number)).collect()
-    };
-    let mut listed: BTreeSet<Listed> = BTreeSet::new();
-    let mut causes: HashMap<Key, Vec<i64>> = HashMap::new();
-    for mark in delta.causes.keys() {
-        listed.insert((mark.address.clone(), mark.channel));
-        causes.insert(key(mark, rows.get(&mark.delivery_id).copied().unwrap_or_default()), Vec::new());
-    }
-    let mut lifts: HashMap<Key, Vec<i64>> = HashMap::new();
-    for listed in &listed {
-        for lift in suppressions::lifts_of(connection, names, listed)? {
-            lifts.insert(key(&lift.mark, lift.delivery), Vec::new());
-        }
-    }
-    for (table, metric, recount) in [("suppression_causes", "t.metric", causes), ("suppression_lifts", "6", lifts)] {
-        let all: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
-        if all as usize != recount.len() {
-            report.differs(|| format!("{table} has {all} rows, the events say {}", recount.len()));
-        }
-        let sql = format!(
-            "SELECT t.address, e.event_id, t.channel, t.at_ms, t.delivery, {metric}
-            FROM {table} t JOIN events_read e ON e.delivery = t.delivery AND e.metric = {metric} AND e.eid = t.eid"
-        );
-        compare_rows(connection, table, &sql, 6, recount, report)?;
-    }
-    Ok(())
-}
-
-fn link_key(connection: &Statements, names: &mut Names, link: &crate::domain::rollup::Link) -> Result<Key, Error> {
-    let source = names.source(connection, link.source.as_ref())?;
-    let action = link.action_id.as_deref().unwrap_or_default();
-    Ok(vec![KeyPart::Number(source), KeyPart::Text(action.into()), KeyPart::Text(link.link.to_string())])
-}
-
-fn compare_clicks(
-    connection: &Statements,
-    names: &mut Names,
-    delta: &Delta,
-    rows: &Rows,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let mut clicks: HashMap<Key, Vec<i64>> = HashMap::new();
-    for Click { link, at_ms, delivery_id, event_id } in delta.clicks.keys() {
-        let mut key = link_key(connection, names, link)?;
-        let delivery = rows.get(delivery_id).copied().unwrap_or_default();
-        key.extend([KeyPart::Number(*at_ms), KeyPart::Number(delivery), KeyPart::Text(event_id.to_string())]);
-        clicks.insert(key, Vec::new());
-    }
-    let sql = "SELECT l.source, coalesce(l.action_id, ''), l.link, k.at_ms, k.delivery, e.event_id
-        FROM link_clicks k JOIN links l ON l.id = k.link
-        JOIN events_read e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid";
-    compare_rows(connection, "link_clicks", sql, 6, clicks, report)?;
-    let all: i64 = connection.query_row("SELECT count(*) FROM link_clicks", [], |row| row.get(0))?;
-    if all as usize != delta.clicks.len() {
-        report.differs(|| format!("link_clicks has {all} rows, the events say {}", delta.clicks.len()));
-    }
-    Ok(())
-}
-
-fn compare_wide(
-    connection: &Connection,
-    wide: &Wide,
-    recount: HashMap<Key, Counts>,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let sql = format!("SELECT {}, {} FROM {}_read", wide.keys.join(", "), wide.columns().join(", "), wide.table);
-    let recount = recount.into_iter().map(|(key, counts)| (key, wide.values(&counts))).collect();
-    compare_rows(connection, wide.table, &sql, wide.keys.len(), recount, report)
-}
-
-/// Compares a table with the recount, key by key.
-fn compare_rows(
-    connection: &Connection,
-    table: &str,
-    sql: &str,
-    keys: usize,
-    mut recount: HashMap<Key, Vec<i64>>,
-    report: &mut Report,
-) -> Result<(), Error> {
-    // what counts nothing has no row
-    recount.retain(|_, counts| counts.is_empty() || counts.iter().any(|n| *n != 0));
-    let mut statement = connection.prepare(sql)?;
-    let columns = statement.column_count();
-    let mut stands = statement.query(params![])?;
-    while let Some(row) = stands.next()? {
-        let mut key = Key::with_capacity(keys);
-        for place in 0..keys {
-            key.push(match row.get(place)? {
-                Value::Integer(number) => KeyPart::Number(number),
-                Value::Text(text) => KeyPart::Text(text),
-                other => return Err(Error::Row(format!("{table}: a key of {other:?}"))),
-            });
-        }
-        let counts = (keys..columns).map(|place| row.get(place)).collect::<Result<Vec<i64>, _>>()?;
-        match recount.remove(&key) {
-            Some(right) if right == counts => {}
-            Some(right) => report.differs(|| format!("{table} {key:?}: stands {counts:?}, the events say {right:?}")),
-            None => report.differs(|| format!("{table} {key:?}: stands {counts:?}, the events say nothing")),
-        }
-    }
-    for (key, right) in recount {
-        report.differs(|| format!("{table} {key:?}: has no row, the events say {right:?}"));
-    }
-    Ok(())
 }

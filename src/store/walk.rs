@@ -332,11 +332,14 @@ pub(super) fn sql(lead: &Lead, direction: Direction) -> Option<String> {
     ))
 }
 
-/// The deliveries that followed one of these links. `None`: there are too many to gather.
-pub fn followers(connection: &Connection, links: &[i64]) -> Result<Option<Vec<i64>>, Error> {
+/// The deliveries that followed one of these links, of which so many did. `None`: there are too many to gather.
+pub fn followers(connection: &Connection, links: &[(i64, i64)]) -> Result<Option<Vec<i64>>, Error> {
+    if links.iter().map(|(_, deliveries)| deliveries).sum::<i64>() > GATHERED_MAX as i64 {
+        return Ok(None);
+    }
     let mut statement = connection.prepare_cached(FOLLOWERS)?;
     let mut found = HashSet::new();
-    for link in links {
+    for (link, _) in links {
         let mut rows = statement.query(params![link, GATHERED_MAX as i64 * 2])?;
         let mut clicks = 0;
         while let Some(row) = rows.next()? {

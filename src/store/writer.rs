@@ -109,7 +109,7 @@ impl Writer {
     /// Starts the thread.
     pub fn start(tracker: Tracker) -> std::io::Result<(Writer, JoinHandle<()>)> {
         let written = Arc::new(Written::default());
-        let mut work = Work { tracker, refused: 0, written: written.clone() };
+        let mut work = Work::new(tracker, written.clone());
         let (messages, waiting) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&waiting))?;
         Ok((Writer { messages, written }, thread))
@@ -168,6 +168,23 @@ struct Work {
     /// How many groups in a row could not be stored.
     refused: u64,
     written: Arc<Written>,
+    /// Nothing was left to tidy when that was last tried, and nothing has come since.
+    is_tidy: bool,
+    settled_at: Instant,
+    tidied_at: Instant,
+    /// How long that took.
+    tidying: Duration,
+}
+
+/// Tidying takes at most one in so many parts of the time, unless nothing came for a while.
+const TIDYING_SHARE: u32 = 40;
+const QUIET: Duration = Duration::from_millis(100);
+
+impl Work {
+    fn new(tracker: Tracker, written: Arc<Written>) -> Work {
+        let now = Instant::now();
+        Work { tracker, refused: 0, written, is_tidy: false, settled_at: now, tidied_at: now, tidying: Duration::ZERO }
+    }
 }
 
 impl Work {
@@ -187,6 +204,7 @@ impl Work {
                 }
             }
             self.settle(group);
+            (self.is_tidy, self.settled_at) = (false, Instant::now());
             if stop {
                 break;
             }
@@ -225,13 +243,26 @@ impl Work {
             match waiting.try_recv() {
                 Ok(message) => return Some(message),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.tidy_some() => {}
-                Err(TryRecvError::Empty) => return waiting.recv().ok(),
+                Err(TryRecvError::Empty) if self.is_tidy => return waiting.recv().ok(),
+                Err(TryRecvError::Empty) => {}
+            }
+            // while events keep coming, little of the time is spent on what can wait
+            let due = self.tidied_at + TIDYING_SHARE * self.tidying;
+            let quiet = self.settled_at + QUIET;
+            match waiting.recv_timeout(due.min(quiet).saturating_duration_since(Instant::now())) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    let begun = Instant::now();
+                    self.is_tidy = !self.tidy_some();
+                    self.tidied_at = Instant::now();
+                    self.tidying = self.tidied_at - begun;
+                }
             }
         }
     }
 
-    /// What can wait is done while nothing else waits, a tenth of a second at a time. False: there is nothing to do.
+    /// What can wait is done while nothing else waits, a hundredth of a second at a time. False: there is nothing to do.
     fn tidy_some(&mut self) -> bool {
         match catch_unwind(AssertUnwindSafe(|| self.tracker.tidy())) {
             Ok(Ok(more)) => more,
@@ -396,8 +427,7 @@ mod tests {
         BEGIN SELECT raise(ABORT, 'poison'); END;";
 
     fn work(folder: &tempfile::TempDir) -> Work {
-        let mut work =
-            Work { tracker: Tracker::open(&folder.path().join("w.db")).unwrap(), refused: 0, written: Arc::default() };
+        let mut work = Work::new(Tracker::open(&folder.path().join("w.db")).unwrap(), Arc::default());
         work.tracker.connection().execute_batch(POISON).unwrap();
         work
     }

@@ -314,26 +314,26 @@ pub fn messages(
 pub(super) const MESSAGES: &str = "SELECT id FROM messages WHERE source = ?1
     AND (?2 IS NULL OR coalesce(action_id, '') = ?2) AND (?3 IS NULL OR coalesce(content_id, '') = ?3)";
 
-/// The rows of a link: one for each source and action in which it stands.
+/// The rows of a link, one for each source and action in which it stands, and how many deliveries followed it there.
 fn links(
     connection: &Connection,
     filter: &Filter,
     link: &Link,
     sources: Option<&HashSet<i64>>,
-) -> Result<Vec<i64>, Error> {
+) -> Result<Vec<(i64, i64)>, Error> {
     let mut statement = connection.prepare_cached(LINKS)?;
     let mut links = Vec::new();
     for source in known(connection, sources)? {
         let mut rows = statement.query(params![source, filter.action_id, link.link])?;
         while let Some(row) = rows.next()? {
-            links.push(row.get(0)?);
+            links.push((row.get(0)?, row.get(1)?));
         }
     }
     Ok(links)
 }
 
 pub(super) const LINKS: &str =
-    "SELECT id FROM links WHERE source = ?1 AND (?2 IS NULL OR coalesce(action_id, '') = ?2) AND link = ?3";
+    "SELECT id, deliveries FROM links WHERE source = ?1 AND (?2 IS NULL OR coalesce(action_id, '') = ?2) AND link = ?3";
 
 /// These sources, or all.
 fn known(connection: &Connection, sources: Option<&HashSet<i64>>) -> Result<Vec<i64>, Error> {
