@@ -8,13 +8,12 @@ use hashbrown::HashMap;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params, params_from_iter};
 
-use super::Error;
 use super::eid::Eid;
 use super::names::Names;
 use super::statements::Statements;
-use super::{days, suppressions};
+use super::{Error, days, delivery_rows, suppressions};
 use crate::domain::rollup::{Click, Link, LinkCounts};
-use crate::domain::{Counted, Counts, Delta, Text};
+use crate::domain::{Counted, Counts, Delta};
 
 /// A table of wide rows: its key columns and its count columns.
 pub struct Wide {
@@ -26,10 +25,35 @@ pub struct Wide {
 }
 
 struct Sql {
-    find: String,
-    put: String,
-    delete: String,
+    /// Names the columns of [`OFTEN`] alone, and takes nothing away from a count.
+    often: Upsert,
+    all: Upsert,
+    delete_empty: String,
 }
+
+/// Adds to a row, which is made if there is none. What comes to 0 becomes null.
+struct Upsert {
+    sql: String,
+    /// Which of the counts its columns are, by their place in [`Wide::packed`].
+    places: Vec<usize>,
+}
+
+/// What moves in most rows of a batch: a statement costs by the columns that it names.
+const OFTEN: [&str; 13] = [
+    "created",
+    "sent",
+    "drafted",
+    "delivered",
+    "opened",
+    "human_opened",
+    "machine_opened",
+    "opened_extra",
+    "human_opened_extra",
+    "clicked",
+    "human_clicked",
+    "clicked_extra",
+    "human_clicked_extra",
+];
 
 pub static COHORTS: Wide =
     Wide { table: "cohorts", keys: &["quarter", "message"], deliveries: true, sql: LazyLock::new(|| COHORTS.sql()) };
@@ -62,40 +86,52 @@ pub static ACTIVITY_DAYS: Wide = Wide {
 };
 
 impl Wide {
-    /// The columns of the table, but for its keys.
+    /// The columns of the table, but for its keys, in the order of [`Wide::packed`].
     pub fn packed_columns(&self) -> Vec<String> {
-        self.columns_with("_extra")
-    }
-
-    /// The columns of the view that unpacks it, in the order of [`Wide::values`].
-    pub fn columns(&self) -> Vec<String> {
-        self.columns_with("_events")
-    }
-
-    fn columns_with(&self, ending: &str) -> Vec<String> {
         let events = Counted::ALL.into_iter().skip(1).map(Counted::name);
         if self.deliveries {
             let deliveries = Counted::ALL.into_iter().map(|counted| counted.name().to_owned());
-            deliveries.chain(events.map(|name| format!("{name}{ending}"))).collect()
+            deliveries.chain(events.map(|name| format!("{name}_extra"))).collect()
         } else {
             events.map(str::to_owned).collect()
         }
     }
 
     fn sql(&self) -> Sql {
-        let (table, columns) = (self.table, self.columns_with("_extra").join(", "));
+        let (table, columns) = (self.table, self.packed_columns());
         let keys: Vec<String> = self.keys.iter().enumerate().map(|(i, key)| format!("{key} = ?{}", i + 1)).collect();
-        let of_key = keys.join(" AND ");
-        let places: Vec<String> = (1..=self.keys.len() + self.columns().len()).map(|n| format!("?{n}")).collect();
-        let places = places.join(", ");
+        let often = (0..columns.len()).filter(|place| OFTEN.contains(&&*columns[*place])).collect();
         Sql {
-            find: format!("SELECT {columns} FROM {table} WHERE {of_key}"),
-            put: format!("INSERT OR REPLACE INTO {table} ({}, {columns}) VALUES ({places})", self.keys.join(", ")),
-            delete: format!("DELETE FROM {table} WHERE {of_key}"),
+            often: self.upsert(&columns, often, |name| name.ends_with("_extra")),
+            all: self.upsert(&columns, (0..columns.len()).collect(), |_| true),
+            delete_empty: format!(
+                "DELETE FROM {table} WHERE {} AND coalesce({}) IS NULL",
+                keys.join(" AND "),
+                columns.join(", ")
+            ),
         }
     }
 
-    pub fn values(&self, counts: &Counts) -> Vec<i64> {
+    fn upsert(&self, columns: &[String], places: Vec<usize>, can_vanish: fn(&str) -> bool) -> Upsert {
+        let names: Vec<&str> = places.iter().map(|place| &*columns[*place]).collect();
+        let values: Vec<String> = (1..=self.keys.len() + names.len()).map(|n| format!("?{n}")).collect();
+        let add = |name: &&str| {
+            let sum = format!("coalesce({name}, 0) + excluded.{name}");
+            let sum = if can_vanish(name) { format!("nullif({sum}, 0)") } else { sum };
+            format!("{name} = CASE WHEN excluded.{name} IS NULL THEN {name} ELSE {sum} END")
+        };
+        let keys = self.keys.join(", ");
+        let sql = format!(
+            "INSERT INTO {} ({keys}, {}) VALUES ({}) ON CONFLICT ({keys}) DO UPDATE SET {}",
+            self.table,
+            names.join(", "),
+            values.join(", "),
+            names.iter().map(add).collect::<Vec<_>>().join(", ")
+        );
+        Upsert { sql, places }
+    }
+
+    fn values(&self, counts: &Counts) -> Vec<i64> {
         let deliveries: &[i64] = if self.deliveries { &counts.deliveries } else { &[] };
         deliveries.iter().chain(&counts.events[1..]).copied().collect()
     }
@@ -111,31 +147,28 @@ impl Wide {
     }
 
     pub fn add(&'static self, connection: &Statements, key: &[Value], counts: &Counts) -> Result<(), Error> {
-        let mut values = self.packed(counts);
-        {
-            let mut find = connection.prepare_cached(&self.sql.find)?;
-            let mut rows = find.query(params_from_iter(key))?;
-            if let Some(row) = rows.next()? {
-                for (place, value) in values.iter_mut().enumerate() {
-                    *value += row.get::<_, Option<i64>>(place)?.unwrap_or(0);
-                }
-            }
+        let values = self.packed(counts);
+        let Sql { often, all, delete_empty } = &*self.sql;
+        let grew = |place: &usize| values[*place] > 0;
+        let is_often = values.iter().filter(|n| **n != 0).count() == often.places.iter().filter(|it| grew(it)).count();
+        let Upsert { sql, places } = if is_often { often } else { all };
+        let mut upsert = connection.prepare_cached(sql)?;
+        for (place, part) in key.iter().enumerate() {
+            upsert.raw_bind_parameter(place + 1, part)?;
         }
-        if values.iter().all(|n| *n == 0) {
-            connection.prepare_cached(&self.sql.delete)?.execute(params_from_iter(key))?;
-            return Ok(());
+        for (place, value) in places.iter().map(|place| values[*place]).enumerate() {
+            upsert.raw_bind_parameter(key.len() + place + 1, Some(value).filter(|n| *n != 0))?;
         }
-        let values = values.into_iter().map(|n| if n == 0 { Value::Null } else { Value::Integer(n) });
-        connection.prepare_cached(&self.sql.put)?.execute(params_from_iter(key.iter().cloned().chain(values)))?;
+        upsert.raw_execute()?;
+        if values.iter().any(|n| *n < 0) {
+            connection.prepare_cached(delete_empty)?.execute(params_from_iter(key))?;
+        }
         Ok(())
     }
 }
 
-/// The deliveries that a batch named, by their ids: clicks are filed under their rows.
-pub type Rows = HashMap<Text, i64>;
-
-/// Moves the counts.
-pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta, rows: &Rows) -> Result<(), Error> {
+/// Moves the counts. The rows of the deliveries and of their events are written already.
+pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta) -> Result<(), Error> {
     delta.settle();
     // sorted, so that neighbours in a tree are written one after the other
     let mut cohorts = Vec::new();
@@ -169,8 +202,8 @@ pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta, rows:
     }
     days.write(connection)?;
     write_statuses(connection, names, &delta)?;
-    write_links(connection, names, &delta, rows)?;
-    suppressions::write(connection, names, &delta, rows)
+    write_links(connection, names, &delta)?;
+    suppressions::write(connection, names, &delta)
 }
 
 fn write_statuses(connection: &Statements, names: &mut Names, delta: &Delta) -> Result<(), Error> {
@@ -195,7 +228,7 @@ fn write_statuses(connection: &Statements, names: &mut Names, delta: &Delta) -> 
     Ok(())
 }
 
-fn write_links(connection: &Statements, names: &mut Names, delta: &Delta, rows: &Rows) -> Result<(), Error> {
+fn write_links(connection: &Statements, names: &mut Names, delta: &Delta) -> Result<(), Error> {
     let mut ids: HashMap<&Link, i64> = HashMap::new();
     for link in delta.links.keys().chain(delta.clicks.keys().map(|click| &click.link)) {
         if !ids.contains_key(link) {
@@ -213,10 +246,8 @@ fn write_links(connection: &Statements, names: &mut Names, delta: &Delta, rows: 
             .execute(params![ids[link], events, deliveries, human_deliveries, machine_deliveries])?;
     }
     for (click, n) in &delta.clicks {
-        let delivery = rows.get(&click.delivery_id).ok_or_else(|| {
-            Error::Row(format!("a click of delivery {}, which is not in the batch", click.delivery_id))
-        })?;
-        write_click(connection, ids[&click.link], *delivery, click, *n)?;
+        let delivery = delivery_rows::written(connection, names, &click.delivery_id)?;
+        write_click(connection, ids[&click.link], delivery, click, *n)?;
     }
     for (link, counts) in &delta.links {
         if counts.deliveries < 0 {

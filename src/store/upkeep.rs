@@ -12,11 +12,10 @@ use super::event_rows::{self, EventRow};
 use super::filter;
 use super::marks::{Said, Shown};
 use super::names::Names;
-use super::rollups::{self, Rows};
+use super::rollups;
 use super::statements::Statements;
 use super::{Error, addresses, days, shadow, spans, suppressions};
-use crate::domain::suppression::is_mark;
-use crate::domain::{Counted, Delivery, Delta, Event, Metric};
+use crate::domain::{Delivery, Delta, Event};
 
 /// How many differences of a kind are told one by one.
 const TOLD_MAX: usize = 20;
@@ -78,7 +77,7 @@ fn verify_beside_shadow(connection: &mut Connection, mut progress: impl FnMut(u6
                 if (row.source, row.facet) != (source, delivery_rows::facet(channel, status)) {
                     report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
                 }
-                counts.add(row, after, &events);
+                counts.add(after, &events);
             }
         }
         counts.write_some(&statements, names)?;
@@ -155,7 +154,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
                 report.differs(|| difference(&row.delivery_id, &before, &after));
             }
             delivery_rows::rewrite(&statements, names, row.id, &after)?;
-            counts.add(row, &after, &events);
+            counts.add(&after, &events);
         }
         counts.write_some(&statements, names)?;
         if report.deliveries % 1024 == 0 {
@@ -174,12 +173,10 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     Ok(report)
 }
 
-/// What some deliveries contribute, and the rows of those that something is filed under: clicks, and what lists or lifts
-/// an address. It is written before it grows large.
+/// What some deliveries contribute. It is written before it grows large.
 #[derive(Default)]
 struct Recount {
     delta: Delta,
-    rows: Rows,
     deliveries: usize,
 }
 
@@ -187,16 +184,12 @@ struct Recount {
 const COUNTED_TOGETHER: usize = 16_384;
 
 impl Recount {
-    fn add(&mut self, row: &DeliveryRow, delivery: &Delivery, events: &[Event]) {
+    /// All but lifts: of these only those of listed addresses are kept, and they are read again when the causes are
+    /// known.
+    fn add(&mut self, delivery: &Delivery, events: &[Event]) {
         self.delta.add(delivery, events);
-        self.deliveries += 1;
-        // of these only those of listed addresses are kept, and they are read again when the causes are known
         self.delta.lifts.clear();
-        if Metric::ALL.into_iter().any(|metric| {
-            (metric == Metric::Clicked || is_mark(metric)) && delivery.reached.has(Counted::Metric(metric))
-        }) {
-            self.rows.insert(row.delivery_id.as_str().into(), row.id);
-        }
+        self.deliveries += 1;
     }
 
     fn write_some(&mut self, connection: &Statements, names: &mut Names) -> Result<(), Error> {
@@ -204,8 +197,7 @@ impl Recount {
     }
 
     fn write(&mut self, connection: &Statements, names: &mut Names) -> Result<(), Error> {
-        let Recount { delta, rows, .. } = std::mem::take(self);
-        rollups::write(connection, names, delta, &rows)
+        rollups::write(connection, names, std::mem::take(self).delta)
     }
 }
 
