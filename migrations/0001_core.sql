@@ -8,9 +8,9 @@
 --   * What people query are the views (…_v1); tables may change with a migration.
 
 -- Secrets and marks of this file: id_key (keys the hash of events that come without an id), filter_key (the hash of
--- the block filters),
--- quarantine_read_by (the version that last read again all that is kept aside), verified (what `waybill verify` last
--- found, as JSON), address_chunks (how many chunks of addresses `address_pieces` holds), address_part (how many parts of the next).
+-- the block filters), quarantine_read_by (the version that last read again all that is kept aside), verified (what
+-- `waybill verify` last found, as JSON), address_chunks (how many chunks of addresses `address_pieces` holds), address_part (how many parts of
+-- the next), days_until (before which day the counts of days are summed).
 CREATE TABLE settings (
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL

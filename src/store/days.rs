@@ -35,12 +35,14 @@ fn set_until(connection: &Connection, day: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The first day that is not summed and may be: its first quarter hour that counts anything, and up to which day. By the
-/// clock of what was received, as a time that is told may be of the future.
+/// The first day that is not summed and may be: its first quarter hour that counts anything, and up to which day. By what
+/// happened last, and by the clock of what was received, as a time that is told may be of the future.
 fn next(connection: &Connection) -> Result<Option<(i64, i64)>, Error> {
-    let newest: Option<i64> =
-        connection.prepare_cached("SELECT max(quarter) FROM receipts")?.query_row([], |row| row.get(0))?;
-    let Some(end) = newest.map(|quarter| day_of(quarter) - LATE) else { return Ok(None) };
+    let newest = |sql: &str| -> Result<Option<i64>, Error> {
+        Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    };
+    let newest = newest("SELECT max(quarter) FROM receipts")?.zip(newest(HAPPENED)?);
+    let Some(end) = newest.map(|(received, happened)| day_of(received.min(happened)) - LATE) else { return Ok(None) };
     let done = until(connection)?;
     if done.is_some_and(|done| done >= end) {
         return Ok(None);
@@ -50,6 +52,8 @@ fn next(connection: &Connection) -> Result<Option<(i64, i64)>, Error> {
     let first: Option<i64> = statement.query_row([from], |row| row.get(0))?;
     Ok(Some((first.map_or(end, |quarter| day_of(quarter).min(end)), end)))
 }
+
+const HAPPENED: &str = "SELECT max((SELECT max(quarter) FROM activity WHERE source = s.id)) FROM sources s";
 
 /// Messages and sources are few, and of each the first is known.
 pub(super) const FIRST: &str = "SELECT min(first) FROM (
@@ -256,7 +260,7 @@ mod tests {
 
     /// An event of one of a few deliveries: which, what, and at which quarter hour; or some tidying.
     fn step() -> impl Strategy<Value = Option<(u8, u8, i64)>> {
-        prop_oneof![3 => (0..12u8, 0..4u8, 0..6 * QUARTERS).prop_map(Some), 1 => Just(None)]
+        prop_oneof![3 => (0..12u8, 0..4u8, 0..8 * QUARTERS).prop_map(Some), 1 => Just(None)]
     }
 
     fn entry((delivery, metric, quarter): (u8, u8, i64)) -> Entry {
@@ -353,7 +357,8 @@ mod tests {
     fn a_day_that_is_not_the_sum_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let mut tracker = Tracker::open(&folder.path().join("days.db")).unwrap();
-        tracker.record(&[&entry((1, 0, 0)), &entry((1, 1, 500))], FIRST + 9 * QUARTERS * QUARTER_MS).unwrap();
+        let entries = [(1, 0, 0), (1, 1, 500), (2, 0, 9 * QUARTERS)].map(entry);
+        tracker.record(&entries.iter().collect::<Vec<_>>(), FIRST + 20 * QUARTERS * QUARTER_MS).unwrap();
         while tracker.tidy().unwrap() {}
         let connection = tracker.connection();
         let days = |sql: &str| -> i64 { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
