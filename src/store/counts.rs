@@ -43,10 +43,10 @@ pub fn read(row: &Row, first: usize) -> rusqlite::Result<Counts> {
     Ok(counts)
 }
 
-/// Adds (or takes away, by the sign) the deliveries that start at column `first`, selected by [`DELIVERIES`].
-pub fn add_deliveries(counts: &mut Counts, row: &Row, first: usize, sign: i64) -> rusqlite::Result<()> {
+/// Adds the deliveries that start at column `first`, selected by [`DELIVERIES`].
+pub fn add_deliveries(counts: &mut Counts, row: &Row, first: usize) -> rusqlite::Result<()> {
     for i in 0..Counted::COUNT {
-        counts.deliveries[i] += sign * row.get::<_, i64>(first + i)?;
+        counts.deliveries[i] += row.get::<_, i64>(first + i)?;
     }
     Ok(())
 }

@@ -204,15 +204,15 @@ impl Reading {
         Ok(Reading { days: Some((first, end)), filed, quarters })
     }
 
-    /// Hands over what is read: the quarter hour under which it is filed, whether it is to be added (1) or taken away
-    /// (-1), and the row. Both queries take the range as their first parameters, and give the quarter hour or the day
+    /// Hands over what is read: the quarter hour under which it is filed, another from which it is to be taken away where
+    /// its day is filed there, and the row. Both queries take the range as their first parameters, and give the quarter hour or the day
     /// first.
     pub fn each(
         &self,
         connection: &Connection,
         [by_quarter, by_day]: [&str; 2],
         more: &[&dyn ToSql],
-        mut each: impl FnMut(i64, i64, &Row) -> rusqlite::Result<()>,
+        mut each: impl FnMut(i64, Option<i64>, &Row) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
         let mut statement = connection.prepare_cached(by_quarter)?;
         for (from, to, less) in &self.quarters {
@@ -220,10 +220,7 @@ impl Reading {
             let values: Vec<&dyn ToSql> = range.into_iter().chain(more.iter().copied()).collect();
             let mut rows = statement.query(&values[..])?;
             while let Some(row) = rows.next()? {
-                each(row.get(0)?, 1, row)?;
-                if let Some(filed) = less {
-                    each(*filed, -1, row)?;
-                }
+                each(row.get(0)?, *less, row)?;
             }
         }
         let Some((from, to)) = self.days else { return Ok(()) };
@@ -234,7 +231,7 @@ impl Reading {
         while let Some(row) = rows.next()? {
             let day: i64 = row.get(0)?;
             if let Some(quarter) = self.filed.get(&day).copied().unwrap_or(Some(day * QUARTERS)) {
-                each(quarter, 1, row)?;
+                each(quarter, None, row)?;
             }
         }
         Ok(())

@@ -100,13 +100,19 @@ pub fn cohorts(connection: &Connection, source: i64, range: Range, bounds: &[i64
     let (from, to) = range.quarters();
     let mut cohorts = Vec::new();
     let reading = Reading::of(connection, from, to, bounds)?;
-    reading.each(connection, [&*COHORTS, &*COHORT_DAYS], &[&source], |quarter, sign, row| {
-        let mut counts = Counts::default();
-        counts.add(&counts::read(row, 2)?, sign);
-        cohorts.push(Cohort { quarter, message: row.get(1)?, counts });
+    reading.each(connection, [&*COHORTS, &*COHORT_DAYS], &[&source], |quarter, less, row| {
+        let (message, counts) = (row.get(1)?, counts::read(row, 2)?);
+        cohorts.push(Cohort { quarter, message, counts });
+        cohorts.extend(less.map(|quarter| Cohort { quarter, message, counts: negative(&counts) }));
         Ok(())
     })?;
     Ok(cohorts)
+}
+
+fn negative(counts: &Counts) -> Counts {
+    let mut negative = Counts::default();
+    negative.add(counts, -1);
+    negative
 }
 
 static COHORTS: LazyLock<String> = LazyLock::new(|| cohorts_of("quarter", "cohorts_read"));
@@ -190,10 +196,10 @@ pub fn happened_in(
     let bounds: Vec<i64> = starts.iter().map(|ms| quarter_of(*ms)).collect();
     let mut happened = Vec::new();
     let reading = Reading::of(connection, from, to, &bounds)?;
-    reading.each(connection, [&*HAPPENED, &*HAPPENED_DAYS], &[&source], |quarter, sign, row| {
-        let mut counts = Counts::default();
-        counts.add(&counts::read_events(row, 1)?, sign);
+    reading.each(connection, [&*HAPPENED, &*HAPPENED_DAYS], &[&source], |quarter, less, row| {
+        let counts = counts::read_events(row, 1)?;
         happened.push((quarter, counts));
+        happened.extend(less.map(|quarter| (quarter, negative(&counts))));
         Ok(())
     })?;
     Ok(bucketed(starts, happened.into_iter()))

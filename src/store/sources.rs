@@ -109,8 +109,8 @@ pub(super) fn shown(connection: &Connection, range: Range) -> Result<HashMap<(i6
     let (from, to) = range.quarters();
     let mut shown: HashMap<(i64, i64), Counts> = HashMap::new();
     let sql = [cohorts_sql("quarter", "cohorts_read"), cohorts_sql("day", "cohort_days_read")];
-    Reading::of(connection, from, to, &[])?.each(connection, [&sql[0], &sql[1]], &[], |_, sign, row| {
-        counts::add_deliveries(shown.entry((row.get(1)?, row.get(2)?)).or_default(), row, 3, sign)
+    Reading::of(connection, from, to, &[])?.each(connection, [&sql[0], &sql[1]], &[], |_, _, row| {
+        counts::add_deliveries(shown.entry((row.get(1)?, row.get(2)?)).or_default(), row, 3)
     })?;
     Ok(shown)
 }

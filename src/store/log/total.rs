@@ -278,8 +278,8 @@ fn in_range(
     more: &[&dyn rusqlite::ToSql],
 ) -> Result<Option<i64>, Error> {
     let mut sum = 0;
-    Reading::of(connection, from, to, &[])?.each(connection, [&sql[0], &sql[1]], more, |_, sign, row| {
-        sum += sign * row.get::<_, i64>(1)?;
+    Reading::of(connection, from, to, &[])?.each(connection, [&sql[0], &sql[1]], more, |_, _, row| {
+        sum += row.get::<_, i64>(1)?;
         Ok(())
     })?;
     Ok(Some(sum))
