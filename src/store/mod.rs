@@ -10,6 +10,7 @@ mod batch;
 mod blocks;
 pub mod counts;
 pub mod delivery;
+mod delivery_keys;
 mod delivery_rows;
 mod eid;
 pub mod error;

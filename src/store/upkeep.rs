@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use rusqlite::types::Value;
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::delivery_keys;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow};
 use super::filter;
@@ -72,6 +73,9 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
                 }
                 let (_, source, channel) = names.message(&statements, after)?;
                 let status = after.status().map_or(0, |standing| i64::from(standing.metric.code()));
+                if !delivery_keys::finds(&statements, &mut names.filters, row.id, &row.delivery_id)? {
+                    report.differs(|| format!("delivery {}: it is not found by its id", row.delivery_id));
+                }
                 if (row.source, row.facet) != (source, delivery_rows::facet(channel, status)) {
                     report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
                 }
@@ -83,6 +87,11 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         }
         Ok(())
     })?;
+    let keys: i64 = transaction.query_row("SELECT count(*) FROM delivery_keys", [], |row| row.get(0))?;
+    if keys as u64 != report.deliveries {
+        let deliveries = report.deliveries;
+        report.differs(|| format!("delivery_keys has {keys} rows for {deliveries} deliveries"));
+    }
     let all: i64 = transaction.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
     if all as u64 != report.events {
         let of_deliveries = report.events;
@@ -124,6 +133,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // first: rows are looked for by them
     filter::rebuild(&transaction)?;
+    delivery_keys::rebuild(&transaction)?;
     let mut report = Report::default();
     let mut names = Names::default();
     let mut counts = Recount::default();
