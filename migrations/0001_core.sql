@@ -201,12 +201,24 @@ CREATE TABLE events (
     received_after  INTEGER NOT NULL,           -- from at on
     marks           INTEGER NOT NULL,
     -- What of its JSON no column holds: [format, mask, rest], as src/wire/residual.rs and columns.rs say, or the whole
-    -- where that would not come out the same. An integer n: [n & 15, n >> 4]; text: as it is; a blob: zstd with a
-    -- dictionary, less the four bytes with which each begins.
+    -- where that would not come out the same. An integer below 0: by `forms`; another, n: [n & 15, n >> 4]; text: as it
+    -- is; a blob: zstd with a dictionary, less the four bytes with which each begins.
     raw             ANY,
-    own             TEXT,                       -- JSON: what it says otherwise or alone; `to`: its devices, as event_devices_read has them
+    own             ANY,                        -- JSON: what it says otherwise or alone; `to`: its devices, as event_devices_read has them
     PRIMARY KEY (delivery, metric, eid)
 ) STRICT, WITHOUT ROWID;
+
+-- What `raw` and `own` of many events have in common. Where such a text came often, the event has ~(numbers << 12 | id)
+-- instead: `form` is the text with the numbers of two digits and more taken out, of which there are up to three. In the
+-- place of the second or only one stands char(1), of the first char(2), of the third char(3); the first is the sum of the
+-- others, or where there are two, `third` is how much it is above the second. `numbers`: from the lowest bit, third + half
+-- of what its `bits` can say; then second, twice, and less 1 made positive where it is negative (src/store/forms.rs).
+CREATE TABLE forms (
+    id    INTEGER PRIMARY KEY,                  -- below 4096
+    form  TEXT NOT NULL,
+    bits  INTEGER NOT NULL,
+    UNIQUE (form, bits)
+) STRICT;
 
 -- The event as the first copy told it, where another copy changed what its columns say: what `raw` lacks is here.
 CREATE TABLE raw_bases (
@@ -568,7 +580,11 @@ SELECT delivery, metric, eid, at_ms, received_at_ms, flags, differs, raw, raw_di
     CAST(own ->> '$.action_value' AS TEXT) AS action_value,
     CAST(own ->> '$.reason' AS TEXT) AS reason
 FROM (
-    SELECT delivery, metric, eid, raw, own,
+    SELECT delivery, metric, eid, raw,
+        CASE typeof(own) WHEN 'integer' THEN (SELECT replace(replace(replace(form, char(1), second), char(2), second + third), char(3), third) FROM (
+            SELECT form, third, (folded >> 1) * (1 - 2 * (folded & 1)) - (folded & 1) AS second FROM (
+                SELECT form, ~own >> 12 >> bits AS folded, (~own >> 12 & (1 << bits) - 1) - (1 << bits >> 1) AS third
+                FROM forms WHERE id = ~own & 4095))) ELSE own END AS own,
         CASE WHEN marks & 2 THEN at ELSE at * 1000 END AS at_ms,
         CASE marks & 3
             WHEN 0 THEN at * 1000 + received_after
@@ -587,7 +603,7 @@ CREATE VIEW event_devices_read AS
 SELECT e.delivery, e.metric, e.eid, r.key AS place, a.address AS device_id,
     CASE r.value ->> 1 WHEN 1 THEN 'ios' WHEN 2 THEN 'android' ELSE r.value ->> 1 END AS device_platform,
     r.value ->> 2 AS reason
-FROM events e JOIN json_each(e.own, '$.to') r JOIN addresses a ON a.id = r.value ->> 0
+FROM events_read e JOIN json_each(e.own, '$.to') r JOIN addresses a ON a.id = r.value ->> 0
 WHERE e.own IS NOT NULL;
 
 CREATE VIEW cohorts_read AS
@@ -939,7 +955,10 @@ SELECT
     m.metric,
     CAST(CASE e.raw_dictionary WHEN 0 THEN 'json' ELSE 'zstd' END AS TEXT) AS encoding,
     CAST(CASE typeof(e.raw)
-        WHEN 'integer' THEN printf('[%d,%d]', e.raw & 15, e.raw >> 4)
+        WHEN 'integer' THEN CASE WHEN e.raw >= 0 THEN printf('[%d,%d]', e.raw & 15, e.raw >> 4) ELSE (SELECT replace(replace(replace(form, char(1), second), char(2), second + third), char(3), third) FROM (
+            SELECT form, third, (folded >> 1) * (1 - 2 * (folded & 1)) - (folded & 1) AS second FROM (
+                SELECT form, ~e.raw >> 12 >> bits AS folded, (~e.raw >> 12 & (1 << bits) - 1) - (1 << bits >> 1) AS third
+                FROM forms WHERE id = ~e.raw & 4095))) END
         WHEN 'text' THEN e.raw
         ELSE x'28b52ffd' || e.raw END AS BLOB) AS body,
     CAST(e.raw_dictionary AS INTEGER) AS dictionary_id

@@ -4,10 +4,12 @@
 //! what it says otherwise or alone. So a row is read and written against the delivery's attributes, and when
 //! those change the rows of its events are written again.
 
+use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Row, ToSql, params};
 use serde_json::{Map, Value, json};
 
 use super::eid::Eid;
+use super::forms::{self, Split};
 use super::marks::{self, Shown, Unpacked};
 use super::names::Names;
 use super::statements::Statements;
@@ -21,7 +23,7 @@ pub struct EventRow {
     metric: i64,
     eid: Eid,
     packed: marks::Packed,
-    own: Option<String>,
+    own: SqlValue,
 }
 
 impl EventRow {
@@ -47,18 +49,34 @@ impl EventRow {
             let to = event.recipients.iter().map(|device| device_as_row(connection, names, device));
             own.insert(TO.into(), to.collect::<Result<Value, _>>()?);
         }
+        let own = match own.is_empty() {
+            true => SqlValue::Null,
+            false => {
+                let own = Value::Object(own).to_string();
+                let split = Split::of(&own, 0).map(|split| forms::often(connection, names, &split)).transpose()?;
+                split.flatten().map_or(SqlValue::Text(own), SqlValue::Integer)
+            }
+        };
         let said = Unpacked { time: event.time, received_at_ms: event.received_at_ms, flags: event.flags, carried };
-        Ok(EventRow {
-            metric,
-            eid: Eid::pack(&event.id),
-            packed: marks::Packed::of(said, shown.said),
-            own: (!own.is_empty()).then(|| Value::Object(own).to_string()),
-        })
+        Ok(EventRow { metric, eid: Eid::pack(&event.id), packed: marks::Packed::of(said, shown.said), own })
     }
 
     /// Writes the row of a new event, with what is kept of its JSON.
-    pub fn insert(&self, connection: &Statements, delivery: i64, raw: Option<&raw::Packed>) -> Result<(), Error> {
+    pub fn insert(
+        &self,
+        connection: &Statements,
+        names: &mut Names,
+        delivery: i64,
+        raw: Option<&raw::Packed>,
+    ) -> Result<(), Error> {
         let marks::Packed { at, received_after, marks } = self.packed;
+        let split = raw.and_then(|raw| raw.split.as_ref());
+        let form = split.map(|split| forms::number_of(connection, names, split)).transpose()?.flatten();
+        let alone = raw.filter(|_| form.is_none()).map(raw::standing_alone);
+        let (dictionary, body) = match &alone {
+            Some(raw) => (raw.dictionary, raw.body.to_sql()?),
+            None => (0, form.to_sql()?),
+        };
         connection
             .prepare_cached(
                 "INSERT INTO events (delivery, metric, eid, at, received_after, marks, raw, own)
@@ -70,8 +88,8 @@ impl EventRow {
                 self.eid,
                 at,
                 received_after,
-                marks | raw.map_or(0, |raw| marks::of_dictionary(raw.dictionary)),
-                raw.map(|raw| &raw.body),
+                marks | marks::of_dictionary(dictionary),
+                body,
                 self.own
             ])?;
         Ok(())
@@ -312,7 +330,15 @@ fn event_of(
             event.attributes.set(attribute, shown.attributes.get(attribute).map(Into::into));
         }
     }
-    if let Some(own) = row.get_ref(5)?.as_str_or_null().map_err(|error| Error::Row(error.to_string()))? {
+    let by_form;
+    let own = match row.get_ref(5)? {
+        ValueRef::Integer(number) => {
+            by_form = forms::text_of(connection, names, number)?;
+            Some(&*by_form)
+        }
+        own => own.as_str_or_null().map_err(|error| Error::Row(error.to_string()))?,
+    };
+    if let Some(own) = own {
         let own = read_own(&mut event, own)?;
         if let Some(Value::Array(to)) = own.get(TO) {
             event.recipients = to.iter().map(|row| device_of_row(connection, names, row)).collect::<Result<_, _>>()?;

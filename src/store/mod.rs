@@ -18,6 +18,7 @@ mod event_rows;
 pub mod events;
 mod filter;
 pub mod forgetting;
+mod forms;
 pub mod gauge;
 pub mod health;
 pub mod kept;

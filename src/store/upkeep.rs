@@ -13,12 +13,13 @@ use super::delivery_keys;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow};
 use super::filter;
+use super::forms;
 use super::marks::{Said, Shown};
 use super::names::Names;
 use super::rollups::{self, Rows, Wide};
 use super::statements::Statements;
 use super::suppressions::{self, Listed};
-use super::{Error, addresses, spans};
+use super::{Error, addresses, forgetting, spans};
 use crate::domain::rollup::Click;
 use crate::domain::suppression::{Mark, is_mark};
 use crate::domain::{Counted, Counts, Delivery, Delta, Event, Metric};
@@ -97,6 +98,10 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         let of_deliveries = report.events;
         report.differs(|| format!("events has {all} rows, of which {of_deliveries} are of a delivery"));
     }
+    let lost = forms::lost(&transaction)?;
+    if lost > 0 {
+        report.differs(|| format!("{lost} events have a form that is not there"));
+    }
     compare(&statements, &mut names, &counts.delta, &counts.rows, &mut report)?;
     check_registers(&transaction, &mut report)?;
     filter::check(&transaction, |what| report.differs(|| what))?;
@@ -136,6 +141,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     delivery_keys::rebuild(&transaction)?;
     let mut report = Report::default();
     let mut names = Names::default();
+    forgetting::refresh(&transaction, &mut names)?;
     let mut counts = Recount::default();
     let statements = Statements::of(&transaction);
     each_delivery(&statements, &mut names, |names, row, before, events| {
