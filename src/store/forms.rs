@@ -438,9 +438,8 @@ mod tests {
         let (statements, mut names) = (Statements::of(&connection), Names::default());
         let split = Split::of(r#"{"reason":"full"}"#, 0).unwrap();
         number_of(&statements, &mut names, &split).unwrap();
-        let noted = || -> i64 {
-            connection.query_row("SELECT count(*) FROM erasing_forms", [], |row| row.get(0)).unwrap()
-        };
+        let noted =
+            || -> i64 { connection.query_row("SELECT count(*) FROM erasing_forms", [], |row| row.get(0)).unwrap() };
         connection.execute("INSERT INTO erasing_forms VALUES (0)", []).unwrap();
         names.forgotten.is_erasing = true;
         often(&statements, &mut names, &split).unwrap();
