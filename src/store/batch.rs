@@ -282,7 +282,7 @@ impl<'b, 'c> Batch<'b, 'c> {
                 }
                 Some((stored, row)) => {
                     if fresh != EventRow::of(self.connection, self.names, stored, metric, row.shown())? {
-                        fresh.update(self.connection, id)?;
+                        fresh.update(self.connection, self.names, id)?;
                     }
                 }
             }

@@ -23,7 +23,7 @@ pub struct EventRow {
     metric: i64,
     eid: Eid,
     packed: marks::Packed,
-    own: SqlValue,
+    own: Option<String>,
 }
 
 impl EventRow {
@@ -49,16 +49,23 @@ impl EventRow {
             let to = event.recipients.iter().map(|device| device_as_row(connection, names, device));
             own.insert(TO.into(), to.collect::<Result<Value, _>>()?);
         }
-        let own = match own.is_empty() {
-            true => SqlValue::Null,
-            false => {
-                let own = Value::Object(own).to_string();
-                let split = Split::of(&own, 0).map(|split| forms::often(connection, names, &split)).transpose()?;
-                split.flatten().map_or(SqlValue::Text(own), SqlValue::Integer)
-            }
-        };
         let said = Unpacked { time: event.time, received_at_ms: event.received_at_ms, flags: event.flags, carried };
-        Ok(EventRow { metric, eid: Eid::pack(&event.id), packed: marks::Packed::of(said, shown.said), own })
+        Ok(EventRow {
+            metric,
+            eid: Eid::pack(&event.id),
+            packed: marks::Packed::of(said, shown.said),
+            own: (!own.is_empty()).then(|| Value::Object(own).to_string()),
+        })
+    }
+
+    /// `own` as it is written: of what comes often, the form. Only what is written may take one into use.
+    fn own(&self, connection: &Statements, names: &mut Names) -> Result<SqlValue, Error> {
+        let Some(own) = &self.own else { return Ok(SqlValue::Null) };
+        let form = match Split::of(own, 0) {
+            Some(split) => forms::often(connection, names, &split)?,
+            None => None,
+        };
+        Ok(form.map_or_else(|| SqlValue::Text(own.clone()), SqlValue::Integer))
     }
 
     /// Writes the row of a new event, with what is kept of its JSON.
@@ -77,6 +84,7 @@ impl EventRow {
             Some(raw) => (raw.dictionary, raw.body.to_sql()?),
             None => (0, form.to_sql()?),
         };
+        let own = self.own(connection, names)?;
         connection
             .prepare_cached(
                 "INSERT INTO events (delivery, metric, eid, at, received_after, marks, raw, own)
@@ -90,20 +98,21 @@ impl EventRow {
                 received_after,
                 marks | marks::of_dictionary(dictionary),
                 body,
-                self.own
+                own
             ])?;
         Ok(())
     }
 
     /// Writes an event anew, but for what is kept of its JSON.
-    pub fn update(&self, connection: &Statements, delivery: i64) -> Result<(), Error> {
+    pub fn update(&self, connection: &Statements, names: &mut Names, delivery: i64) -> Result<(), Error> {
         let marks::Packed { at, received_after, marks } = self.packed;
+        let own = self.own(connection, names)?;
         connection
             .prepare_cached(
                 "UPDATE events SET at = ?4, received_after = ?5, marks = ?6 | (marks & ?7), own = ?8
                  WHERE delivery = ?1 AND metric = ?2 AND eid = ?3",
             )?
-            .execute(params![delivery, self.metric, self.eid, at, received_after, marks, marks::OF_RAW, self.own])?;
+            .execute(params![delivery, self.metric, self.eid, at, received_after, marks, marks::OF_RAW, own])?;
         Ok(())
     }
 }

@@ -155,7 +155,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
                 let fresh = EventRow::of(&statements, names, event, metric, shown)?;
                 let shown = Shown { attributes: &before.attributes, said: row.said };
                 if fresh != EventRow::of(&statements, names, event, metric, shown)? {
-                    fresh.update(&statements, row.id)?;
+                    fresh.update(&statements, names, row.id)?;
                 }
             }
             if after != before {
