@@ -26,14 +26,15 @@ pub struct Wide {
 
 struct Sql {
     /// Names the columns of [`OFTEN`] alone, and takes nothing away from a count.
-    often: Upsert,
-    all: Upsert,
+    often: Addition,
+    all: Addition,
     delete_empty: String,
 }
 
-/// Adds to a row, which is made if there is none. What comes to 0 becomes null.
-struct Upsert {
-    sql: String,
+/// Adds to a row; what comes to 0 becomes null. Most rows are there, so that is tried first.
+struct Addition {
+    update: String,
+    insert: String,
     /// Which of the counts its columns are, by their place in [`Wide::packed`].
     places: Vec<usize>,
 }
@@ -101,34 +102,30 @@ impl Wide {
         let (table, columns) = (self.table, self.packed_columns());
         let keys: Vec<String> = self.keys.iter().enumerate().map(|(i, key)| format!("{key} = ?{}", i + 1)).collect();
         let often = (0..columns.len()).filter(|place| OFTEN.contains(&&*columns[*place])).collect();
+        let of_key = keys.join(" AND ");
         Sql {
-            often: self.upsert(&columns, often, |name| name.ends_with("_extra")),
-            all: self.upsert(&columns, (0..columns.len()).collect(), |_| true),
-            delete_empty: format!(
-                "DELETE FROM {table} WHERE {} AND coalesce({}) IS NULL",
-                keys.join(" AND "),
-                columns.join(", ")
-            ),
+            often: self.addition(&columns, &of_key, often, |name| name.ends_with("_extra")),
+            all: self.addition(&columns, &of_key, (0..columns.len()).collect(), |_| true),
+            delete_empty: format!("DELETE FROM {table} WHERE {of_key} AND coalesce({}) IS NULL", columns.join(", ")),
         }
     }
 
-    fn upsert(&self, columns: &[String], places: Vec<usize>, can_vanish: fn(&str) -> bool) -> Upsert {
+    fn addition(&self, columns: &[String], of_key: &str, places: Vec<usize>, can_vanish: fn(&str) -> bool) -> Addition {
         let names: Vec<&str> = places.iter().map(|place| &*columns[*place]).collect();
-        let values: Vec<String> = (1..=self.keys.len() + names.len()).map(|n| format!("?{n}")).collect();
-        let add = |name: &&str| {
-            let sum = format!("coalesce({name}, 0) + excluded.{name}");
+        let add = |(i, name): (usize, &&str)| {
+            let value = format!("?{}", self.keys.len() + i + 1);
+            let sum = format!("coalesce({name}, 0) + {value}");
             let sum = if can_vanish(name) { format!("nullif({sum}, 0)") } else { sum };
-            format!("{name} = CASE WHEN excluded.{name} IS NULL THEN {name} ELSE {sum} END")
+            format!("{name} = CASE WHEN {value} IS NULL THEN {name} ELSE {sum} END")
         };
-        let keys = self.keys.join(", ");
-        let sql = format!(
-            "INSERT INTO {} ({keys}, {}) VALUES ({}) ON CONFLICT ({keys}) DO UPDATE SET {}",
-            self.table,
-            names.join(", "),
-            values.join(", "),
-            names.iter().map(add).collect::<Vec<_>>().join(", ")
-        );
-        Upsert { sql, places }
+        let sums: Vec<String> = names.iter().enumerate().map(add).collect();
+        let values: Vec<String> = (1..=self.keys.len() + names.len()).map(|n| format!("?{n}")).collect();
+        let (table, keys) = (self.table, self.keys.join(", "));
+        Addition {
+            update: format!("UPDATE {table} SET {} WHERE {of_key}", sums.join(", ")),
+            insert: format!("INSERT INTO {table} ({keys}, {}) VALUES ({})", names.join(", "), values.join(", ")),
+            places,
+        }
     }
 
     fn values(&self, counts: &Counts) -> Vec<i64> {
@@ -151,15 +148,19 @@ impl Wide {
         let Sql { often, all, delete_empty } = &*self.sql;
         let grew = |place: &usize| values[*place] > 0;
         let is_often = values.iter().filter(|n| **n != 0).count() == often.places.iter().filter(|it| grew(it)).count();
-        let Upsert { sql, places } = if is_often { often } else { all };
-        let mut upsert = connection.prepare_cached(sql)?;
-        for (place, part) in key.iter().enumerate() {
-            upsert.raw_bind_parameter(place + 1, part)?;
+        let Addition { update, insert, places } = if is_often { often } else { all };
+        for sql in [update, insert] {
+            let mut statement = connection.prepare_cached(sql)?;
+            for (place, part) in key.iter().enumerate() {
+                statement.raw_bind_parameter(place + 1, part)?;
+            }
+            for (place, value) in places.iter().map(|place| values[*place]).enumerate() {
+                statement.raw_bind_parameter(key.len() + place + 1, Some(value).filter(|n| *n != 0))?;
+            }
+            if statement.raw_execute()? > 0 {
+                break;
+            }
         }
-        for (place, value) in places.iter().map(|place| values[*place]).enumerate() {
-            upsert.raw_bind_parameter(key.len() + place + 1, Some(value).filter(|n| *n != 0))?;
-        }
-        upsert.raw_execute()?;
         if values.iter().any(|n| *n < 0) {
             connection.prepare_cached(delete_empty)?.execute(params_from_iter(key))?;
         }
@@ -210,12 +211,15 @@ fn write_statuses(connection: &Statements, names: &mut Names, delta: &Delta) -> 
     for ((feed, kind, metric), n) in delta.statuses() {
         let (source, channel) = names.feed(connection, feed)?;
         let (kind, status) = (kind as i64, metric.map_or(0, |metric| i64::from(metric.code())));
-        connection
-            .prepare_cached(
-                "INSERT INTO status_counts (source, channel, kind, status, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (source, channel, kind, status) DO UPDATE SET deliveries = deliveries + excluded.deliveries",
-            )?
-            .execute(params![source, channel, kind, status, n])?;
+        for sql in [
+            "UPDATE status_counts SET deliveries = deliveries + ?5
+             WHERE source = ?1 AND channel = ?2 AND kind = ?3 AND status = ?4",
+            "INSERT INTO status_counts (source, channel, kind, status, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)",
+        ] {
+            if connection.prepare_cached(sql)?.execute(params![source, channel, kind, status, n])? > 0 {
+                break;
+            }
+        }
         if n < 0 {
             connection
                 .prepare_cached(

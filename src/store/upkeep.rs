@@ -7,14 +7,16 @@ use std::fmt::Write as _;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::delivery_keys;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow};
 use super::filter;
+use super::forms;
 use super::marks::{Said, Shown};
 use super::names::Names;
 use super::rollups;
 use super::statements::Statements;
-use super::{Error, addresses, days, shadow, spans, suppressions};
+use super::{Error, addresses, days, forgetting, shadow, spans, suppressions};
 use crate::domain::{Delivery, Delta, Event};
 
 /// How many differences of a kind are told one by one.
@@ -74,6 +76,9 @@ fn verify_beside_shadow(connection: &mut Connection, mut progress: impl FnMut(u6
                 }
                 let (_, source, channel) = names.message(&statements, after)?;
                 let status = after.status().map_or(0, |standing| i64::from(standing.metric.code()));
+                if !delivery_keys::finds(&statements, &mut names.filters, row.id, &row.delivery_id)? {
+                    report.differs(|| format!("delivery {}: it is not found by its id", row.delivery_id));
+                }
                 if (row.source, row.facet) != (source, delivery_rows::facet(channel, status)) {
                     report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
                 }
@@ -86,10 +91,19 @@ fn verify_beside_shadow(connection: &mut Connection, mut progress: impl FnMut(u6
         }
         Ok(())
     })?;
+    let keys: i64 = transaction.query_row("SELECT count(*) FROM delivery_keys", [], |row| row.get(0))?;
+    if keys as u64 != report.deliveries {
+        let deliveries = report.deliveries;
+        report.differs(|| format!("delivery_keys has {keys} rows for {deliveries} deliveries"));
+    }
     let all: i64 = transaction.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
     if all as u64 != report.events {
         let of_deliveries = report.events;
         report.differs(|| format!("events has {all} rows, of which {of_deliveries} are of a delivery"));
+    }
+    let lost = forms::lost(&transaction)?;
+    if lost > 0 {
+        report.differs(|| format!("{lost} events have a form that is not there"));
     }
     counts.write(&statements, &mut names)?;
     shadow::compare(&transaction, |what| report.differs(|| what))?;
@@ -132,8 +146,11 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // first: rows are looked for by them
     filter::rebuild(&transaction)?;
+    delivery_keys::rebuild(&transaction)?;
     let mut report = Report::default();
     let mut names = Names::default();
+    // forms that come into use stay
+    forgetting::refresh(&transaction, &mut names)?;
     let mut counts = Recount::default();
     let statements = Statements::of(&transaction);
     rollups::clear(&statements)?;
@@ -147,7 +164,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
                 let fresh = EventRow::of(&statements, names, event, metric, shown)?;
                 let shown = Shown { attributes: &before.attributes, said: row.said };
                 if fresh != EventRow::of(&statements, names, event, metric, shown)? {
-                    fresh.update(&statements, row.id)?;
+                    fresh.update(&statements, names, row.id)?;
                 }
             }
             if after != before {

@@ -60,6 +60,7 @@ const ROOMS: [Room; 10] = [
             "aho_corasick",
             // keyed hashes for the filters of blocks
             "siphasher",
+            "memchr",
             "strsim",
             // which blocks may have a text
             "siphasher",
