@@ -11,12 +11,12 @@ use super::log::Filter;
 use super::log::total::{self, Total};
 use super::overview::Received;
 use super::paging::Cursor;
-use super::{Error, upkeep};
+use super::{Error, progress, upkeep};
 use crate::domain::rollup::quarter_of;
 use crate::domain::{Counted, Metric, Millis, Reached};
 
 /// Of each channel so many of the newest deliveries that arrived are looked at.
-pub const LOOKED_AT: usize = 300;
+pub const LOOKED_AT: usize = 500;
 
 /// After this a delivery that was sent should have been heard of.
 pub const SILENT_MS: Millis = 24 * 3_600_000;
@@ -164,9 +164,9 @@ fn channel(
     now_ms: Millis,
 ) -> Result<Channel, Error> {
     let (newest, since_ms) = newest_arrived(connection, id)?;
-    let mut row = connection.prepare_cached(
-        "SELECT delivery_id, reached, outcome, outcome_at_ms - created_at_ms FROM deliveries_read WHERE id = ?1",
-    )?;
+    // thousands of rows, so as they are stored
+    let mut row = connection.prepare_cached("SELECT standing, outcome_after FROM deliveries WHERE id = ?1")?;
+    let mut id_of = connection.prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?;
     // as the views tell a person's open
     let mut opened = connection.prepare_cached(
         "SELECT min(at_ms) FROM events_read WHERE delivery = ?1 AND metric IN (7, 8) AND flags & 3 <> 2
@@ -175,11 +175,11 @@ fn channel(
     let (mut to_deliver, mut to_open) = (Vec::new(), Vec::new());
     let (mut never_sent, mut never_sent_ids) = (0, Vec::new());
     for cursor in &newest {
-        let (delivery_id, reached, outcome, after): (String, u32, Option<u8>, Option<Millis>) =
-            row.query_row([cursor.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let (standing, after): (i64, i64) = row.query_row([cursor.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (reached, outcome, _) = progress::standing(standing);
         let reached = Reached(reached);
-        if outcome == Some(Metric::Delivered.code()) {
-            to_deliver.extend(after);
+        if outcome == Metric::Delivered.code() {
+            to_deliver.push(progress::after(after));
         }
         if reached.has(Counted::HumanOpened) {
             let at_ms: Option<Millis> = opened.query_row(params![cursor.id, id], |row| row.get(0))?;
@@ -188,7 +188,7 @@ fn channel(
         if !reached.has(Counted::Metric(Metric::Sent)) {
             never_sent += 1;
             if never_sent_ids.len() < TOLD {
-                never_sent_ids.push(delivery_id);
+                never_sent_ids.push(id_of.query_row([cursor.id], |row| row.get(0))?);
             }
         }
     }

@@ -78,9 +78,14 @@ pub fn standing(standing: i64) -> (u32, u8, u8) {
     ((standing & ((1 << OUTCOME_FROM) - 1)) as u32, code(OUTCOME_FROM), code(ENGAGEMENT_FROM))
 }
 
+/// How long after creation, of a time as it is stored.
+pub fn after(stored: i64) -> Millis {
+    stored + AFTER_FROM
+}
+
 /// When a delivery was updated.
 pub fn updated_at_ms(created_at_ms: Millis, updated_after: i64) -> Millis {
-    created_at_ms + updated_after + AFTER_FROM
+    created_at_ms + after(updated_after)
 }
 
 const _: () = assert!(crate::domain::Counted::COUNT as u32 <= OUTCOME_FROM);
