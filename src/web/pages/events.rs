@@ -136,7 +136,7 @@ impl Line {
                 .filter(|(column, _)| is(column))
                 .map(|(_, mark)| mark)
                 .collect(),
-            at: Moment::exact(row.integer("occurred_at_ms").unwrap_or_default(), now_ms),
+            at: Moment::exact(row.integer("occurred_at_ms").unwrap_or_default(), now_ms).in_its_column(),
             to: row.text("recipient").unwrap_or(delivery_id).into(),
             href: Address::new(base, "/deliveries").segment(delivery_id).to_string(),
             channel: channel_title(row.text("channel")),

@@ -59,6 +59,14 @@ impl Moment {
         let exact = Ago { at_ms, now_ms }.to_string();
         Moment { iso: Iso(at_ms).to_string(), exact, text: Exact(at_ms).to_string(), is_ago: false }
     }
+
+    /// Where the head of the column names the zone.
+    pub fn in_its_column(mut self) -> Moment {
+        if let Some(short) = self.text.strip_suffix(" UTC") {
+            self.text = short.to_owned();
+        }
+        self
+    }
 }
 
 /// The milestones that a delivery reached, in fixed order.

@@ -131,7 +131,7 @@ fn listed_said(device: &str, listed: &Listed) -> String {
     let reason = listed.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
     let (cause, sure) = (listed.cause.title().to_lowercase(), sure(listed.cause).to_lowercase());
     let since = Exact(listed.cursor.at_ms);
-    format!("The {device} {} is on the suppression list since {since}, {cause} ({sure}){reason}", listed.address)
+    format!("The {device} {} has been on the suppression list since {since}, {cause} ({sure}){reason}", listed.address)
 }
 
 /// That an address is or was listed, as other pages say it.
@@ -267,11 +267,11 @@ impl Query {
             _ => value.to_owned(),
         };
         let name = |key: &str| match key {
-            "state" => "state",
-            "class" => "how sure",
-            "cause" => "cause",
-            "channel" => "channel",
-            _ => "address",
+            "state" => "State",
+            "class" => "How sure",
+            "cause" => "Cause",
+            "channel" => "Channel",
+            _ => "Address",
         };
         let chip = |(key, value): &(String, String)| Chip {
             key: name(key),

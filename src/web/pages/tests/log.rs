@@ -23,6 +23,7 @@ async fn weight(site: &Site, path: &str) -> usize {
 async fn a_page_of_the_log_is_light() {
     let mut events = events();
     let bytes = weight(&Site::new(&events), "/below/deliveries").await;
+    eprintln!("ordinary {bytes}");
     assert!(bytes < 51_000, "{bytes} bytes");
     for i in 0..120i64 {
         let metric = ["bounced", "failed", "suppressed"][i as usize % 3];
@@ -52,6 +53,7 @@ async fn a_page_of_the_log_is_light() {
         ),
     ] {
         let bytes = weight(&site, &format!("/below/deliveries{query}")).await;
+        eprintln!("{query}: {bytes}");
         assert!(bytes < most, "{query}: {bytes} bytes");
     }
 }
