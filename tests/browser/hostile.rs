@@ -71,7 +71,7 @@ const FAULTS: &str = "const faults = [];
         for (const { name, value } of it.attributes) {
             if (/^on|^style$|^srcdoc$/.test(name)) faults.push(name);
             const leads = /^(href|src|action)$/.test(name) && it.namespaceURI.endsWith('xhtml');
-            if (leads && !/^(#|\\/(?![\\/\\\\])|https?:)/.test(value)) faults.push(value);
+            if (leads && !/^([#?]|\\/(?![\\/\\\\])|https?:)/.test(value)) faults.push(value);
         }
     }
     if (/[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u202d\\u202e]/.test(document.documentElement.outerHTML)) faults.push('a control');

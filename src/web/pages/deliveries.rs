@@ -33,9 +33,6 @@ const REASONS_OF: usize = 1_000;
 const REASONS_SHOWN: usize = 6;
 const REASON_LINKS: usize = 800;
 
-/// A longer query is not repeated in each row: a browser says where it came from.
-const REPEATED_MAX: usize = 32;
-
 #[derive(Template)]
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
@@ -129,11 +126,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         let above = top.map_or_else(|| query.address.clone(), |top| query.place("after", top));
         (above.at(&pages.base, "/newer.json"), query.address.clone())
     });
-    let is_short = here.query_text().len() <= REPEATED_MAX;
-    let line = |row| match Line::new(&pages.base, row, now_ms) {
-        line if is_short => line.within(&here),
-        line => line,
-    };
+    // the list is not repeated in each row: a browser says where it came from
+    let line = |row| Line::new(&pages.base, row, now_ms);
     let page = DeliveriesPage {
         page: Layout { words: search_words::written(here.query()).unwrap_or_default(), ..pages.layout("deliveries") },
         lines: Lines::new(found.rows.into_iter().map(line).collect()),
@@ -273,7 +267,7 @@ fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices 
             let address = query.address.clone().without_pair("status", &format!("-{name}"));
             Choice {
                 title: title.into(),
-                icon: format!("st-{name}"),
+                icon: name.into(),
                 count: query.is_counted().then_some(Count(deliveries)),
                 is_on,
                 href: switched(&address, "status", name, is_on),
@@ -303,7 +297,7 @@ fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices 
         let is_on = query.filter.channels.iter().any(|channel| channel == name);
         Some(Choice {
             title: channel_title(known),
-            icon: format!("ch-{}", channel_icon(known)),
+            icon: channel_icon(known).into(),
             count: query.is_counted().then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
             is_on,
             href: switched(&query.address, "channel", name, is_on),

@@ -258,7 +258,7 @@ pub fn channel_title(channel: Option<&str>) -> String {
 
 /// The symbol of a channel in the sprite.
 pub fn channel_icon(channel: Option<&str>) -> &'static str {
-    channel.and_then(Channel::parse).map_or("other", Channel::name)
+    channel.and_then(Channel::parse).map_or("channel", Channel::name)
 }
 
 /// A source's name, else its kind and id.
