@@ -35,17 +35,17 @@ export const keys = (off, turn) => {
 };
 
 // One button, in the row one is at; the delivery's id stands in the row's address. `copies` makes it do so.
-let button;
+let button, id;
 export const copyId = (target, copies) => {
   if (!button) {
     button = made('button', 'Copy id');
     button.className = 'copy';
-    copies(button, () => button.title);
+    copies(button, () => id);
   }
   const row = target.closest('.lines tr').querySelector('a.row[id]');
   const cell = row?.parentNode.nextSibling;
   if (!cell || cell.contains(button)) return;
-  button.title = decodeURIComponent(row.pathname.split('/').pop());
+  id = decodeURIComponent(row.pathname.split('/').pop());
   cell.prepend(button);
 };
 

@@ -60,8 +60,8 @@ struct DeliveriesPage {
     start: Option<Start>,
     /// Why they failed, where problems are asked for.
     why: Option<Why>,
-    /// What is said where the place lies beyond the end of the list.
-    beyond: Option<&'static str>,
+    /// The place lies beyond the end of the list; and where it begins.
+    is_beyond: bool,
     newest: Address,
     /// Where nothing matches: what there is instead.
     nothing: Option<Nothing>,
@@ -114,8 +114,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
 
     let filter = &query.filter;
     let is_nothing = has_deliveries && found.rows.is_empty() && found.looked.is_none();
-    let beyond = is_nothing.then(|| beyond(query.at)).flatten();
-    let nothing = if is_nothing && beyond.is_none() { Some(Nothing::of(&pages, filter, now_ms).await?) } else { None };
+    let is_beyond = is_nothing && matches!(query.at, At::OlderThan(_));
+    let nothing = if is_nothing && !is_beyond { Some(Nothing::of(&pages, filter, now_ms).await?) } else { None };
     let start = if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) };
     let asked_elsewhere = ["recipient", "since", "until"];
     let here = query.here();
@@ -155,7 +155,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
         start,
-        beyond,
+        is_beyond,
         newest: query.address.clone(),
         nothing,
         why: Why::new(&reasons, &query.address, REASONS_SHOWN).map(|why| why.light(REASON_LINKS)),
@@ -163,15 +163,6 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         span: query.span,
     };
     layout::html(&page)
-}
-
-/// No row stands on that side of the place.
-fn beyond(at: At) -> Option<&'static str> {
-    match at {
-        At::Newest => None,
-        At::OlderThan(_) => Some("No delivery that matches is older than this place in the list."),
-        At::NewerThan(_) => Some("No delivery that matches is newer than this place in the list."),
-    }
 }
 
 /// Whether all that is asked for may have a reason.

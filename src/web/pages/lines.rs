@@ -100,7 +100,7 @@ impl Line {
             word: badge.word,
             to: cut(to, 40),
             subject: cut(row.subject.or(devices).unwrap_or_default(), 44),
-            reason: row.failure_reason.map(|reason| cut(reason, 64)),
+            reason: row.failure_reason.map(|reason| cut(reason, 60)),
             source: cut(source_title(&source, row.source_name.as_deref()), 32),
             source_href: source_address(base, &source),
             channel: channel_title(row.channel.as_deref()),

@@ -236,8 +236,8 @@ impl Query {
             let name = cause.metric().name();
             (cause.name(), cause.title().to_owned(), name.to_owned(), name)
         });
-        let channels = CHANNELS
-            .map(|channel| (channel.name(), channel.title().to_owned(), channel.name().to_owned(), "other"));
+        let channels =
+            CHANNELS.map(|channel| (channel.name(), channel.title().to_owned(), channel.name().to_owned(), "other"));
         vec![
             self.group(
                 "State",
