@@ -347,6 +347,16 @@ async fn what_was_seen_of_each_metric_is_told_by_channel() {
 }
 
 #[actix_web::test]
+async fn of_a_time_before_it_began_a_source_shows_nothing() {
+    let site = Site::new(&events());
+    for by in ["", "&time=event"] {
+        let page = site.get(&format!("/below/campaigns/campaign/3?since=2020-01-01&until=2020-01-02{by}")).await;
+        assert!(page.all(".chart, .funnel").is_empty(), "{by}");
+        assert!(page.all("main p").contains(&"No delivery was created in this time.".to_owned()));
+    }
+}
+
+#[actix_web::test]
 async fn a_figure_leads_to_as_many_deliveries() {
     let site = Site::new(&events());
     let campaign = site.get("/below/campaigns/campaign/3").await;
