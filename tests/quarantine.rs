@@ -190,7 +190,9 @@ fn only_our_own_pages_may_post() {
     let ours = [("Origin", &*host), ("Content-Type", FORM)];
     assert_eq!(server.client().post("/quarantine/replay", &ours, "id=1").status, 303);
 
-    for (form, said) in [("", "Say which"), ("id=x", "`id=x` is no place"), ("reason=a&up_to=%FF", "no place")] {
+    for (form, said) in
+        [("", "Say which"), ("id=x", "<code>id=x</code> is no place"), ("reason=a&up_to=%FF", "no place")]
+    {
         let answer = server.client().post("/quarantine/dismiss", OURS, form);
         assert_eq!(answer.status, 400, "{form}: {}", answer.text);
         assert!(answer.text.contains(said), "{form}: {}", answer.text);

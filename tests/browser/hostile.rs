@@ -105,6 +105,7 @@ fn what_senders_write_is_text_everywhere() {
         let paths = [
             format!("/deliveries/d{n}"),
             format!("/deliveries/push{n}"),
+            format!("/deliveries/{all}"),
             format!("/people/{}", encoded(first(text, 12_000))),
             format!("/campaigns/campaign/{part}"),
             format!("/compare?source=campaign%3A{part}&source=campaign%3Anone"),
