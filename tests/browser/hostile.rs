@@ -12,7 +12,14 @@ fn strings() -> Vec<String> {
         r#"<img src=x onerror="top.ran=1">imgword"#,
         r#"'"><svg onload=top.ran=1>quoteword"#,
         r#"</title></textarea></script><script>top.ran=1</script>closeword"#,
+        r#"--><meta http-equiv=refresh content="0;url=//elsewhere.example/"><!--commentword"#,
+        "\";top.ran=1;//\u{2028}\u{2029}scriptword",
+        "+ADw-script+AD4-top.ran=1+ADw-/script+AD4-utfword",
         "javascript:top.ran=1//urlword",
+        "jAvA\tscRipt:top.ran=1//mixedword",
+        "vbscript:MsgBox(1)visualword",
+        "/\\elsewhere.example/slashword",
+        "\\\\elsewhere.example\\C$\\..\\shareword",
         "//elsewhere.example/relativeword",
         "{{ 7 * 7 }}{% raw %}${7*7}templateword",
         "turned\u{202e}gpj.exeturnword",
@@ -21,7 +28,12 @@ fn strings() -> Vec<String> {
         "nul\0\u{1b}[2J\u{9b}31m\u{7f}controlword",
         "first\r\nSet-Cookie: a=b\r\n\r\nlineword",
         "../../%2e%2e/%00?#&amp;pathword",
+        "$(touch x);`touch y`|cat shellword",
+        "' OR '1'='1'; DROP TABLE events; -- tableword",
         "=HYPERLINK(\"//x\",\"formulaword\")",
+        "@SUM(1;2)sumword",
+        "＝1+1;=1+1 wideword",
+        "not\u{fffe}\u{ffff}\u{fdd0}characterword",
         "\t+1+1 tabword",
         "مرحبا بالعالم rightword",
         "100%_*[a-z]\" OR NEAR(a b) searchword",
@@ -173,7 +185,10 @@ fn no_cell_of_a_sheet_is_run() {
         for record in reader.records() {
             for cell in &record.unwrap() {
                 let is_number = cell.parse::<f64>().is_ok();
-                assert!(is_number || !cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{path}: {cell}");
+                assert!(
+                    is_number || !cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']),
+                    "{path}: {cell}"
+                );
                 let obeyed = |c: char| c.is_control() && !matches!(c, '\t' | '\r' | '\n');
                 assert!(!cell.contains(obeyed), "{path}: {cell:?}");
             }
