@@ -66,7 +66,7 @@ fn lines(strings: &[String]) -> Vec<String> {
                 "source": {"kind": "campaign", "id": first(text, 200), "action_id": first(text, 100)},
             }));
         }
-        lines.push(json!({"id": format!("{n}-odd"), "delivery_id": text, "channel": first(text, 60), "metric": first(text, 60)}));
+        lines.push(json!({"id": format!("{n}-odd"), "delivery_id": first(text, 150), "channel": first(text, 60), "metric": first(text, 60)}));
         lines.push(json!({"id": format!("{n}-push"), "delivery_id": format!("push{n}"), "channel": "push",
             "metric": "bounced", "person_id": "p", "recipients":
             [{"device_id": text, "device_platform": text, "failure_message": text}, {"device_id": "plain"}]}));
@@ -117,7 +117,7 @@ fn what_senders_write_is_text_everywhere() {
         let paths = [
             format!("/deliveries/d{n}"),
             format!("/deliveries/push{n}"),
-            format!("/deliveries/{all}"),
+            format!("/deliveries/{}", encoded(first(text, 150))),
             format!("/people/{}", encoded(first(text, 12_000))),
             format!("/campaigns/campaign/{part}"),
             format!("/compare?source=campaign%3A{part}&source=campaign%3Anone"),
