@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -88,13 +88,15 @@ impl Import {
             let before = bar.position();
             let (chunks, to_parse) = sync_channel(4);
             let (parsed, to_write) = sync_channel(4);
+            let (written, to_free) = channel();
             thread::scope(|scope| -> anyhow::Result<()> {
                 let reader = scope.spawn(move || read(file, &chunks));
                 let id_key = &id_key;
-                scope.spawn(move || parse(&to_parse, &parsed, &wire::Context { received_at_ms, id_key }));
+                scope.spawn(move || parse(&to_parse, &parsed, &to_free, &wire::Context { received_at_ms, id_key }));
                 let progress = |read_bytes| bar.set_position(before + read_bytes);
                 let is_served = || web::is_served(db);
-                let written = write(&mut tracker, to_write, received_at_ms, &mut summary, is_served, progress);
+                let written =
+                    write(&mut tracker, to_write, &written, received_at_ms, &mut summary, is_served, progress);
                 let read = reader.join().map_err(|_| anyhow::anyhow!("the reading thread panicked"))?;
                 written.and(read)
             })
@@ -194,8 +196,15 @@ fn fill(lines: &mut impl BufRead, chunk: &mut Chunk) -> io::Result<()> {
     Ok(())
 }
 
-fn parse(chunks: &Receiver<Chunk>, parsed: &SyncSender<Parsed>, context: &wire::Context) {
+/// Parses, and frees what was written: that is done sooner by the thread that allocated it, beside the writer.
+fn parse(
+    chunks: &Receiver<Chunk>,
+    parsed: &SyncSender<Parsed>,
+    to_free: &Receiver<Vec<Entry>>,
+    context: &wire::Context,
+) {
     for Chunk { bytes, cut_off, read_bytes } in chunks {
+        to_free.try_iter().for_each(drop);
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let entries = lines.flat_map(|line| intake::entries_of_line(line, context));
         let entries = entries.chain(cut_off.map(|(line, length)| too_long(line, length))).collect();
@@ -221,6 +230,7 @@ fn too_long(line: Vec<u8>, length: u64) -> Entry {
 fn write(
     tracker: &mut Tracker,
     parsed: Receiver<Parsed>,
+    written: &Sender<Vec<Entry>>,
     received_at_ms: i64,
     summary: &mut Summary,
     is_served: impl Fn() -> bool,
@@ -238,6 +248,8 @@ fn write(
         {
             entries_taken += entries.len();
             outcomes.extend(recording.record(&entries.iter().collect::<Vec<_>>(), received_at_ms)?);
+            // when all is parsed nobody frees it elsewhere
+            let _ = written.send(entries);
             progress(read_bytes);
         }
         recording.commit()?;

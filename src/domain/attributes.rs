@@ -2,6 +2,8 @@
 //!
 //! One slot for each attribute, so that merging, comparing and storing are loops and a new attribute is one row.
 
+use std::sync::Arc;
+
 use super::Text;
 
 /// An attribute of a delivery. Its number is its bit in the file: append, never renumber.
@@ -132,11 +134,14 @@ pub struct Source {
     pub id: Text,
 }
 
-/// What is known, one slot for each attribute. Nothing empty is ever held.
+/// What is known, one slot for each attribute. Nothing empty is ever held. Clones share their slots until one is
+/// changed: mostly a delivery shows what its first event says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
-    slots: [Option<Text>; Attribute::COUNT],
+    slots: Arc<Slots>,
 }
+
+type Slots = [Option<Text>; Attribute::COUNT];
 
 impl Attributes {
     pub fn get(&self, attribute: Attribute) -> Option<&str> {
@@ -145,7 +150,13 @@ impl Attributes {
 
     /// Sets a slot; empty text carries nothing and clears it.
     pub fn set(&mut self, attribute: Attribute, value: Option<Text>) {
-        self.slots[attribute as usize] = value.filter(|text| !text.is_empty());
+        self.put(attribute, value.filter(|text| !text.is_empty()));
+    }
+
+    fn put(&mut self, attribute: Attribute, value: Option<Text>) {
+        if value.is_some() || self.get(attribute).is_some() {
+            Arc::make_mut(&mut self.slots)[attribute as usize] = value;
+        }
     }
 
     /// For tests and literals.
@@ -181,8 +192,11 @@ impl Attributes {
     /// What another copy of the same event adds: where both have a value the smaller stands. True if anything
     /// changed.
     pub(super) fn merge(&mut self, copy: &Attributes) -> bool {
+        if Arc::ptr_eq(&self.slots, &copy.slots) {
+            return false;
+        }
         let mut changed = false;
-        for (slot, other) in self.slots.iter_mut().zip(&copy.slots) {
+        for (slot, other) in Arc::make_mut(&mut self.slots).iter_mut().zip(&*copy.slots) {
             changed |= smaller(slot, other.as_ref());
         }
         changed
@@ -191,9 +205,13 @@ impl Attributes {
     /// Takes what an event carries and this does not know. The source is one value: it is taken whole, from an
     /// event that has a kind.
     pub(super) fn fill(&mut self, event: &Attributes) {
+        if self.iter().next().is_none() && event.is_of_one_source() {
+            *self = event.clone();
+            return;
+        }
         for attribute in Attribute::ALL {
             if !attribute.is_of_source() && self.get(attribute).is_none() {
-                self.slots[attribute as usize] = event.slots[attribute as usize].clone();
+                self.put(attribute, event.slots[attribute as usize].clone());
             }
         }
         if self.source_kind().is_none() {
@@ -204,8 +222,14 @@ impl Attributes {
     fn take_source(&mut self, event: &Attributes) {
         let Some(kind) = event.source_kind() else { return };
         for attribute in [kind.attribute(), ActionId, ContentId] {
-            self.slots[attribute as usize] = event.slots[attribute as usize].clone();
+            self.put(attribute, event.slots[attribute as usize].clone());
         }
+    }
+
+    /// Whether all that is said of a source is of one.
+    fn is_of_one_source(&self) -> bool {
+        let kinds = SourceKind::ALL.into_iter().filter(|kind| self.get(kind.attribute()).is_some()).count();
+        kinds == 1 || (kinds == 0 && [ActionId, ContentId].into_iter().all(|part| self.get(part).is_none()))
     }
 
     /// Whether an event says something else than what is shown here, or something new that moves counts.

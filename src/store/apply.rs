@@ -20,7 +20,6 @@ use crate::domain::{Event, Millis, Source, Statement, Text};
 
 /// One thing that came in.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each is what they would cost")]
 pub enum Entry {
     /// An event, with its JSON.
     Event { event: Event, raw: Packed },
@@ -96,8 +95,8 @@ pub fn apply(
     let statements = Statements::of(connection);
     let mut batch = Batch::new(&statements, names, outcomes, receipts);
     batch.take_in(groups)?;
-    let Batch { delta, rows, mut outcomes, receipts, .. } = batch;
-    rollups::write(&statements, names, delta, &rows)?;
+    let Batch { delta, mut outcomes, receipts, .. } = batch;
+    rollups::write(&statements, names, delta)?;
     receipts.write(connection, &outcomes, received_at_ms)?;
     if names.forgotten.is_erasing {
         forgetting::erasing::step(connection, names)?;

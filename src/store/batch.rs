@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 
-use hashbrown::{HashMap, hash_map};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use rusqlite::params;
 
 use super::apply::{Outcome, Report};
@@ -16,12 +17,12 @@ use super::marks::{Said, Shown};
 use super::names::Names;
 use super::raw::Packed;
 use super::receipts::{OF_THE_FORGOTTEN, Receipts};
-use super::rollups::{self, Rows};
+use super::rollups;
 use super::statements::Statements;
 use super::{Error, waiting};
 use crate::domain::delivery::Applied;
 use crate::domain::forgetting::{IDENTIFYING, identifiers};
-use crate::domain::{Delivery, Delta, Event, MetricName, Text};
+use crate::domain::{Delivery, Delta, Event, Text};
 
 /// An event of the batch, with the place of its outcome.
 #[derive(Clone, Copy)]
@@ -44,7 +45,6 @@ pub struct Batch<'b, 'c> {
     connection: &'b Statements<'c>,
     names: &'b mut Names,
     pub delta: Delta,
-    pub rows: Rows,
     pub outcomes: Vec<Outcome>,
     pub receipts: Receipts,
     /// Whether reports wait in the file; looked up once, when the first delivery is new.
@@ -58,7 +58,7 @@ impl<'b, 'c> Batch<'b, 'c> {
         outcomes: Vec<Outcome>,
         receipts: Receipts,
     ) -> Batch<'b, 'c> {
-        Batch { connection, names, delta: Delta::default(), rows: Rows::new(), outcomes, receipts, may_wait: None }
+        Batch { connection, names, delta: Delta::default(), outcomes, receipts, may_wait: None }
     }
 
     pub fn take_in(&mut self, groups: Vec<Group<'_>>) -> Result<(), Error> {
@@ -77,11 +77,9 @@ impl<'b, 'c> Batch<'b, 'c> {
         // neighbours in the events' tree one after the other
         known.sort_unstable_by_key(|(id, ..)| *id);
         for (id, delivery_id, arrivals) in known {
-            self.rows.insert(delivery_id.into(), id);
             self.take_in_known(id, delivery_id, &arrivals)?;
         }
         for (delivery_id, arrivals) in new {
-            self.rows.insert(delivery_id.into(), next);
             self.names.deliveries.put(delivery_id.into(), next);
             let waited = self.waited_for(delivery_id)?;
             let mut all = Vec::with_capacity(waited.len() + arrivals.len());
@@ -222,19 +220,17 @@ impl<'b, 'c> Batch<'b, 'c> {
         let before = row.map(|row| &row.delivery);
         let may_be_forgotten = self.names.forgotten.any();
         let was_forgotten = may_be_forgotten && before.is_some() && forgetting::is_forgotten(self.connection, id)?;
-        let mut events: Vec<Cow<Event>> = history.iter().map(Cow::Borrowed).collect();
-        // a delivery may have any number of events, and a batch may bring thousands
-        let identity = |event: &Event| (event.metric.clone(), event.id.clone());
-        let mut places: HashMap<(MetricName, Text), usize> =
-            events.iter().enumerate().map(|(i, event)| (identity(event), i)).collect();
+        let mut events: Vec<Cow<Event>> = Vec::with_capacity(history.len() + arrivals.len());
+        events.extend(history.iter().map(Cow::Borrowed));
+        let mut places = Places::of(&events);
         let (mut raws, mut bases, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for Arrival { place, event, raw, .. } in arrivals {
             // compared with its like: tombstones with tombstones
             let event =
                 if was_forgotten { Cow::Owned(self.names.forgotten.entombed(event)) } else { Cow::Borrowed(*event) };
-            match places.entry(identity(&event)) {
-                hash_map::Entry::Occupied(known) => {
-                    let known = &mut events[*known.get()];
+            match places.find(&events, &event) {
+                Some(known) => {
+                    let known = &mut events[known];
                     let mut merged = known.clone().into_owned();
                     let changed = merged.merge(&event);
                     others.extend(lost(&merged, [&event, known]));
@@ -245,9 +241,9 @@ impl<'b, 'c> Batch<'b, 'c> {
                     let metric = self.names.metric(self.connection, &event.metric)?;
                     self.count_repeat(id, metric, &event)?;
                 }
-                hash_map::Entry::Vacant(vacant) => {
-                    vacant.insert(events.len());
+                None => {
                     events.push(event);
+                    places.add(&events);
                     raws.push(*raw);
                 }
             }
@@ -337,6 +333,37 @@ impl<'b, 'c> Batch<'b, 'c> {
     }
 }
 
+/// Where each of a delivery's events stands. A delivery may have any number of events, and a batch may bring thousands.
+struct Places {
+    table: HashTable<usize>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Places {
+    fn of(events: &[Cow<Event>]) -> Places {
+        let mut places = Places { table: HashTable::new(), hasher: DefaultHashBuilder::default() };
+        (1..=events.len()).for_each(|end| places.add(&events[..end]));
+        places
+    }
+
+    fn hash(&self, event: &Event) -> u64 {
+        self.hasher.hash_one((&event.metric, &event.id))
+    }
+
+    fn find(&self, events: &[Cow<Event>], event: &Event) -> Option<usize> {
+        self.table.find(self.hash(event), |place| events[*place].is_copy_of(event)).copied()
+    }
+
+    /// Adds the last of these.
+    fn add(&mut self, events: &[Cow<Event>]) {
+        if let Some((place, event)) = events.iter().enumerate().next_back() {
+            let hash = self.hash(event);
+            self.table
+                .insert_unique(hash, place, |place| self.hasher.hash_one((&events[*place].metric, &events[*place].id)));
+        }
+    }
+}
+
 /// Looks at deliveries again whose people may be forgotten since.
 pub fn look_again(connection: &Statements, names: &mut Names, ids: impl Iterator<Item = i64>) -> Result<(), Error> {
     let mut batch = Batch::new(connection, names, Vec::new(), Receipts::default());
@@ -344,12 +371,11 @@ pub fn look_again(connection: &Statements, names: &mut Names, ids: impl Iterator
         let delivery_id: Text = connection
             .prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?
             .query_row([id], |row| row.get(0))?;
-        batch.rows.insert(delivery_id.clone(), id);
         let (before, history) = batch.stored(id, &delivery_id)?;
         batch.read_again(id, &delivery_id, Some(&before), &history, &[])?;
     }
-    let Batch { delta, rows, .. } = batch;
-    rollups::write(connection, names, delta, &rows)
+    let Batch { delta, .. } = batch;
+    rollups::write(connection, names, delta)
 }
 
 /// The identifiers of two copies that the event which they make does not carry.

@@ -24,6 +24,11 @@ pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Re
     Ok(found)
 }
 
+/// The row of a delivery that has one.
+pub fn written(connection: &Statements, names: &mut Names, delivery_id: &str) -> Result<i64, Error> {
+    find(connection, names, delivery_id)?.ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no row")))
+}
+
 /// A delivery as its row has it.
 #[derive(Clone, Debug)]
 pub struct DeliveryRow {

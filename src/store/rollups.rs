@@ -8,13 +8,12 @@ use hashbrown::HashMap;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params, params_from_iter};
 
-use super::Error;
 use super::eid::Eid;
 use super::names::Names;
 use super::statements::Statements;
-use super::suppressions;
+use super::{Error, delivery_rows, suppressions};
 use crate::domain::rollup::{Click, Link, LinkCounts};
-use crate::domain::{Counted, Counts, Delta, Text};
+use crate::domain::{Counted, Counts, Delta};
 
 /// A table of wide rows: its key columns and its count columns.
 pub struct Wide {
@@ -26,10 +25,36 @@ pub struct Wide {
 }
 
 struct Sql {
-    find: String,
-    put: String,
-    delete: String,
+    /// Names the columns of [`OFTEN`] alone, and takes nothing away from a count.
+    often: Addition,
+    all: Addition,
+    delete_empty: String,
 }
+
+/// Adds to a row; what comes to 0 becomes null. Most rows are there, so that is tried first.
+struct Addition {
+    update: String,
+    insert: String,
+    /// Which of the counts its columns are, by their place in [`Wide::packed`].
+    places: Vec<usize>,
+}
+
+/// What moves in most rows of a batch: a statement costs by the columns that it names.
+const OFTEN: [&str; 13] = [
+    "created",
+    "sent",
+    "drafted",
+    "delivered",
+    "opened",
+    "human_opened",
+    "machine_opened",
+    "opened_extra",
+    "human_opened_extra",
+    "clicked",
+    "human_clicked",
+    "clicked_extra",
+    "human_clicked_extra",
+];
 
 pub static COHORTS: Wide =
     Wide { table: "cohorts", keys: &["quarter", "message"], deliveries: true, sql: LazyLock::new(|| COHORTS.sql()) };
@@ -65,15 +90,32 @@ impl Wide {
     }
 
     fn sql(&self) -> Sql {
-        let (table, columns) = (self.table, self.columns_with("_extra").join(", "));
+        let (table, columns) = (self.table, self.columns_with("_extra"));
         let keys: Vec<String> = self.keys.iter().enumerate().map(|(i, key)| format!("{key} = ?{}", i + 1)).collect();
+        let often = (0..columns.len()).filter(|place| OFTEN.contains(&&*columns[*place])).collect();
         let of_key = keys.join(" AND ");
-        let places: Vec<String> = (1..=self.keys.len() + self.columns().len()).map(|n| format!("?{n}")).collect();
-        let places = places.join(", ");
         Sql {
-            find: format!("SELECT {columns} FROM {table} WHERE {of_key}"),
-            put: format!("INSERT OR REPLACE INTO {table} ({}, {columns}) VALUES ({places})", self.keys.join(", ")),
-            delete: format!("DELETE FROM {table} WHERE {of_key}"),
+            often: self.addition(&columns, &of_key, often, |name| name.ends_with("_extra")),
+            all: self.addition(&columns, &of_key, (0..columns.len()).collect(), |_| true),
+            delete_empty: format!("DELETE FROM {table} WHERE {of_key} AND coalesce({}) IS NULL", columns.join(", ")),
+        }
+    }
+
+    fn addition(&self, columns: &[String], of_key: &str, places: Vec<usize>, can_vanish: fn(&str) -> bool) -> Addition {
+        let names: Vec<&str> = places.iter().map(|place| &*columns[*place]).collect();
+        let add = |(i, name): (usize, &&str)| {
+            let value = format!("?{}", self.keys.len() + i + 1);
+            let sum = format!("coalesce({name}, 0) + {value}");
+            let sum = if can_vanish(name) { format!("nullif({sum}, 0)") } else { sum };
+            format!("{name} = CASE WHEN {value} IS NULL THEN {name} ELSE {sum} END")
+        };
+        let sums: Vec<String> = names.iter().enumerate().map(add).collect();
+        let values: Vec<String> = (1..=self.keys.len() + names.len()).map(|n| format!("?{n}")).collect();
+        let (table, keys) = (self.table, self.keys.join(", "));
+        Addition {
+            update: format!("UPDATE {table} SET {} WHERE {of_key}", sums.join(", ")),
+            insert: format!("INSERT INTO {table} ({keys}, {}) VALUES ({})", names.join(", "), values.join(", ")),
+            places,
         }
     }
 
@@ -93,31 +135,32 @@ impl Wide {
     }
 
     fn add(&'static self, connection: &Statements, key: &[Value], counts: &Counts) -> Result<(), Error> {
-        let mut values = self.packed(counts);
-        {
-            let mut find = connection.prepare_cached(&self.sql.find)?;
-            let mut rows = find.query(params_from_iter(key))?;
-            if let Some(row) = rows.next()? {
-                for (place, value) in values.iter_mut().enumerate() {
-                    *value += row.get::<_, Option<i64>>(place)?.unwrap_or(0);
-                }
+        let values = self.packed(counts);
+        let Sql { often, all, delete_empty } = &*self.sql;
+        let grew = |place: &usize| values[*place] > 0;
+        let is_often = values.iter().filter(|n| **n != 0).count() == often.places.iter().filter(|it| grew(it)).count();
+        let Addition { update, insert, places } = if is_often { often } else { all };
+        for sql in [update, insert] {
+            let mut statement = connection.prepare_cached(sql)?;
+            for (place, part) in key.iter().enumerate() {
+                statement.raw_bind_parameter(place + 1, part)?;
+            }
+            for (place, value) in places.iter().map(|place| values[*place]).enumerate() {
+                statement.raw_bind_parameter(key.len() + place + 1, Some(value).filter(|n| *n != 0))?;
+            }
+            if statement.raw_execute()? > 0 {
+                break;
             }
         }
-        if values.iter().all(|n| *n == 0) {
-            connection.prepare_cached(&self.sql.delete)?.execute(params_from_iter(key))?;
-            return Ok(());
+        if values.iter().any(|n| *n < 0) {
+            connection.prepare_cached(delete_empty)?.execute(params_from_iter(key))?;
         }
-        let values = values.into_iter().map(|n| if n == 0 { Value::Null } else { Value::Integer(n) });
-        connection.prepare_cached(&self.sql.put)?.execute(params_from_iter(key.iter().cloned().chain(values)))?;
         Ok(())
     }
 }
 
-/// The deliveries that a batch named, by their ids: clicks are filed under their rows.
-pub type Rows = HashMap<Text, i64>;
-
-/// Moves the counts.
-pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta, rows: &Rows) -> Result<(), Error> {
+/// Moves the counts. The rows of the deliveries and of their events are written already.
+pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta) -> Result<(), Error> {
     delta.settle();
     // sorted, so that neighbours in a tree are written one after the other
     let mut cohorts = Vec::new();
@@ -147,20 +190,23 @@ pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta, rows:
         ACTIVITY.add(connection, &[quarter.into(), source.into(), channel.into()], &counts)?;
     }
     write_statuses(connection, names, &delta)?;
-    write_links(connection, names, &delta, rows)?;
-    suppressions::write(connection, names, &delta, rows)
+    write_links(connection, names, &delta)?;
+    suppressions::write(connection, names, &delta)
 }
 
 fn write_statuses(connection: &Statements, names: &mut Names, delta: &Delta) -> Result<(), Error> {
     for ((feed, kind, metric), n) in delta.statuses() {
         let (source, channel) = names.feed(connection, feed)?;
         let (kind, status) = (kind as i64, metric.map_or(0, |metric| i64::from(metric.code())));
-        connection
-            .prepare_cached(
-                "INSERT INTO status_counts (source, channel, kind, status, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (source, channel, kind, status) DO UPDATE SET deliveries = deliveries + excluded.deliveries",
-            )?
-            .execute(params![source, channel, kind, status, n])?;
+        for sql in [
+            "UPDATE status_counts SET deliveries = deliveries + ?5
+             WHERE source = ?1 AND channel = ?2 AND kind = ?3 AND status = ?4",
+            "INSERT INTO status_counts (source, channel, kind, status, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)",
+        ] {
+            if connection.prepare_cached(sql)?.execute(params![source, channel, kind, status, n])? > 0 {
+                break;
+            }
+        }
         if n < 0 {
             connection
                 .prepare_cached(
@@ -173,7 +219,7 @@ fn write_statuses(connection: &Statements, names: &mut Names, delta: &Delta) -> 
     Ok(())
 }
 
-fn write_links(connection: &Statements, names: &mut Names, delta: &Delta, rows: &Rows) -> Result<(), Error> {
+fn write_links(connection: &Statements, names: &mut Names, delta: &Delta) -> Result<(), Error> {
     let mut ids: HashMap<&Link, i64> = HashMap::new();
     for link in delta.links.keys().chain(delta.clicks.keys().map(|click| &click.link)) {
         if !ids.contains_key(link) {
@@ -191,10 +237,8 @@ fn write_links(connection: &Statements, names: &mut Names, delta: &Delta, rows: 
             .execute(params![ids[link], events, deliveries, human_deliveries, machine_deliveries])?;
     }
     for (click, n) in &delta.clicks {
-        let delivery = rows.get(&click.delivery_id).ok_or_else(|| {
-            Error::Row(format!("a click of delivery {}, which is not in the batch", click.delivery_id))
-        })?;
-        write_click(connection, ids[&click.link], *delivery, click, *n)?;
+        let delivery = delivery_rows::written(connection, names, &click.delivery_id)?;
+        write_click(connection, ids[&click.link], delivery, click, *n)?;
     }
     for (link, counts) in &delta.links {
         if counts.deliveries < 0 {

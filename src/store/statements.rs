@@ -9,11 +9,13 @@ use std::ops::{Deref, DerefMut};
 
 use hashbrown::HashMap;
 use rusqlite::{CachedStatement, Connection, Result, Statement};
+use rustc_hash::FxBuildHasher;
 
 /// A connection, and the statements that were asked for through it.
 pub struct Statements<'c> {
     connection: &'c Connection,
-    idle: RefCell<HashMap<Place, CachedStatement<'c>>>,
+    /// Nothing, while it is in use.
+    idle: RefCell<HashMap<Place, Option<Box<CachedStatement<'c>>>, FxBuildHasher>>,
 }
 
 /// Where a text stands, and its length.
@@ -27,10 +29,10 @@ impl<'c> Statements<'c> {
     /// As [`Connection::prepare_cached`], for a text of the program.
     pub fn prepare_cached(&self, sql: &'static str) -> Result<InUse<'_, 'c>> {
         let place = (sql.as_ptr() as usize, sql.len());
-        let idle = self.idle.borrow_mut().remove(&place);
+        let idle = self.idle.borrow_mut().get_mut(&place).and_then(Option::take);
         let statement = match idle {
             Some(statement) => statement,
-            None => self.connection.prepare_cached(sql)?,
+            None => Box::new(self.connection.prepare_cached(sql)?),
         };
         Ok(InUse { statements: self, place, statement: Some(statement) })
     }
@@ -49,7 +51,7 @@ pub struct InUse<'s, 'c> {
     statements: &'s Statements<'c>,
     place: Place,
     /// Taken when it is dropped.
-    statement: Option<CachedStatement<'c>>,
+    statement: Option<Box<CachedStatement<'c>>>,
 }
 
 impl<'c> Deref for InUse<'_, 'c> {
@@ -68,8 +70,6 @@ impl<'c> DerefMut for InUse<'_, 'c> {
 
 impl Drop for InUse<'_, '_> {
     fn drop(&mut self) {
-        if let Some(statement) = self.statement.take() {
-            self.statements.idle.borrow_mut().insert(self.place, statement);
-        }
+        self.statements.idle.borrow_mut().insert(self.place, self.statement.take());
     }
 }

@@ -11,7 +11,6 @@ use rusqlite::params;
 use super::blocks::{self, Table};
 use super::eid::Eid;
 use super::names::Names;
-use super::rollups::Rows;
 use super::statements::Statements;
 use super::{Error, addresses, delivery_rows, event_rows};
 use crate::domain::suppression::{self, Mark};
@@ -21,7 +20,7 @@ use crate::domain::{Channel, Counted, Delta, Metric, Text};
 pub type Listed = (Text, Channel);
 
 /// Writes how causes and lifts moved. The rows of the deliveries and of their events are written already.
-pub fn write(connection: &Statements, names: &mut Names, delta: &Delta, rows: &Rows) -> Result<(), Error> {
+pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Result<(), Error> {
     let mut causes: BTreeMap<Listed, Vec<(&Mark, i64)>> = BTreeMap::new();
     for (mark, n) in &delta.causes {
         causes.entry((mark.address.clone(), mark.channel)).or_default().push((mark, *n));
@@ -29,7 +28,7 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta, rows: &R
     for (listed, marks) in &causes {
         let was_listed = is_listed(connection, listed)?;
         for (mark, n) in marks {
-            write_cause(connection, delivery_row(rows, mark)?, mark, *n)?;
+            write_cause(connection, delivery_rows::written(connection, names, &mark.delivery_id)?, mark, *n)?;
         }
         match (was_listed, is_listed(connection, listed)?) {
             (false, true) => {
@@ -49,15 +48,9 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta, rows: &R
         return Ok(());
     }
     for (mark, n) in &delta.lifts {
-        write_lift(connection, delivery_row(rows, mark)?, mark, *n)?;
+        write_lift(connection, delivery_rows::written(connection, names, &mark.delivery_id)?, mark, *n)?;
     }
     Ok(())
-}
-
-fn delivery_row(rows: &Rows, mark: &Mark) -> Result<i64, Error> {
-    rows.get(&mark.delivery_id)
-        .copied()
-        .ok_or_else(|| Error::Row(format!("a mark of delivery {}, which is not in the batch", mark.delivery_id)))
 }
 
 fn is_listed(connection: &Statements, (address, channel): &Listed) -> Result<bool, Error> {

@@ -14,13 +14,13 @@ use super::event_rows::{self, EventRow};
 use super::filter;
 use super::marks::{Said, Shown};
 use super::names::Names;
-use super::rollups::{self, Rows, Wide};
+use super::rollups::{self, Wide};
 use super::statements::Statements;
 use super::suppressions::{self, Listed};
 use super::{Error, addresses, spans};
 use crate::domain::rollup::Click;
-use crate::domain::suppression::{Mark, is_mark};
-use crate::domain::{Counted, Counts, Delivery, Delta, Event, Metric};
+use crate::domain::suppression::Mark;
+use crate::domain::{Counts, Delivery, Delta, Event};
 
 /// How many differences of a kind are told one by one.
 const TOLD_MAX: usize = 20;
@@ -58,7 +58,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         report.differs(|| format!("SQLite's quick_check: {check}"));
     }
     let mut names = Names::default();
-    let mut counts = Recount::default();
+    let mut delta = Delta::default();
     let statements = Statements::of(&transaction);
     each_delivery(&statements, &mut names, |names, row, before, events| {
         report.deliveries += 1;
@@ -75,7 +75,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
                 if (row.source, row.facet) != (source, delivery_rows::facet(channel, status)) {
                     report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
                 }
-                counts.add(row, after, &events);
+                count(&mut delta, after, &events);
             }
         }
         if report.deliveries % 1024 == 0 {
@@ -88,7 +88,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         let of_deliveries = report.events;
         report.differs(|| format!("events has {all} rows, of which {of_deliveries} are of a delivery"));
     }
-    compare(&statements, &mut names, &counts.delta, &counts.rows, &mut report)?;
+    compare(&statements, &mut names, &delta, &mut report)?;
     check_registers(&transaction, &mut report)?;
     filter::check(&transaction, |what| report.differs(|| what))?;
     Ok(report)
@@ -126,7 +126,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     filter::rebuild(&transaction)?;
     let mut report = Report::default();
     let mut names = Names::default();
-    let mut counts = Recount::default();
+    let mut delta = Delta::default();
     let statements = Statements::of(&transaction);
     each_delivery(&statements, &mut names, |names, row, before, events| {
         report.deliveries += 1;
@@ -145,7 +145,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
                 report.differs(|| difference(&row.delivery_id, &before, &after));
             }
             delivery_rows::rewrite(&statements, names, row.id, &after)?;
-            counts.add(row, &after, &events);
+            count(&mut delta, &after, &events);
         }
         if report.deliveries % 1024 == 0 {
             progress(report.deliveries);
@@ -153,7 +153,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
         Ok(())
     })?;
     rollups::clear(&statements)?;
-    rollups::write(&statements, &mut names, counts.delta, &counts.rows)?;
+    rollups::write(&statements, &mut names, delta)?;
     filter::rebuild(&statements)?;
     drop(statements);
     spans::rebuild(&transaction)?;
@@ -162,25 +162,11 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     Ok(report)
 }
 
-/// What all deliveries contribute, and the rows of those that something is filed under: clicks, and what lists or lifts
-/// an address.
-#[derive(Default)]
-struct Recount {
-    delta: Delta,
-    rows: Rows,
-}
-
-impl Recount {
-    fn add(&mut self, row: &DeliveryRow, delivery: &Delivery, events: &[Event]) {
-        self.delta.add(delivery, events);
-        // of these only those of listed addresses are kept, and they are read again when the causes are known
-        self.delta.lifts.clear();
-        if Metric::ALL.into_iter().any(|metric| {
-            (metric == Metric::Clicked || is_mark(metric)) && delivery.reached.has(Counted::Metric(metric))
-        }) {
-            self.rows.insert(row.delivery_id.as_str().into(), row.id);
-        }
-    }
+/// Adds what a delivery contributes, but for lifts: of these only those of listed addresses are kept, and they are read
+/// again when the causes are known.
+fn count(delta: &mut Delta, delivery: &Delivery, events: &[Event]) {
+    delta.add(delivery, events);
+    delta.lifts.clear();
 }
 
 struct DeliveryRow {
@@ -265,13 +251,7 @@ enum KeyPart {
     Text(String),
 }
 
-fn compare(
-    connection: &Statements,
-    names: &mut Names,
-    delta: &Delta,
-    rows: &Rows,
-    report: &mut Report,
-) -> Result<(), Error> {
+fn compare(connection: &Statements, names: &mut Names, delta: &Delta, report: &mut Report) -> Result<(), Error> {
     let number = KeyPart::Number;
     let mut wide: HashMap<Key, Counts> = HashMap::new();
     for (quarter, message, counts) in delta.cohorts() {
@@ -312,8 +292,8 @@ fn compare(
     let sql = "SELECT source, coalesce(action_id, ''), link, events, deliveries, human_deliveries, machine_deliveries
         FROM links";
     compare_rows(connection, "links", sql, 3, links, report)?;
-    compare_clicks(connection, names, delta, rows, report)?;
-    compare_suppressions(connection, names, delta, rows, report)
+    compare_clicks(connection, names, delta, report)?;
+    compare_suppressions(connection, names, delta, report)
 }
 
 /// The causes are those that the deliveries say; the lifts those of the addresses that have a cause.
@@ -321,7 +301,6 @@ fn compare_suppressions(
     connection: &Statements,
     names: &mut Names,
     delta: &Delta,
-    rows: &Rows,
     report: &mut Report,
 ) -> Result<(), Error> {
     let key = |mark: &Mark, delivery: i64| -> Key {
@@ -333,7 +312,8 @@ fn compare_suppressions(
     let mut causes: HashMap<Key, Vec<i64>> = HashMap::new();
     for mark in delta.causes.keys() {
         listed.insert((mark.address.clone(), mark.channel));
-        causes.insert(key(mark, rows.get(&mark.delivery_id).copied().unwrap_or_default()), Vec::new());
+        let delivery = delivery_rows::find(connection, names, &mark.delivery_id)?;
+        causes.insert(key(mark, delivery.unwrap_or_default()), Vec::new());
     }
     let mut lifts: HashMap<Key, Vec<i64>> = HashMap::new();
     for listed in &listed {
@@ -361,17 +341,11 @@ fn link_key(connection: &Statements, names: &mut Names, link: &crate::domain::ro
     Ok(vec![KeyPart::Number(source), KeyPart::Text(action.into()), KeyPart::Text(link.link.to_string())])
 }
 
-fn compare_clicks(
-    connection: &Statements,
-    names: &mut Names,
-    delta: &Delta,
-    rows: &Rows,
-    report: &mut Report,
-) -> Result<(), Error> {
+fn compare_clicks(connection: &Statements, names: &mut Names, delta: &Delta, report: &mut Report) -> Result<(), Error> {
     let mut clicks: HashMap<Key, Vec<i64>> = HashMap::new();
     for Click { link, at_ms, delivery_id, event_id } in delta.clicks.keys() {
         let mut key = link_key(connection, names, link)?;
-        let delivery = rows.get(delivery_id).copied().unwrap_or_default();
+        let delivery = delivery_rows::find(connection, names, delivery_id)?.unwrap_or_default();
         key.extend([KeyPart::Number(*at_ms), KeyPart::Number(delivery), KeyPart::Text(event_id.to_string())]);
         clicks.insert(key, Vec::new());
     }

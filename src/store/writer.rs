@@ -55,8 +55,11 @@ struct Request {
     entries: Vec<Entry>,
     received_at_ms: Millis,
     since: Instant,
-    reply: oneshot::Sender<Result<Vec<Outcome>, Refused>>,
+    reply: oneshot::Sender<Answer>,
 }
+
+/// The entries go back with their outcomes: what was allocated elsewhere is freed there, beside the writer.
+type Answer = Result<(Vec<Outcome>, Vec<Entry>), Refused>;
 
 enum Message {
     Write(Request),
@@ -132,7 +135,7 @@ impl Writer {
             }
         })?;
         self.written.most_waiting.fetch_max(waiting, Relaxed);
-        answer.await.unwrap_or(Err(Refused::Stopping))
+        answer.await.unwrap_or(Err(Refused::Stopping)).map(|(outcomes, _)| outcomes)
     }
 
     /// How many transactions were committed since the start, and how many entries they held together.
@@ -261,7 +264,8 @@ impl Work {
                 for request in group {
                     self.written.answer_us.record(request.since.elapsed().as_micros());
                     // the caller may have gone; what it sent is stored all the same
-                    let _ = request.reply.send(Ok(outcomes.by_ref().take(request.entries.len()).collect()));
+                    let outcomes = outcomes.by_ref().take(request.entries.len()).collect();
+                    let _ = request.reply.send(Ok((outcomes, request.entries)));
                 }
             }
             Err(error) if error.is_transient() => {
@@ -279,7 +283,8 @@ impl Work {
                 tracing::error!(%error, "a group could not be stored as a whole; looking for the entry at fault");
                 let mut outcomes = self.record_in_halves(&entries, received_at_ms).into_iter();
                 for request in group {
-                    let _ = request.reply.send(outcomes.by_ref().take(request.entries.len()).collect());
+                    let outcomes = outcomes.by_ref().take(request.entries.len()).collect::<Result<_, _>>();
+                    let _ = request.reply.send(outcomes.map(|outcomes| (outcomes, request.entries)));
                 }
             }
         }
@@ -407,7 +412,7 @@ mod tests {
         fn store(&mut self, entries: Vec<Entry>) -> Vec<Outcome> {
             let (reply, answer) = oneshot::channel();
             self.settle(vec![Request { entries, received_at_ms: 0, since: Instant::now(), reply }]);
-            answer.blocking_recv().unwrap().unwrap()
+            answer.blocking_recv().unwrap().unwrap().0
         }
 
         fn rows(&mut self, sql: &str) -> Vec<String> {
@@ -458,7 +463,7 @@ mod tests {
         work.settle(group);
 
         let outcomes: Vec<Outcome> =
-            answers.into_iter().flat_map(|answer| answer.blocking_recv().unwrap().unwrap()).collect();
+            answers.into_iter().flat_map(|answer| answer.blocking_recv().unwrap().unwrap().0).collect();
         for (n, outcome) in outcomes.iter().enumerate() {
             let expected = if [3, 9, 11].contains(&n) { Outcome::Quarantined } else { Outcome::Accepted };
             assert_eq!(*outcome, expected, "entry {n}");

@@ -71,7 +71,6 @@ pub struct Context<'a> {
 
 /// What an item of a body became.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are events, and a box for each is what they would cost")]
 pub enum Item {
     /// An event.
     Event {
@@ -103,7 +102,6 @@ impl Item {
 }
 
 /// What a format's parser makes of one object.
-#[expect(clippy::large_enum_variant, reason = "as for items")]
 enum Outcome {
     Event {
         event: Event,
