@@ -5,16 +5,13 @@
 mod support;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use rusqlite::params;
 use serde_json::{Value, json};
 use support::aside::{self, READ_BY, put_aside, read_by_this_version, wait_until};
 use support::browser::Browser;
 use support::client::Answer;
 use support::file::{assert_same, rows, views};
 use support::server::{Server, waybill};
-use tempfile::TempDir;
 use waybill::store::sqlite;
 
 const KEYS: &[(&str, &str)] = &[
