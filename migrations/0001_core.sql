@@ -139,13 +139,20 @@ CREATE TABLE deliveries (
     forgotten         INTEGER,                  -- 1
     block             INTEGER AS (id >> 17) VIRTUAL
 ) STRICT;
-CREATE UNIQUE INDEX deliveries_by_delivery_id ON deliveries (block, delivery_id);
 -- All deliveries by time are those of all facets, merged.
 CREATE INDEX deliveries_by_facet ON deliveries (facet, created_at_ms);
 CREATE INDEX deliveries_by_source ON deliveries (source, created_at_ms);
 CREATE INDEX deliveries_by_failure ON deliveries (created_at_ms) WHERE failure_reason IS NOT NULL;
 CREATE INDEX deliveries_by_recipient ON deliveries (block, recipient) WHERE recipient IS NOT NULL;
 CREATE INDEX deliveries_by_person ON deliveries (block, person) WHERE person IS NOT NULL;
+
+-- How Waybill finds a delivery by its id: a number for each, block << 41 | 24 bits of the hash (filter_key) of delivery_id
+-- << 17 | its place in the block, and then the text is compared (src/store/delivery_keys.rs). It is a third of an index
+-- over the texts. Another tool, which cannot hash so, reads all deliveries for `WHERE delivery_id = ?`, a second for ten
+-- million, unless it narrows by created_at_ms as well.
+CREATE TABLE delivery_keys (
+    key  INTEGER PRIMARY KEY
+) STRICT;
 
 -- When the deliveries of a block of rows were created, from when it is full; it may be wider than they are.
 CREATE TABLE delivery_spans (
@@ -154,11 +161,10 @@ CREATE TABLE delivery_spans (
     last_ms   INTEGER NOT NULL
 ) STRICT;
 
--- Told, not measured: a block holds 131072 rows, so `WHERE delivery_id = ?` skips through the blocks of the index
--- instead of scanning the table, in any tool that opens the file.
+-- Told, not measured: a block holds 131072 rows, so a tool that opens the file skips through the blocks of an index
+-- instead of scanning the table; and there are more events than deliveries, so it goes through these.
 ANALYZE sqlite_schema;
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
-    ('deliveries', 'deliveries_by_delivery_id', '10000000 131072 1'),
     ('deliveries', 'deliveries_by_facet', '10000000 200000 2'),
     ('deliveries', 'deliveries_by_source', '10000000 100000 2'),
     ('deliveries', 'deliveries_by_failure', '300000 2'),
@@ -167,7 +173,8 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('addresses', 'addresses_by_address', '2000000 131072 1'),
     ('people', 'people_by_name', '2000000 131072 1'),
     ('people', 'people_by_email', '2000000 131072 1'),
-    ('people', 'people_by_cio_id', '2000000 131072 1');
+    ('people', 'people_by_cio_id', '2000000 131072 1'),
+    ('events', 'events', '40000000 4 2 1');
 
 -- Which texts a finished block may have: Bloom filters over SipHash-1-3 with the file's filter_key (src/store/filter.rs).
 -- They follow from the rows: one that is missing is made when it is needed.
@@ -194,12 +201,24 @@ CREATE TABLE events (
     received_after  INTEGER NOT NULL,           -- from at on
     marks           INTEGER NOT NULL,
     -- What of its JSON no column holds: [format, mask, rest], as src/wire/residual.rs and columns.rs say, or the whole
-    -- where that would not come out the same. An integer n: [n & 15, n >> 4]; text: as it is; a blob: zstd with a
-    -- dictionary, less the four bytes with which each begins.
+    -- where that would not come out the same. An integer below 0: by `forms`; another, n: [n & 15, n >> 4]; text: as it
+    -- is; a blob: zstd with a dictionary, less the four bytes with which each begins.
     raw             ANY,
-    own             TEXT,                       -- JSON: what it says otherwise or alone; `to`: its devices, as event_devices_read has them
+    own             ANY,                        -- JSON: what it says otherwise or alone; `to`: its devices, as event_devices_read has them
     PRIMARY KEY (delivery, metric, eid)
 ) STRICT, WITHOUT ROWID;
+
+-- What `raw` and `own` of many events have in common. Where such a text came often, the event has ~(numbers << 12 | id)
+-- instead: `form` is the text with the numbers of two digits and more taken out, of which there are up to three. In the
+-- place of the second or only one stands char(1), of the first char(2), of the third char(3); the first is the sum of the
+-- others, or where there are two, `third` is how much it is above the second. `numbers`: from the lowest bit, third + half
+-- of what its `bits` can say; then second, twice, and less 1 made positive where it is negative (src/store/forms.rs).
+CREATE TABLE forms (
+    id    INTEGER PRIMARY KEY,                  -- below 4096
+    form  TEXT NOT NULL,
+    bits  INTEGER NOT NULL,
+    UNIQUE (form, bits)
+) STRICT;
 
 -- The event as the first copy told it, where another copy changed what its columns say: what `raw` lacks is here.
 CREATE TABLE raw_bases (
@@ -561,7 +580,11 @@ SELECT delivery, metric, eid, at_ms, received_at_ms, flags, differs, raw, raw_di
     CAST(own ->> '$.action_value' AS TEXT) AS action_value,
     CAST(own ->> '$.reason' AS TEXT) AS reason
 FROM (
-    SELECT delivery, metric, eid, raw, own,
+    SELECT delivery, metric, eid, raw,
+        CASE typeof(own) WHEN 'integer' THEN (SELECT replace(replace(replace(form, char(1), second), char(2), second + third), char(3), third) FROM (
+            SELECT form, third, (folded >> 1) * (1 - 2 * (folded & 1)) - (folded & 1) AS second FROM (
+                SELECT form, ~own >> 12 >> bits AS folded, (~own >> 12 & (1 << bits) - 1) - (1 << bits >> 1) AS third
+                FROM forms WHERE id = ~own & 4095))) ELSE own END AS own,
         CASE WHEN marks & 2 THEN at ELSE at * 1000 END AS at_ms,
         CASE marks & 3
             WHEN 0 THEN at * 1000 + received_after
@@ -580,7 +603,7 @@ CREATE VIEW event_devices_read AS
 SELECT e.delivery, e.metric, e.eid, r.key AS place, a.address AS device_id,
     CASE r.value ->> 1 WHEN 1 THEN 'ios' WHEN 2 THEN 'android' ELSE r.value ->> 1 END AS device_platform,
     r.value ->> 2 AS reason
-FROM events e JOIN json_each(e.own, '$.to') r JOIN addresses a ON a.id = r.value ->> 0
+FROM events_read e JOIN json_each(e.own, '$.to') r JOIN addresses a ON a.id = r.value ->> 0
 WHERE e.own IS NOT NULL;
 
 CREATE VIEW cohorts_read AS
@@ -799,8 +822,8 @@ LEFT JOIN people p ON p.id = d.person
 LEFT JOIN addresses a ON a.id = d.recipient
 LEFT JOIN subjects j ON j.id = d.subject;
 
--- A row for each delivery: one message to one recipient, and what became of it. Narrow by delivery_id or created_at_ms,
--- which use an index; to order by time without a range reads them all.
+-- A row for each delivery: one message to one recipient, and what became of it. Narrow by created_at_ms, which uses an
+-- index: to order by time without a range, or to look for a delivery_id alone, reads them all, a second for ten million.
 --   delivery_id: the sender's id of it
 --   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
 --   source_kind: campaign, broadcast, newsletter, transactional or unknown
@@ -887,7 +910,8 @@ JOIN channels c ON c.id = g.channel
 JOIN metrics m ON m.id = e.metric
 LEFT JOIN addresses a ON a.id = d.recipient;
 
--- A row for each distinct event of a delivery; one that came again is not another. Narrow by delivery_id.
+-- A row for each distinct event of a delivery; one that came again is not another. Narrow by delivery_id, which is looked
+-- for among the deliveries.
 --   event_id: the sender's id of it; one made from what it says where it came without
 --   delivery_id: the delivery that it is of
 --   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
@@ -931,7 +955,10 @@ SELECT
     m.metric,
     CAST(CASE e.raw_dictionary WHEN 0 THEN 'json' ELSE 'zstd' END AS TEXT) AS encoding,
     CAST(CASE typeof(e.raw)
-        WHEN 'integer' THEN printf('[%d,%d]', e.raw & 15, e.raw >> 4)
+        WHEN 'integer' THEN CASE WHEN e.raw >= 0 THEN printf('[%d,%d]', e.raw & 15, e.raw >> 4) ELSE (SELECT replace(replace(replace(form, char(1), second), char(2), second + third), char(3), third) FROM (
+            SELECT form, third, (folded >> 1) * (1 - 2 * (folded & 1)) - (folded & 1) AS second FROM (
+                SELECT form, ~e.raw >> 12 >> bits AS folded, (~e.raw >> 12 & (1 << bits) - 1) - (1 << bits >> 1) AS third
+                FROM forms WHERE id = ~e.raw & 4095))) END
         WHEN 'text' THEN e.raw
         ELSE x'28b52ffd' || e.raw END AS BLOB) AS body,
     CAST(e.raw_dictionary AS INTEGER) AS dictionary_id

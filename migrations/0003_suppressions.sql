@@ -56,7 +56,7 @@ SELECT
              WHERE t.delivery = r.delivery AND t.metric = r.metric AND t.eid = r.eid
                AND t.device_id = r.address AND t.reason IS NOT NULL
              ORDER BY t.place LIMIT 1) END,
-        (SELECT e.own ->> '$.reason' FROM events e
+        (SELECT e.reason FROM events_read e
          WHERE e.delivery = r.delivery AND e.metric = r.metric AND e.eid = r.eid)) AS TEXT) AS reason,
     d.delivery_id,
     CAST(strftime('%Y-%m-%dT%H:%M:%S', (r.at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (r.at_ms) % 1000) AS TEXT) AS since,

@@ -67,4 +67,9 @@ CREATE TABLE erasing_subjects (
     subject  INTEGER PRIMARY KEY REFERENCES subjects
 ) STRICT;
 
+-- The same of forms of their events.
+CREATE TABLE erasing_forms (
+    form  INTEGER PRIMARY KEY REFERENCES forms
+) STRICT;
+
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('mentions', 'mentions', '1000000 131072 2 1');

@@ -200,7 +200,7 @@ impl<'b, 'c> Batch<'b, 'c> {
         let shown = Shown { attributes: &after.attributes, said: row.said };
         for (Arrival { event, raw, .. }, metric) in &fresh {
             let row = EventRow::of(self.connection, self.names, event, *metric, shown)?;
-            row.insert(self.connection, id, Some(raw))?;
+            row.insert(self.connection, self.names, id, Some(raw))?;
         }
         self.delta.take(before, &[]);
         self.delta.add(&after, fresh.iter().map(|(arrival, _)| arrival.event));
@@ -278,11 +278,11 @@ impl<'b, 'c> Batch<'b, 'c> {
             match history.get(i).zip(row) {
                 None => {
                     let raw = raws.get(i - history.len()).filter(|_| !is_forgotten);
-                    fresh.insert(self.connection, id, raw.copied())?;
+                    fresh.insert(self.connection, self.names, id, raw.copied())?;
                 }
                 Some((stored, row)) => {
                     if fresh != EventRow::of(self.connection, self.names, stored, metric, row.shown())? {
-                        fresh.update(self.connection, id)?;
+                        fresh.update(self.connection, self.names, id)?;
                     }
                 }
             }

@@ -62,18 +62,18 @@ pub fn of(connection: &Connection, table: Table) -> Result<impl Iterator<Item = 
     Ok((0..newest(connection, table)?.map_or(0, |newest| newest + 1)).rev())
 }
 
-/// Looks for the row with a text in the blocks that may have it, from the newest on. The query takes the block first.
+/// Looks for the row with a text of this hash in the blocks that may have it, from the newest on. The query takes the block first.
 pub fn find<P: Params>(
     connection: &Statements,
     filters: &mut Filters,
     table: Table,
-    text: &str,
+    hash: u64,
     (sql, parameters): (&'static str, impl Fn(i64) -> P),
 ) -> Result<Option<i64>, Error> {
     let greatest: Option<i64> = connection.prepare_cached(table.greatest())?.query_row([], |row| row.get(0))?;
     let Some(newest) = greatest.map(block_of) else { return Ok(None) };
     let mut ask = connection.prepare_cached(sql)?;
-    for block in filters.blocks_with(connection, table, text, newest)? {
+    for block in filters.blocks_with(connection, table, hash, newest)? {
         if let Some(id) = ask.query_row(parameters(block), |row| row.get(0)).optional()? {
             return Ok(Some(id));
         }

@@ -6,9 +6,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::blocks::{self, Table};
+use super::filter::Filters;
 use super::names::Names;
 use super::statements::Statements;
-use super::{Error, delivery_rows, event_rows};
+use super::{Error, delivery_keys, delivery_rows, event_rows};
 use crate::domain::{self, Metric, Millis, Reached};
 
 #[derive(Clone, Debug)]
@@ -90,16 +91,16 @@ pub const EVENTS_MAX: usize = 500;
 
 /// The row of a delivery, looked for block by block from the newest.
 pub fn find(connection: &Connection, delivery_id: &str) -> Result<Option<i64>, Error> {
-    let mut statement = connection.prepare_cached(FIND)?;
+    let hash = Filters::default().hash(connection, delivery_id)?;
+    let mut statement = connection.prepare_cached(delivery_keys::FIND)?;
     for block in blocks::of(connection, Table::Deliveries)? {
-        if let Some(id) = statement.query_row(params![block, delivery_id], |row| row.get(0)).optional()? {
+        let key = delivery_keys::first(block, hash);
+        if let Some(id) = statement.query_row((key, delivery_id), |row| row.get(0)).optional()? {
             return Ok(Some(id));
         }
     }
     Ok(None)
 }
-
-pub(super) const FIND: &str = "SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2";
 
 pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delivery>, Error> {
     let Some(id) = find(connection, delivery_id)? else { return Ok(None) };

@@ -7,7 +7,7 @@ use super::marks::{Said, Shown};
 use super::names::Names;
 use super::progress::{self, Progress};
 use super::statements::Statements;
-use super::{Error, people, spans};
+use super::{Error, delivery_keys, people, spans};
 use crate::domain::{Attribute, Attributes, Delivery, Millis};
 
 /// The row of a delivery.
@@ -15,9 +15,10 @@ pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Re
     if let Some(id) = names.deliveries.get(delivery_id) {
         return Ok(Some(*id));
     }
-    let sql = "SELECT id FROM deliveries WHERE block = ?1 AND delivery_id = ?2";
-    let parameters = |block| (block, delivery_id);
-    let found = blocks::find(connection, &mut names.filters, Table::Deliveries, delivery_id, (sql, parameters))?;
+    let hash = names.filters.hash(connection, delivery_id)?;
+    let parameters = |block| (delivery_keys::first(block, hash), delivery_id);
+    let ask = (delivery_keys::FIND, parameters);
+    let found = blocks::find(connection, &mut names.filters, Table::Deliveries, hash, ask)?;
     if let Some(id) = found {
         names.deliveries.put(delivery_id.into(), id);
     }
@@ -119,6 +120,7 @@ pub fn insert(
             parent_action_id, journey_id, trigger_id, trigger_event_id, delivery_id, said)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
     spans::began(connection, id)?;
+    delivery_keys::insert(connection, &mut names.filters, id, delivery_id)?;
     write(connection, names, sql, id, delivery, Some((delivery_id, said)))
 }
 

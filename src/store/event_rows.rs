@@ -4,10 +4,12 @@
 //! what it says otherwise or alone. So a row is read and written against the delivery's attributes, and when
 //! those change the rows of its events are written again.
 
+use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Row, ToSql, params};
 use serde_json::{Map, Value, json};
 
 use super::eid::Eid;
+use super::forms::{self, Split};
 use super::marks::{self, Shown, Unpacked};
 use super::names::Names;
 use super::statements::Statements;
@@ -56,9 +58,33 @@ impl EventRow {
         })
     }
 
+    /// `own` as it is written: of what comes often, the form. Only what is written may take one into use.
+    fn own(&self, connection: &Statements, names: &mut Names) -> Result<SqlValue, Error> {
+        let Some(own) = &self.own else { return Ok(SqlValue::Null) };
+        let form = match Split::of(own, 0) {
+            Some(split) => forms::often(connection, names, &split)?,
+            None => None,
+        };
+        Ok(form.map_or_else(|| SqlValue::Text(own.clone()), SqlValue::Integer))
+    }
+
     /// Writes the row of a new event, with what is kept of its JSON.
-    pub fn insert(&self, connection: &Statements, delivery: i64, raw: Option<&raw::Packed>) -> Result<(), Error> {
+    pub fn insert(
+        &self,
+        connection: &Statements,
+        names: &mut Names,
+        delivery: i64,
+        raw: Option<&raw::Packed>,
+    ) -> Result<(), Error> {
         let marks::Packed { at, received_after, marks } = self.packed;
+        let split = raw.and_then(|raw| raw.split.as_ref());
+        let form = split.map(|split| forms::number_of(connection, names, split)).transpose()?.flatten();
+        let alone = raw.filter(|_| form.is_none()).map(raw::standing_alone);
+        let (dictionary, body) = match &alone {
+            Some(raw) => (raw.dictionary, raw.body.to_sql()?),
+            None => (0, form.to_sql()?),
+        };
+        let own = self.own(connection, names)?;
         connection
             .prepare_cached(
                 "INSERT INTO events (delivery, metric, eid, at, received_after, marks, raw, own)
@@ -70,22 +96,23 @@ impl EventRow {
                 self.eid,
                 at,
                 received_after,
-                marks | raw.map_or(0, |raw| marks::of_dictionary(raw.dictionary)),
-                raw.map(|raw| &raw.body),
-                self.own
+                marks | marks::of_dictionary(dictionary),
+                body,
+                own
             ])?;
         Ok(())
     }
 
     /// Writes an event anew, but for what is kept of its JSON.
-    pub fn update(&self, connection: &Statements, delivery: i64) -> Result<(), Error> {
+    pub fn update(&self, connection: &Statements, names: &mut Names, delivery: i64) -> Result<(), Error> {
         let marks::Packed { at, received_after, marks } = self.packed;
+        let own = self.own(connection, names)?;
         connection
             .prepare_cached(
                 "UPDATE events SET at = ?4, received_after = ?5, marks = ?6 | (marks & ?7), own = ?8
                  WHERE delivery = ?1 AND metric = ?2 AND eid = ?3",
             )?
-            .execute(params![delivery, self.metric, self.eid, at, received_after, marks, marks::OF_RAW, self.own])?;
+            .execute(params![delivery, self.metric, self.eid, at, received_after, marks, marks::OF_RAW, own])?;
         Ok(())
     }
 }
@@ -312,7 +339,15 @@ fn event_of(
             event.attributes.set(attribute, shown.attributes.get(attribute).map(Into::into));
         }
     }
-    if let Some(own) = row.get_ref(5)?.as_str_or_null().map_err(|error| Error::Row(error.to_string()))? {
+    let by_form;
+    let own = match row.get_ref(5)? {
+        ValueRef::Integer(number) => {
+            by_form = forms::text_of(connection, names, number)?;
+            Some(&*by_form)
+        }
+        own => own.as_str_or_null().map_err(|error| Error::Row(error.to_string()))?,
+    };
+    if let Some(own) = own {
         let own = read_own(&mut event, own)?;
         if let Some(Value::Array(to)) = own.get(TO) {
             event.recipients = to.iter().map(|row| device_of_row(connection, names, row)).collect::<Result<_, _>>()?;

@@ -45,24 +45,29 @@ struct Group {
 const GROUP: i64 = u16::BITS as i64;
 
 impl Filters {
-    /// The blocks that may have the text, newest first. Makes the filters of finished blocks that have none yet, so the
+    /// The keyed hash of a text.
+    pub fn hash(&mut self, connection: &Connection, text: &str) -> Result<u64, Error> {
+        let hasher = match self.hasher {
+            Some(hasher) => hasher,
+            None => *self.hasher.insert(hasher(connection)?),
+        };
+        Ok(hasher.hash(text.as_bytes()))
+    }
+
+    /// The blocks that may have a text of this hash, newest first. Makes the filters of finished blocks that have none yet, so the
     /// transaction must be one that writes.
     pub fn blocks_with(
         &mut self,
         connection: &Connection,
         table: Table,
-        text: &str,
+        hash: u64,
         newest: i64,
     ) -> Result<Vec<i64>, Error> {
         let mut found = vec![newest];
         if newest == 0 {
             return Ok(found);
         }
-        let hasher = match self.hasher {
-            Some(hasher) => hasher,
-            None => *self.hasher.insert(hasher(connection)?),
-        };
-        let places = places(hasher.hash(text.as_bytes()));
+        let places = places(hash);
         let last = (newest - 1) / GROUP;
         let first = (last + 1 - GROUPS_REMEMBERED).max(0);
         for number in (first..=last).rev() {
@@ -234,7 +239,7 @@ mod tests {
     use crate::store::forgetting::{self, erasing};
     use crate::store::names::Names;
     use crate::store::statements::Statements;
-    use crate::store::{Entry, Tracker, people, raw, sqlite, upkeep};
+    use crate::store::{Entry, Tracker, delivery_keys, people, raw, sqlite, upkeep};
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
@@ -346,6 +351,7 @@ mod tests {
         let last = blocks::last_row(0);
         tracker.connection().execute("UPDATE deliveries SET id = ?1", [last]).unwrap();
         tracker.connection().execute("UPDATE events SET delivery = ?1", [last]).unwrap();
+        delivery_keys::rebuild(tracker.connection()).unwrap();
         record(&[event("b", "sent")]);
         let mut tracker = record(&[event("a", "opened"), event("b", "opened"), event("c", "sent")]);
         let one = |tracker: &mut Tracker, sql: &str| -> i64 {

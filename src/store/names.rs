@@ -13,6 +13,7 @@ use rusqlite::{OptionalExtension, params};
 use super::Error;
 use super::filter::Filters;
 use super::forgetting::Forgotten;
+use super::forms::Forms;
 use super::statements::Statements;
 use crate::domain::rollup::{Feed, Message};
 use crate::domain::{Attribute, Attributes, Channel, Delivery, MetricName, Source, SourceKind, Text};
@@ -43,6 +44,7 @@ pub struct Names {
     pub people: LruCache<[Option<Text>; 3], i64>,
     pub deliveries: LruCache<Text, i64>,
     pub filters: Filters,
+    pub forms: Forms,
     pub forgotten: Forgotten,
 }
 
@@ -80,6 +82,7 @@ impl Names {
             people: LruCache::new(many),
             deliveries: LruCache::new(many),
             filters: Filters::default(),
+            forms: Forms::default(),
             forgotten: Forgotten::default(),
         }
     }

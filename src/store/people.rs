@@ -26,8 +26,8 @@ pub fn known_address(connection: &Statements, names: &mut Names, address: &str) 
         return Ok(Some(*id));
     }
     let sql = "SELECT id FROM addresses WHERE block = ?1 AND address = ?2";
-    let found =
-        blocks::find(connection, &mut names.filters, Table::Addresses, address, (sql, |block| (block, address)))?;
+    let hash = names.filters.hash(connection, address)?;
+    let found = blocks::find(connection, &mut names.filters, Table::Addresses, hash, (sql, |block| (block, address)))?;
     if let Some(id) = found {
         names.addresses.put(address.into(), id);
     }
@@ -57,7 +57,8 @@ pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) ->
     let sql =
         "SELECT id FROM people WHERE block = ?1 AND name = ?2 AND person_id IS ?3 AND email IS ?4 AND cio_id IS ?5";
     let parameters = |block| (block, name, person_id, email, cio_id);
-    let found = blocks::find(connection, &mut names.filters, Table::People, name, (sql, parameters))?;
+    let hash = names.filters.hash(connection, name)?;
+    let found = blocks::find(connection, &mut names.filters, Table::People, hash, (sql, parameters))?;
     let id = match found {
         Some(id) => id,
         None => {

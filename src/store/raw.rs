@@ -2,6 +2,7 @@
 //!
 //! Packed where the event is parsed, not on the writer's thread.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use rusqlite::Connection;
@@ -10,6 +11,7 @@ use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::CParameter;
 
 use super::Error;
+use super::forms::{self, Often, Split};
 
 /// The dictionary that this version packs with, and its number in the file. A better one gets the next number.
 pub const DICTIONARY_ID: i64 = 1;
@@ -29,12 +31,15 @@ pub const BODY_BYTES_MAX: usize = 64 << 20;
 pub struct Packed {
     /// 0: none was used.
     pub dictionary: i64,
-    /// Of `[a, b]` alone, as most are, an integer; other JSON as text, or compressed as a blob.
+    /// Of `[a, b]` alone an integer; other JSON as text, or compressed as a blob. Null where there is a form.
     pub body: Value,
+    /// Of what comes often.
+    pub split: Option<Split>,
 }
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(compressor().ok());
+    static OFTEN: RefCell<Often> = RefCell::default();
 }
 
 fn compressor() -> std::io::Result<Compressor<'static>> {
@@ -46,16 +51,47 @@ fn compressor() -> std::io::Result<Compressor<'static>> {
 
 /// Packs the JSON of one event.
 pub fn pack(json: &str) -> Packed {
+    // what begins otherwise came whole, with all that tells one event from others
+    let split = json.starts_with('[').then(|| Split::of(json, after_mask(json))).flatten();
+    match split.filter(|split| OFTEN.with_borrow_mut(|often| often.is(split))) {
+        Some(split) => Packed { dictionary: 0, body: Value::Null, split: Some(split) },
+        None => by_itself(json),
+    }
+}
+
+/// Where the second comma stands: what is before it are numbers of few kinds.
+fn after_mask(json: &str) -> usize {
+    memchr::memchr_iter(b',', json.as_bytes()).nth(1).unwrap_or(json.len())
+}
+
+/// The same, without a form.
+pub fn by_itself(json: &str) -> Packed {
     if let Some(pair) = pair(json) {
-        return Packed { dictionary: 0, body: Value::Integer(pair) };
+        return Packed { dictionary: 0, body: Value::Integer(pair), split: None };
     }
     let packed = COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(json.as_bytes()).ok());
     match packed {
         Some(mut body) if body.len() < json.len() + MAGIC.len() && body.starts_with(&MAGIC) => {
             body.drain(..MAGIC.len());
-            Packed { dictionary: DICTIONARY_ID, body: Value::Blob(body) }
+            Packed { dictionary: DICTIONARY_ID, body: Value::Blob(body), split: None }
         }
-        _ => Packed { dictionary: 0, body: Value::Text(json.into()) },
+        _ => Packed { dictionary: 0, body: Value::Text(json.into()), split: None },
+    }
+}
+
+/// The same body, without a form.
+pub fn standing_alone(packed: &Packed) -> Cow<'_, Packed> {
+    match &packed.split {
+        Some(split) => Cow::Owned(by_itself(&split.whole())),
+        None => Cow::Borrowed(packed),
+    }
+}
+
+/// What was packed and stood by itself in the file.
+pub fn again(dictionary: i64, body: Value) -> Packed {
+    match body {
+        Value::Text(json) => pack(&json),
+        body => Packed { dictionary, body, split: None },
     }
 }
 
@@ -83,6 +119,7 @@ pub fn register(connection: &Connection) -> Result<(), Error> {
 /// The JSON again, of a blob by its dictionary.
 pub fn unpack(connection: &Connection, dictionary: i64, body: ValueRef) -> Result<String, Error> {
     let bytes = match body {
+        ValueRef::Integer(number) if number < 0 => return forms::text(connection, number),
         ValueRef::Integer(number) => return Ok(pair_as_json(number)),
         ValueRef::Text(text) => text.to_vec(),
         ValueRef::Blob(body) => {
@@ -107,7 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let connection = crate::store::sqlite::open(&folder.path().join("waybill.db")).unwrap();
         let back = |json: &str| {
-            let Packed { dictionary, body } = pack(json);
+            let Packed { dictionary, body, .. } = by_itself(json);
             (unpack(&connection, dictionary, (&body).into()).unwrap(), body)
         };
         for json in ["[0,0]", "[3,18431]", "[15,281474976710655]"] {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::apply::Outcome;
-use super::raw::Packed;
+use super::raw::{self, Packed};
 use crate::domain::rollup::quarter_of;
 use crate::domain::{Millis, Text};
 
@@ -130,6 +130,7 @@ pub(super) fn insert(
         return Ok(false);
     }
     let (event, raw) = event.unzip();
+    let raw = raw.map(raw::standing_alone);
     connection
         .prepare_cached(
             "INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, due_at_ms, public, event,
@@ -145,8 +146,8 @@ pub(super) fn insert(
             item.due_at_ms,
             item.public,
             event,
-            raw.map(|raw| raw.dictionary),
-            raw.map(|raw| &raw.body),
+            raw.as_ref().map(|raw| raw.dictionary),
+            raw.as_ref().map(|raw| &raw.body),
             kept,
             item.body_bytes,
             fingerprint

@@ -9,15 +9,17 @@ use std::fmt::Write as _;
 use rusqlite::types::Value;
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::delivery_keys;
 use super::delivery_rows;
 use super::event_rows::{self, EventRow};
 use super::filter;
+use super::forms;
 use super::marks::{Said, Shown};
 use super::names::Names;
 use super::rollups::{self, Wide};
 use super::statements::Statements;
 use super::suppressions::{self, Listed};
-use super::{Error, addresses, spans};
+use super::{Error, addresses, forgetting, spans};
 use crate::domain::rollup::Click;
 use crate::domain::suppression::Mark;
 use crate::domain::{Counts, Delivery, Delta, Event};
@@ -72,6 +74,9 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
                 }
                 let (_, source, channel) = names.message(&statements, after)?;
                 let status = after.status().map_or(0, |standing| i64::from(standing.metric.code()));
+                if !delivery_keys::finds(&statements, &mut names.filters, row.id, &row.delivery_id)? {
+                    report.differs(|| format!("delivery {}: it is not found by its id", row.delivery_id));
+                }
                 if (row.source, row.facet) != (source, delivery_rows::facet(channel, status)) {
                     report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
                 }
@@ -83,10 +88,19 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         }
         Ok(())
     })?;
+    let keys: i64 = transaction.query_row("SELECT count(*) FROM delivery_keys", [], |row| row.get(0))?;
+    if keys as u64 != report.deliveries {
+        let deliveries = report.deliveries;
+        report.differs(|| format!("delivery_keys has {keys} rows for {deliveries} deliveries"));
+    }
     let all: i64 = transaction.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
     if all as u64 != report.events {
         let of_deliveries = report.events;
         report.differs(|| format!("events has {all} rows, of which {of_deliveries} are of a delivery"));
+    }
+    let lost = forms::lost(&transaction)?;
+    if lost > 0 {
+        report.differs(|| format!("{lost} events have a form that is not there"));
     }
     compare(&statements, &mut names, &delta, &mut report)?;
     check_registers(&transaction, &mut report)?;
@@ -124,8 +138,11 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // first: rows are looked for by them
     filter::rebuild(&transaction)?;
+    delivery_keys::rebuild(&transaction)?;
     let mut report = Report::default();
     let mut names = Names::default();
+    // forms that come into use stay
+    forgetting::refresh(&transaction, &mut names)?;
     let mut delta = Delta::default();
     let statements = Statements::of(&transaction);
     each_delivery(&statements, &mut names, |names, row, before, events| {
@@ -138,7 +155,7 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
                 let fresh = EventRow::of(&statements, names, event, metric, shown)?;
                 let shown = Shown { attributes: &before.attributes, said: row.said };
                 if fresh != EventRow::of(&statements, names, event, metric, shown)? {
-                    fresh.update(&statements, row.id)?;
+                    fresh.update(&statements, names, row.id)?;
                 }
             }
             if after != before {

@@ -8,7 +8,7 @@ use super::apply::Report;
 use super::event_rows;
 use super::forgetting::traces;
 use super::names::Names;
-use super::raw::Packed;
+use super::raw::{self, Packed};
 use super::receipts::{self, Quarantined};
 use crate::domain::Event;
 
@@ -54,7 +54,7 @@ pub fn take(connection: &Connection, delivery_id: &str) -> Result<Vec<(Event, Pa
     while let Some(row) = rows.next()? {
         ids.push(row.get::<_, i64>(0)?);
         let event = event_rows::from_text(delivery_id, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-        reports.push((event, Packed { dictionary: row.get(2)?, body: row.get(3)? }));
+        reports.push((event, raw::again(row.get(2)?, row.get(3)?)));
     }
     for id in ids {
         receipts::release(connection, id)?;

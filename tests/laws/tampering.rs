@@ -123,6 +123,14 @@ fn what_a_delivery_shows_is_verified_and_mended() {
     ] {
         tamper(&mut tracker, &format!("UPDATE deliveries SET {set} WHERE delivery_id = 'd1'"), &expected);
     }
+    // how it is found
+    for sql in [
+        "DELETE FROM delivery_keys WHERE key & 131071 = 1",
+        "UPDATE delivery_keys SET key = key + 131072 WHERE key & 131071 = 1",
+        "INSERT INTO delivery_keys SELECT max(key) + 5 FROM delivery_keys",
+    ] {
+        tamper(&mut tracker, sql, &expected);
+    }
 }
 
 #[test]

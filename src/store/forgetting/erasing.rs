@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::blocks::{self, Table};
 use super::super::filter;
+use super::super::forms;
 use super::super::names::Names;
 use super::super::{Error, addresses, batch, receipts};
 use super::traces::{self, Traces};
@@ -68,6 +69,11 @@ pub fn look_for(connection: &Connection, names: &mut Names, identifier: &str) ->
              ON CONFLICT (identifier) DO UPDATE SET looked = 0, delivery = 0",
         )?
         .execute([identifier])?;
+    walk(connection, names)
+}
+
+/// Has the file walked through, from the beginning.
+pub fn walk(connection: &Connection, names: &mut Names) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT INTO erasing (id, stage, cursor) VALUES (1, 0, 0) ON CONFLICT (id) DO UPDATE SET stage = 0, cursor = 0",
@@ -376,7 +382,7 @@ fn walk_subjects(
     Ok(next)
 }
 
-/// Subjects of erased deliveries that no other delivery has go. Most are found to be in use by the first deliveries that
+/// Subjects of erased deliveries that no other delivery has, and forms of their events that no other has, go. Most are found to be in use by the first deliveries that
 /// are looked at.
 fn walk_unused_subjects(
     connection: &Connection,
@@ -386,7 +392,8 @@ fn walk_unused_subjects(
 ) -> Result<Option<i64>, Error> {
     let last: Option<i64> = connection.query_row("SELECT max(id) FROM deliveries", [], |row| row.get(0))?;
     let any = |connection: &Connection| -> Result<bool, Error> {
-        let mut statement = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM erasing_subjects)")?;
+        let mut statement = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasing_subjects) OR EXISTS (SELECT 1 FROM erasing_forms)")?;
         Ok(statement.query_row([], |row| row.get(0))?)
     };
     let mut seen = cursor;
@@ -398,6 +405,7 @@ fn walk_unused_subjects(
                  WHERE subject IN (SELECT subject FROM deliveries WHERE id > ?1 AND id <= ?2)",
             )?
             .execute([seen, until])?;
+        forms::stay(connection, seen, until)?;
         *work -= until - seen;
         seen = until;
     }
@@ -406,6 +414,8 @@ fn walk_unused_subjects(
     }
     let gone = connection.execute("DELETE FROM subjects WHERE id IN (SELECT subject FROM erasing_subjects)", [])?;
     connection.execute("DELETE FROM erasing_subjects", [])?;
+    let gone = gone + connection.execute("DELETE FROM forms WHERE id IN (SELECT form FROM erasing_forms)", [])?;
+    connection.execute("DELETE FROM erasing_forms", [])?;
     if gone > 0 {
         names.forget_rows();
         changed(connection, names, None)?;

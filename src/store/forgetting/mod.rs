@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::Sha256;
 
 use super::names::Names;
-use super::{Error, blocks, people};
+use super::{Error, blocks, forms, people};
 use crate::domain::forgetting::{self, Hash};
 use crate::domain::{Attribute, Delivery, Event, Millis, Text};
 use crate::store::statements::Statements;
@@ -249,8 +249,11 @@ pub fn bury(
         names.forgotten.erased.events += events.len() as u64;
     }
     let forgotten = &names.forgotten;
+    let mut told = false;
     for event in events.iter_mut() {
+        let before = event.clone();
         forgetting::sanitize(event.to_mut(), &|text| forgotten.hash(text), &hashes);
+        told |= *event != before;
     }
     // what the events carry now is mentioned as they are written
     for text in carried.keys() {
@@ -259,6 +262,11 @@ pub fn bury(
     for text in beside {
         let stone = forgetting::tombstone(&names.forgotten.hash(&text));
         mention_of_copy(connection, names, grave.id, &stone)?;
+    }
+    if grave.is_stored && told && forms::may_go(connection, grave.id)? {
+        erasing::walk(connection, names)?;
+        // so that other processes say which of them they use
+        changed(connection, names, None)?;
     }
     connection
         .prepare_cached("UPDATE events SET raw = NULL WHERE delivery = ?1 AND raw IS NOT NULL")?

@@ -3,7 +3,7 @@ use rusqlite::Connection;
 use super::total::Total;
 use super::*;
 use crate::domain::{Attribute, Event, EventTime, MetricName};
-use crate::store::{Entry, Tracker, events, raw, rows};
+use crate::store::{Entry, Tracker, delivery_keys, events, raw, rows};
 
 mod plans;
 
@@ -85,6 +85,7 @@ fn spread(connection: &Connection, order: &str) {
                 WHERE block < 3 GROUP BY block;"
         ))
         .unwrap();
+    delivery_keys::rebuild(connection).unwrap();
 }
 
 /// What a filter finds by reading everything.

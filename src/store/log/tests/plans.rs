@@ -61,7 +61,7 @@ fn plans_of_the_log() {
         explain(&format!("a person: {name}"), sql);
     }
     explain("newest block", "SELECT max(id) >> 17 FROM deliveries");
-    explain("a delivery", crate::store::delivery::FIND);
+    explain("a delivery", crate::store::delivery_keys::FIND);
     explain("its events", crate::store::delivery::EVENTS);
     explain("counts in a range", &crate::store::sources::cohorts_sql());
     for (by_reason, newer) in [(false, false), (true, false), (true, true)] {
