@@ -1,4 +1,4 @@
-// Loaded when somebody needs it: the list of keys, and the wait for the first event.
+// Loaded when somebody needs it: the list of keys, the button of a row, and the wait for the first event.
 
 const made = (name, ...holds) => {
   const element = document.createElement(name);
@@ -32,6 +32,21 @@ export const keys = (off, turn) => {
     document.body.append(dialog);
   }
   dialog.showModal();
+};
+
+// One button, in the row one is at; the delivery's id stands in the row's address. `copies` makes it do so.
+let button, id;
+export const copyId = (target, copies) => {
+  if (!button) {
+    button = made('button', 'Copy id');
+    button.className = 'copy';
+    copies(button, () => id);
+  }
+  const row = target.closest('.lines tr').querySelector('a.row[id]');
+  const cell = row?.parentNode.nextSibling;
+  if (!cell || cell.contains(button)) return;
+  id = decodeURIComponent(row.pathname.split('/').pop());
+  cell.prepend(button);
 };
 
 // Nothing was received yet: looks while somebody sees it, and loads the page again when something came.

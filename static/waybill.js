@@ -3,12 +3,9 @@
   'use strict';
   const all = (selector) => [...document.querySelectorAll(selector)];
   const one = (selector) => document.querySelector(selector);
-  const made = (name, text, className) => {
-    const element = document.createElement(name);
-    if (text) element.textContent = text;
-    if (className) element.className = className;
-    return element;
-  };
+
+  // what few need is loaded when somebody does
+  const more = (does) => import(one('[data-more]').dataset.more).then(does, () => {});
 
   const copies = (button, text) => {
     const label = button.textContent;
@@ -28,22 +25,13 @@
       button.hidden = false;
       copies(button, () => copy || document.getElementById(copyFrom).textContent);
     }
-    // one button for the row one is at; the delivery's id stands in the row's address
-    const button = made('button', 'Copy id', 'copy');
-    copies(button, () => button.title);
+    // of the row one is at
     const come = ({ target }) => {
-      const row = target.closest?.('.lines tr')?.querySelector('a.row[id]');
-      const cell = row?.parentNode.nextSibling;
-      if (!cell || cell.contains(button)) return;
-      button.title = decodeURIComponent(row.pathname.split('/').pop());
-      cell.prepend(button);
+      if (target.closest?.('.lines tr')) more(({ copyId }) => copyId(target, copies));
     };
     document.addEventListener('focusin', come);
     document.addEventListener('mouseover', come);
   }
-
-  // what few need is loaded when somebody does
-  const more = (does) => import(one('[data-more]').dataset.more).then(does, () => {});
   const start = one('[data-feed]');
   if (start) more(({ wait }) => wait(start));
 
@@ -123,8 +111,9 @@
     kept(off ? 'off' : 'on');
   };
   const help = () => more(({ keys }) => keys(off, turn));
-  const open = made('button', 'Keys', 'keys-open');
-  open.type = 'button';
+  const open = document.createElement('button');
+  open.textContent = 'Keys';
+  open.className = 'keys-open';
   open.addEventListener('click', help);
   one('.top').append(open);
 

@@ -121,7 +121,7 @@ fn the_operator_sees_the_feed_the_writer_and_the_gaps() {
     assert!(
         page.contains("/deliveries?status=sent&#38;channel=email&#38;until=") && page.contains("/deliveries/never")
     );
-    assert!(page.contains("Nothing to see to"), "{page}");
+    assert!(page.contains("Nothing needs attention"), "{page}");
 }
 
 #[test]

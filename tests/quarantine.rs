@@ -5,15 +5,13 @@
 mod support;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use rusqlite::params;
 use serde_json::{Value, json};
+use support::aside::{self, READ_BY, put_aside, read_by_this_version, wait_until};
 use support::browser::Browser;
 use support::client::Answer;
 use support::file::{assert_same, rows, views};
 use support::server::{Server, waybill};
-use tempfile::TempDir;
 use waybill::store::sqlite;
 
 const KEYS: &[(&str, &str)] = &[
@@ -64,48 +62,9 @@ fn note(page: &Answer) -> String {
     page.select(&selector).map(|note| note.text().collect::<String>()).collect()
 }
 
-/// Puts a body aside in a file that nobody serves.
-fn put_aside(db: &std::path::Path, reason: &str, body: &str) {
-    let connection = sqlite::open(db).unwrap();
-    connection
-        .execute(
-            "INSERT INTO quarantine (received_at_ms, format, reason, detail, body, body_bytes, fingerprint)
-             VALUES (1763600000000, 'webhook', ?1, '', ?2, length(?2), randomblob(16))",
-            params![reason, body.as_bytes()],
-        )
-        .unwrap();
-    connection
-        .execute(
-            "INSERT INTO quarantine_counts (reason, rows) VALUES (?1, 1) ON CONFLICT DO UPDATE SET rows = rows + 1",
-            [reason],
-        )
-        .unwrap();
-}
-
-const READ_BY: &str = "SELECT value FROM settings WHERE key = 'quarantine_read_by'";
-
-/// A file that this version has read.
-fn read_file() -> TempDir {
-    let server = Server::start_with(KEYS);
-    wait_until(&server, &format!("SELECT count(*) FROM ({READ_BY})"), "1");
-    server.stop().1
-}
-
 /// A file in which these were put aside, served by the version that last read it.
 fn with_aside(bodies: &[(&str, String)]) -> Server {
-    let folder = read_file();
-    for (reason, body) in bodies {
-        put_aside(&folder.path().join("waybill.db"), reason, body);
-    }
-    Server::start_in(folder, KEYS)
-}
-
-fn wait_until(server: &Server, sql: &str, wanted: &str) {
-    let started = Instant::now();
-    while rows(&server.db(), sql) != [wanted] {
-        assert!(started.elapsed() < Duration::from_secs(20), "{sql}: {:?}, wanted {wanted}", rows(&server.db(), sql));
-        std::thread::yield_now();
-    }
+    aside::with(Server::start_with(KEYS), KEYS, bodies)
 }
 
 #[test]
@@ -228,7 +187,9 @@ fn only_our_own_pages_may_post() {
     let ours = [("Origin", &*host), ("Content-Type", FORM)];
     assert_eq!(server.client().post("/quarantine/replay", &ours, "id=1").status, 303);
 
-    for (form, said) in [("", "Say which"), ("id=x", "`id=x` is no place"), ("reason=a&up_to=%FF", "no place")] {
+    for (form, said) in
+        [("", "Say which"), ("id=x", "<code>id=x</code> is no place"), ("reason=a&up_to=%FF", "no place")]
+    {
         let answer = server.client().post("/quarantine/dismiss", OURS, form);
         assert_eq!(answer.status, 400, "{form}: {}", answer.text);
         assert!(answer.text.contains(said), "{form}: {}", answer.text);
@@ -251,7 +212,7 @@ fn only_our_own_pages_may_post() {
 
 #[test]
 fn another_version_reads_all_again_but_what_waits() {
-    let folder = read_file();
+    let folder = read_by_this_version(Server::start_with(KEYS));
     let db = folder.path().join("waybill.db");
     let version = rows(&db, READ_BY);
     assert!(version[0].starts_with(env!("CARGO_PKG_VERSION")), "{version:?}");
@@ -276,7 +237,7 @@ fn another_version_reads_all_again_but_what_waits() {
 
 #[test]
 fn many_are_replayed_in_steps() {
-    let folder = read_file();
+    let folder = read_by_this_version(Server::start_with(KEYS));
     let db = folder.path().join("waybill.db");
     put_aside(&db, "bad_time", &webhook("e-0-", "d-0-"));
     let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2499)

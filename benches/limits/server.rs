@@ -117,7 +117,8 @@ pub struct Counted {
 /// What SQLite writes an integer in, or the length.
 const RAW_BYTES: &str = "
     SELECT coalesce(sum(CASE WHEN typeof(raw) <> 'integer' THEN length(raw)
-        WHEN raw < 1 << 23 THEN 3 WHEN raw < 1 << 31 THEN 4 WHEN raw < 1 << 47 THEN 6 ELSE 8 END), 0) FROM events";
+        WHEN abs(raw) < 1 << 7 THEN 1 WHEN abs(raw) < 1 << 15 THEN 2 WHEN abs(raw) < 1 << 23 THEN 3
+        WHEN abs(raw) < 1 << 31 THEN 4 WHEN abs(raw) < 1 << 47 THEN 6 ELSE 8 END), 0) FROM events";
 
 /// Makes sure that a file has taken all that was sent.
 pub fn counted(db: &Path, sent: usize) -> anyhow::Result<Counted> {

@@ -19,8 +19,7 @@ impl Address {
 
     /// Adds a part of the path that may hold anything.
     pub fn segment(mut self, text: &str) -> Address {
-        self.path.push('/');
-        push_encoded(&mut self.path, text);
+        self.path.push_str(&format!("/{}", Encoded(text)));
         self
     }
 
@@ -66,7 +65,13 @@ impl Address {
 
     /// The query alone, as it stands behind the question mark.
     pub fn query_text(&self) -> String {
-        self.to_string().split_once('?').map_or_else(String::new, |(_, query)| query.to_owned())
+        let pairs = self.query.iter().map(|(key, value)| format!("{}={}", Encoded(key), Encoded(value)));
+        pairs.collect::<Vec<_>>().join("&")
+    }
+
+    /// From a page of the same path, this leads here: the query alone.
+    pub fn of_this_page(&self) -> Safe {
+        Safe(format!("?{}", self.query_text()))
     }
 
     pub fn path(&self) -> &str {
@@ -86,26 +91,37 @@ impl serde::Serialize for Address {
 
 impl Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = self.path.clone();
-        for (i, (key, value)) in self.query.iter().enumerate() {
-            text.push(if i == 0 { '?' } else { '&' });
-            push_encoded(&mut text, key);
-            text.push('=');
-            push_encoded(&mut text, value);
-        }
-        f.write_str(&text)
+        f.write_str(&self.path)?;
+        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", self.query_text()) }
     }
 }
 
-fn push_encoded(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' | b',' | b'*' => {
-                out.push(byte as char);
+/// A part of an address.
+#[derive(Debug, PartialEq)]
+pub struct Safe(String);
+
+impl HtmlSafe for Safe {}
+
+impl Display for Safe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Percent-encoded.
+struct Encoded<'a>(&'a str);
+
+impl Display for Encoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' | b',' | b'*' => {
+                    f.write_char(byte as char)?;
+                }
+                _ => write!(f, "%{byte:02X}")?,
             }
-            // writing to a String does not fail
-            _ => drop(write!(out, "%{byte:02X}")),
         }
+        Ok(())
     }
 }
 
@@ -123,6 +139,8 @@ mod tests {
     fn anything_can_stand_in_an_address() {
         let address = Address::new("/w", "/deliveries").segment("a/b=c?&#é").with("to", "x+y@z & co");
         assert_eq!(address.to_string(), "/w/deliveries/a%2Fb%3Dc%3F%26%23%C3%A9?to=x%2By@z%20%26%20co");
+        assert_eq!(address.of_this_page().to_string(), "?to=x%2By@z%20%26%20co");
+        assert_eq!(Address::new("/w", "/deliveries").of_this_page().to_string(), "?");
     }
 
     #[test]

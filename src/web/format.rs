@@ -228,7 +228,8 @@ impl Display for Micros {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self.0 {
             ..1_000 => write!(f, "{} µs", self.0),
-            1_000..1_000_000 => write!(f, "{:.1} ms", self.0 as f64 / 1_000.0),
+            1_000..100_000 => write!(f, "{:.1} ms", self.0 as f64 / 1_000.0),
+            100_000..1_000_000 => write!(f, "{} ms", self.0 / 1_000),
             _ => write!(f, "{:.1} s", self.0 as f64 / 1_000_000.0),
         }
     }

@@ -52,19 +52,17 @@ const ROOMS: [Room; 10] = [
             "chrono",
             // caches of what rows name, and the fingerprint of a body that is kept aside
             "lru",
+            "sha2",
             // the statements of a batch
             "hashbrown",
-            "sha2",
+            "rustc_hash",
             // keyed hashes of forgotten people, and what is left of them, byte by byte
             "hmac",
             "aho_corasick",
-            // keyed hashes for the filters of blocks
-            "siphasher",
             "memchr",
-            "strsim",
-            // which blocks may have a text
+            // keyed hashes for the filters of blocks and the keys of deliveries
             "siphasher",
-            "xorf",
+            "strsim",
         ]),
     },
     Room { name: "traffic", rooms: Only(&["domain"]), crates: Only(&["serde_json"]) },

@@ -33,9 +33,6 @@ const REASONS_OF: usize = 500;
 const REASONS_SHOWN: usize = 6;
 const REASON_LINKS: usize = 800;
 
-/// A longer query is not repeated in each row: a browser says where it came from.
-const REPEATED_MAX: usize = 32;
-
 #[derive(Template)]
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
@@ -63,6 +60,9 @@ struct DeliveriesPage {
     start: Option<Start>,
     /// Why they failed, where problems are asked for.
     why: Option<Why>,
+    /// The place lies beyond the end of the list; and where it begins.
+    is_beyond: bool,
+    newest: Address,
     /// Where nothing matches: what there is instead.
     nothing: Option<Nothing>,
     twins: Twins,
@@ -115,7 +115,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
 
     let filter = &query.filter;
     let is_nothing = has_deliveries && found.rows.is_empty() && found.looked.is_none();
-    let nothing = if is_nothing { Some(Nothing::of(&pages, filter, now_ms).await?) } else { None };
+    let is_beyond = is_nothing && matches!(query.at, At::OlderThan(_));
+    let nothing = if is_nothing && !is_beyond { Some(Nothing::of(&pages, filter, now_ms).await?) } else { None };
     let start = if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) };
     let asked_elsewhere = ["recipient", "since", "until"];
     let here = query.here();
@@ -126,11 +127,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         let above = top.map_or_else(|| query.address.clone(), |top| query.place("after", top));
         (above.at(&pages.base, "/newer.json"), query.address.clone())
     });
-    let is_short = here.query_text().len() <= REPEATED_MAX;
-    let line = |row| match Line::new(&pages.base, row, now_ms) {
-        line if is_short => line.within(&here),
-        line => line,
-    };
+    // the list is not repeated in each row: a browser says where it came from
+    let line = |row| Line::new(&pages.base, row, now_ms);
     let page = DeliveriesPage {
         page: Layout { words: search_words::written(here.query()).unwrap_or_default(), ..pages.layout("deliveries") },
         lines: Lines::new(found.rows.into_iter().map(line).collect()),
@@ -158,6 +156,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
         }),
         start,
+        is_beyond,
+        newest: query.address.clone(),
         nothing,
         why: Why::new(&reasons, &query.address, REASONS_SHOWN).map(|why| why.light(REASON_LINKS)),
         twins: Twins::of_list(&here, &query.address),
@@ -254,7 +254,7 @@ fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices 
             let address = query.address.clone().without_pair("status", &format!("-{name}"));
             Choice {
                 title: title.into(),
-                icon: format!("st-{name}"),
+                icon: name.into(),
                 count: query.is_counted().then_some(Count(deliveries)),
                 is_on,
                 href: switched(&address, "status", name, is_on),
@@ -284,7 +284,7 @@ fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices 
         let is_on = query.filter.channels.iter().any(|channel| channel == name);
         Some(Choice {
             title: channel_title(known),
-            icon: format!("ch-{}", channel_icon(known)),
+            icon: channel_icon(known).into(),
             count: query.is_counted().then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
             is_on,
             href: switched(&query.address, "channel", name, is_on),
@@ -303,6 +303,7 @@ pub fn total_said(total: Total, one: &'static str, many: &'static str) -> String
     match total {
         Total::Exactly(n) => Plural(n, one, many).to_string(),
         Total::MoreThan(n) => format!("more than {} {many}", Count(n)),
+        Total::AtLeast(0) => format!("no {one} so far"),
         Total::AtLeast(n) => format!("at least {}", Plural(n, one, many)),
     }
 }

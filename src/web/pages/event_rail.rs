@@ -53,7 +53,7 @@ fn metrics(query: &EventQuery, totals: &[(Option<String>, Counts)]) -> Choices {
         let is_on = address.query().iter().any(|(key, value)| key == "metric" && value == metric.name());
         (events > 0 || is_on).then(|| Choice {
             title: metric.title().into(),
-            icon: format!("st-{}", metric.name()),
+            icon: metric.name().into(),
             count: is_counted(query).then_some(Count(events)),
             is_on,
             href: switched(address, "metric", metric.name(), is_on),
@@ -77,9 +77,9 @@ fn by(query: &EventQuery) -> Choices {
         }
     };
     let all = [
-        (By::Human, "human", "A person", "i-person"),
-        (By::Machine, "machine", "A machine", "st-other"),
-        (By::Implied, "implied", "Implied by a click", "i-check"),
+        (By::Human, "human", "A person", "person"),
+        (By::Machine, "machine", "A machine", "other"),
+        (By::Implied, "implied", "Implied by a click", "check"),
     ];
     Choices { choices: all.map(choice).into() }
 }
@@ -97,7 +97,7 @@ fn channels(query: &EventQuery, totals: &[(Option<String>, Counts)]) -> Choices 
         let events = Counted::ALL.iter().filter(|it| known(it)).map(|it| counts.events(*it)).sum();
         Choice {
             title: channel_title(name.as_deref()),
-            icon: format!("ch-{}", channel_icon(name.as_deref())),
+            icon: channel_icon(name.as_deref()).into(),
             count: (is_kept && is_counted(query)).then_some(Count(events)),
             is_on,
             href: switched(address, "channel", name_of(name), is_on),

@@ -10,11 +10,12 @@ use super::layout::{self, Layout, Pages};
 use super::log_query::Chip;
 use super::parts::{Badge, Moment, channel_icon, channel_title};
 use super::span;
+use super::start::Start;
 use super::twin::{self, Format, List, Twins};
 use crate::domain::{Metric, Millis};
 use crate::store::log::total;
 use crate::store::rows::{self, Row};
-use crate::store::{self, events, source, status_counts};
+use crate::store::{self, events, overview, source, status_counts};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::export::{self, What};
@@ -37,6 +38,7 @@ struct EventsPage {
     newest: Option<String>,
     older: Option<String>,
     looked: Option<String>,
+    start: Option<Start>,
     twins: Twins,
 }
 
@@ -60,7 +62,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         return export::stream(&pages, What::Events(query.filter), form).await;
     }
     let (filter, after, seen) = (query.filter.clone(), query.after.clone(), query.seen);
-    let (found, total, columns, source_name, totals) = pages
+    let (found, total, columns, source_name, totals, has_deliveries) = pages
         .read(move |connection| {
             let total = total::of_events(connection, &filter)?;
             // where the kept counts know how many there are, the walk ends with the last
@@ -71,10 +73,12 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             };
             let page = events::page(connection, &filter, after.as_ref(), ROWS, left)?;
             let totals = status_counts::totals(connection, filter.deliveries.source.as_ref())?;
-            Ok::<_, store::Error>((page, total, rows::event_columns(connection)?, name, totals))
+            let has_deliveries = overview::has_deliveries(connection)?;
+            Ok::<_, store::Error>((page, total, rows::event_columns(connection)?, name, totals, has_deliveries))
         })
         .await?;
     let format = Format::of(&request);
+    let start = if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) };
     let seen = seen + found.rows.len() as i64;
     let looked = found.looked.map(|looked| {
         let through = Plural(looked.rows as i64, "delivery or event", "deliveries and events");
@@ -103,6 +107,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             newest: query.after.as_ref().map(|_| address.to_string()),
             older: data.older.map(|address| address.to_string()),
             looked,
+            start,
             twins: Twins::of_list(&here, address),
         })
     })
@@ -136,7 +141,7 @@ impl Line {
                 .filter(|(column, _)| is(column))
                 .map(|(_, mark)| mark)
                 .collect(),
-            at: Moment::exact(row.integer("occurred_at_ms").unwrap_or_default(), now_ms),
+            at: Moment::exact(row.integer("occurred_at_ms").unwrap_or_default(), now_ms).in_its_column(),
             to: row.text("recipient").unwrap_or(delivery_id).into(),
             href: Address::new(base, "/deliveries").segment(delivery_id).to_string(),
             channel: channel_title(row.text("channel")),

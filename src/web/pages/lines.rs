@@ -98,10 +98,10 @@ impl Line {
             id: row.cursor.id,
             status: badge.name,
             word: badge.word,
-            to: cut(to),
-            subject: cut(row.subject.or(devices).unwrap_or_default()),
-            reason: row.failure_reason.map(cut),
-            source: cut(source_title(&source, row.source_name.as_deref())),
+            to: cut(to, 40),
+            subject: cut(row.subject.or(devices).unwrap_or_default(), 44),
+            reason: row.failure_reason.map(|reason| cut(reason, 60)),
+            source: cut(source_title(&source, row.source_name.as_deref()), 32),
             source_href: source_address(base, &source),
             channel: channel_title(row.channel.as_deref()),
             channel_icon: channel_icon(row.channel.as_deref()),
@@ -119,11 +119,9 @@ impl Line {
     }
 }
 
-/// More letters than a cell shows; all of them stand on the delivery's page.
-const LETTERS: usize = 46;
-
-fn cut(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(LETTERS) {
+/// As many letters as its cell has room for in a wide window; all of them stand on the delivery's page.
+fn cut(mut text: String, letters: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(letters) {
         text.truncate(end);
         text.push('…');
     }

@@ -5,11 +5,12 @@ use askama::Template;
 use serde::Serialize;
 
 use super::layout::{self, Layout, Pages};
-use super::parts::Badge;
+use super::parts::{Badge, Behind, Linked};
 use super::suppressions;
 use super::twin::{self, Data, Format, Table, Twins};
 use crate::domain::suppression::Cause;
-use crate::domain::{BounceClass, Channel, Metric, Phase};
+use crate::domain::{BounceClass, Channel, Counted, Metric, Phase};
+use crate::store::status_counts;
 use crate::web::error::Error;
 
 #[derive(Template)]
@@ -38,7 +39,8 @@ struct PhaseRow {
 
 struct MatrixRow {
     badge: Badge,
-    cells: Vec<bool>,
+    /// How many deliveries of each channel reached it; `None` where it cannot say so, and never did.
+    cells: Vec<Option<Linked>>,
 }
 
 /// The metrics as programs get them.
@@ -55,20 +57,28 @@ struct OneMetric {
     meaning: &'static str,
     /// That can report it.
     channels: Vec<&'static str>,
+    /// That did, in this file.
+    seen: Vec<&'static str>,
 }
 
 impl Data for Metrics {
     fn table(&self) -> Table {
         let row = |of: &OneMetric| {
-            [of.metric, of.title, of.phase, of.meaning, &of.channels.join(" ")]
+            [of.metric, of.title, of.phase, of.meaning, &of.channels.join(" "), &of.seen.join(" ")]
                 .map(|cell| twin::text(Some(cell)))
                 .into()
         };
-        Table::of(&["metric", "title", "phase", "meaning", "channels"], self.metrics.iter().map(row))
+        Table::of(&["metric", "title", "phase", "meaning", "channels", "seen"], self.metrics.iter().map(row))
     }
 }
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
+    let totals = pages.read(|connection| status_counts::totals(connection, None)).await?;
+    let reached = |channel: Channel, metric: Metric| -> i64 {
+        let of = totals.iter().filter(|(name, _)| name.as_deref() == Some(channel.name()));
+        of.map(|(_, counts)| counts.deliveries(Counted::Metric(metric))).sum()
+    };
+    let log = Behind::new(&pages.base);
     let of_phase = |phase: Phase| {
         let mut metrics: Vec<Metric> = Metric::ALL.into_iter().filter(|metric| metric.phase() == phase).collect();
         metrics.sort_by_key(|metric| metric.rank());
@@ -94,6 +104,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 phase,
                 meaning: metric.meaning(),
                 channels: Channel::ALL.iter().filter(|it| it.reports(metric)).map(|it| it.name()).collect(),
+                seen: Channel::ALL.iter().filter(|it| reached(**it, metric) > 0).map(|it| it.name()).collect(),
             })
             .collect(),
     };
@@ -114,7 +125,14 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             .into_iter()
             .map(|metric| MatrixRow {
                 badge: Badge::of(Some(metric)),
-                cells: Channel::ALL.iter().map(|channel| channel.reports(metric)).collect(),
+                cells: Channel::ALL
+                    .into_iter()
+                    .map(|channel| {
+                        let deliveries = reached(channel, metric);
+                        let href = log.clone().with("channel", channel.name()).deliveries(Counted::Metric(metric));
+                        (deliveries > 0 || channel.reports(metric)).then(|| Linked::new(deliveries, href))
+                    })
+                    .collect(),
             })
             .collect(),
         phases: phases

@@ -59,6 +59,14 @@ impl Moment {
         let exact = Ago { at_ms, now_ms }.to_string();
         Moment { iso: Iso(at_ms).to_string(), exact, text: Exact(at_ms).to_string(), is_ago: false }
     }
+
+    /// Where the head of the column names the zone.
+    pub fn in_its_column(mut self) -> Moment {
+        if let Some(short) = self.text.strip_suffix(" UTC") {
+            self.text = short.to_owned();
+        }
+        self
+    }
 }
 
 /// The milestones that a delivery reached, in fixed order.
@@ -250,7 +258,7 @@ pub fn channel_title(channel: Option<&str>) -> String {
 
 /// The symbol of a channel in the sprite.
 pub fn channel_icon(channel: Option<&str>) -> &'static str {
-    channel.and_then(Channel::parse).map_or("other", Channel::name)
+    channel.and_then(Channel::parse).map_or("channel", Channel::name)
 }
 
 /// A source's name, else its kind and id.

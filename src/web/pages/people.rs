@@ -46,6 +46,7 @@ struct PersonPage {
     subscription: Option<ChangeLine>,
     preferences: String,
     devices: Vec<DeviceLine>,
+    has_device_names: bool,
     relations: Vec<RelationLine>,
     changes: Vec<ChangeLine>,
     traits: Vec<TraitLine>,
@@ -213,6 +214,7 @@ impl PersonPage {
                 .map(|it| format!("{} {}: {}", it.part.trim_end_matches('s'), it.name, it.says))
                 .collect::<Vec<_>>()
                 .join(", "),
+            has_device_names: person.devices.iter().any(|device| device.name.is_some()),
             devices: person
                 .devices
                 .into_iter()

@@ -252,6 +252,13 @@ fn one_text(act: Act, title: &str, delivery_id: &str) -> (String, String, String
 }
 
 fn all_text(act: Act, title: &str, rows: i64) -> (String, String, String) {
+    if rows == 1 && act == Act::Dismiss {
+        return (
+            format!("Dismiss the one of “{title}”?"),
+            format!("{DISMISS} What comes in after this page was made stays."),
+            "Dismiss it".into(),
+        );
+    }
     let all = Count(rows);
     match act {
         Act::Dismiss => (

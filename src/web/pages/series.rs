@@ -153,6 +153,10 @@ pub struct Fitted {
 
 /// Chooses a width where none was asked for, and cuts what does not fit.
 pub fn fit(wanted: Option<Width>, zone: Tz, range: Range) -> Fitted {
+    if range.until_ms <= range.since_ms {
+        let width = wanted.unwrap_or(Width::Hour);
+        return Fitted { width, zone, starts: Vec::new(), until_ms: range.since_ms, is_cut: false };
+    }
     let days = (range.until_ms - range.since_ms) / DAY_MS;
     let width = wanted.unwrap_or(match days {
         ..4 => Width::Hour,

@@ -135,8 +135,10 @@ pub fn devices(delivery: &Delivery) -> Vec<DeviceStory> {
 pub fn answer(delivery: &Delivery) -> String {
     use Metric::*;
     let channel = delivery.channel.as_deref().and_then(Channel::parse);
+    // a person's before a machine's, which says nothing of who reads this
     let first = |metric: Metric| {
-        delivery.events.iter().find(|event| Metric::parse(&event.metric) == Some(metric)).map(|event| event.at_ms)
+        let of = || delivery.events.iter().filter(|event| Metric::parse(&event.metric) == Some(metric));
+        of().find(|event| event.machine != Some(true)).or_else(|| of().next()).map(|event| event.at_ms)
     };
     let at = |ms| Exact(ms).to_string();
     let because = delivery.failure_reason.as_deref().map_or(String::new(), |reason| format!(": {}", end_cut(reason)));
@@ -166,9 +168,9 @@ pub fn answer(delivery: &Delivery) -> String {
             }
         }
         Some((Failed, ms)) => {
-            (format!("Failed at {}: it could not be handed to the provider{because}", at(ms)), Some(ms))
+            (format!("Failed at {}, as it could not be handed to the provider{because}", at(ms)), Some(ms))
         }
-        Some((other, ms)) => (format!("{} at {}: it was not sent{because}", other.title(), at(ms)), Some(ms)),
+        Some((other, ms)) => (format!("{} at {} and not sent{because}", other.title(), at(ms)), Some(ms)),
     };
     if delivery.devices_bounced > 0 && delivery.devices > 1 {
         told.push_str(&format!("; {} of {} devices bounced", delivery.devices_bounced, delivery.devices));

@@ -5,7 +5,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::layout::{self, Layout, Pages};
-use super::log_query::cursor;
+use super::log_query::{Chip, cursor};
 use super::parts::{Badge, Moment, channel_icon, channel_title};
 use super::twin::{self, Format, List, Twins};
 use crate::domain::suppression::{CHANNELS, Cause};
@@ -50,12 +50,6 @@ struct Choice {
     name: &'static str,
     is_on: bool,
     href: String,
-}
-
-struct Chip {
-    key: &'static str,
-    value: String,
-    without: String,
 }
 
 struct Line {
@@ -131,7 +125,7 @@ fn listed_said(device: &str, listed: &Listed) -> String {
     let reason = listed.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
     let (cause, sure) = (listed.cause.title().to_lowercase(), sure(listed.cause).to_lowercase());
     let since = Exact(listed.cursor.at_ms);
-    format!("The {device} {} is on the suppression list since {since}, {cause} ({sure}){reason}", listed.address)
+    format!("The {device} {} has been on the suppression list since {since}, {cause} ({sure}){reason}", listed.address)
 }
 
 /// That an address is or was listed, as other pages say it.
@@ -240,20 +234,20 @@ impl Query {
         let plain = |value: &'static str, title: &str, icon: &str| (value, title.into(), icon.into(), "other");
         let causes = Cause::ALL.map(|cause| {
             let name = cause.metric().name();
-            (cause.name(), cause.title().to_owned(), format!("st-{name}"), name)
+            (cause.name(), cause.title().to_owned(), name.to_owned(), name)
         });
-        let channels = CHANNELS
-            .map(|channel| (channel.name(), channel.title().to_owned(), format!("ch-{}", channel.name()), "other"));
+        let channels =
+            CHANNELS.map(|channel| (channel.name(), channel.title().to_owned(), channel.name().to_owned(), "other"));
         vec![
             self.group(
                 "State",
                 "state",
-                vec![plain("listed", "Listed now", "st-suppressed"), plain("lifted", "Lifted", "st-delivered")],
+                vec![plain("listed", "Listed now", "suppressed"), plain("lifted", "Lifted", "delivered")],
             ),
             self.group(
                 "How sure",
                 "class",
-                vec![plain("proven", "Proven", "st-spammed"), plain("likely", "Likely", "st-bounced")],
+                vec![plain("proven", "Proven", "spammed"), plain("likely", "Likely", "bounced")],
             ),
             self.group("Cause", "cause", causes.into()),
             self.group("Channel", "channel", channels.into()),
@@ -267,16 +261,16 @@ impl Query {
             _ => value.to_owned(),
         };
         let name = |key: &str| match key {
-            "state" => "state",
-            "class" => "how sure",
-            "cause" => "cause",
-            "channel" => "channel",
-            _ => "address",
+            "state" => "State",
+            "class" => "How sure",
+            "cause" => "Cause",
+            "channel" => "Channel",
+            _ => "Address",
         };
         let chip = |(key, value): &(String, String)| Chip {
             key: name(key),
             value: title(key, value),
-            without: self.address.clone().without(key).to_string(),
+            without: self.address.clone().without(key),
         };
         self.address.query().iter().map(chip).collect()
     }

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::{App, test, web};
+use actix_web::{App, Scope, test, web};
 use scraper::{Html, Selector};
 
 use super::twin::Format;
@@ -17,6 +17,7 @@ use crate::web::ingest::again::{Again, Desk};
 use crate::wire::IdKey;
 
 mod compare;
+mod delivery;
 mod log;
 mod plans;
 mod suppressions;
@@ -96,18 +97,20 @@ impl Site {
         self.get_from(path, "/below/").await
     }
 
-    /// By a link on another page.
-    async fn get_from(&self, path: &str, from: &str) -> Answer {
+    /// All pages below their base.
+    fn scope(&self) -> Scope {
         let pages = web::Data::new(Pages {
             readers: self.readers.clone(),
             writer: self.writer.clone(),
             base: BASE.into(),
             exports: Exports::default(),
         });
-        let app = test::init_service(
-            App::new().service(web::scope(BASE).app_data(pages).app_data(self.desk.clone()).configure(routes)),
-        )
-        .await;
+        web::scope(BASE).app_data(pages).app_data(self.desk.clone()).configure(routes)
+    }
+
+    /// By a link on another page.
+    async fn get_from(&self, path: &str, from: &str) -> Answer {
+        let app = test::init_service(App::new().service(self.scope())).await;
         let answer = test::call_service(
             &app,
             test::TestRequest::get()
@@ -122,7 +125,8 @@ impl Site {
                 .map(|name| header(name).unwrap_or_default());
         let status = answer.status();
         let text = String::from_utf8(test::read_body(answer).await.to_vec()).unwrap();
-        Answer { status, headers, page: Html::parse_document(&text), text }
+        let path = path.split('?').next().unwrap_or_default().to_owned();
+        Answer { status, headers, page: Html::parse_document(&text), text, path }
     }
 }
 
@@ -131,6 +135,7 @@ struct Answer {
     headers: [String; 5],
     page: Html,
     text: String,
+    path: String,
 }
 
 impl Answer {
@@ -151,7 +156,9 @@ impl Answer {
 
     fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
         let selector = Selector::parse(selector).unwrap();
-        self.page.select(&selector).filter_map(|it| it.value().attr(name).map(str::to_owned)).collect()
+        let of_this_page = |value: &str| if name == "href" && value.starts_with('?') { self.path.as_str() } else { "" };
+        let values = self.page.select(&selector).filter_map(|it| it.value().attr(name));
+        values.map(|value| format!("{}{value}", of_this_page(value))).collect()
     }
 }
 
@@ -222,7 +229,7 @@ async fn a_person_is_shown_with_all_that_is_known() {
     );
     assert_eq!(page.all(".traits dd"), ["\"<b>pro</b>\""]);
     assert_eq!(page.attributes(".about [data-copy]", "data-copy")[..2], [PERSON, "<b>ann</b>@example.com"]);
-    assert_eq!(page.all("#sent"), ["Deliveries the newest 50 of 123 deliveries"]);
+    assert_eq!(page.all("#messages"), ["Deliveries the newest 50 of 123 deliveries"]);
     assert_eq!(page.all(".lines tbody tr").len(), 50);
     assert_eq!(page.all(".chips li")[0], "Sent 122");
     let log = site.get(&page.attributes(".chips a", "href")[0]).await;
@@ -309,52 +316,6 @@ async fn every_link_leads_to_a_sound_page() {
 }
 
 #[actix_web::test]
-async fn an_odd_id_is_found_by_its_link() {
-    let site = Site::new(&events());
-    let log = site.get("/below/deliveries?recipient=%3Cb%3Eann%3C/b%3E%40example.com").await;
-    assert_eq!(log.all(".lines tbody tr").len(), 1);
-    let href = &log.attributes("a.row", "href")[0];
-    let page = site.get_from(href, "/below/deliveries?recipient=%3Cb%3Eann%3C/b%3E%40example.com").await;
-    assert_eq!(page.all("h1"), ["<b>ann</b>@example.com"]);
-    assert_eq!(page.all(".title .badge"), ["Clicked"]);
-    assert!(page.all(".facts dd").iter().any(|value| value.starts_with(ODD_ID)));
-    // the filter is long: not the link but the browser says which list it stands in
-    let back = page.attributes("a[rel=up]", "href").pop().unwrap();
-    assert!(!href.contains('?') && back.starts_with("/below/deliveries?recipient=%3Cb%3Eann"), "{href}, {back}");
-    let page = site.get_from(href, "/below/campaigns?recipient=x").await;
-    assert!(page.attributes("a[rel=up]", "href")[0].starts_with("/below/deliveries#r"));
-    let found = site.get("/below/search?q=a%2Fb%3Dc-d_e%3Ff%23g%252F").await;
-    assert_eq!((found.status, &*found.headers[4]), (StatusCode::SEE_OTHER, href.as_str()));
-}
-
-#[actix_web::test]
-async fn a_delivery_tells_its_story() {
-    let site = Site::new(&events());
-    let page = site.get("/below/deliveries/a%2Fb%3Dc-d_e%3Ff%23g%252F").await;
-    let answer = &page.all(".answer")[0];
-    assert!(answer.starts_with("Accepted by the provider at "), "{answer}");
-    assert!(answer.ends_with(" UTC and delivered 1 min later; opened 9 min later; clicked 10 min later."), "{answer}");
-    assert_eq!(page.all(".timeline strong"), ["Sent", "Delivered", "Opened", "Opened", "Clicked", "strange"]);
-    assert_eq!(
-        page.all(".timeline .detail"),
-        ["Status unchanged: Opened already.", "Status unchanged: this metric has no place in it."]
-    );
-    assert_eq!(page.all(".timeline .href"), ["javascript:alert(1)"]);
-    assert!(page.attributes(".timeline a", "href").is_empty());
-    assert_eq!(page.all(".received")[0], "received 2.7 s later");
-    assert_eq!(page.all(".raw pre").len(), 6);
-}
-
-#[actix_web::test]
-async fn a_push_says_how_each_device_fared() {
-    let site = Site::new(&events());
-    let page = site.get("/below/deliveries/push-1").await;
-    assert_eq!(page.all(".title .badge"), ["Sent"]);
-    assert_eq!(page.all(".plain tbody .badge"), ["Sent", "Bounced"]);
-    assert!(page.all(".answer")[0].contains("1 of 2 devices bounced"));
-}
-
-#[actix_web::test]
 async fn what_a_channel_cannot_report_is_not_zero() {
     let site = Site::new(&events());
     let page = site.get("/below/deliveries/sms-1").await;
@@ -363,6 +324,36 @@ async fn what_a_channel_cannot_report_is_not_zero() {
     let rows = overview.all("table.figures tbody tr");
     let sms = rows.iter().find(|row| row.starts_with("SMS")).unwrap();
     assert!(sms.contains("not tracked"), "{sms}");
+}
+
+#[actix_web::test]
+async fn what_was_seen_of_each_metric_is_told_by_channel() {
+    let site = Site::new(&events());
+    let page = site.get("/below/meanings").await;
+    let row = |title: &str| {
+        let rows = page.all(".matrix tbody tr");
+        rows.into_iter().find_map(|row| row.strip_prefix(title).map(str::to_owned)).unwrap()
+    };
+    // e-mail, push, SMS, in-app, webhook, Slack, WhatsApp: seen, only possible, impossible
+    assert_eq!(row("Sent"), "121110000");
+    assert_eq!(row("Opened"), "10–cannot0–cannot–cannot0");
+    for (figure, href) in page.all(".matrix td a").into_iter().zip(page.attributes(".matrix td a", "href")) {
+        let total = site.get(&href).await.all(".head .total").remove(0);
+        assert_eq!(total.split(' ').next(), Some(&*figure), "{href}");
+    }
+    let opened = site.get("/below/meanings.json").await.json();
+    let opened = opened["metrics"].as_array().unwrap().iter().find(|it| it["metric"] == "opened").unwrap().clone();
+    assert_eq!(opened["seen"], serde_json::json!(["email"]));
+}
+
+#[actix_web::test]
+async fn of_a_time_before_it_began_a_source_shows_nothing() {
+    let site = Site::new(&events());
+    for by in ["", "&time=event"] {
+        let page = site.get(&format!("/below/campaigns/campaign/3?since=2020-01-01&until=2020-01-02{by}")).await;
+        assert!(page.all(".chart, .funnel").is_empty(), "{by}");
+        assert!(page.all("main p").contains(&"No delivery was created in this time.".to_owned()));
+    }
 }
 
 #[actix_web::test]
@@ -460,29 +451,4 @@ async fn a_phone_number_is_found_however_it_is_written() {
         let found = site.get(&format!("/below/search?q={words}")).await;
         assert_eq!(found.headers[4], "/below/people/%2B15551012235", "{words}");
     }
-}
-
-#[actix_web::test]
-async fn marks_are_explained_where_they_stand() {
-    let mut opened = event("m-1", "opened", 4, "email");
-    opened.flags.synthetic = Some(true);
-    let mut machine = event("m-1", "opened", 3, "email");
-    machine.flags.machine = Some(true);
-    let site = Site::new(&[event("m-1", "sent", 5, "email"), opened, machine]);
-    let page = site.get("/below/deliveries/m-1").await;
-    assert_eq!(page.all(".timeline .mark"), ["implied", "machine"]);
-    assert_eq!(page.all(".marks dt"), ["implied", "machine"]);
-    assert!(page.all(".marks dd")[0].contains("inferred from a click"));
-    let campaign = site.get("/below/campaigns/campaign/3").await;
-    assert!(campaign.all(".figures td:last-child").contains(&"0 human, 1 machine, 1 implied, 2 in all".to_owned()));
-}
-
-#[actix_web::test]
-async fn a_long_reason_is_cut_in_the_sentence_alone() {
-    let mut bounced = event("long-1", "bounced", 3, "email");
-    bounced.reason = Some("x".repeat(900).into());
-    let site = Site::new(&[bounced]);
-    let page = site.get("/below/deliveries/long-1").await;
-    assert!(page.all(".answer")[0].chars().count() < 320);
-    assert!(page.all(".standing .reason")[0].len() == 900);
 }

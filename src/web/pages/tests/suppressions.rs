@@ -32,7 +32,7 @@ async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
 
     let said = |page: &Answer| page.all(".note").join(" ");
     let cause = site.get("/below/deliveries/one%2F1").await;
-    assert!(said(&cause).contains("This address is on the suppression list since"), "{}", said(&cause));
+    assert!(said(&cause).contains("This address has been on the suppression list since"), "{}", said(&cause));
     assert!(said(&cause).contains("(likely)") && said(&cause).ends_with("This message is the reason."));
     assert_eq!(cause.all(".standing .mark"), ["Hard bounce"]);
     assert!(cause.all(".marks dt").contains(&"Hard bounce".to_owned()));
@@ -41,7 +41,7 @@ async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
     let lifted = site.get("/below/deliveries/four").await;
     assert!(said(&lifted).contains("was on the suppression list") && said(&lifted).contains("Lifted"));
     let push = site.get("/below/deliveries/push-9").await;
-    assert!(said(&push).contains("The device tok/1 is on the suppression list"), "{}", said(&push));
+    assert!(said(&push).contains("The device tok/1 has been on the suppression list"), "{}", said(&push));
     assert_eq!(push.all(".plain .mark"), ["Hard bounce"]);
     let log = site.get("/below/deliveries?recipient=bob@x.test&status=failed").await;
     assert!(said(&log).contains("This address was on the suppression list"), "{}", said(&log));

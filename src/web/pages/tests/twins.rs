@@ -29,6 +29,32 @@ async fn twins_hold_the_rows_of_the_page() {
 }
 
 #[actix_web::test]
+async fn two_exports_run_at_a_time() {
+    let long = |i: i64| {
+        let mut event = event(&format!("long-{i}"), "sent", i, "email");
+        event.attributes.set(Attribute::Subject, Some(format!("{i} {}", "long ".repeat(150)).into()));
+        event
+    };
+    // more than is written before a reader takes any of it
+    let site = Site::new(&(0..1_500).map(long).collect::<Vec<_>>());
+    let app = test::init_service(App::new().service(site.scope())).await;
+    let ask =
+        async || test::call_service(&app, test::TestRequest::get().uri("/below/deliveries.ndjson").to_request()).await;
+    let (first, second) = (ask().await, ask().await);
+    assert_eq!((first.status(), second.status()), (StatusCode::OK, StatusCode::OK));
+    let third = ask().await;
+    assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(third.headers().contains_key("Retry-After"));
+    let said = String::from_utf8(test::read_body(third).await.to_vec()).unwrap();
+    assert!(said.contains("Two exports run already."), "{said}");
+    // whoever has read to the end may ask for the next at once
+    let all = String::from_utf8(test::read_body(second).await.to_vec()).unwrap();
+    assert_eq!(all.lines().count(), 1_501);
+    assert_eq!(ask().await.status(), StatusCode::OK);
+    drop(first);
+}
+
+#[actix_web::test]
 async fn what_an_event_says_is_text_in_every_twin() {
     let mut odd = event("odd", "bounced", 9, "email");
     let formula = "=HYPERLINK(\"http://x\"),\r\n<b>&\u{202e}";
