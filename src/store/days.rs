@@ -204,9 +204,9 @@ impl Reading {
         Ok(Reading { days: Some((first, end)), filed, quarters })
     }
 
-    /// Hands over what is read: the quarter hour under which it is filed, another from which it is to be taken away where
-    /// its day is filed there, and the row. Both queries take the range as their first parameters, and give the quarter hour or the day
-    /// first.
+    /// Hands over what is read: the quarter hour under which it is filed, another from which it is to be taken away
+    /// where its day is filed there, and the row. Both queries take the range as their first parameters, and give the
+    /// quarter hour or the day first.
     pub fn each(
         &self,
         connection: &Connection,
