@@ -261,25 +261,32 @@ impl Names {
             let rows = statement.query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok::<_, rusqlite::Error>(Subjects { shared: rows.collect::<Result<_, _>>()?, is_said: false })
         })?;
-        if let Some(id) = known.shared.get(text) {
-            return Ok((Some(*id), None));
-        }
-        if known.shared.len() >= SUBJECTS_MAX {
-            if !known.is_said {
-                let sql = "UPDATE messages SET own_subjects = 1 WHERE id = ?1 AND own_subjects = 0";
-                connection.prepare_cached(sql)?.execute([message])?;
-                known.is_said = true;
+        let id = match known.shared.get(text) {
+            Some(id) => *id,
+            None if known.shared.len() >= SUBJECTS_MAX => {
+                if !known.is_said {
+                    let sql = "UPDATE messages SET own_subjects = 1 WHERE id = ?1 AND own_subjects = 0";
+                    connection.prepare_cached(sql)?.execute([message])?;
+                    known.is_said = true;
+                }
+                return Ok((None, Some(text)));
             }
-            return Ok((None, Some(text)));
+            None => {
+                // another process may have added it meanwhile
+                connection
+                    .prepare_cached("INSERT OR IGNORE INTO subjects (message, subject) VALUES (?1, ?2)")?
+                    .execute(params![message, text])?;
+                let id = connection
+                    .prepare_cached("SELECT id FROM subjects WHERE message = ?1 AND subject = ?2")?
+                    .query_row(params![message, text], |row| row.get(0))?;
+                known.shared.insert(text.into(), id);
+                id
+            }
+        };
+        if self.forgotten.is_erasing {
+            // it is in use, whatever was found so far
+            connection.prepare_cached("DELETE FROM erasing_subjects WHERE subject = ?1")?.execute([id])?;
         }
-        // another process may have added it meanwhile
-        connection
-            .prepare_cached("INSERT OR IGNORE INTO subjects (message, subject) VALUES (?1, ?2)")?
-            .execute(params![message, text])?;
-        let id = connection
-            .prepare_cached("SELECT id FROM subjects WHERE message = ?1 AND subject = ?2")?
-            .query_row(params![message, text], |row| row.get(0))?;
-        known.shared.insert(text.into(), id);
         Ok((Some(id), None))
     }
 }
@@ -312,6 +319,19 @@ fn find_or_add(connection: &Statements, find: &'static str, add: &'static str, n
 mod tests {
     use super::*;
     use crate::store::sqlite;
+
+    #[test]
+    fn a_subject_that_comes_into_use_while_it_is_erased_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = sqlite::open(&folder.path().join("waybill.db")).unwrap();
+        let (statements, mut names) = (Statements::of(&connection), Names::default());
+        let (id, _) = names.subject(&statements, 1, Some("Hello")).unwrap();
+        connection.execute("INSERT INTO erasing_subjects VALUES (?1)", [id]).unwrap();
+        names.forgotten.is_erasing = true;
+        names.subject(&statements, 1, Some("Hello")).unwrap();
+        let noted: i64 = connection.query_row("SELECT count(*) FROM erasing_subjects", [], |row| row.get(0)).unwrap();
+        assert_eq!(noted, 0);
+    }
 
     #[test]
     fn what_senders_make_up_does_not_fill_the_memory() {

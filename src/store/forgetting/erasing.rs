@@ -382,8 +382,9 @@ fn walk_subjects(
     Ok(next)
 }
 
-/// Subjects of erased deliveries that no other delivery has, and forms of their events that no other has, go. Most are found to be in use by the first deliveries that
-/// are looked at.
+/// Subjects of erased deliveries that no other delivery has, and forms of their events that no other has, go. Most are
+/// found to be in use by the first deliveries that are looked at; what comes into use meanwhile is taken off the list
+/// where it is written.
 fn walk_unused_subjects(
     connection: &Connection,
     names: &mut Names,
