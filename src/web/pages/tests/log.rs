@@ -49,7 +49,7 @@ async fn a_page_of_the_log_is_light() {
     let bytes = weight(&Site::new(&events()), "/below/deliveries").await;
     assert!(bytes < 46_000, "{bytes} bytes");
     let site = Site::new(&heavy());
-    // a short filter stands in the address of each row, a long one in those of the others
+    // each part of a filter stands in the addresses of the others, and reasons make rows longer
     for query in [
         "",
         "?source=campaign:3&channel=email",
