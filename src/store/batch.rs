@@ -80,7 +80,7 @@ impl<'b, 'c> Batch<'b, 'c> {
             self.take_in_known(id, delivery_id, &arrivals)?;
         }
         for (delivery_id, arrivals) in new {
-            self.names.deliveries.put(delivery_id.into(), next);
+            self.names.deliveries.insert(delivery_id.into(), next);
             let waited = self.waited_for(delivery_id)?;
             let mut all = Vec::with_capacity(waited.len() + arrivals.len());
             // what waited came first

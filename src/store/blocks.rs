@@ -17,6 +17,9 @@ pub const BITS: u32 = 17;
 /// How many rows a block has.
 pub const ROWS: i64 = 1 << BITS;
 
+/// The id of a table's first row.
+pub const FIRST_ROW: i64 = 1;
+
 /// The block of a row.
 pub fn block_of(id: i64) -> i64 {
     id >> BITS
@@ -71,9 +74,9 @@ pub fn find<P: Params>(
     (sql, parameters): (&'static str, impl Fn(i64) -> P),
 ) -> Result<Option<i64>, Error> {
     let greatest: Option<i64> = connection.prepare_cached(table.greatest())?.query_row([], |row| row.get(0))?;
-    let Some(newest) = greatest.map(block_of) else { return Ok(None) };
-    let mut ask = connection.prepare_cached(sql)?;
-    for block in filters.blocks_with(connection, table, hash, newest)? {
+    let Some(greatest) = greatest else { return Ok(None) };
+    for block in filters.blocks_with(connection, table, hash, greatest)? {
+        let mut ask = connection.prepare_cached(sql)?;
         if let Some(id) = ask.query_row(parameters(block), |row| row.get(0)).optional()? {
             return Ok(Some(id));
         }

@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::Error;
-use super::blocks;
+use super::blocks::{self, Table};
 use super::filter::Filters;
 use super::statements::Statements;
 
@@ -29,6 +29,7 @@ pub fn insert(connection: &Statements, filters: &mut Filters, id: i64, delivery_
     let hash = filters.hash(connection, delivery_id)?;
     let key = first(blocks::block_of(id), hash) | (id & (blocks::ROWS - 1));
     connection.prepare_cached("INSERT INTO delivery_keys (key) VALUES (?1)")?.execute([key])?;
+    filters.added(Table::Deliveries, id, hash);
     Ok(())
 }
 

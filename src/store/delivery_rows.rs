@@ -13,14 +13,14 @@ use crate::domain::{Attribute, Attributes, Delivery, Millis};
 /// The row of a delivery.
 pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
     if let Some(id) = names.deliveries.get(delivery_id) {
-        return Ok(Some(*id));
+        return Ok(Some(id));
     }
     let hash = names.filters.hash(connection, delivery_id)?;
     let parameters = |block| (delivery_keys::first(block, hash), delivery_id);
     let ask = (delivery_keys::FIND, parameters);
     let found = blocks::find(connection, &mut names.filters, Table::Deliveries, hash, ask)?;
     if let Some(id) = found {
-        names.deliveries.put(delivery_id.into(), id);
+        names.deliveries.insert(delivery_id.into(), id);
     }
     Ok(found)
 }

@@ -1,10 +1,13 @@
-//! Filters of the finished blocks: whoever looks for a text asks only the blocks that may have it.
+//! Filters of blocks: whoever looks for a text asks only the blocks that may have it.
 //!
 //! A block is finished once the next has begun, since rows are only added behind the greatest id. Its filter is made by
 //! the writer that first looks for a text there, in the same transaction, and stays in the file: a Bloom filter over
 //! keyed hashes, so that nobody can choose texts that collide. In memory the filters of sixteen blocks lie side by side,
 //! bit by bit, so that one look tells for all of them: asked one by one, 43 filters took 2.7 % of the writer's time, and
 //! there are 130 of them at ten million deliveries.
+//!
+//! The newest block has a filter in memory alone, of a process that added all of its rows: most texts that are looked for
+//! in vain are new, and else each would be asked of the index.
 //!
 //! A filter never says "no" of a text that is there: no text is changed in its row, and a row that is removed only makes
 //! it say "perhaps" too often. But where the last rows of a table go, their ids are given again, so the blocks that they
@@ -32,6 +35,14 @@ pub struct Filters {
     hasher: Option<SipHasher13>,
     /// By table and number.
     groups: [Vec<Option<Group>>; Table::ALL.len()],
+    newest: [Option<Newest>; Table::ALL.len()],
+}
+
+/// The filter of a block that takes rows, all of which were added here.
+struct Newest {
+    /// The last of them. Where the table has another, someone else has added or removed rows.
+    last: i64,
+    bits: Box<[u8]>,
 }
 
 /// The filters of sixteen blocks.
@@ -54,16 +65,20 @@ impl Filters {
         Ok(hasher.hash(text.as_bytes()))
     }
 
-    /// The blocks that may have a text of this hash, newest first. Makes the filters of finished blocks that have none yet, so the
-    /// transaction must be one that writes.
+    /// The blocks that may have a text of this hash, newest first; the table's greatest row id tells which there are.
+    /// Makes the filters of finished blocks that have none yet, so the transaction must be one that writes.
     pub fn blocks_with(
         &mut self,
         connection: &Connection,
         table: Table,
         hash: u64,
-        newest: i64,
+        greatest: i64,
     ) -> Result<Vec<i64>, Error> {
-        let mut found = vec![newest];
+        let newest = blocks::block_of(greatest);
+        let mut found = Vec::new();
+        if !self.newest[table as usize].as_ref().is_some_and(|it| it.last == greatest && !has(&it.bits, hash)) {
+            found.push(newest);
+        }
         if newest == 0 {
             return Ok(found);
         }
@@ -80,6 +95,22 @@ impl Filters {
         }
         found.extend((0..first * GROUP).rev());
         Ok(found)
+    }
+
+    /// A row with a text of this hash was added, behind all others of its table.
+    pub fn added(&mut self, table: Table, id: i64, hash: u64) {
+        let newest = &mut self.newest[table as usize];
+        let is_first = id == blocks::FIRST_ROW || id % blocks::ROWS == 0;
+        if is_first {
+            *newest = Some(Newest { last: id, bits: vec![0; BITS / 8].into() });
+        }
+        match newest {
+            Some(newest) if is_first || newest.last + 1 == id => {
+                newest.last = id;
+                set(&mut newest.bits, hash);
+            }
+            _ => *newest = None,
+        }
     }
 
     /// A group, with all of its finished blocks.
@@ -136,6 +167,16 @@ impl Group {
     }
 }
 
+/// Adds a text to a filter.
+fn set(filter: &mut [u8], hash: u64) {
+    places(hash).for_each(|place| filter[place / 8] |= 1 << (place % 8));
+}
+
+/// Whether a filter may have a text.
+fn has(filter: &[u8], hash: u64) -> bool {
+    places(hash).all(|place| filter[place / 8] >> (place % 8) & 1 == 1)
+}
+
 /// The bits that a text sets.
 fn places(hash: u64) -> impl Iterator<Item = usize> + Clone {
     let (first, step) = (hash as u32, (hash >> 32) as u32 | 1);
@@ -159,9 +200,7 @@ fn read(connection: &Connection, table: Table, block: i64) -> Result<Option<Vec<
 /// Makes the filter of a finished block.
 fn make(connection: &Connection, table: Table, block: i64) -> Result<Vec<u8>, Error> {
     let mut filter = vec![0; BITS / 8];
-    each_hash(connection, table, block, |hash| {
-        places(hash).for_each(|place| filter[place / 8] |= 1 << (place % 8));
-    })?;
+    each_hash(connection, table, block, |hash| set(&mut filter, hash))?;
     connection
         .prepare_cached("INSERT OR REPLACE INTO block_filters (kind, block, bits) VALUES (?1, ?2, ?3)")?
         .execute(params![table as i64, block, filter])?;
@@ -215,10 +254,7 @@ pub fn check(connection: &Connection, mut differs: impl FnMut(String)) -> Result
                 differs(format!("the filter of {table:?}, block {block}, is damaged"));
             } else {
                 let mut missed = 0;
-                each_hash(connection, table, block, |hash| {
-                    let is_set = |place: usize| filter[place / 8] >> (place % 8) & 1 == 1;
-                    missed += u64::from(!places(hash).all(is_set));
-                })?;
+                each_hash(connection, table, block, |hash| missed += u64::from(!has(&filter, hash)))?;
                 if missed > 0 {
                     differs(format!("the filter of {table:?}, block {block}, misses {missed} of its texts"));
                 }

@@ -39,6 +39,7 @@ pub mod raw;
 pub mod reasons;
 mod receipts;
 mod registers;
+mod remembered;
 mod rollups;
 pub mod rows;
 pub mod schema;

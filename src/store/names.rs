@@ -4,48 +4,59 @@
 //! people who are forgotten ([`super::forgetting::refresh`] notices). What a transaction added that was then rolled
 //! back is not: [`Names::forget`] after a rollback.
 
-use std::num::NonZeroUsize;
-
-use hashbrown::HashMap;
-use lru::LruCache;
+use hashbrown::{Equivalent, HashMap};
 use rusqlite::{OptionalExtension, params};
 
 use super::Error;
 use super::filter::Filters;
 use super::forgetting::Forgotten;
 use super::forms::Forms;
+use super::remembered::Remembered;
 use super::statements::Statements;
-use crate::domain::rollup::{Feed, Message};
+use crate::domain::rollup::{Feed, Message, MessageRef};
 use crate::domain::{Attribute, Attributes, Channel, Delivery, MetricName, Source, SourceKind, Text};
 
 /// How many subjects of one message are shared; more are taken for personal and stay in the delivery's row.
 const SUBJECTS_MAX: usize = 256;
 
 /// How many recipients, people and delivery ids are remembered: some 20 MB.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("invariant: not zero");
+const REMEMBERED: usize = 100_000;
 
 /// How many channels, metrics, sources and messages. Few are in use at a time, but senders make them up.
-const NAMES_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("invariant: not zero");
+const NAMES_REMEMBERED: usize = 10_000;
 
 /// Of how many messages the subjects are remembered: some 10 MB.
-const SUBJECTS_REMEMBERED: NonZeroUsize = NonZeroUsize::new(512).expect("invariant: not zero");
+const SUBJECTS_REMEMBERED: usize = 512;
 
 /// What was read or written before, by name and by number.
 pub struct Names {
-    channels: LruCache<Text, i64>,
-    sources: LruCache<Source, i64>,
-    messages: LruCache<Message, (i64, i64, i64)>,
-    parts: LruCache<i64, Message>,
-    metrics: LruCache<Text, i64>,
-    metric_names: LruCache<i64, Text>,
-    subjects: LruCache<i64, Subjects>,
-    pub addresses: LruCache<Text, i64>,
-    pub address_texts: LruCache<i64, Text>,
-    pub people: LruCache<[Option<Text>; 3], i64>,
-    pub deliveries: LruCache<Text, i64>,
+    channels: Remembered<Text, i64>,
+    sources: Remembered<Source, i64>,
+    messages: Remembered<Message, (i64, i64, i64)>,
+    parts: Remembered<i64, Message>,
+    metrics: Remembered<Text, i64>,
+    metric_names: Remembered<i64, Text>,
+    subjects: Remembered<i64, Subjects>,
+    pub addresses: Remembered<Text, i64>,
+    pub address_texts: Remembered<i64, Text>,
+    pub people: Remembered<Person, i64>,
+    pub deliveries: Remembered<Text, i64>,
     pub filters: Filters,
     pub forms: Forms,
     pub forgotten: Forgotten,
+}
+
+/// What people are called: the id, an e-mail address, Customer.io's id.
+type Person = [Option<Text>; 3];
+
+/// A [`Person`] by texts that another holds, for looking it up.
+#[derive(Hash)]
+pub struct PersonRef<'a>(pub [Option<&'a str>; 3]);
+
+impl Equivalent<Person> for PersonRef<'_> {
+    fn equivalent(&self, person: &Person) -> bool {
+        self.0.iter().zip(person).all(|(part, other)| *part == other.as_deref())
+    }
 }
 
 /// Of a message.
@@ -65,22 +76,22 @@ impl Default for Names {
 impl Names {
     /// For a single question: remembers little.
     pub fn brief() -> Names {
-        Names::remembering(NonZeroUsize::MIN)
+        Names::remembering(1)
     }
 
-    fn remembering(many: NonZeroUsize) -> Names {
+    fn remembering(many: usize) -> Names {
         Names {
-            channels: LruCache::new(NAMES_REMEMBERED.min(many)),
-            sources: LruCache::new(NAMES_REMEMBERED.min(many)),
-            messages: LruCache::new(NAMES_REMEMBERED.min(many)),
-            parts: LruCache::new(NAMES_REMEMBERED.min(many)),
-            metrics: LruCache::new(NAMES_REMEMBERED.min(many)),
-            metric_names: LruCache::new(NAMES_REMEMBERED.min(many)),
-            subjects: LruCache::new(SUBJECTS_REMEMBERED.min(many)),
-            addresses: LruCache::new(many),
-            address_texts: LruCache::new(NAMES_REMEMBERED.min(many)),
-            people: LruCache::new(many),
-            deliveries: LruCache::new(many),
+            channels: Remembered::new(NAMES_REMEMBERED.min(many)),
+            sources: Remembered::new(NAMES_REMEMBERED.min(many)),
+            messages: Remembered::new(NAMES_REMEMBERED.min(many)),
+            parts: Remembered::new(NAMES_REMEMBERED.min(many)),
+            metrics: Remembered::new(NAMES_REMEMBERED.min(many)),
+            metric_names: Remembered::new(NAMES_REMEMBERED.min(many)),
+            subjects: Remembered::new(SUBJECTS_REMEMBERED.min(many)),
+            addresses: Remembered::new(many),
+            address_texts: Remembered::new(NAMES_REMEMBERED.min(many)),
+            people: Remembered::new(many),
+            deliveries: Remembered::new(many),
             filters: Filters::default(),
             forms: Forms::default(),
             forgotten: Forgotten::default(),
@@ -122,7 +133,7 @@ impl Names {
             MetricName::Other(name) => name,
         };
         if let Some(id) = self.metrics.get(name) {
-            return Ok(*id);
+            return Ok(id);
         }
         let id = find_or_add(
             connection,
@@ -130,19 +141,17 @@ impl Names {
             "INSERT INTO metrics (id, metric) SELECT max(100, max(id) + 1), ?1 FROM metrics",
             name,
         )?;
-        self.metrics.put(name.clone(), id);
+        self.metrics.insert(name.clone(), id);
         Ok(id)
     }
 
     /// The name of a metric that is not in the table of names.
     pub fn metric_name(&mut self, connection: &Statements, id: i64) -> Result<Text, Error> {
-        if let Some(name) = self.metric_names.get(&id) {
-            return Ok(name.clone());
-        }
-        let name: Text =
-            connection.prepare_cached("SELECT metric FROM metrics WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
-        self.metric_names.put(id, name.clone());
-        Ok(name)
+        let read = || {
+            let mut find = connection.prepare_cached("SELECT metric FROM metrics WHERE id = ?1")?;
+            Ok(find.query_row([id], |row| row.get(0))?)
+        };
+        self.metric_names.get_or_try_insert(id, read).cloned()
     }
 
     /// The number of a channel.
@@ -152,7 +161,7 @@ impl Names {
             return Ok(i64::from(known.code()));
         }
         if let Some(id) = self.channels.get(name) {
-            return Ok(*id);
+            return Ok(id);
         }
         let id = find_or_add(
             connection,
@@ -160,7 +169,7 @@ impl Names {
             "INSERT INTO channels (id, channel) SELECT max(100, max(id) + 1), ?1 FROM channels",
             name,
         )?;
-        self.channels.put(name.into(), id);
+        self.channels.insert(name.into(), id);
         Ok(id)
     }
 
@@ -168,7 +177,7 @@ impl Names {
     pub fn source(&mut self, connection: &Statements, source: Option<&Source>) -> Result<i64, Error> {
         let Some(named) = source else { return Ok(UNKNOWN_SOURCE) };
         if let Some(id) = self.sources.get(named) {
-            return Ok(*id);
+            return Ok(id);
         }
         let id = match connection
             .prepare_cached("SELECT id FROM sources WHERE source_kind = ?1 AND source_id = ?2")?
@@ -183,7 +192,7 @@ impl Names {
                 connection.last_insert_rowid()
             }
         };
-        self.sources.put(named.clone(), id);
+        self.sources.insert(named.clone(), id);
         Ok(id)
     }
 
@@ -193,12 +202,16 @@ impl Names {
 
     /// The numbers of a delivery's message, source and channel.
     pub fn message(&mut self, connection: &Statements, delivery: &Delivery) -> Result<(i64, i64, i64), Error> {
-        self.message_id(connection, &Message::of(delivery))
+        let message = MessageRef::of(&delivery.attributes);
+        match self.messages.get(&message) {
+            Some(ids) => Ok(ids),
+            None => self.message_id(connection, &Message::from(&message)),
+        }
     }
 
     pub fn message_id(&mut self, connection: &Statements, message: &Message) -> Result<(i64, i64, i64), Error> {
         if let Some(ids) = self.messages.get(message) {
-            return Ok(*ids);
+            return Ok(ids);
         }
         let (source, channel) = self.feed(connection, &message.feed)?;
         let parts = params![
@@ -226,13 +239,13 @@ impl Names {
                 connection.last_insert_rowid()
             }
         };
-        self.messages.put(message.clone(), (id, source, channel));
+        self.messages.insert(message.clone(), (id, source, channel));
         Ok((id, source, channel))
     }
 
     /// What a message's number stands for.
     pub fn message_parts(&mut self, connection: &Statements, id: i64) -> Result<&Message, Error> {
-        self.parts.try_get_or_insert(id, || {
+        let parts = self.parts.get_or_try_insert(id, || {
             let mut statement = connection.prepare_cached(
                 "SELECT s.source_kind, s.source_id, c.channel, m.action_id, m.content_id
                  FROM messages m JOIN sources s ON s.id = m.source JOIN channels c ON c.id = m.channel
@@ -245,7 +258,8 @@ impl Names {
                 let feed = Feed { source, channel: row.get(2)? };
                 Ok(Message { feed, action_id: row.get(3)?, content_id: row.get(4)? })
             })?)
-        })
+        });
+        parts.map(|parts| &*parts)
     }
 
     /// A subject as the delivery's row has it: shared, or its own.
@@ -256,7 +270,7 @@ impl Names {
         subject: Option<&'a str>,
     ) -> Result<(Option<i64>, Option<&'a str>), Error> {
         let Some(text) = subject else { return Ok((None, None)) };
-        let known = self.subjects.try_get_or_insert_mut(message, || {
+        let known = self.subjects.get_or_try_insert(message, || {
             let mut statement = connection.prepare_cached("SELECT subject, id FROM subjects WHERE message = ?1")?;
             let rows = statement.query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok::<_, rusqlite::Error>(Subjects { shared: rows.collect::<Result<_, _>>()?, is_said: false })
@@ -341,7 +355,7 @@ mod tests {
         let statements = Statements::of(&transaction);
         let mut names = Names::default();
         let mut first = None;
-        for n in 0..NAMES_REMEMBERED.get() + 100 {
+        for n in 0..NAMES_REMEMBERED + 100 {
             let text: Text = format!("made up {n}").into();
             let source = Some(Source { kind: SourceKind::Campaign, id: text.clone() });
             let feed = Feed { source, channel: Some(text.clone()) };
@@ -355,9 +369,9 @@ mod tests {
         for remembered in
             [names.channels.len(), names.sources.len(), names.messages.len(), names.parts.len(), names.metrics.len()]
         {
-            assert_eq!(remembered, NAMES_REMEMBERED.get());
+            assert!(remembered <= NAMES_REMEMBERED);
         }
-        assert_eq!(names.subjects.len(), SUBJECTS_REMEMBERED.get());
+        assert!(names.subjects.len() <= SUBJECTS_REMEMBERED);
         // what was forgotten is found again, and not made twice
         let (id, message) = first.unwrap();
         assert_eq!(names.message_id(&statements, &message).unwrap().0, id);
@@ -374,6 +388,6 @@ mod tests {
         assert_eq!(names.subject(&statements, id, Some("for Ann")).unwrap(), (None, Some("for Ann")));
         assert!(has_own());
         let subjects: i64 = transaction.query_row("SELECT count(*) FROM subjects", [], |row| row.get(0)).unwrap();
-        assert_eq!(subjects as usize, NAMES_REMEMBERED.get() + 100 + SUBJECTS_MAX - 1);
+        assert_eq!(subjects as usize, NAMES_REMEMBERED + 100 + SUBJECTS_MAX - 1);
     }
 }

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::Error;
 use super::blocks::{self, Table};
-use super::names::Names;
+use super::names::{Names, PersonRef};
 use super::statements::Statements;
 use crate::domain::{Attribute, Attributes, Text};
 
@@ -16,33 +16,33 @@ pub fn address(connection: &Statements, names: &mut Names, address: Option<&str>
     }
     connection.prepare_cached("INSERT INTO addresses (address) VALUES (?1)")?.execute([address])?;
     let id = connection.last_insert_rowid();
-    names.addresses.put(address.into(), id);
+    let hash = names.filters.hash(connection, address)?;
+    names.filters.added(Table::Addresses, id, hash);
+    names.addresses.insert(address.into(), id);
     Ok(Some(id))
 }
 
 /// The row of a recipient, if it has one.
 pub fn known_address(connection: &Statements, names: &mut Names, address: &str) -> Result<Option<i64>, Error> {
     if let Some(id) = names.addresses.get(address) {
-        return Ok(Some(*id));
+        return Ok(Some(id));
     }
     let sql = "SELECT id FROM addresses WHERE block = ?1 AND address = ?2";
     let hash = names.filters.hash(connection, address)?;
     let found = blocks::find(connection, &mut names.filters, Table::Addresses, hash, (sql, |block| (block, address)))?;
     if let Some(id) = found {
-        names.addresses.put(address.into(), id);
+        names.addresses.insert(address.into(), id);
     }
     Ok(found)
 }
 
 /// The text of a row of addresses.
 pub fn text_of_address(connection: &Statements, names: &mut Names, id: i64) -> Result<Text, Error> {
-    if let Some(text) = names.address_texts.get(&id) {
-        return Ok(text.clone());
-    }
-    let mut find = connection.prepare_cached("SELECT address FROM addresses WHERE id = ?1")?;
-    let text: Text = find.query_row([id], |row| row.get(0))?;
-    names.address_texts.put(id, text.clone());
-    Ok(text)
+    let read = || {
+        let mut find = connection.prepare_cached("SELECT address FROM addresses WHERE id = ?1")?;
+        Ok(find.query_row([id], |row| row.get(0))?)
+    };
+    names.address_texts.get_or_try_insert(id, read).cloned()
 }
 
 /// The row of the identifiers that a delivery carries.
@@ -50,9 +50,8 @@ pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) ->
     let parts = [Attribute::PersonId, Attribute::Email, Attribute::CioId].map(|attribute| shown.get(attribute));
     let [person_id, email, cio_id] = parts;
     let Some(name) = person_id.or(email).or(cio_id) else { return Ok(None) };
-    let key = parts.map(|part| part.map(Into::into));
-    if let Some(id) = names.people.get(&key) {
-        return Ok(Some(*id));
+    if let Some(id) = names.people.get(&PersonRef(parts)) {
+        return Ok(Some(id));
     }
     let sql =
         "SELECT id FROM people WHERE block = ?1 AND name = ?2 AND person_id IS ?3 AND email IS ?4 AND cio_id IS ?5";
@@ -65,9 +64,11 @@ pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) ->
             connection
                 .prepare_cached("INSERT INTO people (person_id, email, cio_id) VALUES (?1, ?2, ?3)")?
                 .execute(params![person_id, email, cio_id])?;
-            connection.last_insert_rowid()
+            let id = connection.last_insert_rowid();
+            names.filters.added(Table::People, id, hash);
+            id
         }
     };
-    names.people.put(key, id);
+    names.people.insert(parts.map(|part| part.map(Into::into)), id);
     Ok(Some(id))
 }
