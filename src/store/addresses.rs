@@ -6,8 +6,9 @@
 //! the bytes of an address at a time, since the domains of most are alike. FTS5 does the same, but in SQLite 3.53 its
 //! secure-delete finds again what it deleted with detail=none, and anything else takes twice the bytes.)
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
+use hashbrown::HashMap;
 use memchr::memmem::Finder;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
@@ -247,7 +248,7 @@ pub fn can_index(connection: &Connection) -> Result<bool, Error> {
 
 /// A chunk is indexed in so many parts, each of the pieces that begin with one of these or what follows: whoever waits
 /// for the writer waits for one part, and each is written behind the one before.
-const PARTS: [&str; 16] = ["", "1", "3", "5", "8", "@", "b", "d", "f", "i", "l", "n", "p", "s", "u", "x"];
+const PARTS: &[u8; 4] = b"\x008fp";
 
 /// Which part of the chunk that is not whole is next.
 fn part(connection: &Connection) -> Result<usize, Error> {
@@ -265,23 +266,24 @@ fn set_part(connection: &Connection, part: usize) -> Result<(), Error> {
 /// Indexes the next part of a chunk that is whole. Within a transaction.
 pub fn index_some(connection: &Connection) -> Result<(), Error> {
     let (chunk, part) = (indexed(connection)?, part(connection)?);
+    let (from, to) = (PARTS.get(part), PARTS.get(part + 1));
     let is_in_part = |piece: &str| {
-        PARTS.get(part).is_some_and(|from| piece >= *from) && PARTS.get(part + 1).is_none_or(|to| piece < *to)
+        let first = piece.as_bytes().first();
+        first >= from && to.is_none_or(|to| first < Some(to))
     };
-    let mut groups: BTreeMap<String, Vec<u16>> = BTreeMap::new();
+    let mut groups: HashMap<String, Vec<u16>> = HashMap::new();
     each(connection, chunk * CHUNK, (chunk + 1) * CHUNK, |id, address| {
         let group = ((id % CHUNK) >> GROUP_BITS) as u16;
         let address = address.to_lowercase();
         for piece in pieces_of(&address).filter(|piece| is_in_part(piece)) {
-            let groups = match groups.get_mut(piece) {
-                Some(groups) => groups,
-                None => groups.entry(piece.to_owned()).or_default(),
-            };
+            let groups = groups.entry_ref(piece).or_default();
             if groups.last() != Some(&group) {
                 groups.push(group);
             }
         }
     })?;
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_unstable();
     for (piece, groups) in groups {
         put(connection, chunk, &piece, &groups)?;
     }
