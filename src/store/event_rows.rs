@@ -4,8 +4,11 @@
 //! what it says otherwise or alone. So a row is read and written against the delivery's attributes, and when
 //! those change the rows of its events are written again.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Row, ToSql, params};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::eid::Eid;
@@ -36,26 +39,22 @@ impl EventRow {
         shown: Shown,
     ) -> Result<EventRow, Error> {
         let mut carried = 0;
-        let mut own = Map::new();
+        let mut own: BTreeMap<&str, Own> = texts(event).map(|(key, text)| (key, Own::Text(text))).collect();
         for (attribute, value) in event.attributes.iter() {
             if shown.attributes.get(attribute) == Some(value) {
                 carried |= 1 << attribute as u8;
             } else {
-                own.insert(attribute.name().into(), value.into());
+                own.insert(attribute.name(), Own::Text(value));
             }
         }
-        put_texts(&mut own, event);
         if !event.recipients.is_empty() {
             let to = event.recipients.iter().map(|device| device_as_row(connection, names, device));
-            own.insert(TO.into(), to.collect::<Result<Value, _>>()?);
+            own.insert(TO, Own::To(to.collect::<Result<_, _>>()?));
         }
+        let own = Some(own).filter(|own| !own.is_empty()).map(|own| serde_json::to_string(&own));
+        let own = own.transpose().map_err(|error| Error::Row(format!("an event's own fields: {error}")))?;
         let said = Unpacked { time: event.time, received_at_ms: event.received_at_ms, flags: event.flags, carried };
-        Ok(EventRow {
-            metric,
-            eid: Eid::pack(&event.id),
-            packed: marks::Packed::of(said, shown.said),
-            own: (!own.is_empty()).then(|| Value::Object(own).to_string()),
-        })
+        Ok(EventRow { metric, eid: Eid::pack(&event.id), packed: marks::Packed::of(said, shown.said), own })
     }
 
     /// `own` as it is written: of what comes often, the form. Only what is written may take one into use.
@@ -117,18 +116,23 @@ impl EventRow {
     }
 }
 
+/// What an event says otherwise or alone.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Own<'a> {
+    Text(&'a str),
+    To(Vec<Value>),
+}
+
 /// What an event says in no column, but for its attributes and devices.
-fn put_texts(own: &mut Map<String, Value>, event: &Event) {
-    for (key, value) in [
+fn texts(event: &Event) -> impl Iterator<Item = (&'static str, &str)> {
+    let texts = [
         ("href", &event.href),
         ("link_id", &event.link_id),
         ("action_value", &event.action_value),
         ("reason", &event.reason),
-    ] {
-        if let Some(value) = value {
-            own.insert(key.into(), (&**value).into());
-        }
-    }
+    ];
+    texts.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)))
 }
 
 /// The devices of an event in its row: of each its address, then its platform and its reason as far as there are any.
@@ -166,9 +170,9 @@ fn device_of_row(connection: &Statements, names: &mut Names, row: &Value) -> Res
 
 /// What an event says beside its identity, time and flags, in words that refer to no row.
 fn in_full(event: &Event) -> Map<String, Value> {
+    let attributes = event.attributes.iter().map(|(attribute, value)| (attribute.name(), value));
     let mut own: Map<String, Value> =
-        event.attributes.iter().map(|(attribute, value)| (attribute.name().into(), value.into())).collect();
-    put_texts(&mut own, event);
+        attributes.chain(texts(event)).map(|(key, value)| (key.into(), value.into())).collect();
     if !event.recipients.is_empty() {
         own.insert("recipients".into(), event.recipients.iter().map(device_as_json).collect());
     }
