@@ -196,7 +196,7 @@ CREATE TABLE block_filters (
 CREATE TABLE events (
     delivery        INTEGER NOT NULL REFERENCES deliveries,
     metric          INTEGER NOT NULL REFERENCES metrics,
-    eid             ANY NOT NULL,               -- the event id: a ULID as 16 bytes, a UUID as 1 + 16, a derived one as 2 + 16, else text
+    eid             ANY NOT NULL,               -- the event id: a ULID as 16 bytes, less the first if it is 1; a UUID as 1 + 16; a derived one as 2 + 16; else text
     at              INTEGER NOT NULL,
     received_after  INTEGER NOT NULL,           -- from at on
     marks           INTEGER NOT NULL,
@@ -537,33 +537,34 @@ CREATE VIEW events_read AS
 SELECT delivery, metric, eid, at_ms, received_at_ms, flags, differs, raw, raw_dictionary, own,
     CAST(CASE
         WHEN typeof(eid) = 'text' THEN eid
-        WHEN length(eid) = 16 THEN
+        WHEN length(eid) < 17 THEN
+            CASE length(eid) WHEN 15 THEN '01' ELSE
                 substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) >> 1), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 2, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 3, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 7, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 8, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 12, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 13, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 17, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 18, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 22, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 23, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 27, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 28, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 32, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 2, 1)) - 1) & 31), 1) END
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -30, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -29, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -29, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -28, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -28, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -27, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -27, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -26, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -25, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -24, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -24, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -23, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -23, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -22, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -22, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -21, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -20, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -19, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -19, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -18, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -18, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -17, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -17, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -16, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -15, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -14, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -14, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -13, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -13, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -12, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -12, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -11, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -10, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -9, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -9, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -8, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -8, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -7, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -7, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -6, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -5, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -4, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -4, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -3, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -3, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -2, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -2, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -1, 1)) - 1) & 31), 1)
         WHEN hex(substr(eid, 1, 1)) = '01' THEN
             lower(substr(hex(eid), 3, 8)) || '-' || lower(substr(hex(eid), 11, 4)) || '-' || lower(substr(hex(eid), 15, 4))
                 || '-' || lower(substr(hex(eid), 19, 4)) || '-' || lower(substr(hex(eid), 23, 12))
