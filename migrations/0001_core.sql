@@ -197,8 +197,8 @@ CREATE TABLE events (
     delivery        INTEGER NOT NULL REFERENCES deliveries,
     metric          INTEGER NOT NULL REFERENCES metrics,
     eid             ANY NOT NULL,               -- the event id: a ULID as 16 bytes, less the first if it is 1; a UUID as 1 + 16; a derived one as 2 + 16; else text
-    at              INTEGER NOT NULL,
-    received_after  INTEGER NOT NULL,           -- from at on
+    at              INTEGER NOT NULL,           -- in seconds or ms, as `marks` says; from the time on that a ULID of 15 bytes holds, less its last byte; else from 1970
+    received_after  INTEGER NOT NULL,           -- from that time on
     marks           INTEGER NOT NULL,
     -- What of its JSON no column holds: [format, mask, rest], as src/wire/residual.rs and columns.rs say, or the whole
     -- where that would not come out the same. An integer below 0: by `forms`; another, n: [n & 15, n >> 4]; text: as it
@@ -586,16 +586,21 @@ FROM (
             SELECT form, third, (folded >> 1) * (1 - 2 * (folded & 1)) - (folded & 1) AS second FROM (
                 SELECT form, ~own >> 12 >> bits AS folded, (~own >> 12 & (1 << bits) - 1) - (1 << bits >> 1) AS third
                 FROM forms WHERE id = ~own & 4095))) ELSE own END AS own,
-        CASE WHEN marks & 2 THEN at ELSE at * 1000 END AS at_ms,
-        CASE marks & 3
-            WHEN 0 THEN at * 1000 + received_after
-            WHEN 1 THEN (at + received_after) * 1000
-            WHEN 2 THEN at + received_after
-            ELSE (at / 1000 + received_after) * 1000 END AS received_at_ms,
+        at_ms,
+        CASE marks & 1 WHEN 0 THEN at_ms + received_after ELSE (at_ms / 1000 + received_after) * 1000 END AS received_at_ms,
         marks >> 2 & 127 AS flags,
         marks >> 9 & 65535 AS differs,
         CASE typeof(raw) WHEN 'blob' THEN (marks >> 25) + 1 ELSE 0 END AS raw_dictionary
-    FROM events
+    FROM (
+        SELECT *, CASE WHEN marks & 2 THEN origin_ms + at ELSE (origin_ms / 1000 + at) * 1000 END AS at_ms FROM (
+            SELECT *,
+                CASE WHEN length(eid) = 15 AND typeof(eid) = 'blob' THEN
+                    ((((instr(bytes, substr(eid, 1, 1)) - 1 + 256) * 256 + instr(bytes, substr(eid, 2, 1)) - 1) * 256
+                        + instr(bytes, substr(eid, 3, 1)) - 1) * 256 + instr(bytes, substr(eid, 4, 1)) - 1) * 256 ELSE 0 END AS origin_ms
+            -- where a byte stands in these is its value and 1
+            FROM (SELECT *, x'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F202122232425262728292A2B2C2D2E2F303132333435363738393A3B3C3D3E3F404142434445464748494A4B4C4D4E4F505152535455565758595A5B5C5D5E5F606162636465666768696A6B6C6D6E6F707172737475767778797A7B7C7D7E7F808182838485868788898A8B8C8D8E8F909192939495969798999A9B9C9D9E9FA0A1A2A3A4A5A6A7A8A9AAABACADAEAFB0B1B2B3B4B5B6B7B8B9BABBBCBDBEBFC0C1C2C3C4C5C6C7C8C9CACBCCCDCECFD0D1D2D3D4D5D6D7D8D9DADBDCDDDEDFE0E1E2E3E4E5E6E7E8E9EAEBECEDEEEFF0F1F2F3F4F5F6F7F8F9FAFBFCFDFEFF' AS bytes FROM events)
+        )
+    )
 );
 
 -- The devices that an event names. `own` has of each its row in `addresses`, its platform and its reason, the latter two

@@ -50,10 +50,11 @@ impl EventRow {
             own.insert(TO.into(), to.collect::<Result<Value, _>>()?);
         }
         let said = Unpacked { time: event.time, received_at_ms: event.received_at_ms, flags: event.flags, carried };
+        let eid = Eid::pack(&event.id);
         Ok(EventRow {
             metric,
-            eid: Eid::pack(&event.id),
-            packed: marks::Packed::of(said, shown.said),
+            packed: marks::Packed::of(said, shown.said, eid.origin_ms()),
+            eid,
             own: (!own.is_empty()).then(|| Value::Object(own).to_string()),
         })
     }
@@ -329,9 +330,10 @@ fn event_of(
         code => Some(MetricName::Other(names.metric_name(connection, code)?)),
     };
     let metric = metric.ok_or_else(|| Error::Row("an event of no metric".into()))?;
+    let eid = row.get_ref(1)?;
     let packed = marks::Packed { at: row.get(2)?, received_after: row.get(3)?, marks: row.get(4)? };
-    let Unpacked { time, received_at_ms, flags, carried } = packed.unpack(shown.said);
-    let id = Eid::unpack(row.get_ref(1)?)?;
+    let Unpacked { time, received_at_ms, flags, carried } = packed.unpack(shown.said, Eid::origin_ms_of(eid));
+    let id = Eid::unpack(eid)?;
     let mut event = Event::new(delivery_id, metric, &id, time, received_at_ms);
     event.flags = flags;
     for attribute in Attribute::ALL {

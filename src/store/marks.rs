@@ -56,12 +56,13 @@ pub struct Unpacked {
 }
 
 impl Packed {
-    pub fn of(event: Unpacked, said: Said) -> Packed {
+    /// Of an event whose id gives this [origin](super::eid::Eid::origin_ms).
+    pub fn of(event: Unpacked, said: Said, origin_ms: Millis) -> Packed {
         let Unpacked { time, received_at_ms, flags, carried } = event;
         let mut marks = flags_as_bits(time, flags) << FLAGS_FROM | (carried ^ said.0) << DIFFERS_FROM;
-        let mut at = time.ms.div_euclid(1_000);
-        if at * 1_000 != time.ms {
-            at = time.ms;
+        let mut at = time.ms.div_euclid(1_000) - origin_ms / 1_000;
+        if time.ms % 1_000 != 0 {
+            at = time.ms - origin_ms;
             marks |= AT_IN_MS;
         }
         let mut received_after = received_at_ms - time.ms;
@@ -72,9 +73,9 @@ impl Packed {
         Packed { at, received_after, marks }
     }
 
-    pub fn unpack(self, said: Said) -> Unpacked {
+    pub fn unpack(self, said: Said, origin_ms: Millis) -> Unpacked {
         let Packed { at, received_after, marks } = self;
-        let ms = if marks & AT_IN_MS == 0 { at * 1_000 } else { at };
+        let ms = if marks & AT_IN_MS == 0 { (origin_ms / 1_000 + at) * 1_000 } else { origin_ms + at };
         let received_at_ms = if marks & RECEIVED_IN_SECONDS == 0 {
             ms + received_after
         } else {
@@ -118,6 +119,7 @@ pub fn time_and_flags(ms: Millis, bits: i64) -> (EventTime, Flags) {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::eid::Eid;
     use super::*;
 
     fn flags() -> impl Strategy<Value = Flags> {
@@ -134,16 +136,17 @@ mod tests {
             ms in prop_oneof![-1_000_000i64..1_000_000, (0..4_000_000_000i64).prop_map(|s| s * 1_000), 0..4_000_000_000_000i64],
             after in prop_oneof![-86_400_000i64..86_400_000, 86_400_000..99_999_999_999i64],
             from_receipt in any::<bool>(), flags in flags(), carried in 0..65_536i64, said in 0..65_536i64,
+            origin_ms in prop_oneof![Just(0), 0..4_000_000_000_000i64],
         ) {
             let time = EventTime { ms, from_receipt };
             let event = Unpacked { time, received_at_ms: ms + after, flags, carried };
-            let packed = Packed::of(event, Said(said));
-            let again = packed.unpack(Said(said));
+            let packed = Packed::of(event, Said(said), origin_ms);
+            let again = packed.unpack(Said(said), origin_ms);
             let rounded_by = again.received_at_ms - event.received_at_ms;
             let is_near = if after < LATE_MS { rounded_by == 0 } else { (0..1_000).contains(&rounded_by) };
             prop_assert!(is_near);
             prop_assert_eq!(Unpacked { received_at_ms: event.received_at_ms, ..again }, event);
-            prop_assert_eq!(Packed::of(again, Said(said)), packed);
+            prop_assert_eq!(Packed::of(again, Said(said), origin_ms), packed);
             prop_assert_eq!(packed.marks & OF_RAW, 0);
         }
     }
@@ -152,7 +155,42 @@ mod tests {
     fn an_ordinary_event_takes_no_byte_for_its_marks() {
         let time = EventTime::given(1_790_000_000_000);
         let event = Unpacked { time, received_at_ms: time.ms + 700, flags: Flags::default(), carried: 3_985 };
-        let packed = Packed::of(event, Said(3_985));
+        let packed = Packed::of(event, Said(3_985), 0);
         assert_eq!(packed, Packed { at: 1_790_000_000, received_after: 700, marks: 0 });
+        let packed = Packed::of(event, Said(3_985), 1_789_999_999_872);
+        assert_eq!(packed, Packed { at: 1, received_after: 700, marks: 0 });
+    }
+
+    #[test]
+    fn the_view_unpacks_as_we_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = crate::store::sqlite::open(&folder.path().join("marks.db")).unwrap();
+        connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        let ids = prop_oneof![
+            "0[0-2][0-9A-HJKMNP-TV-Z]{24}",
+            "01[H-K][0-9A-HJKMNP-TV-Z]{23}",
+            "[a-z]{15}",
+            "derived-[0-9a-f]{32}"
+        ];
+        let times = prop_oneof![
+            (1_600_000_000..2_100_000_000i64).prop_map(|s| s * 1_000),
+            946_684_800_000..4_000_000_000_000i64
+        ];
+        let afters = prop_oneof![-86_400_000..86_400_000i64, 0..99_999_999_999i64];
+        proptest!(|(id in ids, ms in times, after in afters, flags in flags(), from_receipt in any::<bool>())| {
+            let (eid, time) = (Eid::pack(&id), EventTime { ms, from_receipt });
+            let event = Unpacked { time, received_at_ms: ms + after, flags, carried: 0 };
+            let packed = Packed::of(event, Said(0), eid.origin_ms());
+            connection.execute("DELETE FROM events", []).unwrap();
+            connection.execute(
+                "INSERT INTO events (delivery, metric, eid, at, received_after, marks) VALUES (1, 1, ?1, ?2, ?3, ?4)",
+                rusqlite::params![eid, packed.at, packed.received_after, packed.marks],
+            ).unwrap();
+            let sql = "SELECT at_ms, received_at_ms, flags FROM events_read";
+            let seen = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+            let ours = packed.unpack(Said(0), eid.origin_ms());
+            prop_assert_eq!(ours.time, time);
+            prop_assert_eq!(seen, (ms, ours.received_at_ms, flags_as_bits(time, flags)));
+        });
     }
 }
