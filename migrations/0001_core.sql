@@ -187,7 +187,8 @@ CREATE TABLE block_filters (
 
 -- `events_read` below unpacks a row; src/store/marks.rs packs it. `marks`, from the lowest bit, so that it is 0 or 1 of
 -- most events, which take no byte then:
---   one bit     received_after is in whole seconds, the receipt rounded up (of an event that came a day late or later), not in ms
+--   one bit     received_after is not in ms: of an event that came a day late or later it is in whole seconds, the receipt
+--               rounded up; of one that came 97 days late or later in whole hours, the receipt rounded down, and less than 0
 --   one         at is in ms, not in seconds
 --   two each    machine, proxied, synthetic: 0 not said, 1 no, 2 yes
 --   one         the time was taken from receipt
@@ -587,7 +588,9 @@ FROM (
                 SELECT form, ~own >> 12 >> bits AS folded, (~own >> 12 & (1 << bits) - 1) - (1 << bits >> 1) AS third
                 FROM forms WHERE id = ~own & 4095))) ELSE own END AS own,
         at_ms,
-        CASE marks & 1 WHEN 0 THEN at_ms + received_after ELSE (at_ms / 1000 + received_after) * 1000 END AS received_at_ms,
+        CASE WHEN marks & 1 = 0 THEN at_ms + received_after
+            WHEN received_after < 0 THEN (at_ms / 3600000 - received_after) * 3600000
+            ELSE (at_ms / 1000 + received_after) * 1000 END AS received_at_ms,
         marks >> 2 & 127 AS flags,
         marks >> 9 & 65535 AS differs,
         CASE typeof(raw) WHEN 'blob' THEN (marks >> 25) + 1 ELSE 0 END AS raw_dictionary
@@ -924,7 +927,7 @@ LEFT JOIN addresses a ON a.id = d.recipient;
 --   metric: what happened: sent, delivered, opened and so on, or as the sender named it
 --   occurred_at: when it happened; ISO 8601, UTC
 --   occurred_at_ms: the same in milliseconds since 1970
---   received_at: when it came in; rounded up to the second if that was a day after it happened, or later
+--   received_at: when it came in; only the second of it if that was a day after it happened, or the hour if 97 days
 --   recipient: the address that it names
 --   href: of a click: the link that was followed
 --   link_id: of a click: the sender's id of the link

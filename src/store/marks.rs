@@ -6,7 +6,7 @@
 use super::raw::DICTIONARY_ID;
 use crate::domain::{Attribute, Attributes, EventTime, Flags, Millis};
 
-const RECEIVED_IN_SECONDS: i64 = 1;
+const RECEIVED_LATE: i64 = 1;
 const AT_IN_MS: i64 = 1 << 1;
 const FLAGS_FROM: u32 = 2;
 const DIFFERS_FROM: u32 = 9;
@@ -17,6 +17,11 @@ pub const OF_RAW: i64 = -1 << DICTIONARY_FROM;
 
 /// A day: what comes in later is of an import, of which nobody asks for the milliseconds.
 const LATE_MS: Millis = 86_400_000;
+
+const HOUR_MS: Millis = 3_600_000;
+
+/// 97 days: about here seconds take four bytes, where hours take two.
+const LATE_HOURS: i64 = 97 * 24;
 
 /// What most events of a delivery carry: bit n stands for attribute n. It is written with the delivery and never changed,
 /// so that no event's row has to be written again as the delivery becomes known better.
@@ -60,15 +65,19 @@ impl Packed {
     pub fn of(event: Unpacked, said: Said, origin_ms: Millis) -> Packed {
         let Unpacked { time, received_at_ms, flags, carried } = event;
         let mut marks = flags_as_bits(time, flags) << FLAGS_FROM | (carried ^ said.0) << DIFFERS_FROM;
-        let mut at = time.ms.div_euclid(1_000) - origin_ms / 1_000;
+        let mut at = time.ms / 1_000 - origin_ms / 1_000;
         if time.ms % 1_000 != 0 {
             at = time.ms - origin_ms;
             marks |= AT_IN_MS;
         }
         let mut received_after = received_at_ms - time.ms;
         if received_after >= LATE_MS {
-            received_after = (received_at_ms + 999).div_euclid(1_000) - time.ms.div_euclid(1_000);
-            marks |= RECEIVED_IN_SECONDS;
+            let received_s = (received_at_ms + 999) / 1_000;
+            received_after = match received_s / 3_600 - time.ms / HOUR_MS {
+                hours @ LATE_HOURS.. => -hours,
+                _ => received_s - time.ms / 1_000,
+            };
+            marks |= RECEIVED_LATE;
         }
         Packed { at, received_after, marks }
     }
@@ -76,10 +85,10 @@ impl Packed {
     pub fn unpack(self, said: Said, origin_ms: Millis) -> Unpacked {
         let Packed { at, received_after, marks } = self;
         let ms = if marks & AT_IN_MS == 0 { (origin_ms / 1_000 + at) * 1_000 } else { origin_ms + at };
-        let received_at_ms = if marks & RECEIVED_IN_SECONDS == 0 {
-            ms + received_after
-        } else {
-            (ms.div_euclid(1_000) + received_after) * 1_000
+        let received_at_ms = match marks & RECEIVED_LATE {
+            0 => ms + received_after,
+            _ if received_after < 0 => (ms / HOUR_MS - received_after) * HOUR_MS,
+            _ => (ms / 1_000 + received_after) * 1_000,
         };
         let (time, flags) = time_and_flags(ms, marks >> FLAGS_FROM);
         let carried = (marks >> DIFFERS_FROM & 0xffff) ^ said.0;
@@ -122,6 +131,9 @@ mod tests {
     use super::super::eid::Eid;
     use super::*;
 
+    /// What comes in earlier than this is told at least to the second.
+    const TO_THE_SECOND_MS: Millis = (LATE_HOURS - 1) * HOUR_MS;
+
     fn flags() -> impl Strategy<Value = Flags> {
         any::<(Option<bool>, Option<bool>, Option<bool>)>().prop_map(|(machine, proxied, synthetic)| Flags {
             machine,
@@ -133,7 +145,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_packed_comes_back(
-            ms in prop_oneof![-1_000_000i64..1_000_000, (0..4_000_000_000i64).prop_map(|s| s * 1_000), 0..4_000_000_000_000i64],
+            ms in prop_oneof![0..1_000_000i64, (0..4_000_000_000i64).prop_map(|s| s * 1_000), 0..4_000_000_000_000i64],
             after in prop_oneof![-86_400_000i64..86_400_000, 86_400_000..99_999_999_999i64],
             from_receipt in any::<bool>(), flags in flags(), carried in 0..65_536i64, said in 0..65_536i64,
             origin_ms in prop_oneof![Just(0), 0..4_000_000_000_000i64],
@@ -143,7 +155,11 @@ mod tests {
             let packed = Packed::of(event, Said(said), origin_ms);
             let again = packed.unpack(Said(said), origin_ms);
             let rounded_by = again.received_at_ms - event.received_at_ms;
-            let is_near = if after < LATE_MS { rounded_by == 0 } else { (0..1_000).contains(&rounded_by) };
+            let is_near = match after {
+                ..LATE_MS => rounded_by == 0,
+                ..TO_THE_SECOND_MS => (0..1_000).contains(&rounded_by),
+                _ => (1 - HOUR_MS..1_000).contains(&rounded_by),
+            };
             prop_assert!(is_near);
             prop_assert_eq!(Unpacked { received_at_ms: event.received_at_ms, ..again }, event);
             prop_assert_eq!(Packed::of(again, Said(said), origin_ms), packed);
@@ -159,6 +175,19 @@ mod tests {
         assert_eq!(packed, Packed { at: 1_790_000_000, received_after: 700, marks: 0 });
         let packed = Packed::of(event, Said(3_985), 1_789_999_999_872);
         assert_eq!(packed, Packed { at: 1, received_after: 700, marks: 0 });
+    }
+
+    #[test]
+    fn the_later_it_came_in_the_less_is_kept_of_when() {
+        let said = |received_after: &str| {
+            let time = EventTime::given(1_790_001_000_000);
+            let received_at_ms = time.ms + humantime::parse_duration(received_after).unwrap().as_millis() as Millis;
+            Packed::of(Unpacked { time, received_at_ms, flags: Flags::default(), carried: 0 }, Said(0), 0)
+        };
+        let rows = ["23h 59m 59s 999ms", "1day 1ms", "96days 22h", "97days", "2years"]
+            .map(said)
+            .map(|row| (row.received_after, row.marks));
+        assert_eq!(rows, [(86_399_999, 0), (86_401, 1), (8_373_600, 1), (-2_328, 1), (-17_532, 1)]);
     }
 
     #[test]
