@@ -571,8 +571,8 @@ SELECT delivery, metric, eid, at_ms, received_at_ms, flags, differs, raw, raw_di
                 || '-' || lower(substr(hex(eid), 19, 4)) || '-' || lower(substr(hex(eid), 23, 12))
         ELSE 'derived-' || lower(substr(hex(eid), 3, 32))
     END AS TEXT) AS event_id,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms) % 1000) AS TEXT) AS occurred_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000) AS TEXT) AS received_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch') AS TEXT) AS occurred_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', received_at_ms / 1000.0, 'unixepoch') AS TEXT) AS received_at,
     CAST(CASE flags & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS machine,
     CAST(CASE flags >> 2 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS proxied,
     CAST(CASE flags >> 4 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS synthetic,

@@ -215,11 +215,12 @@ mod tests {
                 "INSERT INTO events (delivery, metric, eid, at, received_after, marks) VALUES (1, 1, ?1, ?2, ?3, ?4)",
                 rusqlite::params![eid, packed.at, packed.received_after, packed.marks],
             ).unwrap();
-            let sql = "SELECT at_ms, received_at_ms, flags FROM events_read";
-            let seen = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+            let sql = "SELECT at_ms, received_at_ms, flags, occurred_at FROM events_read";
+            let seen = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+            let iso = chrono::DateTime::from_timestamp_millis(ms).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
             let ours = packed.unpack(Said(0), eid.origin_ms());
             prop_assert_eq!(ours.time, time);
-            prop_assert_eq!(seen, (ms, ours.received_at_ms, flags_as_bits(time, flags)));
+            prop_assert_eq!(seen, (ms, ours.received_at_ms, flags_as_bits(time, flags), iso));
         });
     }
 }
