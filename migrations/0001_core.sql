@@ -199,9 +199,12 @@ CREATE TABLE block_filters (
 CREATE TABLE events (
     delivery        INTEGER NOT NULL REFERENCES deliveries,
     metric          INTEGER NOT NULL REFERENCES metrics,
-    eid             ANY NOT NULL,               -- the event id: a ULID as 16 bytes, less the first if it is 1; a UUID as 1 + 16; a derived one as 2 + 16; else text
-    at              INTEGER NOT NULL,           -- in seconds or ms, as `marks` says; from the time on that a ULID of 15 bytes holds, less its last byte; else from 1970
-    received_after  INTEGER NOT NULL,           -- from that time on
+    -- The event id: a ULID as 16 bytes, or 15 where the first is 1 (the text begins with 01, till 2039); a UUID as 1 + 16;
+    -- a derived one as 2 + 16; else text.
+    eid             ANY NOT NULL,
+    -- When it happened, from 1970 on; with a ULID of 15 bytes, from the time in it on, less that time's last byte.
+    at              INTEGER NOT NULL,
+    received_after  INTEGER NOT NULL,           -- from when it happened on
     marks           INTEGER NOT NULL,
     -- What of its JSON no column holds: [format, mask, rest], as src/wire/residual.rs and columns.rs say, or the whole
     -- where that would not come out the same. An integer below 0: by `forms`; another, n: [n & 15, n >> 4]; text: as it
