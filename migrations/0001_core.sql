@@ -187,18 +187,24 @@ CREATE TABLE block_filters (
 
 -- `events_read` below unpacks a row; src/store/marks.rs packs it. `marks`, from the lowest bit, so that it is 0 or 1 of
 -- most events, which take no byte then:
---   one bit     received_after is in whole seconds, the receipt rounded up (of an event that came a day late or later), not in ms
+--   one bit     received_after is not in ms: of an event that came a day late or later it is in whole seconds, the receipt
+--               rounded up; of one that came 97 days late or later in whole hours, the receipt rounded down, and less than 0
 --   one         at is in ms, not in seconds
+--   two         attributes 8 and 9 (email and cio_id, which some formats never say), as the others below
 --   two each    machine, proxied, synthetic: 0 not said, 1 no, 2 yes
 --   one         the time was taken from receipt
---   sixteen     attribute n: whether the event says of it what the delivery shows is not as the delivery's `said` has it
+--   sixteen     attribute n: whether the event says of it what the delivery shows is not as the delivery's `said` has it;
+--               0 for 8 and 9
 --   the rest    raw, where it is a blob: which dictionary it is packed with, counted from 1, less 1
 CREATE TABLE events (
     delivery        INTEGER NOT NULL REFERENCES deliveries,
     metric          INTEGER NOT NULL REFERENCES metrics,
-    eid             ANY NOT NULL,               -- the event id: a ULID as 16 bytes, a UUID as 1 + 16, a derived one as 2 + 16, else text
+    -- The event id: a ULID as 16 bytes, or 15 where the first is 1 (the text begins with 01, till 2039); a UUID as 1 + 16;
+    -- a derived one as 2 + 16; else text.
+    eid             ANY NOT NULL,
+    -- When it happened, from 1970 on; with a ULID of 15 bytes, from the time in it on, less that time's last byte.
     at              INTEGER NOT NULL,
-    received_after  INTEGER NOT NULL,           -- from at on
+    received_after  INTEGER NOT NULL,           -- from when it happened on
     marks           INTEGER NOT NULL,
     -- What of its JSON no column holds: [format, mask, rest], as src/wire/residual.rs and columns.rs say, or the whole
     -- where that would not come out the same. An integer below 0: by `forms`; another, n: [n & 15, n >> 4]; text: as it
@@ -537,40 +543,41 @@ CREATE VIEW events_read AS
 SELECT delivery, metric, eid, at_ms, received_at_ms, flags, differs, raw, raw_dictionary, own,
     CAST(CASE
         WHEN typeof(eid) = 'text' THEN eid
-        WHEN length(eid) = 16 THEN
+        WHEN length(eid) < 17 THEN
+            CASE length(eid) WHEN 15 THEN '01' ELSE
                 substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) >> 1), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 2, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 3, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 4, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 5, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 6, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 7, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 8, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 9, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 10, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 11, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 12, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 13, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 14, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 15, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 16, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 17, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 18, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 19, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 20, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 21, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 22, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 23, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 24, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 25, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 26, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 27, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 28, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 29, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), 30, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 31, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 32, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 2, 1)) - 1) & 31), 1) END
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -30, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -29, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -29, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -28, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -28, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -27, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -27, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -26, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -25, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -24, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -24, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -23, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -23, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -22, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -22, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -21, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -20, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -19, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -19, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -18, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -18, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -17, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -17, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -16, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -15, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -14, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -14, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -13, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -13, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -12, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -12, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -11, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -10, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -9, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -9, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -8, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -8, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -7, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -7, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -6, 1)) - 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -5, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -4, 1)) - 1) >> 3) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -4, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -3, 1)) - 1) >> 2) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -3, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -2, 1)) - 1) >> 1) & 31), 1)
+                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -2, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -1, 1)) - 1) & 31), 1)
         WHEN hex(substr(eid, 1, 1)) = '01' THEN
             lower(substr(hex(eid), 3, 8)) || '-' || lower(substr(hex(eid), 11, 4)) || '-' || lower(substr(hex(eid), 15, 4))
                 || '-' || lower(substr(hex(eid), 19, 4)) || '-' || lower(substr(hex(eid), 23, 12))
         ELSE 'derived-' || lower(substr(hex(eid), 3, 32))
     END AS TEXT) AS event_id,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (at_ms) % 1000) AS TEXT) AS occurred_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000) AS TEXT) AS received_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch') AS TEXT) AS occurred_at,
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', received_at_ms / 1000.0, 'unixepoch') AS TEXT) AS received_at,
     CAST(CASE flags & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS machine,
     CAST(CASE flags >> 2 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS proxied,
     CAST(CASE flags >> 4 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS synthetic,
@@ -585,16 +592,23 @@ FROM (
             SELECT form, third, (folded >> 1) * (1 - 2 * (folded & 1)) - (folded & 1) AS second FROM (
                 SELECT form, ~own >> 12 >> bits AS folded, (~own >> 12 & (1 << bits) - 1) - (1 << bits >> 1) AS third
                 FROM forms WHERE id = ~own & 4095))) ELSE own END AS own,
-        CASE WHEN marks & 2 THEN at ELSE at * 1000 END AS at_ms,
-        CASE marks & 3
-            WHEN 0 THEN at * 1000 + received_after
-            WHEN 1 THEN (at + received_after) * 1000
-            WHEN 2 THEN at + received_after
-            ELSE (at / 1000 + received_after) * 1000 END AS received_at_ms,
-        marks >> 2 & 127 AS flags,
-        marks >> 9 & 65535 AS differs,
-        CASE typeof(raw) WHEN 'blob' THEN (marks >> 25) + 1 ELSE 0 END AS raw_dictionary
-    FROM events
+        at_ms,
+        CASE WHEN marks & 1 = 0 THEN at_ms + received_after
+            WHEN received_after < 0 THEN (at_ms / 3600000 - received_after) * 3600000
+            ELSE (at_ms / 1000 + received_after) * 1000 END AS received_at_ms,
+        marks >> 4 & 127 AS flags,
+        (marks << 6 & 768) | (marks >> 11 & 64767) AS differs,
+        CASE typeof(raw) WHEN 'blob' THEN (marks >> 27) + 1 ELSE 0 END AS raw_dictionary
+    FROM (
+        SELECT *, CASE WHEN marks & 2 THEN origin_ms + at ELSE (origin_ms / 1000 + at) * 1000 END AS at_ms FROM (
+            SELECT *,
+                CASE WHEN length(eid) = 15 AND typeof(eid) = 'blob' THEN
+                    ((((instr(bytes, substr(eid, 1, 1)) - 1 + 256) * 256 + instr(bytes, substr(eid, 2, 1)) - 1) * 256
+                        + instr(bytes, substr(eid, 3, 1)) - 1) * 256 + instr(bytes, substr(eid, 4, 1)) - 1) * 256 ELSE 0 END AS origin_ms
+            -- where a byte stands in these is its value and 1
+            FROM (SELECT *, x'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F202122232425262728292A2B2C2D2E2F303132333435363738393A3B3C3D3E3F404142434445464748494A4B4C4D4E4F505152535455565758595A5B5C5D5E5F606162636465666768696A6B6C6D6E6F707172737475767778797A7B7C7D7E7F808182838485868788898A8B8C8D8E8F909192939495969798999A9B9C9D9E9FA0A1A2A3A4A5A6A7A8A9AAABACADAEAFB0B1B2B3B4B5B6B7B8B9BABBBCBDBEBFC0C1C2C3C4C5C6C7C8C9CACBCCCDCECFD0D1D2D3D4D5D6D7D8D9DADBDCDDDEDFE0E1E2E3E4E5E6E7E8E9EAEBECEDEEEFF0F1F2F3F4F5F6F7F8F9FAFBFCFDFEFF' AS bytes FROM events)
+        )
+    )
 );
 
 -- The devices that an event names. `own` has of each its row in `addresses`, its platform and its reason, the latter two
@@ -918,7 +932,7 @@ LEFT JOIN addresses a ON a.id = d.recipient;
 --   metric: what happened: sent, delivered, opened and so on, or as the sender named it
 --   occurred_at: when it happened; ISO 8601, UTC
 --   occurred_at_ms: the same in milliseconds since 1970
---   received_at: when it came in; rounded up to the second if that was a day after it happened, or later
+--   received_at: when it came in; only the second of it if that was a day after it happened, or the hour if 97 days
 --   recipient: the address that it names
 --   href: of a click: the link that was followed
 --   link_id: of a click: the sender's id of the link

@@ -54,7 +54,9 @@ impl EventRow {
         let own = Some(own).filter(|own| !own.is_empty()).map(|own| serde_json::to_string(&own));
         let own = own.transpose().map_err(|error| Error::Row(format!("an event's own fields: {error}")))?;
         let said = Unpacked { time: event.time, received_at_ms: event.received_at_ms, flags: event.flags, carried };
-        Ok(EventRow { metric, eid: Eid::pack(&event.id), packed: marks::Packed::of(said, shown.said), own })
+        let eid = Eid::pack(&event.id);
+        let packed = marks::Packed::of(said, shown.said, eid.origin_ms());
+        Ok(EventRow { metric, eid, packed, own })
     }
 
     /// `own` as it is written: of what comes often, the form. Only what is written may take one into use.
@@ -333,9 +335,10 @@ fn event_of(
         code => Some(MetricName::Other(names.metric_name(connection, code)?)),
     };
     let metric = metric.ok_or_else(|| Error::Row("an event of no metric".into()))?;
+    let eid = row.get_ref(1)?;
     let packed = marks::Packed { at: row.get(2)?, received_after: row.get(3)?, marks: row.get(4)? };
-    let Unpacked { time, received_at_ms, flags, carried } = packed.unpack(shown.said);
-    let id = Eid::unpack(row.get_ref(1)?)?;
+    let Unpacked { time, received_at_ms, flags, carried } = packed.unpack(shown.said, Eid::origin_ms_of(eid));
+    let id = Eid::unpack(eid)?;
     let mut event = Event::new(delivery_id, metric, &id, time, received_at_ms);
     event.flags = flags;
     for attribute in Attribute::ALL {

@@ -358,8 +358,12 @@ fn reason(event: &Merged, push: bool) -> Option<String> {
     own.or(first).map(str::to_owned)
 }
 
-/// What comes in a day late or later is told to the second, rounded up.
+/// What comes in a day late or later is told to the second, rounded up; 97 days late or later, by the hour.
 fn received_at(event: &Merged) -> i64 {
-    let is_late = event.received_at - event.at >= 86_400_000;
-    if is_late { (event.received_at + 999) / 1_000 * 1_000 } else { event.received_at }
+    if event.received_at - event.at < 86_400_000 {
+        return event.received_at;
+    }
+    let seconds = (event.received_at + 999) / 1_000;
+    let hour = seconds / 3_600;
+    if hour - event.at / 3_600_000 < 97 * 24 { seconds * 1_000 } else { hour * 3_600_000 }
 }
