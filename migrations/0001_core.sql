@@ -190,11 +190,9 @@ CREATE TABLE block_filters (
 --   one bit     received_after is not in ms: of an event that came a day late or later it is in whole seconds, the receipt
 --               rounded up; of one that came 97 days late or later in whole hours, the receipt rounded down, and less than 0
 --   one         at is in ms, not in seconds
---   two         attributes 8 and 9 (email and cio_id, which some formats never say), as the others below
 --   two each    machine, proxied, synthetic: 0 not said, 1 no, 2 yes
 --   one         the time was taken from receipt
---   sixteen     attribute n: whether the event says of it what the delivery shows is not as the delivery's `said` has it;
---               0 for 8 and 9
+--   sixteen     attribute n: whether the event says of it what the delivery shows is not as the delivery's `said` has it
 --   the rest    raw, where it is a blob: which dictionary it is packed with, counted from 1, less 1
 CREATE TABLE events (
     delivery        INTEGER NOT NULL REFERENCES deliveries,
@@ -596,9 +594,9 @@ FROM (
         CASE WHEN marks & 1 = 0 THEN at_ms + received_after
             WHEN received_after < 0 THEN (at_ms / 3600000 - received_after) * 3600000
             ELSE (at_ms / 1000 + received_after) * 1000 END AS received_at_ms,
-        marks >> 4 & 127 AS flags,
-        (marks << 6 & 768) | (marks >> 11 & 64767) AS differs,
-        CASE typeof(raw) WHEN 'blob' THEN (marks >> 27) + 1 ELSE 0 END AS raw_dictionary
+        marks >> 2 & 127 AS flags,
+        marks >> 9 & 65535 AS differs,
+        CASE typeof(raw) WHEN 'blob' THEN (marks >> 25) + 1 ELSE 0 END AS raw_dictionary
     FROM (
         SELECT *, CASE WHEN marks & 2 THEN origin_ms + at ELSE (origin_ms / 1000 + at) * 1000 END AS at_ms FROM (
             SELECT *,

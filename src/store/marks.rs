@@ -8,14 +8,9 @@ use crate::domain::{Attribute, Attributes, EventTime, Flags, Millis};
 
 const RECEIVED_LATE: i64 = 1;
 const AT_IN_MS: i64 = 1 << 1;
-const FLAGS_FROM: u32 = 4;
-const DIFFERS_FROM: u32 = 11;
-const DICTIONARY_FROM: u32 = 27;
-
-/// Where a delivery is told of by several formats, these differ in every second event: they are to fit the first byte.
-const OFTEN: i64 = 1 << Attribute::Email as u8 | 1 << Attribute::CioId as u8;
-/// So many bits lower than their numbers.
-const OFTEN_BY: u32 = Attribute::Email as u32 - 2;
+const FLAGS_FROM: u32 = 2;
+const DIFFERS_FROM: u32 = 9;
+const DICTIONARY_FROM: u32 = 25;
 
 /// What an update of a row must leave as it is: how `raw` is packed.
 pub const OF_RAW: i64 = -1 << DICTIONARY_FROM;
@@ -69,7 +64,7 @@ impl Packed {
     /// Of an event whose id gives this [origin](super::eid::Eid::origin_ms).
     pub fn of(event: Unpacked, said: Said, origin_ms: Millis) -> Packed {
         let Unpacked { time, received_at_ms, flags, carried } = event;
-        let mut marks = flags_as_bits(time, flags) << FLAGS_FROM | differs_as_bits(carried ^ said.0);
+        let mut marks = flags_as_bits(time, flags) << FLAGS_FROM | (carried ^ said.0) << DIFFERS_FROM;
         let mut at = time.ms / 1_000 - origin_ms / 1_000;
         if time.ms % 1_000 != 0 {
             at = time.ms - origin_ms;
@@ -96,20 +91,12 @@ impl Packed {
             _ => (ms / 1_000 + received_after) * 1_000,
         };
         let (time, flags) = time_and_flags(ms, marks >> FLAGS_FROM);
-        let carried = differs(marks) ^ said.0;
+        let carried = (marks >> DIFFERS_FROM & 0xffff) ^ said.0;
         Unpacked { time, received_at_ms, flags, carried }
     }
 }
 
 const _: () = assert!(Attribute::COUNT as u32 == DICTIONARY_FROM - DIFFERS_FROM);
-
-fn differs_as_bits(differs: i64) -> i64 {
-    (differs & OFTEN) >> OFTEN_BY | (differs & !OFTEN) << DIFFERS_FROM
-}
-
-fn differs(marks: i64) -> i64 {
-    marks << OFTEN_BY & OFTEN | marks >> DIFFERS_FROM & 0xffff & !OFTEN
-}
 
 /// The mark of what is packed with a dictionary.
 pub fn of_dictionary(id: i64) -> i64 {
@@ -181,15 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_event_takes_no_byte_for_its_marks_and_one_without_addresses_one() {
+    fn an_ordinary_event_takes_no_byte_for_its_marks() {
         let time = EventTime::given(1_790_000_000_000);
         let event = Unpacked { time, received_at_ms: time.ms + 700, flags: Flags::default(), carried: 3_985 };
         let packed = Packed::of(event, Said(3_985), 0);
         assert_eq!(packed, Packed { at: 1_790_000_000, received_after: 700, marks: 0 });
         let packed = Packed::of(event, Said(3_985), 1_789_999_999_872);
         assert_eq!(packed, Packed { at: 1, received_after: 700, marks: 0 });
-        let alone = Unpacked { carried: 3_985 ^ OFTEN, ..event };
-        assert_eq!(Packed::of(alone, Said(3_985), 0).marks, 0b1100);
     }
 
     #[test]
@@ -221,21 +206,21 @@ mod tests {
             946_684_800_000..4_000_000_000_000i64
         ];
         let afters = prop_oneof![-86_400_000..86_400_000i64, 0..99_999_999_999i64];
-        proptest!(|(id in ids, ms in times, after in afters, flags in flags(), from_receipt in any::<bool>(), carried in 0..65_536i64)| {
+        proptest!(|(id in ids, ms in times, after in afters, flags in flags(), from_receipt in any::<bool>())| {
             let (eid, time) = (Eid::pack(&id), EventTime { ms, from_receipt });
-            let event = Unpacked { time, received_at_ms: ms + after, flags, carried };
+            let event = Unpacked { time, received_at_ms: ms + after, flags, carried: 0 };
             let packed = Packed::of(event, Said(0), eid.origin_ms());
             connection.execute("DELETE FROM events", []).unwrap();
             connection.execute(
                 "INSERT INTO events (delivery, metric, eid, at, received_after, marks) VALUES (1, 1, ?1, ?2, ?3, ?4)",
                 rusqlite::params![eid, packed.at, packed.received_after, packed.marks],
             ).unwrap();
-            let sql = "SELECT at_ms, received_at_ms, flags, occurred_at, differs FROM events_read";
-            let seen = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))).unwrap();
+            let sql = "SELECT at_ms, received_at_ms, flags, occurred_at FROM events_read";
+            let seen = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
             let iso = chrono::DateTime::from_timestamp_millis(ms).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
             let ours = packed.unpack(Said(0), eid.origin_ms());
-            prop_assert_eq!((ours.time, ours.carried), (time, carried));
-            prop_assert_eq!(seen, (ms, ours.received_at_ms, flags_as_bits(time, flags), iso, carried));
+            prop_assert_eq!(ours.time, time);
+            prop_assert_eq!(seen, (ms, ours.received_at_ms, flags_as_bits(time, flags), iso));
         });
     }
 }

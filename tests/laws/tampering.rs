@@ -165,5 +165,5 @@ fn an_event_that_says_otherwise_is_seen() {
     let sql = format!("UPDATE events SET at = {}, received_after = 0 WHERE eid = 'e'", NOON / 1_000 + 3_600);
     tamper(&mut tracker, &sql, &model::expected(&said));
     said[4].event.flags.machine = Some(true);
-    tamper(&mut tracker, "UPDATE events SET marks = 2 << 4 WHERE eid = 'e'", &model::expected(&said));
+    tamper(&mut tracker, "UPDATE events SET marks = 2 << 2 WHERE eid = 'e'", &model::expected(&said));
 }
