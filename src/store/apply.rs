@@ -84,7 +84,7 @@ pub fn apply(
         deletion_grace_ms,
         outcomes: vec![Outcome::Accepted; entries.len()],
         groups: Vec::new(),
-        group_of: HashMap::new(),
+        group_of: HashMap::with_capacity(entries.len()),
         receipts: Receipts::default(),
     };
     for (place, entry) in entries.iter().enumerate() {

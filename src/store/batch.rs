@@ -335,14 +335,18 @@ impl<'b, 'c> Batch<'b, 'c> {
 
 /// Where each of a delivery's events stands. A delivery may have any number of events, and a batch may bring thousands.
 struct Places {
+    /// Of a delivery of many events.
     table: HashTable<usize>,
     hasher: DefaultHashBuilder,
 }
 
+/// So few are looked through one by one.
+const FEW: usize = 8;
+
 impl Places {
     fn of(events: &[Cow<Event>]) -> Places {
         let mut places = Places { table: HashTable::new(), hasher: DefaultHashBuilder::default() };
-        (1..=events.len()).for_each(|end| places.add(&events[..end]));
+        places.add(events);
         places
     }
 
@@ -351,15 +355,21 @@ impl Places {
     }
 
     fn find(&self, events: &[Cow<Event>], event: &Event) -> Option<usize> {
+        if self.table.is_empty() {
+            return events.iter().position(|known| known.is_copy_of(event));
+        }
         self.table.find(self.hash(event), |place| events[*place].is_copy_of(event)).copied()
     }
 
-    /// Adds the last of these.
+    /// Adds those of these that it does not have: the last.
     fn add(&mut self, events: &[Cow<Event>]) {
-        if let Some((place, event)) = events.iter().enumerate().next_back() {
-            let hash = self.hash(event);
-            self.table
-                .insert_unique(hash, place, |place| self.hasher.hash_one((&events[*place].metric, &events[*place].id)));
+        if events.len() <= FEW {
+            return;
+        }
+        for place in self.table.len()..events.len() {
+            let hash = self.hash(&events[place]);
+            let rehash = |place: &usize| self.hasher.hash_one((&events[*place].metric, &events[*place].id));
+            self.table.insert_unique(hash, place, rehash);
         }
     }
 }
@@ -390,4 +400,29 @@ fn tells_of_others(copy: &Event, event: &Event) -> bool {
     let differs =
         |attribute| copy.attributes.get(attribute).is_some_and(|said| event.attributes.get(attribute) != Some(said));
     IDENTIFYING.into_iter().any(differs) || (!copy.recipients.is_empty() && copy.recipients != event.recipients)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{EventTime, MetricName};
+
+    #[test]
+    fn events_are_found_again_however_many_a_delivery_has() {
+        let time = EventTime::given(1_790_000_000_000);
+        let event = |metric: &str, id: usize| {
+            let id = id.to_string();
+            Cow::<Event>::Owned(Event::new("d", MetricName::parse(metric), &id, time, time.ms))
+        };
+        let mut events = Vec::new();
+        let mut places = Places::of(&events);
+        for n in 0..3 * FEW {
+            assert_eq!(places.find(&events, &event("opened", n)), None);
+            events.push(event("opened", n));
+            places.add(&events);
+            assert!((0..=n).all(|n| places.find(&events, &event("opened", n)) == Some(n)), "with {} of them", n + 1);
+            assert_eq!(places.find(&events, &event("clicked", n)), None);
+            assert_eq!(Places::of(&events).find(&events, &events[0]), Some(0));
+        }
+    }
 }

@@ -39,7 +39,8 @@ impl EventRow {
         shown: Shown,
     ) -> Result<EventRow, Error> {
         let mut carried = 0;
-        let mut own: BTreeMap<&str, Own> = texts(event).map(|(key, text)| (key, Own::Text(text))).collect();
+        let mut own = BTreeMap::new();
+        own.extend(texts(event).map(|(key, text)| (key, Own::Text(text))));
         for (attribute, value) in event.attributes.iter() {
             if shown.attributes.get(attribute) == Some(value) {
                 carried |= 1 << attribute as u8;
