@@ -1,19 +1,60 @@
 //! JSON from strangers, as a tree.
 //!
-//! `serde_json::Value` is not read by its own `Deserialize`: with `arbitrary_precision` and `raw_value` that takes
-//! an object whose first key is one of serde_json's private names for a number or for JSON inside a string. The
-//! latter starts a parser with a fresh depth limit, so that a few megabytes of escaped strings in strings overflow
-//! the stack. Here such objects stay objects, and the depth limit holds.
+//! The tree is Waybill's own, with serde_json's tokenizer under it: text is lent by the JSON where it can be, and an
+//! object is one list, where `serde_json::Value` would allocate for each key and each value. Nor is `Value` read by its
+//! own `Deserialize`: with `arbitrary_precision` and `raw_value` that takes an object whose first key is one of
+//! serde_json's private names for a number or for JSON inside a string. The latter starts a parser with a fresh depth
+//! limit, so that a few megabytes of escaped strings in strings overflow the stack. Here such objects stay objects, and
+//! the depth limit holds.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt::{self, Write};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_json::de::Read;
+use serde_json::value::RawValue;
 
-use super::Unreadable;
+use super::{Unreadable, body};
 
-/// How serde_json hands a number that is no 64-bit integer to a visitor under `arbitrary_precision`.
-const NUMBER: &str = "$serde_json::private::Number";
+/// A JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Tree<'a> {
+    Null,
+    Bool(bool),
+    /// A number of digits only, of up to 64 bits.
+    Whole(u64),
+    /// Any other number, as it is written.
+    Number(Box<str>),
+    Text(Cow<'a, str>),
+    Array(Vec<Tree<'a>>),
+    Object(Object<'a>),
+}
+
+/// The members of an object: each key once, in the order of their bytes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Tree<'a>)>);
+
+/// An object, and the text that says it.
+pub(super) struct Document<'a> {
+    pub text: Cow<'a, str>,
+    pub object: Object<'a>,
+    /// Written again, the object has every key, value and digit of the text. It has not where a key comes twice, where
+    /// half a surrogate was mended, and where a number has an exponent or begins with -0: those have several spellings.
+    pub is_plain: bool,
+}
+
+/// An object that may hold calls. Those stay text: each is read by itself, and a tree of all of them would take many
+/// times the memory.
+pub(super) struct Outer<'a> {
+    pub text: &'a str,
+    /// All members but those two.
+    pub object: Object<'a>,
+    pub batch: Option<&'a RawValue>,
+    pub body: Option<&'a RawValue>,
+    is_plain: bool,
+}
 
 /// Reads one JSON value. Of a key that comes twice the last value stands. A surrogate without its other half, which
 /// senders make by cutting text within an emoji, becomes U+FFFD.
@@ -21,90 +62,387 @@ const NUMBER: &str = "$serde_json::private::Number";
 /// # Errors
 ///
 /// Text that is not JSON, or nested more than 127 deep.
-pub fn parse(text: &str) -> Result<Value, Unreadable> {
-    match serde_json::from_str::<Tree>(text) {
-        Ok(tree) => Ok(tree.0),
-        Err(error) => match mend_surrogates(text) {
-            Some(mended) => Ok(serde_json::from_str::<Tree>(&mended)?.0),
-            None => Err(error.into()),
-        },
-    }
+pub(super) fn parse(text: &str) -> Result<Tree<'_>, Unreadable> {
+    Ok(read(text, &Notes::default())?)
+}
+
+fn read<'a>(text: &'a str, notes: &Notes) -> serde_json::Result<Tree<'a>> {
+    whole(serde_json::Deserializer::from_str(text), notes).or_else(|error| match mend_surrogates(text) {
+        Some(mended) => {
+            notes.is_odd.set(true);
+            // a reader lends nothing, so that the tree outlives what was mended
+            whole(serde_json::Deserializer::from_reader(mended.as_bytes()), notes)
+        }
+        None => Err(error),
+    })
+}
+
+/// All of a text must be the one value.
+fn whole<'a, S: DeserializeSeed<'a>>(
+    mut tokens: serde_json::Deserializer<impl Read<'a>>,
+    seed: S,
+) -> serde_json::Result<S::Value> {
+    let value = seed.deserialize(&mut tokens)?;
+    tokens.end().map(|()| value)
 }
 
 /// What a value is, in words.
-pub(super) fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Tree) -> &'static str {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+        Tree::Null => "null",
+        Tree::Bool(_) => "a boolean",
+        Tree::Whole(_) | Tree::Number(_) => "a number",
+        Tree::Text(_) => "a string",
+        Tree::Array(_) => "an array",
+        Tree::Object(_) => "an object",
     }
 }
 
-struct Tree(Value);
+impl<'a> Tree<'a> {
+    pub fn as_object(&self) -> Option<&Object<'a>> {
+        if let Tree::Object(object) = self { Some(object) } else { None }
+    }
 
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Tree, D::Error> {
-        deserializer.deserialize_any(TreeVisitor).map(Tree)
+    pub fn as_object_mut(&mut self) -> Option<&mut Object<'a>> {
+        if let Tree::Object(object) = self { Some(object) } else { None }
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        if let Tree::Text(text) = self { Some(text) } else { None }
     }
 }
 
-struct TreeVisitor;
+/// Compact, with sorted keys.
+impl fmt::Display for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tree::Null => f.write_str("null"),
+            Tree::Bool(flag) => f.write_str(if *flag { "true" } else { "false" }),
+            Tree::Whole(number) => write!(f, "{number}"),
+            Tree::Number(number) => f.write_str(number),
+            Tree::Text(text) => Quoted(text).fmt(f),
+            Tree::Array(items) => {
+                f.write_char('[')?;
+                for (i, item) in items.iter().enumerate() {
+                    f.write_str(if i == 0 { "" } else { "," })?;
+                    item.fmt(f)?;
+                }
+                f.write_char(']')
+            }
+            Tree::Object(object) => object.fmt(f),
+        }
+    }
+}
 
-impl<'de> Visitor<'de> for TreeVisitor {
-    type Value = Value;
+impl fmt::Display for Object<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('{')?;
+        for (i, (key, value)) in self.iter().enumerate() {
+            f.write_str(if i == 0 { "" } else { "," })?;
+            Quoted(key).fmt(f)?;
+            f.write_char(':')?;
+            value.fmt(f)?;
+        }
+        f.write_char('}')
+    }
+}
+
+/// Text as JSON.
+pub(super) struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // without a branch for each byte
+        if self.0.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
+            return Value::from(self.0).fmt(f);
+        }
+        f.write_char('"')?;
+        f.write_str(self.0)?;
+        f.write_char('"')
+    }
+}
+
+impl<'a> From<&'a str> for Tree<'a> {
+    fn from(text: &'a str) -> Tree<'a> {
+        Tree::Text(text.into())
+    }
+}
+
+impl From<Tree<'_>> for Value {
+    fn from(tree: Tree) -> Value {
+        match tree {
+            Tree::Null => Value::Null,
+            Tree::Bool(flag) => flag.into(),
+            Tree::Whole(number) => number.into(),
+            Tree::Number(number) => number.parse().map_or(Value::Null, Value::Number),
+            Tree::Text(text) => text.into(),
+            Tree::Array(items) => items.into_iter().collect(),
+            Tree::Object(Object(members)) => members.into_iter().collect(),
+        }
+    }
+}
+
+impl<'a> Object<'a> {
+    pub fn get(&self, key: &str) -> Option<&Tree<'a>> {
+        self.place(key).ok().map(|place| &self.0[place].1)
+    }
+
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Tree<'a>> {
+        self.place(key).ok().map(|place| &mut self.0[place].1)
+    }
+
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.place(key).is_ok()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tree<'a>)> {
+        self.0.iter().map(|(key, value)| (&**key, value))
+    }
+
+    /// All after it are moved: for many at a time there is [`Object::merge`].
+    pub fn insert(&mut self, key: &'a str, value: Tree<'a>) {
+        match self.place(key) {
+            Ok(place) => self.0[place].1 = value,
+            Err(place) => self.0.insert(place, (key.into(), value)),
+        }
+    }
+
+    /// Takes all members of another, whose values stand.
+    pub fn merge(&mut self, other: Object<'a>) {
+        self.0.extend(other.0);
+        self.settle();
+    }
+
+    pub fn remove(&mut self, key: &str) -> Option<Tree<'a>> {
+        self.place(key).ok().map(|place| self.0.remove(place).1)
+    }
+
+    fn place(&self, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| (**other).cmp(key))
+    }
+
+    /// Puts the members in order. True if a key came twice; the last stands.
+    fn settle(&mut self) -> bool {
+        let came = self.0.len();
+        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.0.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        self.0.len() < came
+    }
+}
+
+impl<'a, K: Into<Cow<'a, str>>> FromIterator<(K, Tree<'a>)> for Object<'a> {
+    fn from_iter<I: IntoIterator<Item = (K, Tree<'a>)>>(members: I) -> Object<'a> {
+        let mut object = Object(members.into_iter().map(|(key, value)| (key.into(), value)).collect());
+        object.settle();
+        object
+    }
+}
+
+impl<'a> Document<'a> {
+    /// As [`parse`], of what must be an object.
+    pub fn read(text: &'a str) -> Result<Document<'a>, Unreadable> {
+        let notes = Notes::default();
+        match read(text, &notes)? {
+            Tree::Object(object) => Ok(Document { text: text.into(), object, is_plain: !notes.is_odd.get() }),
+            other => Err(Unreadable::NoUse { found: kind(&other) }),
+        }
+    }
+}
+
+impl<'a> Outer<'a> {
+    /// As [`parse`], of what begins with a brace.
+    pub fn read(text: &'a str) -> Result<Outer<'a>, Unreadable> {
+        let notes = Notes::default();
+        // what is white in JSON
+        let white = [' ', '\n', '\t', '\r'];
+        let outer = Outer {
+            text: text.trim_matches(white),
+            object: Object::default(),
+            batch: None,
+            body: None,
+            is_plain: true,
+        };
+        if let Ok(outer) = whole(serde_json::Deserializer::from_str(text), OuterSeed { notes: &notes, outer }) {
+            return Ok(outer);
+        }
+        // no JSON, too deep, or with half a surrogate, which is no fault of the calls
+        let text = serde_json::from_str::<&RawValue>(text)?.get();
+        let mut rest = body::keys(text).unwrap_or_default();
+        let (batch, body) = (rest.remove("batch"), rest.remove("body"));
+        let object = if batch.is_none() && body.is_none() {
+            Document::read(text)?.object
+        } else {
+            rest.into_iter().filter_map(|(key, value)| Some((key, parse(value.get()).ok()?))).collect()
+        };
+        Ok(Outer { text, object, batch, body, is_plain: false })
+    }
+
+    pub fn contains_key(&self, key: &str) -> bool {
+        match key {
+            "batch" => self.batch.is_some(),
+            "body" => self.body.is_some(),
+            key => self.object.contains_key(key),
+        }
+    }
+
+    /// The same of an object that is a call itself, and has nothing that is one.
+    pub fn document(self) -> Result<Document<'a>, Unreadable> {
+        if self.batch.is_some() || self.body.is_some() {
+            return Document::read(self.text);
+        }
+        Ok(Document { text: self.text.into(), object: self.object, is_plain: self.is_plain })
+    }
+}
+
+/// What is seen on the way through a text, of which the tree says nothing.
+#[derive(Default)]
+struct Notes {
+    /// Something would be written again in another way than it came, or not at all.
+    is_odd: Cell<bool>,
+    /// The value just read is a number that serde_json hands over as an object with one of its private names.
+    is_number: Cell<bool>,
+}
+
+impl Notes {
+    fn object<'a>(&self, members: Vec<(Cow<'a, str>, Tree<'a>)>) -> Object<'a> {
+        let mut object = Object(members);
+        if object.settle() {
+            self.is_odd.set(true);
+        }
+        object
+    }
+
+    fn key<'de, A: MapAccess<'de>>(&self, entries: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
+        match entries.next_key_seed(self)? {
+            Some(Tree::Text(key)) => Ok(Some(key)),
+            Some(_) => Err(de::Error::custom("a key is a string")),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &Notes {
+    type Value = Tree<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &Notes {
+    type Value = Tree<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Tree<'de>, E> {
+        Ok(Tree::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<Tree<'de>, E> {
+        Ok(Tree::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<Tree<'de>, E> {
+        Ok(Tree::Whole(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<Tree<'de>, E> {
+        Ok(Tree::Number(value.to_string().into()))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(value.into()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_str<E>(self, value: &str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(value.to_owned().into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    /// Strings are lent by serde_json; only a number comes as text of its own.
+    fn visit_string<E>(self, value: String) -> Result<Tree<'de>, E> {
+        self.is_number.set(true);
+        if value.contains('e') || value.starts_with("-0") {
+            self.is_odd.set(true);
+        }
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree<'de>, A::Error> {
         let mut array = Vec::new();
-        while let Some(Tree(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(self)? {
             array.push(item);
         }
-        Ok(Value::Array(array))
+        Ok(Tree::Array(array))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((key, Tree(value))) = entries.next_entry::<String, Tree>()? {
-            if object.is_empty()
-                && key == NUMBER
-                && let Value::String(text) = &value
-                && let Ok(number) = text.parse::<Number>()
-            {
-                return Ok(Value::Number(number));
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree<'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(key) = self.key(&mut entries)? {
+            let value = entries.next_value_seed(self)?;
+            if self.is_number.take() {
+                return Ok(value);
             }
-            object.insert(key, value);
+            if members.is_empty() {
+                members.reserve(MEMBERS);
+            }
+            members.push((key, value));
         }
-        Ok(Value::Object(object))
+        Ok(Tree::Object(self.object(members)))
+    }
+}
+
+/// Room for these is made at once.
+const MEMBERS: usize = 8;
+
+struct OuterSeed<'s, 'a> {
+    notes: &'s Notes,
+    outer: Outer<'a>,
+}
+
+impl<'de> DeserializeSeed<'de> for OuterSeed<'_, 'de> {
+    type Value = Outer<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Outer<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OuterSeed<'_, 'de> {
+    type Value = Outer<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Outer<'de>, A::Error> {
+        let OuterSeed { notes, mut outer } = self;
+        let mut members = Vec::with_capacity(MEMBERS);
+        while let Some(key) = notes.key(&mut entries)? {
+            match &*key {
+                "batch" => outer.batch = Some(entries.next_value()?),
+                "body" => outer.body = Some(entries.next_value()?),
+                _ => members.push((key, entries.next_value_seed(notes)?)),
+            }
+        }
+        outer.object = notes.object(members);
+        outer.is_plain = !notes.is_odd.get();
+        Ok(outer)
     }
 }
 
@@ -190,7 +528,7 @@ mod tests {
             (r#""\\ud83d\ude00é""#, "\\ud83d\u{FFFD}é"),
         ];
         for (text, wanted) in cases {
-            assert_eq!(parse(text).unwrap(), Value::String(wanted.to_owned()), "{text}");
+            assert_eq!(parse(text).unwrap(), Tree::from(wanted), "{text}");
         }
         assert!(parse(r#""\ud83"#).is_err());
     }

@@ -4,12 +4,11 @@
 //! Customer.io's e-mail events have a few names of their own. One table reads them all, so that an event is the
 //! same by whichever way it came.
 
-use serde_json::Value;
-
 use crate::domain::event::METRIC_NAME_BYTES_MAX;
 use crate::domain::{Attribute, Attributes, Channel, Device, Event, Flags, Metric, MetricName, Text};
 
 use super::fields::{Fields, cut};
+use super::json::Tree;
 use super::reason::{Reason, Refusal};
 use super::{Context, time};
 
@@ -18,7 +17,7 @@ pub(super) struct Head<'a> {
     pub delivery_id: (Option<Text>, &'static str),
     pub metric: (Option<MetricName>, &'static str),
     pub id: Result<Option<Text>, Refusal>,
-    pub time: (Option<&'a Value>, &'static str),
+    pub time: (Option<&'a Tree<'a>>, &'static str),
 }
 
 impl Head<'_> {
@@ -120,7 +119,7 @@ pub(super) fn set_channel(attributes: &mut Attributes, name: Option<Text>) {
 /// The devices of a push: an array, or one device by itself. One without an id is none.
 fn devices(properties: Fields) -> Vec<Device> {
     match properties.value("recipients") {
-        Some(Value::Array(items)) => items.iter().filter_map(|item| device(Fields::of(Some(item)))).collect(),
+        Some(Tree::Array(items)) => items.iter().filter_map(|item| device(Fields::of(Some(item)))).collect(),
         // the reason beside a device by itself is the event's
         _ => device(properties).into_iter().map(|device| Device { reason: None, ..device }).collect(),
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::domain::people::{Register, Said, Setting};
 use crate::domain::{Event, Millis, Statement, Text};
 
+use super::json::{self, Object, Tree};
 use super::{Bounds, CallType, Context, Format, IdKey, Item, Quarantined, read, read_call};
 
 pub const RECEIVED: Millis = 1_714_600_000_000;
@@ -39,6 +40,15 @@ pub fn statement(format: Format, body: Value) -> Statement {
         Item::Statement(statement) => *statement,
         other => panic!("{body} became {other:?}"),
     }
+}
+
+/// For as long as the tests run.
+pub fn tree(value: Value) -> Tree<'static> {
+    json::parse(value.to_string().leak()).unwrap()
+}
+
+pub fn object(value: Value) -> Object<'static> {
+    tree(value).as_object().unwrap().clone()
 }
 
 /// A statement in a few words: its name, whom it is about, and what it says.

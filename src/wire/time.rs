@@ -1,11 +1,11 @@
 //! When something happened, in the ways that senders write it.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
-use serde_json::Value;
 
 use crate::domain::{EventTime, Millis};
 
-use super::{json, reason::Reason, reason::Refusal};
+use super::json::{self, Tree};
+use super::reason::{Reason, Refusal};
 
 /// 2000-01-01T00:00:00Z. Nothing was delivered before it: an earlier time is a mistake in units or a clock at zero.
 pub const EARLIEST_MS: Millis = 946_684_800_000;
@@ -20,11 +20,12 @@ const LATEST_MS: Millis = 253_402_300_799_999;
 const MILLISECONDS_FROM: f64 = 1e11;
 
 /// The time of an event: what the field holds, or the receipt where it holds nothing. `path` names the field.
-pub(super) fn read(value: Option<&Value>, path: &'static str, received_at_ms: Millis) -> Result<EventTime, Refusal> {
+pub(super) fn read(value: Option<&Tree>, path: &'static str, received_at_ms: Millis) -> Result<EventTime, Refusal> {
     let Some(value) = value else { return Ok(EventTime::from_receipt(received_at_ms)) };
     let ms = match value {
-        Value::Number(number) => unix(number.as_str()),
-        Value::String(text) => unix(text.trim()).or_else(|| iso_8601(text.trim())),
+        Tree::Whole(number) => unix(&number.to_string()),
+        Tree::Number(number) => unix(number),
+        Tree::Text(text) => unix(text.trim()).or_else(|| iso_8601(text.trim())),
         other => {
             return Err(Refusal::at(Reason::BadTime, path, &format!("is {}, not a time", json::kind(other))));
         }

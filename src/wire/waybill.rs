@@ -9,6 +9,7 @@ use crate::domain::event::devices_as_json;
 use crate::domain::{Attribute, Event, SourceKind, Text};
 
 use super::fields::Fields;
+use super::json::{Object, Outer, Tree};
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
 use super::{Context, Outcome};
@@ -17,7 +18,7 @@ use super::{Context, Outcome};
 const NAMED: [(Attribute, &str); 3] =
     [(Attribute::PersonId, "person_id"), (Attribute::Email, "email"), (Attribute::CioId, "cio_id")];
 
-pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
+pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusal> {
     let top = Fields::new(object);
     let delivery_id = top.id(&["delivery_id"], "delivery_id")?;
     let found = delivery_id.clone();
@@ -207,9 +208,10 @@ pub fn end(rows: u64) -> String {
     format!("{{\"end\":true,\"rows\":{rows}}}")
 }
 
-/// Whether these keys are those of [`end`].
-pub(super) fn is_end(keys: &BTreeMap<String, &RawValue>) -> bool {
-    keys.len() == 2 && keys.get("end").is_some_and(|end| end.get() == "true") && keys.contains_key("rows")
+/// Whether the keys are those of [`end`].
+pub(super) fn is_end(line: &Outer) -> bool {
+    let is_more = line.object.len() != 2 || line.batch.is_some() || line.body.is_some();
+    !is_more && line.object.get("end") == Some(&Tree::Bool(true)) && line.object.contains_key("rows")
 }
 
 #[cfg(test)]

@@ -3,17 +3,16 @@
 //!
 //! <https://docs.customer.io/integrations/api/webhooks/>
 
-use serde_json::{Map, Value};
-
 use crate::domain::people::Change;
 use crate::domain::{Attribute, Identifiers, MetricName, Text, names};
 
 use super::fields::Fields;
+use super::json::Object;
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
 use super::{Context, Outcome, subscription, time};
 
-pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
+pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusal> {
     let top = Fields::new(object);
     let object_type = top.word(&["object_type", "object_type_type"], "object_type")?;
     let metric = message::metric(top, "metric", "metric")?;
@@ -156,7 +155,7 @@ fn unknown(detail: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use crate::domain::{Attributes, Device, Event, EventTime, Flags, Metric};
     use crate::wire::testing::{RECEIVED, event, in_words, one, quarantined, statement, with};
