@@ -2,9 +2,10 @@
 //!
 //! The tables are stored in masks: append, never reorder.
 
-use crate::domain::{self, Attribute, Event, Metric, MetricName, Millis};
+use crate::domain::{self, Attribute, Event, Metric, MetricName};
 
 use super::json::Tree;
+use super::time::{from_iso, iso};
 
 use Attribute::*;
 use Column::*;
@@ -198,7 +199,11 @@ const TRACK_API: &[(Path, Column)] = &[
 impl Column {
     /// Whether this value is the column's.
     pub fn wrote(self, event: &Event, value: &Tree) -> bool {
-        self.write(event).as_ref() == Some(value)
+        match (self, value) {
+            // there is one spelling of a time, and reading it costs less
+            (Iso, Tree::Text(text)) => from_iso(text) == Some(event.time.ms),
+            _ => self.write(event).as_ref() == Some(value),
+        }
     }
 
     /// The column's value as this format writes it; `None` where the event has none.
@@ -271,9 +276,4 @@ fn scalar(text: &str) -> Tree<'_> {
 
 fn whole(number: i64) -> Tree<'static> {
     u64::try_from(number).map_or_else(|_| Tree::Number(number.to_string().into()), Tree::Whole)
-}
-
-/// `2023-08-22T16:42:55.000Z`, the one way that all senders with milliseconds write.
-pub(super) fn iso(ms: Millis) -> Option<String> {
-    Some(chrono::DateTime::from_timestamp_millis(ms)?.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
 }

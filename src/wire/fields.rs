@@ -95,7 +95,7 @@ impl<'a> Fields<'a> {
 /// through a float or not. U+0000 would end the text for some readers of the file, and becomes U+FFFD.
 pub(super) fn text_of(value: &Tree) -> Option<Text> {
     match value {
-        Tree::Text(text) if text.contains('\0') => Some(text.replace('\0', "\u{FFFD}").into()),
+        Tree::Text(text) if memchr::memchr(0, text.as_bytes()).is_some() => Some(text.replace('\0', "\u{FFFD}").into()),
         Tree::Text(text) => Some(text.as_ref().into()),
         Tree::Whole(number) => Some(number.to_string().into()),
         Tree::Number(number) => Some(whole(number).into()),

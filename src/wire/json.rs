@@ -9,7 +9,8 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::fmt::{self, Write};
+use std::cmp::Ordering;
+use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -34,7 +35,24 @@ pub(super) enum Tree<'a> {
 
 /// The members of an object: each key once, in the order of their bytes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Tree<'a>)>);
+pub(super) struct Object<'a> {
+    members: Vec<(Cow<'a, str>, Tree<'a>)>,
+    /// A bit for each key: the formats ask for three times as many keys as there are, and most are not.
+    bits: u64,
+}
+
+/// The order of keys. Most differ in their first byte, and need no more than a look at it.
+pub(super) fn order(a: &str, b: &str) -> Ordering {
+    let first = |key: &str| key.as_bytes().first().copied();
+    first(a).cmp(&first(b)).then_with(|| a.cmp(b))
+}
+
+/// The bit of a key.
+fn bit(key: &str) -> u64 {
+    let key = key.as_bytes();
+    let ends = key.first().zip(key.last()).map_or(0, |(first, last)| usize::from(first ^ (last << 2)));
+    1 << ((key.len() * 5 + ends) % 64)
+}
 
 /// An object, and the text that says it.
 pub(super) struct Document<'a> {
@@ -110,55 +128,44 @@ impl<'a> Tree<'a> {
     pub fn as_str(&self) -> Option<&str> {
         if let Tree::Text(text) = self { Some(text) } else { None }
     }
+
+    /// Appends it as compact JSON with sorted keys.
+    pub fn write(&self, json: &mut String) {
+        match self {
+            Tree::Null => json.push_str("null"),
+            Tree::Bool(flag) => json.push_str(if *flag { "true" } else { "false" }),
+            Tree::Whole(number) => json.push_str(&number.to_string()),
+            Tree::Number(number) => json.push_str(number),
+            Tree::Text(text) => write_text(text, json),
+            Tree::Array(items) => {
+                json.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    json.push_str(if i == 0 { "" } else { "," });
+                    item.write(json);
+                }
+                json.push(']');
+            }
+            Tree::Object(object) => object.write(json),
+        }
+    }
 }
 
-/// Compact, with sorted keys.
+pub(super) fn write_text(text: &str, json: &mut String) {
+    // without a branch for each byte
+    if text.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
+        json.push_str(&Value::from(text).to_string());
+        return;
+    }
+    json.push('"');
+    json.push_str(text);
+    json.push('"');
+}
+
 impl fmt::Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Tree::Null => f.write_str("null"),
-            Tree::Bool(flag) => f.write_str(if *flag { "true" } else { "false" }),
-            Tree::Whole(number) => write!(f, "{number}"),
-            Tree::Number(number) => f.write_str(number),
-            Tree::Text(text) => Quoted(text).fmt(f),
-            Tree::Array(items) => {
-                f.write_char('[')?;
-                for (i, item) in items.iter().enumerate() {
-                    f.write_str(if i == 0 { "" } else { "," })?;
-                    item.fmt(f)?;
-                }
-                f.write_char(']')
-            }
-            Tree::Object(object) => object.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Object<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('{')?;
-        for (i, (key, value)) in self.iter().enumerate() {
-            f.write_str(if i == 0 { "" } else { "," })?;
-            Quoted(key).fmt(f)?;
-            f.write_char(':')?;
-            value.fmt(f)?;
-        }
-        f.write_char('}')
-    }
-}
-
-/// Text as JSON.
-pub(super) struct Quoted<'a>(pub &'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // without a branch for each byte
-        if self.0.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
-            return Value::from(self.0).fmt(f);
-        }
-        f.write_char('"')?;
-        f.write_str(self.0)?;
-        f.write_char('"')
+        let mut json = String::new();
+        self.write(&mut json);
+        f.write_str(&json)
     }
 }
 
@@ -177,76 +184,96 @@ impl From<Tree<'_>> for Value {
             Tree::Number(number) => number.parse().map_or(Value::Null, Value::Number),
             Tree::Text(text) => text.into(),
             Tree::Array(items) => items.into_iter().collect(),
-            Tree::Object(Object(members)) => members.into_iter().collect(),
+            Tree::Object(object) => object.members.into_iter().collect(),
         }
     }
 }
 
 impl<'a> Object<'a> {
     pub fn get(&self, key: &str) -> Option<&Tree<'a>> {
-        self.place(key).ok().map(|place| &self.0[place].1)
+        if self.bits & bit(key) == 0 {
+            return None;
+        }
+        if self.members.len() <= 2 * MEMBERS {
+            return self.members.iter().find(|(other, _)| other == key).map(|(_, value)| value);
+        }
+        self.place(key).ok().map(|place| &self.members[place].1)
     }
 
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Tree<'a>> {
-        self.place(key).ok().map(|place| &mut self.0[place].1)
+        self.place(key).ok().map(|place| &mut self.members[place].1)
     }
 
     pub fn contains_key(&self, key: &str) -> bool {
-        self.place(key).is_ok()
+        self.get(key).is_some()
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.members.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.members.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tree<'a>)> {
-        self.0.iter().map(|(key, value)| (&**key, value))
+        self.members.iter().map(|(key, value)| (&**key, value))
+    }
+
+    pub fn write(&self, json: &mut String) {
+        json.push('{');
+        for (i, (key, value)) in self.iter().enumerate() {
+            json.push_str(if i == 0 { "" } else { "," });
+            write_text(key, json);
+            json.push(':');
+            value.write(json);
+        }
+        json.push('}');
     }
 
     /// All after it are moved: for many at a time there is [`Object::merge`].
     pub fn insert(&mut self, key: &'a str, value: Tree<'a>) {
         match self.place(key) {
-            Ok(place) => self.0[place].1 = value,
-            Err(place) => self.0.insert(place, (key.into(), value)),
+            Ok(place) => self.members[place].1 = value,
+            Err(place) => self.members.insert(place, (key.into(), value)),
         }
+        self.bits |= bit(key);
     }
 
     /// Takes all members of another, whose values stand.
     pub fn merge(&mut self, other: Object<'a>) {
-        self.0.extend(other.0);
+        self.members.extend(other.members);
         self.settle();
     }
 
     pub fn remove(&mut self, key: &str) -> Option<Tree<'a>> {
-        self.place(key).ok().map(|place| self.0.remove(place).1)
+        self.place(key).ok().map(|place| self.members.remove(place).1)
     }
 
     fn place(&self, key: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(other, _)| (**other).cmp(key))
+        self.members.binary_search_by(|(other, _)| order(other, key))
     }
 
     /// Puts the members in order. True if a key came twice; the last stands.
     fn settle(&mut self) -> bool {
-        let came = self.0.len();
-        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.0.dedup_by(|later, kept| {
+        let came = self.members.len();
+        self.members.sort_by(|(a, _), (b, _)| order(a, b));
+        self.members.dedup_by(|later, kept| {
             let is_same = later.0 == kept.0;
             if is_same {
                 std::mem::swap(later, kept);
             }
             is_same
         });
-        self.0.len() < came
+        self.bits = self.members.iter().fold(0, |bits, (key, _)| bits | bit(key));
+        self.members.len() < came
     }
 }
 
 impl<'a, K: Into<Cow<'a, str>>> FromIterator<(K, Tree<'a>)> for Object<'a> {
     fn from_iter<I: IntoIterator<Item = (K, Tree<'a>)>>(members: I) -> Object<'a> {
-        let mut object = Object(members.into_iter().map(|(key, value)| (key.into(), value)).collect());
+        let members = members.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        let mut object = Object { members, bits: 0 };
         object.settle();
         object
     }
@@ -319,7 +346,7 @@ struct Notes {
 
 impl Notes {
     fn object<'a>(&self, members: Vec<(Cow<'a, str>, Tree<'a>)>) -> Object<'a> {
-        let mut object = Object(members);
+        let mut object = Object { members, bits: 0 };
         if object.settle() {
             self.is_odd.set(true);
         }
@@ -476,7 +503,67 @@ fn unit(text: &str, at: usize) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use crate::wire::testing::anything;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_tree_says_and_writes_what_serde_json_does(value in anything(), spread in any::<bool>(), escaped in any::<bool>()) {
+            let mut text = if spread { format!("{value:#}") } else { value.to_string() };
+            if escaped {
+                // it stands in strings only
+                text = text.replace('_', "\\u005f");
+            }
+            let tree = parse(&text).unwrap();
+            prop_assert_eq!(tree.to_string(), value.to_string());
+            prop_assert_eq!(Value::from(tree), value);
+        }
+
+        #[test]
+        fn members_are_found_by_their_keys(
+            members in proptest::collection::vec(("[ab]{0,3}|batch|body", anything()), 0..40),
+            others in proptest::collection::vec("[abc]{0,4}", 9),
+        ) {
+            let written: Vec<_> = members.iter().map(|(key, value)| format!("{}:{value}", Value::from(&**key))).collect();
+            let text = format!(" {{{}}} ", written.join(","));
+            // of equal keys the last stands
+            let wanted: serde_json::Map<_, _> = members.into_iter().collect();
+            let outer = Outer::read(&text).unwrap();
+            prop_assert_eq!(outer.text, text.trim());
+            for key in wanted.keys().chain(&others) {
+                prop_assert_eq!(outer.contains_key(key), wanted.contains_key(key));
+            }
+            let document = outer.document().unwrap();
+            for key in wanted.keys().chain(&others) {
+                let member = document.object.get(key).cloned().map(Value::from);
+                prop_assert_eq!(member.as_ref(), wanted.get(key));
+            }
+            prop_assert_eq!(Tree::Object(document.object).to_string(), Value::Object(wanted).to_string());
+        }
+    }
+
+    #[test]
+    fn what_has_one_spelling_is_told_from_what_has_several() {
+        let is_plain = |text: &str| Outer::read(text).unwrap().document().unwrap().is_plain;
+        for text in ["{}", r#"{"a":{"b":[1.50,-7,"\u00e9\ud83d\ude00\n","-0","1e5"]},"c":-12.0}"#] {
+            assert!(is_plain(text), "{text}");
+        }
+        for member in [r#"-0"#, "-0.5", "1e5", "[2E-3]", r#""\ud83d""#, r#"{"b":1,"b":1}"#, r#"1,"a":1"#] {
+            let text = format!(r#"{{"a":{member}}}"#);
+            assert!(!is_plain(&text), "{text}");
+            assert!(!Document::read(&text).unwrap().is_plain, "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_beside_calls_costs_none_of_them() {
+        let outer = Outer::read(r#"{"context":{"traits":{"email":"\ude00"}},"batch":[{"a":"\ud83d"}]}"#).unwrap();
+        assert_eq!(outer.batch.unwrap().get(), r#"[{"a":"\ud83d"}]"#);
+        assert_eq!(Tree::Object(outer.object).to_string(), "{\"context\":{\"traits\":{\"email\":\"\u{FFFD}\"}}}");
+    }
 
     #[test]
     fn a_tree_is_what_was_written() {

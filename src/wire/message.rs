@@ -75,9 +75,7 @@ const NAMED: [(Attribute, &[&str]); 11] = [
 
 /// Takes all that the properties of a message event say, except who the person is.
 pub(super) fn describe(event: &mut Event, properties: Fields) {
-    for (attribute, keys) in NAMED {
-        event.attributes.set(attribute, properties.text(keys));
-    }
+    event.attributes.set_all(NAMED.into_iter().map(|(attribute, keys)| (attribute, properties.text(keys))));
     interact(event, properties);
     event.recipients = devices(properties);
     event.flags = flags(event.metric.known(), properties);
@@ -85,9 +83,8 @@ pub(super) fn describe(event: &mut Event, properties: Fields) {
 
 /// Takes the source that is named, and nothing else.
 pub(super) fn set_source(attributes: &mut Attributes, properties: Fields) {
-    for (attribute, keys) in NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source()) {
-        attributes.set(attribute, properties.text(keys));
-    }
+    let of_source = NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source());
+    attributes.set_all(of_source.map(|(attribute, keys)| (attribute, properties.text(keys))));
 }
 
 /// Takes who was written to, what was clicked or answered, and what went wrong.

@@ -4,7 +4,7 @@
 //! RudderStack's dialect) or as a `Report Delivery Event`. Others, and some calls of other types, speak of people
 //! ([`super::people`]). All else is counted and left.
 
-use crate::domain::{Attribute, Attributes, Channel, Event, EventTime, MetricName, Text, names};
+use crate::domain::{Attribute, Channel, Event, EventTime, MetricName, Text, names};
 
 use super::fields::Fields;
 use super::json::{Object, Tree};
@@ -130,10 +130,11 @@ fn set_person(event: &mut Event, top: Fields, properties: Fields) {
         .or_else(|| address(top.inside("context").inside("traits").text(&["email"])))
         // mobile SDKs put the delivery id here
         .or_else(|| address(top.text(&["anonymousId"])).filter(|id| *id != event.delivery_id));
-    let attributes: &mut Attributes = &mut event.attributes;
-    attributes.set(Attribute::PersonId, person);
-    attributes.set(Attribute::Email, email);
-    attributes.set(Attribute::CioId, identifiers.text(&["cio_id"]));
+    event.attributes.set_all([
+        (Attribute::PersonId, person),
+        (Attribute::Email, email),
+        (Attribute::CioId, identifiers.text(&["cio_id"])),
+    ]);
 }
 
 /// An e-mail address: what is written there may also be a phone number, a URL or a random id.
@@ -149,7 +150,7 @@ fn unknown(detail: &str) -> Refusal {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::domain::{EventTime, Metric};
+    use crate::domain::{Attributes, EventTime, Metric};
     use crate::wire::testing::{RECEIVED, event, ignored, items, items_of_call, one, quarantined, with};
     use crate::wire::{Format::Pipelines, Item};
 

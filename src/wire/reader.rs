@@ -189,22 +189,24 @@ impl Reader<'_> {
 
     /// The object as it is to be read and kept. A call is kept as it would be by itself, with what the context
     /// of its batch says of the person. The key of a sender is kept nowhere in plain text.
-    fn open<'a>(self, mut document: Document<'a>, lent: Option<&'a Lent>) -> Document<'a> {
+    fn open<'a>(self, document: Document<'a>, lent: Option<&'a Lent>) -> Document<'a> {
+        let Document { text, mut object, is_plain } = document;
         if !matches!(self.format, Format::Pipelines | Format::Waybill) {
-            return document;
+            return Document { text, object, is_plain };
         }
-        let object = &mut document.object;
         let had_key = object.remove("writeKey").is_some();
         let lent = lent.filter(|_| object.get("context").is_none_or(|context| *context == Tree::Null));
-        let lent = lent.and_then(|lent| lent.to(object));
-        let has_lent = lent.is_some();
+        let lent = lent.and_then(|lent| lent.to(&object));
+        let is_changed = had_key || lent.is_some();
         if let Some(context) = lent {
             object.insert("context", context);
         }
-        if had_key || has_lent {
-            document.text = object.to_string().into();
+        if !is_changed {
+            return Document { text, object, is_plain };
         }
-        document
+        let mut changed = String::with_capacity(text.len());
+        object.write(&mut changed);
+        Document { text: changed.into(), object, is_plain }
     }
 
     fn not_too_many<T>(self, items: Vec<T>) -> Result<Vec<T>, Unreadable> {

@@ -5,19 +5,19 @@
 //! held just what the columns make of it, and `rest` is the JSON without those. [`whole`] puts it together again: every
 //! key, value and digit; white space and key order may differ. What would not come out the same is kept as it came.
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::cmp::Ordering;
 use std::sync::LazyLock;
 
 use serde_json::value::RawValue;
 
-use super::columns::{Column, SHAPES, Shape, iso};
-use super::json::{self, Document, Object, Quoted, Tree};
-use crate::domain::{Event, Millis};
+use super::columns::{Column, SHAPES, Shape};
+use super::json::{self, Document, Object, Tree, order, write_text};
+use super::time::{from_iso, iso};
+use crate::domain::Event;
 
 /// What is kept of an event's JSON.
 pub(super) fn of(document: &Document, event: &Event) -> String {
-    let shortened = if document.is_plain { shortened(&document.object, event) } else { None };
+    let shortened = if document.is_plain { shortened(document, event) } else { None };
     shortened.unwrap_or_else(|| document.text.as_ref().to_owned())
 }
 
@@ -30,10 +30,10 @@ pub fn whole(kept: &str, event: &Event) -> String {
     restored(kept, event).unwrap_or_else(|| kept.to_owned())
 }
 
-fn shortened(object: &Object, event: &Event) -> Option<String> {
-    let number = shape_of(object);
-    let mut rest = Rest { event, mask: 0, json: String::new() };
-    rest.object(object, &PLACES[number])?;
+fn shortened(document: &Document, event: &Event) -> Option<String> {
+    let number = shape_of(&document.object);
+    let mut rest = Rest { event, mask: 0, json: String::with_capacity(document.text.len()) };
+    rest.object(&document.object, &PLACES[number])?;
     let Rest { mask, json, .. } = rest;
     Some(if json == "{}" { format!("[{number},{mask}]") } else { format!("[{number},{mask},{json}]") })
 }
@@ -43,7 +43,7 @@ static PLACES: LazyLock<Vec<Places>> = LazyLock::new(|| SHAPES.iter().map(Places
 
 /// By key, in the order of their bytes.
 #[derive(Default)]
-struct Places(BTreeMap<&'static str, Place>);
+struct Places(Vec<(&'static str, Place)>);
 
 #[derive(Default)]
 struct Place {
@@ -67,8 +67,15 @@ impl Places {
 
     fn at(&mut self, path: &[&'static str]) -> &mut Place {
         let (last, before) = path.split_last().map_or(("", path), |(last, before)| (*last, before));
-        let level = before.iter().fold(self, |level, key| &mut level.0.entry(key).or_default().below);
-        level.0.entry(last).or_default()
+        before.iter().fold(self, |level, key| &mut level.place(key).below).place(last)
+    }
+
+    fn place(&mut self, key: &'static str) -> &mut Place {
+        let place = self.0.binary_search_by_key(&key, |(key, _)| key).unwrap_or_else(|place| {
+            self.0.insert(place, (key, Place::default()));
+            place
+        });
+        &mut self.0[place].1
     }
 }
 
@@ -82,12 +89,18 @@ struct Rest<'e> {
 impl Rest<'_> {
     /// `None` where it would not come out the same.
     fn object(&mut self, object: &Object, places: &Places) -> Option<()> {
-        let mut places = places.0.iter().peekable();
+        let mut places = &places.0[..];
         self.json.push('{');
         let begin = self.json.len();
         for (key, value) in object.iter() {
-            while places.next_if(|(place, _)| **place < key).is_some() {}
-            let place = places.next_if(|(place, _)| **place == key).map(|(_, place)| place);
+            let place = loop {
+                let Some(((name, place), after)) = places.split_first() else { break None };
+                match order(name, key) {
+                    Ordering::Less => places = after,
+                    Ordering::Equal => break Some(place),
+                    Ordering::Greater => break None,
+                }
+            };
             let columns = place.map_or(&[][..], |place| &place.columns);
             if let Some((bit, _)) = columns.iter().find(|(_, column)| column.wrote(self.event, value)) {
                 self.mask |= 1 << bit;
@@ -97,7 +110,8 @@ impl Rest<'_> {
             if before > begin {
                 self.json.push(',');
             }
-            self.push(format_args!("{}:", Quoted(key)));
+            write_text(key, &mut self.json);
+            self.json.push(':');
             match (place, value) {
                 (Some(place), Tree::Object(object)) => {
                     self.object(object, &place.below)?;
@@ -107,7 +121,7 @@ impl Rest<'_> {
                     }
                 }
                 (Some(Place { is_near: true, .. }), value) => self.near(value)?,
-                (_, value) => self.push(format_args!("{value}")),
+                (_, value) => value.write(&mut self.json),
             }
         }
         self.json.push('}');
@@ -119,16 +133,11 @@ impl Rest<'_> {
         if as_i64(value).is_some() {
             return None;
         }
-        match value.as_str().and_then(read_iso) {
-            Some(ms) => self.push(format_args!("{}", ms - self.event.time.ms)),
-            None => self.push(format_args!("{value}")),
+        match value.as_str().and_then(from_iso) {
+            Some(ms) => self.json.push_str(&(ms - self.event.time.ms).to_string()),
+            None => value.write(&mut self.json),
         }
         Some(())
-    }
-
-    fn push(&mut self, json: fmt::Arguments) {
-        // writing to a String does not fail
-        let _ = self.json.write_fmt(json);
     }
 }
 
@@ -174,11 +183,6 @@ fn shape_of(object: &Object) -> usize {
     }
 }
 
-fn read_iso(text: &str) -> Option<Millis> {
-    let ms = chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis();
-    (iso(ms)? == text).then_some(ms)
-}
-
 fn as_i64(value: &Tree) -> Option<i64> {
     match value {
         Tree::Whole(number) => i64::try_from(*number).ok(),
@@ -212,9 +216,10 @@ mod tests {
 
     use super::*;
     use crate::wire::columns::{PIPELINES, WEBHOOK};
+    use crate::wire::testing::anything;
     use crate::wire::{Context, Format, IdKey, Item, read};
 
-    const RECEIVED_AT_MS: Millis = 1_795_000_000_000;
+    const RECEIVED_AT_MS: i64 = 1_795_000_000_000;
 
     /// The event of a body, and what is kept of its JSON.
     fn read_one(format: Format, raw: &str) -> Option<(Event, String)> {
@@ -302,9 +307,13 @@ mod tests {
             let raw = with(field);
             assert_eq!(read_one(Format::Webhook, &raw).unwrap().1, raw);
         }
-        for field in
-            [r#""a":1.0"#, r#""a":9007199254740993"#, r#""a":123456789012345678901234567890"#, r#""a":{},"b":[]"#]
-        {
+        for field in [
+            r#""a":1.0"#,
+            r#""a":"\ud83d\ude00""#,
+            r#""a":9007199254740993"#,
+            r#""a":123456789012345678901234567890"#,
+            r#""a":{},"b":[]"#,
+        ] {
             assert!(kept(Format::Webhook, &with(field)).starts_with('['), "{field}");
         }
     }
@@ -350,64 +359,6 @@ mod tests {
         } else {
             put(object.entry(*key).or_insert_with(|| json!({})), below, member);
         }
-    }
-
-    /// Anything that may stand in JSON, also what no sender means.
-    fn anything() -> impl Strategy<Value = Value> {
-        let key = || {
-            prop_oneof![
-                Just(String::new()),
-                Just("__proto__".into()),
-                Just("a:b\"\\".into()),
-                Just("$serde_json::private::Number".into()),
-                Just("$serde_json::private::RawValue".into()),
-                Just("delivery_id".into()),
-                Just("email".into()),
-                Just("id".into()),
-                Just("url".into()),
-                Just("device_id".into()),
-                Just("failure_message".into()),
-                ".{0,4}",
-            ]
-        };
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<u64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            ".{0,6}".prop_map(Value::from),
-            "[0-9]{1,21}".prop_map(Value::from),
-            "[0-9]{1,12}[.][0-9]{1,3}"
-                .prop_map(|text| text.parse::<serde_json::Number>().map_or(Value::Null, Value::Number)),
-            prop_oneof![
-                Just("d"),
-                Just("p"),
-                Just("7"),
-                Just("a@b.c"),
-                Just("track"),
-                Just("campaign"),
-                Just("Push Sent"),
-                Just("sent"),
-                Just("push"),
-                Just("2026-09-21T14:13:20.000Z"),
-                Just("2026-09-21T14:13:20.5Z"),
-                Just("2026-09-21T14:13:21.000Z"),
-                Just("\u{0}")
-            ]
-            .prop_map(Value::from),
-            Just(Value::from(1_790_000_000)),
-            Just(Value::from(7)),
-            Just(json!({})),
-            Just(json!([])),
-        ];
-        leaf.prop_recursive(3, 12, 3, move |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-                proptest::collection::vec((key(), inner), 0..3)
-                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
-            ]
-        })
     }
 
     /// The paths that any format reads, and some that none does.

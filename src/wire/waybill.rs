@@ -38,9 +38,7 @@ pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusa
     // written by `line`, for an event that came without a time
     event.time.from_receipt |= top.flag(&["time_from_receipt"]) == Some(true);
     message::describe(&mut event, top);
-    for (attribute, key) in NAMED {
-        event.attributes.set(attribute, top.text(&[key]));
-    }
+    event.attributes.set_all(NAMED.map(|(attribute, key)| (attribute, top.text(&[key]))));
     message::set_channel(&mut event.attributes, top.text(&["channel"]));
     set_source(&mut event, top).map_err(attach)?;
     Ok(Outcome::Event { event: message::seal(event, context), report: false })
@@ -83,7 +81,7 @@ pub fn line(event: &Event, raw: Option<&str>) -> String {
     line.push("delivery_id", Some((&*event.delivery_id).into()));
     line.push("channel", text(Attribute::Channel));
     line.push("metric", Some(event.metric.as_str().into()));
-    line.push("time", super::columns::iso(event.time.ms).map(Value::from));
+    line.push("time", super::time::iso(event.time.ms).map(Value::from));
     line.push("time_from_receipt", event.time.from_receipt.then(|| true.into()));
     let of_source = [
         ("kind", source.as_ref().map(|source| source.kind.name().into())),

@@ -140,12 +140,13 @@ fn event(top: Fields, data: Fields, known: Known, context: &Context) -> Result<O
     let mut event = head.event(context)?;
     message::describe(&mut event, data);
     message::set_channel(&mut event.attributes, known.object_type);
-    event.attributes.set(Attribute::Recipient, data.text(known.recipient));
     let identifiers = data.inside("identifiers");
-    let person = data.text(&["customer_id", "userId"]).or_else(|| identifiers.text(&["id"]));
-    event.attributes.set(Attribute::PersonId, person);
-    event.attributes.set(Attribute::Email, identifiers.text(&["email"]));
-    event.attributes.set(Attribute::CioId, identifiers.text(&["cio_id"]));
+    event.attributes.set_all([
+        (Attribute::Recipient, data.text(known.recipient)),
+        (Attribute::PersonId, data.text(&["customer_id", "userId"]).or_else(|| identifiers.text(&["id"]))),
+        (Attribute::Email, identifiers.text(&["email"])),
+        (Attribute::CioId, identifiers.text(&["cio_id"])),
+    ]);
     Ok(Outcome::Event { event: message::seal(event, context), report: false })
 }
 
