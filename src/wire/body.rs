@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::json::Outer;
 use super::reason::Unreadable;
 
-/// What a body holds: an object, or the exact text of each item.
+/// What a body holds, as the exact text of each item.
 pub(super) enum Body<'a> {
-    One(Outer<'a>),
+    /// It begins as an object: whether it is one is for its reader to say.
+    One(&'a str),
     Many(Vec<&'a RawValue>),
 }
 
@@ -18,7 +18,7 @@ impl<'a> Body<'a> {
     pub fn read(body: &'a [u8]) -> Result<Body<'a>, Unreadable> {
         let text = text(body)?;
         match text.trim_start().as_bytes().first() {
-            Some(b'{') => return Outer::read(text).map(Body::One),
+            Some(b'{') => return Ok(Body::One(text)),
             Some(b'[') => return Ok(Body::Many(serde_json::from_str(text)?)),
             _ => {}
         }

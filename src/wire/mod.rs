@@ -259,6 +259,6 @@ pub fn read_line(line: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable
 
 /// The `writeKey` of a Data Pipelines body, by which browser SDKs say who they are.
 pub fn write_key(body: &[u8]) -> Option<Text> {
-    let Ok(body::Body::One(outer)) = body::Body::read(body) else { return None };
-    fields::text_of(outer.object.get("writeKey")?)
+    let Ok(body::Body::One(object)) = body::Body::read(body) else { return None };
+    fields::text_of(json::Outer::read(object).ok()?.object.get("writeKey")?)
 }

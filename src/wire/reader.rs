@@ -26,8 +26,11 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     pub fn read(self, body: &[u8]) -> Result<Vec<Item>, Unreadable> {
-        match Body::read(body) {
-            Ok(Body::One(outer)) => self.one(outer),
+        let error = match Body::read(body) {
+            Ok(Body::One(object)) => match Outer::read(object) {
+                Ok(outer) => return self.one(outer),
+                Err(error) => error,
+            },
             Ok(Body::Many(raws)) => {
                 let raws = self.not_too_many(raws)?;
                 // an array sent as a batch is one already
@@ -35,27 +38,31 @@ impl Reader<'_> {
                 let reader = Reader { call, ..self };
                 let mut items = Vec::with_capacity(raws.len());
                 raws.into_iter().for_each(|raw| reader.one_of_many(raw, &mut items));
-                Ok(items)
+                return Ok(items);
             }
-            Err(error) if self.format == Format::Waybill => {
-                let lines = self.not_too_many(body::lines(body).ok_or(error)?)?;
-                let is_end = |line: &[u8]| {
-                    Body::read(line).is_ok_and(|body| matches!(body, Body::One(outer) if waybill::is_end(&outer)))
-                };
-                // the last line of an export is no event
-                let last = lines.last().is_some_and(|(_, line)| is_end(line)).then(|| lines.len() - 1);
-                let mut items = Vec::with_capacity(lines.len());
-                let lines = lines.into_iter().take(last.unwrap_or(usize::MAX));
-                lines.for_each(|(number, line)| self.line(number, line, &mut items));
-                Ok(items)
-            }
-            Err(error) => Err(error),
+            Err(error) => error,
+        };
+        if self.format != Format::Waybill {
+            return Err(error);
         }
+        let lines = self.not_too_many(body::lines(body).ok_or(error)?)?;
+        let is_end = |line: &[u8]| match Body::read(line) {
+            Ok(Body::One(object)) => Outer::read(object).is_ok_and(|outer| waybill::is_end(&outer)),
+            _ => false,
+        };
+        // the last line of an export is no event
+        let last = lines.last().is_some_and(|(_, line)| is_end(line)).then(|| lines.len() - 1);
+        let mut items = Vec::with_capacity(lines.len());
+        let lines = lines.into_iter().take(last.unwrap_or(usize::MAX));
+        lines.for_each(|(number, line)| self.line(number, line, &mut items));
+        Ok(items)
     }
 
     fn line(self, number: usize, line: &[u8], items: &mut Vec<Item>) {
         let read = match Body::read(line) {
-            Ok(Body::One(outer)) => outer.document().map(|document| self.item(document, None, items)),
+            Ok(Body::One(object)) => {
+                Outer::read(object).and_then(Outer::document).map(|document| self.item(document, None, items))
+            }
             Ok(Body::Many(_)) => Err(Unreadable::NoUse { found: "an array" }),
             Err(error) => Err(error),
         };

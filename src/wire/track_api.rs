@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::domain::people::Standing;
 use crate::domain::{Attribute, Channel, Device, Identifiers, Metric, MetricName, Text};
 
-use super::body::Body;
+use super::body::{self, Body};
 use super::fields::{Fields, ID_BYTES_MAX};
 use super::json::{self, Document, Object, Tree};
 use super::message::{self, Head};
@@ -157,18 +157,18 @@ pub(super) fn read(
     let mut items = Vec::new();
     match (call, Body::read(body)?) {
         (Call::Batch, Body::Many(raws)) => reader.batch(raws, &mut items)?,
-        (Call::Batch, Body::One(outer)) => match outer.batch {
+        (Call::Batch, Body::One(object)) => match body::keys(object).unwrap_or_default().get("batch") {
             Some(batch) => match serde_json::from_str::<Vec<&RawValue>>(batch.get()) {
                 Ok(raws) => reader.batch(raws, &mut items)?,
                 Err(_) => {
                     let refusal = Refusal::at(Reason::BadField, "batch", "is not an array");
-                    items.push(reader.aside(refusal, outer.text));
+                    items.push(reader.aside(refusal, object.trim_ascii()));
                 }
             },
             // a call by itself
-            None => reader.batch(vec![serde_json::from_str(outer.text)?], &mut items)?,
+            None => reader.batch(vec![serde_json::from_str(object)?], &mut items)?,
         },
-        (_, Body::One(outer)) => reader.call(outer.text, &mut items)?,
+        (_, Body::One(object)) => reader.call(serde_json::from_str::<&RawValue>(object)?.get(), &mut items)?,
         (_, Body::Many(_)) => return Err(Unreadable::NoUse { found: "an array" }),
     }
     Ok(items)
