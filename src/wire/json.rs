@@ -15,16 +15,15 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::de::Read;
-use serde_json::value::RawValue;
 
-use super::{Unreadable, body};
+use super::Unreadable;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Tree<'a> {
     Null,
     Bool(bool),
-    /// A number of digits only, of up to 64 bits.
+    /// A number that is written with digits only and has up to 64 bits.
     Whole(u64),
     /// Any other number, as it is written.
     Number(Box<str>),
@@ -54,26 +53,6 @@ fn bit(key: &str) -> u64 {
     1 << ((key.len() * 5 + ends) % 64)
 }
 
-/// An object, and the text that says it.
-pub(super) struct Document<'a> {
-    pub text: Cow<'a, str>,
-    pub object: Object<'a>,
-    /// Written again, the object has every key, value and digit of the text. It has not where a key comes twice, where
-    /// half a surrogate was mended, and where a number has an exponent or begins with -0: those have several spellings.
-    pub is_plain: bool,
-}
-
-/// An object that may hold calls. Those stay text: each is read by itself, and a tree of all of them would take many
-/// times the memory.
-pub(super) struct Outer<'a> {
-    pub text: &'a str,
-    /// All members but those two.
-    pub object: Object<'a>,
-    pub batch: Option<&'a RawValue>,
-    pub body: Option<&'a RawValue>,
-    is_plain: bool,
-}
-
 /// Reads one JSON value. Of a key that comes twice the last value stands. A surrogate without its other half, which
 /// senders make by cutting text within an emoji, becomes U+FFFD.
 ///
@@ -84,7 +63,8 @@ pub(super) fn parse(text: &str) -> Result<Tree<'_>, Unreadable> {
     Ok(read(text, &Notes::default())?)
 }
 
-fn read<'a>(text: &'a str, notes: &Notes) -> serde_json::Result<Tree<'a>> {
+/// As [`parse`], with what the tree does not say.
+pub(super) fn read<'a>(text: &'a str, notes: &Notes) -> serde_json::Result<Tree<'a>> {
     whole(serde_json::Deserializer::from_str(text), notes).or_else(|error| match mend_surrogates(text) {
         Some(mended) => {
             notes.is_odd.set(true);
@@ -95,8 +75,8 @@ fn read<'a>(text: &'a str, notes: &Notes) -> serde_json::Result<Tree<'a>> {
     })
 }
 
-/// All of a text must be the one value.
-fn whole<'a, S: DeserializeSeed<'a>>(
+/// Reads the one value that a text is.
+pub(super) fn whole<'a, S: DeserializeSeed<'a>>(
     mut tokens: serde_json::Deserializer<impl Read<'a>>,
     seed: S,
 ) -> serde_json::Result<S::Value> {
@@ -247,7 +227,9 @@ impl<'a> Object<'a> {
     }
 
     pub fn remove(&mut self, key: &str) -> Option<Tree<'a>> {
-        self.place(key).ok().map(|place| self.members.remove(place).1)
+        let (_, value) = self.members.remove(self.place(key).ok()?);
+        self.mark();
+        Some(value)
     }
 
     fn place(&self, key: &str) -> Result<usize, usize> {
@@ -265,8 +247,12 @@ impl<'a> Object<'a> {
             }
             is_same
         });
-        self.bits = self.members.iter().fold(0, |bits, (key, _)| bits | bit(key));
+        self.mark();
         self.members.len() < came
+    }
+
+    fn mark(&mut self) {
+        self.bits = self.members.iter().fold(0, |bits, (key, _)| bits | bit(key));
     }
 }
 
@@ -279,73 +265,17 @@ impl<'a, K: Into<Cow<'a, str>>> FromIterator<(K, Tree<'a>)> for Object<'a> {
     }
 }
 
-impl<'a> Document<'a> {
-    /// As [`parse`], of what must be an object.
-    pub fn read(text: &'a str) -> Result<Document<'a>, Unreadable> {
-        let notes = Notes::default();
-        match read(text, &notes)? {
-            Tree::Object(object) => Ok(Document { text: text.into(), object, is_plain: !notes.is_odd.get() }),
-            other => Err(Unreadable::NoUse { found: kind(&other) }),
-        }
-    }
-}
-
-impl<'a> Outer<'a> {
-    /// As [`parse`], of what begins with a brace.
-    pub fn read(text: &'a str) -> Result<Outer<'a>, Unreadable> {
-        let notes = Notes::default();
-        // what is white in JSON
-        let white = [' ', '\n', '\t', '\r'];
-        let outer = Outer {
-            text: text.trim_matches(white),
-            object: Object::default(),
-            batch: None,
-            body: None,
-            is_plain: true,
-        };
-        if let Ok(outer) = whole(serde_json::Deserializer::from_str(text), OuterSeed { notes: &notes, outer }) {
-            return Ok(outer);
-        }
-        // no JSON, too deep, or with half a surrogate, which is no fault of the calls
-        let text = serde_json::from_str::<&RawValue>(text)?.get();
-        let mut rest = body::keys(text).unwrap_or_default();
-        let (batch, body) = (rest.remove("batch"), rest.remove("body"));
-        let object = if batch.is_none() && body.is_none() {
-            Document::read(text)?.object
-        } else {
-            rest.into_iter().filter_map(|(key, value)| Some((key, parse(value.get()).ok()?))).collect()
-        };
-        Ok(Outer { text, object, batch, body, is_plain: false })
-    }
-
-    pub fn contains_key(&self, key: &str) -> bool {
-        match key {
-            "batch" => self.batch.is_some(),
-            "body" => self.body.is_some(),
-            key => self.object.contains_key(key),
-        }
-    }
-
-    /// The same of an object that is a call itself, and has nothing that is one.
-    pub fn document(self) -> Result<Document<'a>, Unreadable> {
-        if self.batch.is_some() || self.body.is_some() {
-            return Document::read(self.text);
-        }
-        Ok(Document { text: self.text.into(), object: self.object, is_plain: self.is_plain })
-    }
-}
-
 /// What is seen on the way through a text, of which the tree says nothing.
 #[derive(Default)]
-struct Notes {
+pub(super) struct Notes {
     /// Something would be written again in another way than it came, or not at all.
-    is_odd: Cell<bool>,
+    pub is_odd: Cell<bool>,
     /// The value just read is a number that serde_json hands over as an object with one of its private names.
     is_number: Cell<bool>,
 }
 
 impl Notes {
-    fn object<'a>(&self, members: Vec<(Cow<'a, str>, Tree<'a>)>) -> Object<'a> {
+    pub fn object<'a>(&self, members: Vec<(Cow<'a, str>, Tree<'a>)>) -> Object<'a> {
         let mut object = Object { members, bits: 0 };
         if object.settle() {
             self.is_odd.set(true);
@@ -353,7 +283,7 @@ impl Notes {
         object
     }
 
-    fn key<'de, A: MapAccess<'de>>(&self, entries: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
+    pub fn key<'de, A: MapAccess<'de>>(&self, entries: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
         match entries.next_key_seed(self)? {
             Some(Tree::Text(key)) => Ok(Some(key)),
             Some(_) => Err(de::Error::custom("a key is a string")),
@@ -426,7 +356,7 @@ impl<'de> Visitor<'de> for &Notes {
                 return Ok(value);
             }
             if members.is_empty() {
-                members.reserve(MEMBERS);
+                members = Vec::with_capacity(MEMBERS);
             }
             members.push((key, value));
         }
@@ -435,43 +365,7 @@ impl<'de> Visitor<'de> for &Notes {
 }
 
 /// Room for these is made at once.
-const MEMBERS: usize = 8;
-
-struct OuterSeed<'s, 'a> {
-    notes: &'s Notes,
-    outer: Outer<'a>,
-}
-
-impl<'de> DeserializeSeed<'de> for OuterSeed<'_, 'de> {
-    type Value = Outer<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Outer<'de>, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for OuterSeed<'_, 'de> {
-    type Value = Outer<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Outer<'de>, A::Error> {
-        let OuterSeed { notes, mut outer } = self;
-        let mut members = Vec::with_capacity(MEMBERS);
-        while let Some(key) = notes.key(&mut entries)? {
-            match &*key {
-                "batch" => outer.batch = Some(entries.next_value()?),
-                "body" => outer.body = Some(entries.next_value()?),
-                _ => members.push((key, entries.next_value_seed(notes)?)),
-            }
-        }
-        outer.object = notes.object(members);
-        outer.is_plain = !notes.is_odd.get();
-        Ok(outer)
-    }
-}
+pub(super) const MEMBERS: usize = 8;
 
 /// The text with every lone surrogate escape written as `\ufffd`; `None` where there is none.
 fn mend_surrogates(text: &str) -> Option<String> {
@@ -522,47 +416,19 @@ mod tests {
             prop_assert_eq!(Value::from(tree), value);
         }
 
-        #[test]
-        fn members_are_found_by_their_keys(
-            members in proptest::collection::vec(("[ab]{0,3}|batch|body", anything()), 0..40),
-            others in proptest::collection::vec("[abc]{0,4}", 9),
-        ) {
-            let written: Vec<_> = members.iter().map(|(key, value)| format!("{}:{value}", Value::from(&**key))).collect();
-            let text = format!(" {{{}}} ", written.join(","));
-            // of equal keys the last stands
-            let wanted: serde_json::Map<_, _> = members.into_iter().collect();
-            let outer = Outer::read(&text).unwrap();
-            prop_assert_eq!(outer.text, text.trim());
-            for key in wanted.keys().chain(&others) {
-                prop_assert_eq!(outer.contains_key(key), wanted.contains_key(key));
-            }
-            let document = outer.document().unwrap();
-            for key in wanted.keys().chain(&others) {
-                let member = document.object.get(key).cloned().map(Value::from);
-                prop_assert_eq!(member.as_ref(), wanted.get(key));
-            }
-            prop_assert_eq!(Tree::Object(document.object).to_string(), Value::Object(wanted).to_string());
-        }
     }
 
     #[test]
-    fn what_has_one_spelling_is_told_from_what_has_several() {
-        let is_plain = |text: &str| Outer::read(text).unwrap().document().unwrap().is_plain;
-        for text in ["{}", r#"{"a":{"b":[1.50,-7,"\u00e9\ud83d\ude00\n","-0","1e5"]},"c":-12.0}"#] {
-            assert!(is_plain(text), "{text}");
-        }
-        for member in [r#"-0"#, "-0.5", "1e5", "[2E-3]", r#""\ud83d""#, r#"{"b":1,"b":1}"#, r#"1,"a":1"#] {
-            let text = format!(r#"{{"a":{member}}}"#);
-            assert!(!is_plain(&text), "{text}");
-            assert!(!Document::read(&text).unwrap().is_plain, "{text}");
-        }
-    }
-
-    #[test]
-    fn half_a_surrogate_beside_calls_costs_none_of_them() {
-        let outer = Outer::read(r#"{"context":{"traits":{"email":"\ude00"}},"batch":[{"a":"\ud83d"}]}"#).unwrap();
-        assert_eq!(outer.batch.unwrap().get(), r#"[{"a":"\ud83d"}]"#);
-        assert_eq!(Tree::Object(outer.object).to_string(), "{\"context\":{\"traits\":{\"email\":\"\u{FFFD}\"}}}");
+    fn objects_are_what_their_members_are() {
+        let object = |text| parse(text).unwrap().as_object().unwrap().clone();
+        let mut changed = object(r#"{"b":1,"d":2,"gone":3}"#);
+        assert_eq!(changed.remove("gone"), Some(Tree::Whole(3)));
+        assert_eq!(changed.remove("gone"), None);
+        changed.insert("a", Tree::Null);
+        changed.insert("b", Tree::Whole(5));
+        changed.merge(object(r#"{"c":7,"d":8}"#));
+        assert_eq!(changed, object(r#"{"d":8,"c":7,"b":5,"a":null}"#));
+        assert_eq!(Tree::Object(changed).to_string(), r#"{"a":null,"b":5,"c":7,"d":8}"#);
     }
 
     #[test]

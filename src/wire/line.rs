@@ -1,6 +1,6 @@
 //! Which format an item is of, where nothing else says it: the lines of an import file.
 
-use super::json::Outer;
+use super::document::Outer;
 use super::{CallType, Format};
 
 /// By the keys of an object; `None` where they fit none.

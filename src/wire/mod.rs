@@ -8,6 +8,7 @@
 
 mod body;
 mod columns;
+mod document;
 mod fields;
 mod identity;
 mod json;
@@ -260,5 +261,5 @@ pub fn read_line(line: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable
 /// The `writeKey` of a Data Pipelines body, by which browser SDKs say who they are.
 pub fn write_key(body: &[u8]) -> Option<Text> {
     let Ok(body::Body::One(object)) = body::Body::read(body) else { return None };
-    fields::text_of(json::Outer::read(object).ok()?.object.get("writeKey")?)
+    fields::text_of(document::Outer::read(object).ok()?.object.get("writeKey")?)
 }

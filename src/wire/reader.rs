@@ -7,8 +7,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::domain::Text;
 
 use super::body::{self, Body};
+use super::document::{Document, Outer};
 use super::fields::{Fields, ID_BYTES_MAX};
-use super::json::{self, Document, Object, Outer, Tree};
+use super::json::{self, Object, Tree};
 use super::reason::{Quarantined, Reason, Refusal, Unreadable};
 use super::{
     Bounds, CallType, Context, Format, Item, TrackRequest, fields, line, people, pipelines, residual, track_api,

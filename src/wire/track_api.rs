@@ -14,8 +14,9 @@ use crate::domain::people::Standing;
 use crate::domain::{Attribute, Channel, Device, Identifiers, Metric, MetricName, Text};
 
 use super::body::{self, Body};
+use super::document::Document;
 use super::fields::{Fields, ID_BYTES_MAX};
-use super::json::{self, Document, Object, Tree};
+use super::json::{self, Object, Tree};
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal, Unreadable};
 use super::{Bounds, Context, Format, Item, Outcome, residual};

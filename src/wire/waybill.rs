@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use crate::domain::event::devices_as_json;
 use crate::domain::{Attribute, Event, SourceKind, Text};
 
+use super::document::Outer;
 use super::fields::Fields;
-use super::json::{Object, Outer, Tree};
+use super::json::{Object, Tree};
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
 use super::{Context, Outcome};
