@@ -258,6 +258,14 @@ mod tests {
         let short = kept(Format::Webhook, &webhook.to_string());
         assert!(short.starts_with("[0,") && short.len() < 16, "{short}");
 
+        // what is no number is written as text again
+        for id in ["08", "+8", "0", "18446744073709551616"] {
+            let mut other = webhook.clone();
+            other["data"]["campaign_id"] = id.into();
+            let short = kept(Format::Webhook, &other.to_string());
+            assert_eq!(short.contains('{'), id == "0", "{short}");
+        }
+
         let mut more = webhook.clone();
         more["data"]["content"] = "Hi Ana".into();
         more["data"]["campaign_id"] = "8".into();
