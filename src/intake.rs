@@ -43,13 +43,10 @@ fn not_public(name: &str) -> Entry {
 }
 
 /// What the items of a line of NDJSON are stored as. A line that cannot be read is kept aside.
-pub fn entries_of_line(line: &[u8], context: &Context) -> Vec<Entry> {
-    match wire::read_line(line, context) {
-        Ok(items) => items.into_iter().map(|item| entry(item, Scope::Full)).collect(),
-        Err(unreadable) => {
-            vec![Entry::Quarantined(kept_aside(unreadable.quarantine(wire::Format::Line, line), Scope::Full))]
-        }
-    }
+pub fn entries_of_line(line: &[u8], context: &Context) -> impl Iterator<Item = Entry> + use<> {
+    let items = wire::read_line(line, context)
+        .unwrap_or_else(|unreadable| vec![Item::Quarantined(unreadable.quarantine(wire::Format::Line, line))]);
+    items.into_iter().map(|item| entry(item, Scope::Full))
 }
 
 /// What is kept of something that was not understood.

@@ -207,9 +207,14 @@ fn parse(
 ) {
     for Chunk { bytes, cut_off, read_bytes } in chunks {
         to_free.try_iter().for_each(drop);
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        let entries = lines.flat_map(|line| intake::entries_of_line(line, context));
-        let entries = entries.chain(cut_off.map(|(line, length)| too_long(line, length))).collect();
+        let ends = memchr::memchr_iter(b'\n', &bytes).chain([bytes.len()]);
+        let mut begin = 0;
+        let lines = ends.map(|end| &bytes[std::mem::replace(&mut begin, end + 1)..end]);
+        let mut entries = Vec::new();
+        for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
+            entries.extend(intake::entries_of_line(line, context));
+        }
+        entries.extend(cut_off.map(|(line, length)| too_long(line, length)));
         if parsed.send(Parsed { entries, read_bytes }).is_err() {
             return;
         }

@@ -153,6 +153,14 @@ impl Attributes {
         self.put(attribute, value.filter(|text| !text.is_empty()));
     }
 
+    /// Sets several slots.
+    pub fn set_all(&mut self, values: impl IntoIterator<Item = (Attribute, Option<Text>)>) {
+        let slots = Arc::make_mut(&mut self.slots);
+        for (attribute, value) in values {
+            slots[attribute as usize] = value.filter(|text| !text.is_empty());
+        }
+    }
+
     fn put(&mut self, attribute: Attribute, value: Option<Text>) {
         if value.is_some() || self.get(attribute).is_some() {
             Arc::make_mut(&mut self.slots)[attribute as usize] = value;

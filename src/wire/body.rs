@@ -8,7 +8,8 @@ use super::reason::Unreadable;
 
 /// What a body holds, as the exact text of each item.
 pub(super) enum Body<'a> {
-    One(&'a RawValue),
+    /// It begins as an object: whether it is one is for its reader to say.
+    One(&'a str),
     Many(Vec<&'a RawValue>),
 }
 
@@ -16,12 +17,13 @@ impl<'a> Body<'a> {
     /// Takes a whole body apart: an object, or an array.
     pub fn read(body: &'a [u8]) -> Result<Body<'a>, Unreadable> {
         let text = text(body)?;
-        if text.trim_start().starts_with('[') {
-            return Ok(Body::Many(serde_json::from_str(text)?));
+        match text.trim_start().as_bytes().first() {
+            Some(b'{') => return Ok(Body::One(text)),
+            Some(b'[') => return Ok(Body::Many(serde_json::from_str(text)?)),
+            _ => {}
         }
         let whole: &RawValue = serde_json::from_str(text)?;
         match whole.get().as_bytes().first() {
-            Some(b'{') => Ok(Body::One(whole)),
             Some(b'"') => Err(Unreadable::NoUse { found: "a string" }),
             Some(b't' | b'f') => Err(Unreadable::NoUse { found: "a boolean" }),
             Some(b'n') => Err(Unreadable::NoUse { found: "null" }),
@@ -42,8 +44,8 @@ pub(super) fn lines(body: &[u8]) -> Option<Vec<(usize, &[u8])>> {
 
 /// The keys of an object and the exact text of their values; of a key that comes twice the last. `None` where it is
 /// no object.
-pub(super) fn keys(object: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
-    serde_json::from_str(object.get()).ok()
+pub(super) fn keys(object: &str) -> Option<BTreeMap<String, &RawValue>> {
+    serde_json::from_str(object).ok()
 }
 
 /// Some editors and exporters begin a file with it.

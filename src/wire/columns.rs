@@ -2,9 +2,10 @@
 //!
 //! The tables are stored in masks: append, never reorder.
 
-use serde_json::{Map, Value};
+use crate::domain::{self, Attribute, Event, Metric, MetricName};
 
-use crate::domain::{self, Attribute, Event, Metric, MetricName, Millis};
+use super::json::Tree;
+use super::time::{from_iso, iso};
 
 use Attribute::*;
 use Column::*;
@@ -197,16 +198,16 @@ const TRACK_API: &[(Path, Column)] = &[
 
 impl Column {
     /// Whether this value is the column's.
-    pub fn wrote(self, event: &Event, value: &Value) -> bool {
-        match (self.text(event), value) {
-            (Some(text), Value::String(value)) => text == value,
-            (Some(_), _) => false,
-            (None, _) => self.write(event).as_ref() == Some(value),
+    pub fn wrote(self, event: &Event, value: &Tree) -> bool {
+        match (self, value) {
+            // there is one spelling of a time, and reading it costs less
+            (Iso, Tree::Text(text)) => from_iso(text) == Some(event.time.ms),
+            _ => self.write(event).as_ref() == Some(value),
         }
     }
 
     /// The column's value as this format writes it; `None` where the event has none.
-    pub fn write(self, event: &Event) -> Option<Value> {
+    pub fn write(self, event: &Event) -> Option<Tree<'_>> {
         if let Some(text) = self.text(event) {
             return Some(text.into());
         }
@@ -219,16 +220,16 @@ impl Column {
                     Metric::Spammed => "Marked as Spam",
                     metric => metric.title(),
                 };
-                format!("{} {word}", channel.title()).into()
+                Tree::Text(format!("{} {word}", channel.title()).into())
             }
-            Seconds if event.time.ms % 1000 == 0 => (event.time.ms / 1000).into(),
-            Iso => iso(event.time.ms)?.into(),
+            Seconds if event.time.ms % 1000 == 0 => whole(event.time.ms / 1000),
+            Iso => Tree::Text(iso(event.time.ms)?.into()),
             Scalar(name) => scalar(attribute(name)?),
             LinkId => scalar(event.link_id.as_deref()?),
-            Machine => event.flags.machine?.into(),
-            Proxied => event.flags.proxied?.into(),
-            Synthetic => event.flags.synthetic?.into(),
-            Recipients if !event.recipients.is_empty() => event.recipients.iter().map(device).collect(),
+            Machine => Tree::Bool(event.flags.machine?),
+            Proxied => Tree::Bool(event.flags.proxied?),
+            Synthetic => Tree::Bool(event.flags.synthetic?),
+            Recipients if !event.recipients.is_empty() => Tree::Array(event.recipients.iter().map(device).collect()),
             _ => return None,
         })
     }
@@ -256,26 +257,23 @@ impl Column {
     }
 }
 
-fn device(device: &domain::Device) -> Value {
-    let mut json = Map::new();
-    json.insert("device_id".into(), (&*device.device_id).into());
-    for (key, value) in [("device_platform", &device.platform), ("failure_message", &device.reason)] {
-        if let Some(value) = value {
-            json.insert(key.into(), (&**value).into());
-        }
-    }
-    Value::Object(json)
+fn device(device: &domain::Device) -> Tree<'_> {
+    let members = [
+        ("device_id", Some(&device.device_id)),
+        ("device_platform", device.platform.as_ref()),
+        ("failure_message", device.reason.as_ref()),
+    ];
+    Tree::Object(members.into_iter().filter_map(|(key, text)| Some((key, Tree::from(&**text?)))).collect())
 }
 
 /// A number where the text is the canonical form of one.
-fn scalar(text: &str) -> Value {
-    match text.parse::<u64>() {
-        Ok(number) if number.to_string() == text => number.into(),
+fn scalar(text: &str) -> Tree<'_> {
+    match text.parse() {
+        Ok(number) if text == "0" || !text.starts_with(['0', '+']) => Tree::Whole(number),
         _ => text.into(),
     }
 }
 
-/// `2023-08-22T16:42:55.000Z`, the one way that all senders with milliseconds write.
-pub(super) fn iso(ms: Millis) -> Option<String> {
-    Some(chrono::DateTime::from_timestamp_millis(ms)?.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+fn whole(number: i64) -> Tree<'static> {
+    u64::try_from(number).map_or_else(|_| Tree::Number(number.to_string().into()), Tree::Whole)
 }

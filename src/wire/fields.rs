@@ -1,10 +1,9 @@
 //! The keys of an object, read leniently: senders write ids as numbers or text, flags as booleans or words.
 
-use serde_json::{Map, Value};
-
 use crate::domain::Text;
 
-use super::{json, reason::Reason, reason::Refusal};
+use super::json::{self, Object, Tree};
+use super::reason::{Reason, Refusal};
 
 /// The longest delivery id or event id, in bytes.
 pub const ID_BYTES_MAX: usize = 256;
@@ -14,28 +13,28 @@ pub const VALUE_BYTES_MAX: usize = 2_000;
 
 /// An object, or nothing where there is none.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a>(Option<&'a Map<String, Value>>);
+pub(super) struct Fields<'a>(Option<&'a Object<'a>>);
 
 impl<'a> Fields<'a> {
-    pub fn new(object: &'a Map<String, Value>) -> Fields<'a> {
+    pub fn new(object: &'a Object<'a>) -> Fields<'a> {
         Fields(Some(object))
     }
 
-    pub fn of(value: Option<&'a Value>) -> Fields<'a> {
-        Fields(value.and_then(Value::as_object))
+    pub fn of(value: Option<&'a Tree<'a>>) -> Fields<'a> {
+        Fields(value.and_then(Tree::as_object))
     }
 
     /// What the key holds; null and empty text carry nothing.
-    pub fn value(self, key: &str) -> Option<&'a Value> {
+    pub fn value(self, key: &str) -> Option<&'a Tree<'a>> {
         self.0?.get(key).filter(|value| match value {
-            Value::Null => false,
-            Value::String(text) => !text.is_empty(),
+            Tree::Null => false,
+            Tree::Text(text) => !text.is_empty(),
             _ => true,
         })
     }
 
     /// All keys, of an object that is there.
-    pub fn map(self) -> Option<&'a Map<String, Value>> {
+    pub fn map(self) -> Option<&'a Object<'a>> {
         self.0
     }
 
@@ -47,7 +46,7 @@ impl<'a> Fields<'a> {
     /// The object that the key holds; nothing where it is missing; refused where it is something else.
     pub fn object(self, key: &'static str) -> Result<Fields<'a>, Refusal> {
         match self.value(key) {
-            Some(Value::Object(object)) => Ok(Fields::new(object)),
+            Some(Tree::Object(object)) => Ok(Fields::new(object)),
             Some(other) => Err(Refusal::at(Reason::BadField, key, &format!("is {}, not an object", json::kind(other)))),
             None => Ok(Fields(None)),
         }
@@ -94,13 +93,14 @@ impl<'a> Fields<'a> {
 
 /// A scalar as text: numbers digit for digit as written, but 7.0 is 7, so that an id is one id whether it passed
 /// through a float or not. U+0000 would end the text for some readers of the file, and becomes U+FFFD.
-pub(super) fn text_of(value: &Value) -> Option<Text> {
+pub(super) fn text_of(value: &Tree) -> Option<Text> {
     match value {
-        Value::String(text) if text.contains('\0') => Some(text.replace('\0', "\u{FFFD}").into()),
-        Value::String(text) => Some(text.as_str().into()),
-        Value::Number(number) => Some(whole(number.as_str()).into()),
-        Value::Bool(flag) => Some(if *flag { "true" } else { "false" }.into()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Tree::Text(text) if memchr::memchr(0, text.as_bytes()).is_some() => Some(text.replace('\0', "\u{FFFD}").into()),
+        Tree::Text(text) => Some(text.as_ref().into()),
+        Tree::Whole(number) => Some(number.to_string().into()),
+        Tree::Number(number) => Some(whole(number).into()),
+        Tree::Bool(flag) => Some(if *flag { "true" } else { "false" }.into()),
+        Tree::Null | Tree::Array(_) | Tree::Object(_) => None,
     }
     .filter(|text: &Text| !text.is_empty())
 }
@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn what_is_needed_must_be_a_scalar_and_an_id_not_too_long() {
-        let object = json::parse(&format!(r#"{{"a":{{}},"b":"{}","c":null,"d":5}}"#, "x".repeat(257))).unwrap();
+        let object = format!(r#"{{"a":{{}},"b":"{}","c":null,"d":5}}"#, "x".repeat(257));
+        let object = json::parse(&object).unwrap();
         let fields = Fields::of(Some(&object));
         let refused = |key| fields.id(&[key], "here").unwrap_err();
         assert_eq!((refused("a").reason, refused("a").field), (Reason::BadField, Some("here")));

@@ -1,14 +1,11 @@
 //! Which format an item is of, where nothing else says it: the lines of an import file.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
-
+use super::document::Outer;
 use super::{CallType, Format};
 
 /// By the keys of an object; `None` where they fit none.
-pub(super) fn format_of(keys: &BTreeMap<String, &RawValue>) -> Option<Format> {
-    let has = |key: &str| keys.contains_key(key);
+pub(super) fn format_of(object: &Outer) -> Option<Format> {
+    let has = |key: &str| object.contains_key(key);
     if ["object_type", "object_type_type", "event_type"].into_iter().any(has) || (has("metric") && has("data")) {
         Some(Format::Webhook)
     } else if has("delivery_id") || has("metric") {

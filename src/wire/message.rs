@@ -4,12 +4,11 @@
 //! Customer.io's e-mail events have a few names of their own. One table reads them all, so that an event is the
 //! same by whichever way it came.
 
-use serde_json::Value;
-
 use crate::domain::event::METRIC_NAME_BYTES_MAX;
 use crate::domain::{Attribute, Attributes, Channel, Device, Event, Flags, Metric, MetricName, Text};
 
 use super::fields::{Fields, cut};
+use super::json::Tree;
 use super::reason::{Reason, Refusal};
 use super::{Context, time};
 
@@ -18,7 +17,7 @@ pub(super) struct Head<'a> {
     pub delivery_id: (Option<Text>, &'static str),
     pub metric: (Option<MetricName>, &'static str),
     pub id: Result<Option<Text>, Refusal>,
-    pub time: (Option<&'a Value>, &'static str),
+    pub time: (Option<&'a Tree<'a>>, &'static str),
 }
 
 impl Head<'_> {
@@ -76,9 +75,7 @@ const NAMED: [(Attribute, &[&str]); 11] = [
 
 /// Takes all that the properties of a message event say, except who the person is.
 pub(super) fn describe(event: &mut Event, properties: Fields) {
-    for (attribute, keys) in NAMED {
-        event.attributes.set(attribute, properties.text(keys));
-    }
+    event.attributes.set_all(NAMED.into_iter().map(|(attribute, keys)| (attribute, properties.text(keys))));
     interact(event, properties);
     event.recipients = devices(properties);
     event.flags = flags(event.metric.known(), properties);
@@ -86,9 +83,8 @@ pub(super) fn describe(event: &mut Event, properties: Fields) {
 
 /// Takes the source that is named, and nothing else.
 pub(super) fn set_source(attributes: &mut Attributes, properties: Fields) {
-    for (attribute, keys) in NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source()) {
-        attributes.set(attribute, properties.text(keys));
-    }
+    let of_source = NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source());
+    attributes.set_all(of_source.map(|(attribute, keys)| (attribute, properties.text(keys))));
 }
 
 /// Takes who was written to, what was clicked or answered, and what went wrong.
@@ -120,7 +116,7 @@ pub(super) fn set_channel(attributes: &mut Attributes, name: Option<Text>) {
 /// The devices of a push: an array, or one device by itself. One without an id is none.
 fn devices(properties: Fields) -> Vec<Device> {
     match properties.value("recipients") {
-        Some(Value::Array(items)) => items.iter().filter_map(|item| device(Fields::of(Some(item)))).collect(),
+        Some(Tree::Array(items)) => items.iter().filter_map(|item| device(Fields::of(Some(item)))).collect(),
         // the reason beside a device by itself is the event's
         _ => device(properties).into_iter().map(|device| Device { reason: None, ..device }).collect(),
     }

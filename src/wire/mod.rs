@@ -8,6 +8,7 @@
 
 mod body;
 mod columns;
+mod document;
 mod fields;
 mod identity;
 mod json;
@@ -34,7 +35,6 @@ use reader::Reader;
 
 pub use fields::{ID_BYTES_MAX, VALUE_BYTES_MAX};
 pub use identity::IdKey;
-pub use json::parse as parse_json;
 pub use reason::{Quarantined, Reason, Unreadable};
 pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
 pub use track_api::TrackRequest;
@@ -205,6 +205,15 @@ impl CallType {
     }
 }
 
+/// Reads any JSON as the formats do.
+///
+/// # Errors
+///
+/// Text that is not JSON, or nested more than 127 deep.
+pub fn parse_json(text: &str) -> Result<serde_json::Value, Unreadable> {
+    json::parse(text).map(Into::into)
+}
+
 /// Reads a body: one object, or an array of objects; in the Data Pipelines formats also a batch; in Waybill's own
 /// also one object a line.
 ///
@@ -252,6 +261,5 @@ pub fn read_line(line: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable
 /// The `writeKey` of a Data Pipelines body, by which browser SDKs say who they are.
 pub fn write_key(body: &[u8]) -> Option<Text> {
     let Ok(body::Body::One(object)) = body::Body::read(body) else { return None };
-    let value = json::parse(body::keys(object)?.get("writeKey")?.get()).ok()?;
-    fields::text_of(&value)
+    fields::text_of(document::Outer::read(object).ok()?.object.get("writeKey")?)
 }

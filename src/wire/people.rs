@@ -1,12 +1,11 @@
 //! Data Pipelines calls about people, their devices and objects: `identify`, `group`, `alias`, and the track calls
 //! whose names are reserved for it.
 
-use serde_json::{Map, Value};
-
 use crate::domain::people::{Said, Setting, Standing};
 use crate::domain::{EventTime, Identifiers, Statement, Text};
 
 use super::fields::{Fields, ID_BYTES_MAX};
+use super::json::{Object, Tree};
 use super::reason::{Reason, Refusal};
 use super::statement::{self, Owner};
 use super::{Context, Outcome, subscription};
@@ -79,7 +78,7 @@ pub(super) fn identify(
     let who = who(top, traits.map_or(Fields::of(None), Fields::new))?;
     let person = name_of(&who)?;
     let mut settings = vec![statement::being(Owner::Person(&person), true)];
-    settings.extend(traits.into_iter().flat_map(|traits| statement::traits(Owner::Person(&person), traits)));
+    settings.extend(traits.into_iter().flat_map(|traits| statement::traits(Owner::Person(&person), traits.iter())));
     let also = traits.and_then(statement::preferences);
     let make = |said| {
         let (id, time) = head.clone();
@@ -100,14 +99,13 @@ pub(super) fn group(
     };
     let mut settings = vec![statement::being(Owner::Object(&object), true)];
     if let Some(traits) = said.map() {
-        let mut traits = traits.clone();
-        traits.retain(|key, _| !TYPE_KEYS.contains(&key.as_str()) && !RELATION_KEYS.contains(&key.as_str()));
-        settings.extend(statement::traits(Owner::Object(&object), &traits));
+        let own = traits.iter().filter(|(key, _)| !TYPE_KEYS.contains(key) && !RELATION_KEYS.contains(key));
+        settings.extend(statement::traits(Owner::Object(&object), own));
     }
     let who = who(top, Fields::of(None))?;
     if let Some(person) = who.name() {
         let relation = RELATION_KEYS.iter().find_map(|key| said.inside(key).map());
-        settings.push(statement::relationship(&object, person, Some(relation.unwrap_or(&Map::new()))));
+        settings.push(statement::relationship(&object, person, Some(relation.unwrap_or(&Object::default()))));
         settings.push(statement::being(Owner::Person(person), true));
     }
     Ok(statement::statement("group", who, Said::Set(settings), id, time, context))
@@ -196,15 +194,15 @@ fn set(setting: Setting) -> Said {
 fn device(top: Fields, who: &mut Identifiers) -> Result<Said, Refusal> {
     let person = name_of(who)?;
     let device_id = device_id(top)?;
-    let mut said = Map::new();
+    let mut said = Object::default();
     for fields in [top.inside("context").inside("device"), top.inside("properties")] {
-        said.extend(fields.map().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+        said.merge(fields.map().cloned().unwrap_or_default());
     }
     for key in ["identifiers", "customer_id", "userId"] {
         said.remove(key);
     }
-    if let Some(Value::Object(within)) = said.remove("device") {
-        said.extend(within);
+    if let Some(Tree::Object(within)) = said.remove("device") {
+        said.merge(within);
     }
     let device = statement::device(&person, device_id, &said);
     Ok(Said::Set(vec![device, statement::being(Owner::Person(&person), true)]))

@@ -4,11 +4,10 @@
 //! RudderStack's dialect) or as a `Report Delivery Event`. Others, and some calls of other types, speak of people
 //! ([`super::people`]). All else is counted and left.
 
-use serde_json::{Map, Value};
-
-use crate::domain::{Attribute, Attributes, Channel, Event, EventTime, MetricName, Text, names};
+use crate::domain::{Attribute, Channel, Event, EventTime, MetricName, Text, names};
 
 use super::fields::Fields;
+use super::json::{Object, Tree};
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
 use super::{CallType, Context, Outcome, people};
@@ -17,11 +16,7 @@ use super::{CallType, Context, Outcome, people};
 const REPORT: &str = "Report Delivery Event";
 
 /// One call. Where it does not name its type, the path that it came by does; a body with an event is a track call.
-pub(super) fn read(
-    object: &Map<String, Value>,
-    by_path: Option<CallType>,
-    context: &Context,
-) -> Result<Outcome, Refusal> {
+pub(super) fn read(object: &Object, by_path: Option<CallType>, context: &Context) -> Result<Outcome, Refusal> {
     let top = Fields::new(object);
     // older samples write `action`; there, and in bodies of SDKs, an unknown one is no type
     let named = match top.text(&["type"]) {
@@ -110,7 +105,7 @@ fn id(top: Fields, properties: Fields) -> Result<Option<Text>, Refusal> {
     }
 }
 
-fn time<'a>(top: Fields<'a>) -> (Option<&'a Value>, &'static str) {
+fn time<'a>(top: Fields<'a>) -> (Option<&'a Tree<'a>>, &'static str) {
     // upstream skews `timestamp` by the clock of the sender; `originalTimestamp` is the webhook's
     match top.value("originalTimestamp") {
         Some(time) => (Some(time), "originalTimestamp"),
@@ -135,10 +130,11 @@ fn set_person(event: &mut Event, top: Fields, properties: Fields) {
         .or_else(|| address(top.inside("context").inside("traits").text(&["email"])))
         // mobile SDKs put the delivery id here
         .or_else(|| address(top.text(&["anonymousId"])).filter(|id| *id != event.delivery_id));
-    let attributes: &mut Attributes = &mut event.attributes;
-    attributes.set(Attribute::PersonId, person);
-    attributes.set(Attribute::Email, email);
-    attributes.set(Attribute::CioId, identifiers.text(&["cio_id"]));
+    event.attributes.set_all([
+        (Attribute::PersonId, person),
+        (Attribute::Email, email),
+        (Attribute::CioId, identifiers.text(&["cio_id"])),
+    ]);
 }
 
 /// An e-mail address: what is written there may also be a phone number, a URL or a random id.
@@ -152,9 +148,9 @@ fn unknown(detail: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use crate::domain::{EventTime, Metric};
+    use crate::domain::{Attributes, EventTime, Metric};
     use crate::wire::testing::{RECEIVED, event, ignored, items, items_of_call, one, quarantined, with};
     use crate::wire::{Format::Pipelines, Item};
 

@@ -1,11 +1,12 @@
 //! What formats say about people and objects, in the same few words whichever format it came by.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 use crate::domain::people::{Change, Identifiers, ObjectRef, Register, Said, Setting, Statement, Subscription};
 use crate::domain::{Attributes, EventTime, Text};
 
 use super::fields::{Fields, ID_BYTES_MAX, VALUE_BYTES_MAX, cut};
+use super::json::{Object, Tree};
 use super::reason::Refusal;
 use super::{Context, message};
 
@@ -51,10 +52,10 @@ pub(super) fn being(owner: Owner, exists: bool) -> Setting {
 }
 
 /// A setting for each trait; a null deletes. Keys by which senders say something else are left out.
-pub(super) fn traits(owner: Owner, traits: &Map<String, Value>) -> Vec<Setting> {
-    let named = traits.iter().filter(|(name, _)| {
+pub(super) fn traits<'t>(owner: Owner, traits: impl Iterator<Item = (&'t str, &'t Tree<'t>)>) -> Vec<Setting> {
+    let named = traits.filter(|(name, _)| {
         let root = name.split('.').next().unwrap_or_default();
-        !name.is_empty() && !NOT_TRAITS.contains(&name.as_str()) && root != PREFERENCES
+        !name.is_empty() && !NOT_TRAITS.contains(name) && root != PREFERENCES
     });
     named
         .map(|(name, value)| {
@@ -63,30 +64,37 @@ pub(super) fn traits(owner: Owner, traits: &Map<String, Value>) -> Vec<Setting> 
                 Owner::Person(person) => Register::Trait { person: person.into(), name },
                 Owner::Object(object) => Register::ObjectTrait { object: object.clone(), name },
             };
-            Setting { register, value: (!value.is_null()).then(|| compact(value)) }
+            Setting { register, value: (*value != Tree::Null).then(|| compact(value)) }
         })
         .collect()
 }
 
 /// The subscription preferences among a person's traits, as an object or with the path in the key
 /// (`cio_subscription_preferences.topics.topic_1`).
-pub(super) fn preferences(traits: &Map<String, Value>) -> Option<Said> {
+pub(super) fn preferences(traits: &Object) -> Option<Said> {
     let mut all = match traits.get(PREFERENCES) {
-        Some(Value::Object(whole)) => whole.clone(),
-        _ => Map::new(),
+        Some(Tree::Object(whole)) => whole.clone(),
+        _ => Object::default(),
     };
-    for (key, value) in traits {
+    let mut more = Vec::new();
+    let mut within: BTreeMap<&str, Vec<(&str, Tree)>> = BTreeMap::new();
+    for (key, value) in traits.iter() {
         let Some(path) = key.strip_prefix(PREFERENCES).and_then(|rest| rest.strip_prefix('.')) else { continue };
         match path.split_once('.') {
-            Some((kind, name)) => {
-                let within = all.entry(kind).or_insert_with(|| Value::Object(Map::new()));
-                if let Value::Object(within) = within {
-                    within.insert(name.to_owned(), value.clone());
-                }
-            }
-            None => drop(all.insert(path.to_owned(), value.clone())),
+            Some((kind, name)) => within.entry(kind).or_default().push((name, value.clone())),
+            None => more.push((path, value.clone())),
         }
     }
+    all.merge(more.drain(..).collect());
+    for (kind, names) in within {
+        let names = names.into_iter().collect();
+        match all.get_mut(kind) {
+            Some(Tree::Object(there)) => there.merge(names),
+            Some(_) => {}
+            None => more.push((kind, Tree::Object(names))),
+        }
+    }
+    all.merge(more.into_iter().collect());
     if all.is_empty() {
         return None;
     }
@@ -94,7 +102,7 @@ pub(super) fn preferences(traits: &Map<String, Value>) -> Option<Said> {
         change: Change::Preferences,
         delivery_id: None,
         attributes: Attributes::default(),
-        content: Some(compact(&Value::Object(all))),
+        content: Some(compact(&Tree::Object(all))),
     };
     Some(Said::Subscription(Box::new(subscription)))
 }
@@ -105,8 +113,8 @@ pub(super) fn object(id: Option<Text>, type_id: Option<Text>) -> Option<ObjectRe
 }
 
 /// The relation of a person to an object, with what is said of it; `None` ends it.
-pub(super) fn relationship(object: &ObjectRef, person: &str, said: Option<&Map<String, Value>>) -> Setting {
-    let value = said.map(|said| compact(&Value::Object(said.clone())));
+pub(super) fn relationship(object: &ObjectRef, person: &str, said: Option<&Object>) -> Setting {
+    let value = said.map(|said| compact(&Tree::Object(said.clone())));
     Setting { register: Register::Relationship { object: object.clone(), person: person.into() }, value }
 }
 
@@ -116,16 +124,18 @@ pub(super) fn device_id(device: Fields, path: &'static str) -> Result<Option<Tex
 }
 
 /// A person's device with all that is said of it but its id; its `platform` under that name.
-pub(super) fn device(person: &str, device_id: Text, said: &Map<String, Value>) -> Setting {
-    let mut value = said.clone();
-    value.retain(|key, value| {
-        !["token", "id", "device_id", "deviceId", "device_token"].contains(&key.as_str()) && !value.is_null()
+pub(super) fn device(person: &str, device_id: Text, said: &Object) -> Setting {
+    let told = said.iter().filter(|(key, value)| {
+        !["token", "id", "device_id", "deviceId", "device_token"].contains(key) && **value != Tree::Null
     });
-    if let Some(platform) = value.remove("type").or_else(|| value.remove("device_platform")) {
-        value.entry("platform").or_insert(platform);
+    let mut value: Object = told.map(|(key, value)| (key, value.clone())).collect();
+    if let Some(platform) = value.remove("type").or_else(|| value.remove("device_platform"))
+        && !value.contains_key("platform")
+    {
+        value.insert("platform", platform);
     }
     let register = Register::Device { person: person.into(), device_id };
-    Setting { register, value: Some(compact(&Value::Object(value))) }
+    Setting { register, value: Some(compact(&Tree::Object(value))) }
 }
 
 /// That a person has a device no more.
@@ -134,29 +144,26 @@ pub(super) fn no_device(person: &str, device_id: Text) -> Setting {
 }
 
 /// Compact JSON with sorted keys. Of what is longer than [`VALUE_BYTES_MAX`] the beginning is kept, as text.
-pub(super) fn compact(value: &Value) -> Text {
+pub(super) fn compact(value: &Tree) -> Text {
     let json = value.to_string();
     if json.len() <= VALUE_BYTES_MAX {
         return json.into();
     }
     let text: Text = match value {
-        Value::String(text) => text.as_str().into(),
+        Tree::Text(text) => text.as_ref().into(),
         _ => json.into(),
     };
-    Value::from(&*cut(text, VALUE_BYTES_MAX)).to_string().into()
+    Tree::from(&*cut(text, VALUE_BYTES_MAX)).to_string().into()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use crate::wire::IdKey;
+    use crate::wire::testing::{object as map, tree};
 
     use super::*;
-
-    fn map(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
-    }
 
     #[test]
     fn traits_become_settings_and_reserved_keys_do_not() {
@@ -165,7 +172,7 @@ mod tests {
             "_update": true, "cio_subscription_preferences": {}, "cio_subscription_preferences.topics.topic_1": true,
             "cio_subscription_preferences_seen": 1, "nested": {"b": [1, null], "a": 1}
         }));
-        let settings = traits(Owner::Person("p7"), &said);
+        let settings = traits(Owner::Person("p7"), said.iter());
         let read: Vec<_> = settings
             .iter()
             .map(|setting| match &setting.register {
@@ -185,7 +192,7 @@ mod tests {
             ]
         );
         let object = object(Some("acme".into()), None).unwrap();
-        let settings = traits(Owner::Object(&object), &map(json!({"seats": 5})));
+        let settings = traits(Owner::Object(&object), map(json!({"seats": 5})).iter());
         assert_eq!(settings[0].register, Register::ObjectTrait { object, name: "seats".into() });
     }
 
@@ -209,7 +216,7 @@ mod tests {
         for said in
             [json!({"token": "t", "type": "ios", "a": 1, "b": null}), json!({"id": "t", "platform": "ios", "a": 1})]
         {
-            let id = device_id(Fields::of(Some(&said)), "device.id").unwrap().unwrap();
+            let id = device_id(Fields::of(Some(&tree(said.clone()))), "device.id").unwrap().unwrap();
             let setting = device("p7", id, &map(said));
             assert_eq!(setting.register, Register::Device { person: "p7".into(), device_id: "t".into() });
             assert_eq!(setting.value.as_deref(), Some(r#"{"a":1,"platform":"ios"}"#));
@@ -219,7 +226,7 @@ mod tests {
     #[test]
     fn long_values_stay_json() {
         for long in [json!("é".repeat(2_000)), json!(vec!["a"; 2_000]), json!("\"".repeat(3_000))] {
-            let kept: Value = serde_json::from_str(&compact(&long)).unwrap();
+            let kept: Value = serde_json::from_str(&compact(&tree(long))).unwrap();
             assert!(kept.as_str().is_some_and(|text| (VALUE_BYTES_MAX - 3..=VALUE_BYTES_MAX).contains(&text.len())));
         }
     }
@@ -230,7 +237,7 @@ mod tests {
         let context = Context { received_at_ms: 5, id_key: &id_key };
         let who = |id: &str| Identifiers { person_id: Some(id.into()), ..Identifiers::default() };
         let email = || Identifiers { email: Some("p7".into()), ..Identifiers::default() };
-        let set = |json| Said::Set(traits(Owner::Person("p7"), &map(json)));
+        let set = |json| Said::Set(traits(Owner::Person("p7"), map(json).iter()));
         let (time, receipt) = (EventTime::given(7), EventTime::from_receipt(7));
         use crate::domain::people::Standing::{Deleted, Suppressed};
         let make = |name: &str, who, said, time| statement(name, who, said, None, time, &context);
@@ -249,7 +256,7 @@ mod tests {
             make("identify", who("p7"), Said::Standing(Deleted), time),
             make("identify", who("p7"), Said::Standing(Suppressed), time),
             make("identify", who("p7"), Said::Set(vec![being(Owner::Person("p7"), true)]), time),
-            make("identify", who("p7"), Said::Set(vec![device("p7", "t".into(), &Map::new())]), time),
+            make("identify", who("p7"), Said::Set(vec![device("p7", "t".into(), &Object::default())]), time),
             make(
                 "identify",
                 who("p7"),

@@ -59,6 +59,7 @@ pub(super) fn read(
 /// The preferences: an object, or one written as text.
 fn content(said: Fields) -> Option<Text> {
     let value = said.value("content")?;
-    let within = text_of(value).and_then(|text| json::parse(&text).ok()).filter(|value| value.is_object());
+    let text = text_of(value);
+    let within = text.as_deref().and_then(|text| json::parse(text).ok()).filter(|value| value.as_object().is_some());
     Some(statement::compact(within.as_ref().unwrap_or(value)))
 }

@@ -1,10 +1,12 @@
 //! What the table tests of the formats share.
 
-use serde_json::Value;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use crate::domain::people::{Register, Said, Setting};
 use crate::domain::{Event, Millis, Statement, Text};
 
+use super::json::{self, Object, Tree};
 use super::{Bounds, CallType, Context, Format, IdKey, Item, Quarantined, read, read_call};
 
 pub const RECEIVED: Millis = 1_714_600_000_000;
@@ -39,6 +41,15 @@ pub fn statement(format: Format, body: Value) -> Statement {
         Item::Statement(statement) => *statement,
         other => panic!("{body} became {other:?}"),
     }
+}
+
+/// For as long as the tests run.
+pub fn tree(value: Value) -> Tree<'static> {
+    json::parse(value.to_string().leak()).unwrap()
+}
+
+pub fn object(value: Value) -> Object<'static> {
+    tree(value).as_object().unwrap().clone()
 }
 
 /// A statement in a few words: its name, whom it is about, and what it says.
@@ -95,4 +106,62 @@ pub fn with(mut object: Value, changes: Value) -> Value {
         }
     }
     object
+}
+
+/// Anything that may stand in JSON, also what no sender means.
+pub fn anything() -> impl Strategy<Value = Value> {
+    let key = || {
+        prop_oneof![
+            Just(String::new()),
+            Just("__proto__".into()),
+            Just("a:b\"\\".into()),
+            Just("$serde_json::private::Number".into()),
+            Just("$serde_json::private::RawValue".into()),
+            Just("delivery_id".into()),
+            Just("email".into()),
+            Just("id".into()),
+            Just("url".into()),
+            Just("device_id".into()),
+            Just("failure_message".into()),
+            ".{0,4}",
+        ]
+    };
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,6}".prop_map(Value::from),
+        "[0-9]{1,21}".prop_map(Value::from),
+        "[0-9]{1,12}[.][0-9]{1,3}"
+            .prop_map(|text| text.parse::<serde_json::Number>().map_or(Value::Null, Value::Number)),
+        prop_oneof![
+            Just("d"),
+            Just("p"),
+            Just("7"),
+            Just("a@b.c"),
+            Just("track"),
+            Just("campaign"),
+            Just("Push Sent"),
+            Just("sent"),
+            Just("push"),
+            Just("2026-09-21T14:13:20.000Z"),
+            Just("2026-09-21T14:13:20.5Z"),
+            Just("2026-09-21T14:13:21.000Z"),
+            Just("\u{0}")
+        ]
+        .prop_map(Value::from),
+        Just(Value::from(1_790_000_000)),
+        Just(Value::from(7)),
+        Just(json!({})),
+        Just(json!([])),
+    ];
+    leaf.prop_recursive(3, 12, 3, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            proptest::collection::vec((key(), inner), 0..3)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+        ]
+    })
 }

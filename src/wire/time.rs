@@ -1,11 +1,11 @@
 //! When something happened, in the ways that senders write it.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
-use serde_json::Value;
 
 use crate::domain::{EventTime, Millis};
 
-use super::{json, reason::Reason, reason::Refusal};
+use super::json::{self, Tree};
+use super::reason::{Reason, Refusal};
 
 /// 2000-01-01T00:00:00Z. Nothing was delivered before it: an earlier time is a mistake in units or a clock at zero.
 pub const EARLIEST_MS: Millis = 946_684_800_000;
@@ -20,11 +20,12 @@ const LATEST_MS: Millis = 253_402_300_799_999;
 const MILLISECONDS_FROM: f64 = 1e11;
 
 /// The time of an event: what the field holds, or the receipt where it holds nothing. `path` names the field.
-pub(super) fn read(value: Option<&Value>, path: &'static str, received_at_ms: Millis) -> Result<EventTime, Refusal> {
+pub(super) fn read(value: Option<&Tree>, path: &'static str, received_at_ms: Millis) -> Result<EventTime, Refusal> {
     let Some(value) = value else { return Ok(EventTime::from_receipt(received_at_ms)) };
     let ms = match value {
-        Value::Number(number) => unix(number.as_str()),
-        Value::String(text) => unix(text.trim()).or_else(|| iso_8601(text.trim())),
+        Tree::Whole(number) => unix(*number as f64),
+        Tree::Number(number) => unix_text(number),
+        Tree::Text(text) => unix_text(text.trim()).or_else(|| iso_8601(text.trim())),
         other => {
             return Err(Refusal::at(Reason::BadTime, path, &format!("is {}, not a time", json::kind(other))));
         }
@@ -42,13 +43,16 @@ pub(super) fn read(value: Option<&Value>, path: &'static str, received_at_ms: Mi
     Ok(EventTime::given(ms))
 }
 
-/// Unix seconds, with or without a fraction; a number from [`MILLISECONDS_FROM`] on is milliseconds.
-fn unix(text: &str) -> Option<Millis> {
+fn unix_text(text: &str) -> Option<Millis> {
     // f64 also reads "inf" and "nan"
     if !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E')) {
         return None;
     }
-    let number: f64 = text.parse().ok()?;
+    unix(text.parse().ok()?)
+}
+
+/// Unix seconds, with or without a fraction; a number from [`MILLISECONDS_FROM`] on is milliseconds.
+fn unix(number: f64) -> Option<Millis> {
     // by way of microseconds, since 0.003 s is a little less than 3 ms as a float
     let micros = if number.abs() >= MILLISECONDS_FROM { number * 1e3 } else { number * 1e6 }.round();
     // the cast saturates, and what it saturates to is beyond LATEST_MS
@@ -64,6 +68,9 @@ const PLAIN: [&str; 4] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m
 
 /// `2024-05-01T00:05:18.003Z` and its kin; a date alone is its midnight. What is finer than a millisecond is dropped.
 fn iso_8601(text: &str) -> Option<Millis> {
+    if let Some(ms) = from_iso(text) {
+        return Some(ms);
+    }
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.timestamp_millis());
     }
@@ -73,6 +80,27 @@ fn iso_8601(text: &str) -> Option<Millis> {
     zoned()
         .map(|time| time.timestamp_millis())
         .or_else(|| plain().or_else(date).map(|time| time.and_utc().timestamp_millis()))
+}
+
+/// `2023-08-22T16:42:55.000Z`, the one way that all senders with milliseconds write.
+pub(super) fn iso(ms: Millis) -> Option<String> {
+    Some(chrono::DateTime::from_timestamp_millis(ms)?.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+}
+
+/// The time that [`iso`] writes so; `None` for all other spellings.
+pub(super) fn from_iso(text: &str) -> Option<Millis> {
+    let bytes: &[u8; 24] = text.as_bytes().try_into().ok()?;
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (23, b'Z')];
+    if marks.into_iter().any(|(place, mark)| bytes[place] != mark) {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        let digits = bytes[from..to].iter().map(|byte| byte.wrapping_sub(b'0'));
+        digits.into_iter().try_fold(0, |number, digit| (digit < 10).then(|| number * 10 + u32::from(digit)))
+    };
+    let date = NaiveDate::from_ymd_opt(number(0, 4)? as i32, number(5, 7)?, number(8, 10)?)?;
+    let time = date.and_hms_milli_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?, number(20, 23)?)?;
+    Some(time.and_utc().timestamp_millis())
 }
 
 #[cfg(test)]
@@ -122,6 +150,29 @@ mod tests {
     #[test]
     fn a_time_that_is_missing_is_that_of_the_receipt() {
         assert_eq!(read(None, "time", RECEIVED).unwrap(), EventTime::from_receipt(RECEIVED));
+    }
+
+    #[test]
+    fn the_one_spelling_is_read_as_it_is_written() {
+        for ms in (EARLIEST_MS..LATEST_MS).step_by(9_876_543_210_123).chain([EARLIEST_MS, LATEST_MS, 951_782_400_000]) {
+            let text = iso(ms).unwrap();
+            assert_eq!(from_iso(&text), Some(ms), "{text}");
+            assert_eq!(DateTime::parse_from_rfc3339(&text).unwrap().timestamp_millis(), ms, "{text}");
+        }
+        for text in [
+            "",
+            "2024-02-30T00:00:00.000Z",
+            "2024-04-30T24:00:00.000Z",
+            "2024-04-30T00:00:60.000Z",
+            "2024-04-30T00:00:00.00Z",
+            "2024-04-30T00:00:00.0000Z",
+            "2024-04-30T00:00:00.000z",
+            "2024-04-30 00:00:00.000Z",
+            "2024-04-30T00:00:00.+00Z",
+            "2024-04-3éT00:00:00.000",
+        ] {
+            assert_eq!(from_iso(text), None, "{text}");
+        }
     }
 
     #[test]

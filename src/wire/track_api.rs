@@ -9,16 +9,17 @@ mod people;
 
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use crate::domain::people::Standing;
 use crate::domain::{Attribute, Channel, Device, Identifiers, Metric, MetricName, Text};
 
 use super::body::{self, Body};
+use super::document::Document;
 use super::fields::{Fields, ID_BYTES_MAX};
+use super::json::{self, Object, Tree};
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal, Unreadable};
-use super::{Bounds, Context, Format, Item, Outcome, json, residual};
+use super::{Bounds, Context, Format, Item, Outcome, residual};
 
 /// What the request line of a call says.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +110,7 @@ impl<'a> Call<'a> {
         matches!(self, Delete { .. } | NoDevice { .. } | Suppress { .. } | Unsuppress { .. })
     }
 
-    fn read(self, object: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
+    fn read(self, object: &Object, context: &Context) -> Result<Outcome, Refusal> {
         let top = Fields::new(object);
         match self {
             Call::Metric => metric(top, context),
@@ -157,18 +158,18 @@ pub(super) fn read(
     let mut items = Vec::new();
     match (call, Body::read(body)?) {
         (Call::Batch, Body::Many(raws)) => reader.batch(raws, &mut items)?,
-        (Call::Batch, Body::One(raw)) => match body::keys(raw).unwrap_or_default().get("batch") {
+        (Call::Batch, Body::One(object)) => match body::keys(object).unwrap_or_default().get("batch") {
             Some(batch) => match serde_json::from_str::<Vec<&RawValue>>(batch.get()) {
                 Ok(raws) => reader.batch(raws, &mut items)?,
                 Err(_) => {
                     let refusal = Refusal::at(Reason::BadField, "batch", "is not an array");
-                    items.push(reader.aside(refusal, raw.get()));
+                    items.push(reader.aside(refusal, object.trim_ascii()));
                 }
             },
             // a call by itself
-            None => reader.batch(vec![raw], &mut items)?,
+            None => reader.batch(vec![serde_json::from_str(object)?], &mut items)?,
         },
-        (_, Body::One(raw)) => reader.call(raw, &mut items)?,
+        (_, Body::One(object)) => reader.call(serde_json::from_str::<&RawValue>(object)?.get(), &mut items)?,
         (_, Body::Many(_)) => return Err(Unreadable::NoUse { found: "an array" }),
     }
     Ok(items)
@@ -189,16 +190,16 @@ impl Reader<'_> {
         }
         // each is kept as the call that it would be by itself
         let reader = Reader { call: Call::Entity, path: "/api/v2/entity", ..self };
-        raws.into_iter().for_each(|raw| reader.call_of_batch(raw, items));
+        raws.into_iter().for_each(|raw| reader.call_of_batch(raw.get(), items));
         Ok(())
     }
 
-    fn call_of_batch(self, raw: &RawValue, items: &mut Vec<Item>) {
-        let bytes = raw.get().len();
-        let refusal = if !raw.get().starts_with('{') {
+    fn call_of_batch(self, raw: &str, items: &mut Vec<Item>) {
+        let bytes = raw.len();
+        let refusal = if !raw.starts_with('{') {
             let refusal = Refusal::new(Reason::NotAnObject, "an item of the batch is not an object");
             // as the body of a line it would be read as something else: text as JSON, null as nothing
-            return items.push(Item::Quarantined(refusal.quarantine(Format::Line, raw.get().as_bytes())));
+            return items.push(Item::Quarantined(refusal.quarantine(Format::Line, raw.as_bytes())));
         } else if bytes > self.bounds.item_bytes {
             let detail = format!("the call has {bytes} bytes, more than {}", self.bounds.item_bytes);
             Refusal::new(Reason::TooLarge, detail)
@@ -208,23 +209,20 @@ impl Reader<'_> {
                 Err(error) => Refusal::new(error.reason(), error.to_string()),
             }
         };
-        items.push(self.aside(refusal, raw.get()));
+        items.push(self.aside(refusal, raw));
     }
 
-    fn call(self, raw: &RawValue, items: &mut Vec<Item>) -> Result<(), Unreadable> {
+    fn call(self, raw: &str, items: &mut Vec<Item>) -> Result<(), Unreadable> {
         // read as it would be kept: a body that is just not too deep would be, one level further down
-        let line = self.line(raw.get());
-        let kept = json::parse(&line)?;
-        let outcome = match kept.get("body") {
-            Some(Value::Object(object)) => self.call.read(object, self.context),
-            other => return Err(Unreadable::NoUse { found: json::kind(other.unwrap_or(&Value::Null)) }),
+        let line = self.line(raw);
+        let kept = Document::read(&line)?;
+        let outcome = match kept.object.get("body") {
+            Some(Tree::Object(object)) => self.call.read(object, self.context),
+            other => return Err(Unreadable::NoUse { found: json::kind(other.unwrap_or(&Tree::Null)) }),
         };
         match outcome {
-            Ok(outcome) => outcome.push_to(items, Format::Line, |event| {
-                let kept = if let Value::Object(kept) = kept { kept } else { Map::new() };
-                residual::of(&line, kept, event)
-            }),
-            Err(refusal) => items.push(self.aside(refusal, raw.get())),
+            Ok(outcome) => outcome.push_to(items, Format::Line, |event| residual::of(&kept, event)),
+            Err(refusal) => items.push(self.aside(refusal, raw)),
         }
         Ok(())
     }
@@ -235,7 +233,7 @@ impl Reader<'_> {
 
     /// The call as a line of an import file.
     fn line(self, raw: &str) -> String {
-        format!(r#"{{"path":{},"method":"{}","body":{raw}}}"#, Value::from(self.path), self.call.method())
+        format!(r#"{{"path":{},"method":"{}","body":{raw}}}"#, Tree::from(self.path), self.call.method())
     }
 }
 

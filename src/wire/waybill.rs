@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use crate::domain::event::devices_as_json;
 use crate::domain::{Attribute, Event, SourceKind, Text};
 
+use super::document::Outer;
 use super::fields::Fields;
+use super::json::{Object, Tree};
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
 use super::{Context, Outcome};
@@ -17,7 +19,7 @@ use super::{Context, Outcome};
 const NAMED: [(Attribute, &str); 3] =
     [(Attribute::PersonId, "person_id"), (Attribute::Email, "email"), (Attribute::CioId, "cio_id")];
 
-pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
+pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusal> {
     let top = Fields::new(object);
     let delivery_id = top.id(&["delivery_id"], "delivery_id")?;
     let found = delivery_id.clone();
@@ -37,9 +39,7 @@ pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Out
     // written by `line`, for an event that came without a time
     event.time.from_receipt |= top.flag(&["time_from_receipt"]) == Some(true);
     message::describe(&mut event, top);
-    for (attribute, key) in NAMED {
-        event.attributes.set(attribute, top.text(&[key]));
-    }
+    event.attributes.set_all(NAMED.map(|(attribute, key)| (attribute, top.text(&[key]))));
     message::set_channel(&mut event.attributes, top.text(&["channel"]));
     set_source(&mut event, top).map_err(attach)?;
     Ok(Outcome::Event { event: message::seal(event, context), report: false })
@@ -82,7 +82,7 @@ pub fn line(event: &Event, raw: Option<&str>) -> String {
     line.push("delivery_id", Some((&*event.delivery_id).into()));
     line.push("channel", text(Attribute::Channel));
     line.push("metric", Some(event.metric.as_str().into()));
-    line.push("time", super::columns::iso(event.time.ms).map(Value::from));
+    line.push("time", super::time::iso(event.time.ms).map(Value::from));
     line.push("time_from_receipt", event.time.from_receipt.then(|| true.into()));
     let of_source = [
         ("kind", source.as_ref().map(|source| source.kind.name().into())),
@@ -207,9 +207,10 @@ pub fn end(rows: u64) -> String {
     format!("{{\"end\":true,\"rows\":{rows}}}")
 }
 
-/// Whether these keys are those of [`end`].
-pub(super) fn is_end(keys: &BTreeMap<String, &RawValue>) -> bool {
-    keys.len() == 2 && keys.get("end").is_some_and(|end| end.get() == "true") && keys.contains_key("rows")
+/// Whether the keys are those of [`end`].
+pub(super) fn is_end(line: &Outer) -> bool {
+    let is_more = line.object.len() != 2 || line.batch.is_some() || line.body.is_some();
+    !is_more && line.object.get("end") == Some(&Tree::Bool(true)) && line.object.contains_key("rows")
 }
 
 #[cfg(test)]

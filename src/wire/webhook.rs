@@ -3,17 +3,16 @@
 //!
 //! <https://docs.customer.io/integrations/api/webhooks/>
 
-use serde_json::{Map, Value};
-
 use crate::domain::people::Change;
 use crate::domain::{Attribute, Identifiers, MetricName, Text, names};
 
 use super::fields::Fields;
+use super::json::Object;
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
 use super::{Context, Outcome, subscription, time};
 
-pub(super) fn read(object: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
+pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusal> {
     let top = Fields::new(object);
     let object_type = top.word(&["object_type", "object_type_type"], "object_type")?;
     let metric = message::metric(top, "metric", "metric")?;
@@ -141,12 +140,13 @@ fn event(top: Fields, data: Fields, known: Known, context: &Context) -> Result<O
     let mut event = head.event(context)?;
     message::describe(&mut event, data);
     message::set_channel(&mut event.attributes, known.object_type);
-    event.attributes.set(Attribute::Recipient, data.text(known.recipient));
     let identifiers = data.inside("identifiers");
-    let person = data.text(&["customer_id", "userId"]).or_else(|| identifiers.text(&["id"]));
-    event.attributes.set(Attribute::PersonId, person);
-    event.attributes.set(Attribute::Email, identifiers.text(&["email"]));
-    event.attributes.set(Attribute::CioId, identifiers.text(&["cio_id"]));
+    event.attributes.set_all([
+        (Attribute::Recipient, data.text(known.recipient)),
+        (Attribute::PersonId, data.text(&["customer_id", "userId"]).or_else(|| identifiers.text(&["id"]))),
+        (Attribute::Email, identifiers.text(&["email"])),
+        (Attribute::CioId, identifiers.text(&["cio_id"])),
+    ]);
     Ok(Outcome::Event { event: message::seal(event, context), report: false })
 }
 
@@ -156,7 +156,7 @@ fn unknown(detail: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use crate::domain::{Attributes, Device, Event, EventTime, Flags, Metric};
     use crate::wire::testing::{RECEIVED, event, in_words, one, quarantined, statement, with};

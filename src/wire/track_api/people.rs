@@ -1,10 +1,9 @@
 //! What Track API calls say of people and objects, under the names that Data Pipelines has for the same.
 
-use serde_json::{Map, Value};
-
 use crate::domain::people::{Identifiers, ObjectRef, Said, Setting, Standing};
 use crate::domain::{EventTime, Text};
 use crate::wire::fields::{Fields, ID_BYTES_MAX};
+use crate::wire::json::{Object, Tree};
 use crate::wire::reason::{Reason, Refusal};
 use crate::wire::statement::{self, Owner};
 use crate::wire::{Context, Outcome, message, time};
@@ -42,7 +41,7 @@ fn person(action: &str, top: Fields, context: &Context) -> Result<Outcome, Refus
                 Some(given) => time::read(Some(given), "timestamp", context.received_at_ms)?,
                 None => time::read(attributes.value("_timestamp"), "attributes._timestamp", context.received_at_ms)?,
             };
-            let empty = Map::new();
+            let empty = Object::default();
             let attributes = attributes.map().unwrap_or(&empty);
             set_person(who()?, attributes, top.value(RELATIONSHIPS), time, context)
         }
@@ -77,7 +76,7 @@ fn object(action: &str, top: Fields, context: &Context) -> Result<Outcome, Refus
             let owner = Owner::Object(&object);
             let mut settings = vec![statement::being(owner, true)];
             if let Some(attributes) = top.object("attributes")?.map() {
-                settings.extend(statement::traits(owner, attributes));
+                settings.extend(statement::traits(owner, attributes.iter()));
             }
             settings.extend(related_people(&object, top.value(RELATIONSHIPS), true)?);
             ("group", settings)
@@ -93,15 +92,15 @@ fn object(action: &str, top: Fields, context: &Context) -> Result<Outcome, Refus
 }
 
 /// `PUT /api/v1/customers/{identifier}`: the body is the person's attributes.
-pub fn identify(who: Identifiers, attributes: &Map<String, Value>, context: &Context) -> Result<Outcome, Refusal> {
+pub fn identify(who: Identifiers, attributes: &Object, context: &Context) -> Result<Outcome, Refusal> {
     let time = time::read(Fields::new(attributes).value("_timestamp"), "_timestamp", context.received_at_ms)?;
     set_person(who, attributes, None, time, context)
 }
 
 fn set_person(
     mut who: Identifiers,
-    attributes: &Map<String, Value>,
-    added: Option<&Value>,
+    attributes: &Object,
+    added: Option<&Tree>,
     time: EventTime,
     context: &Context,
 ) -> Result<Outcome, Refusal> {
@@ -116,10 +115,10 @@ fn set_person(
 
     let owner = Owner::Person(who.name().unwrap_or_default());
     let mut settings = vec![statement::being(owner, true)];
-    settings.extend(statement::traits(owner, attributes));
+    settings.extend(statement::traits(owner, attributes.iter()));
     settings.extend(related_objects(&who, added, true)?);
     match fields.value(RELATIONSHIPS) {
-        Some(Value::Object(object)) => {
+        Some(Tree::Object(object)) => {
             let change = Fields::new(object);
             let is_added = change.text(&["action"]).as_deref() != Some("delete_relationships");
             settings.extend(related_objects(&who, change.value("relationships"), is_added)?);
@@ -222,7 +221,7 @@ fn object_of(identifiers: Fields, path: &'static str) -> Result<Option<ObjectRef
     Ok(statement::object(identifiers.id(&["cio_object_id"], path)?, Some("cio_object_id".into())))
 }
 
-fn related_objects(who: &Identifiers, listed: Option<&Value>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
+fn related_objects(who: &Identifiers, listed: Option<&Tree>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
     let person = who.name().unwrap_or_default();
     relations(listed, is_added, |identifiers, told| {
         let object = object_of(identifiers, RELATIONSHIPS)?
@@ -231,7 +230,7 @@ fn related_objects(who: &Identifiers, listed: Option<&Value>, is_added: bool) ->
     })
 }
 
-fn related_people(object: &ObjectRef, listed: Option<&Value>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
+fn related_people(object: &ObjectRef, listed: Option<&Tree>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
     relations(listed, is_added, |identifiers, told| {
         let who = named(identifiers, RELATIONSHIPS)?;
         let person = who.name().unwrap_or_default();
@@ -241,17 +240,17 @@ fn related_people(object: &ObjectRef, listed: Option<&Value>, is_added: bool) ->
 
 /// The settings for each entry of an array of relationships: one that begins calls what it leads to into being.
 fn relations(
-    listed: Option<&Value>,
+    listed: Option<&Tree>,
     is_added: bool,
-    related: impl Fn(Fields, Option<&Map<String, Value>>) -> Result<[Setting; 2], Refusal>,
+    related: impl Fn(Fields, Option<&Object>) -> Result<[Setting; 2], Refusal>,
 ) -> Result<Vec<Setting>, Refusal> {
     let entries = match listed {
         None => return Ok(Vec::new()),
-        Some(Value::Array(entries)) => entries,
+        Some(Tree::Array(entries)) => entries,
         Some(_) => return Err(Refusal::at(Reason::BadField, RELATIONSHIPS, "is not an array")),
     };
     let mut settings = Vec::new();
-    let empty = Map::new();
+    let empty = Object::default();
     for entry in entries {
         let relation = Fields::of(Some(entry));
         let told = is_added.then(|| relation.inside("relationship_attributes").map().unwrap_or(&empty));

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::people::{Change, Register, Said, Setting, Standing};
 use crate::domain::{Attributes, Event, EventTime, Statement};
