@@ -1,5 +1,5 @@
 //! `waybill import`, beside raw SQLite in transactions as large. Raw SQLite has it easier: its transactions were recorded
-//! with all of their counts summed at once, where the import, to save memory, sums them by half a megabyte of lines.
+//! with all of their counts summed at once, where the import, to save memory, sums them by three megabytes of lines.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};

@@ -2,8 +2,7 @@
 //!
 //! Three at work: one reads and cuts the input into lines, one parses, one writes, in transactions larger than what
 //! is held in memory. Stopped at any moment, what was committed stays; run again, it is known by its ids and counts
-//! once. What only makes questions quicker and can wait ([`Tracker::tidy`]) is left to the next server, which does it
-//! while nothing comes.
+//! once.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -108,6 +107,7 @@ impl Import {
         while tracker.left_to_erase()? == Left::Steps {
             tracker.erase_some()?;
         }
+        while tracker.tidy()? {}
         tracker.checkpoint()?;
         bar.finish_and_clear();
         let Summary { accepted, duplicate, ignored, quarantined } = summary;
