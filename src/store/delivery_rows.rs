@@ -1,6 +1,6 @@
 //! Rows of deliveries, and what they mean.
 
-use rusqlite::{OptionalExtension, Statement, ToSql};
+use rusqlite::{Statement, ToSql};
 
 use super::blocks::{self, Table};
 use super::marks::{Said, Shown};
@@ -47,58 +47,56 @@ impl DeliveryRow {
 /// The delivery of a row.
 pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option<DeliveryRow>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.created_at_ms, d.standing, d.updated_after, d.outcome_after, d.engagement_after, d.said, d.message,
-            p.person_id, p.email, p.cio_id, a.address, coalesce(d.own_subject, s.subject), d.journey_id,
-            d.parent_action_id, d.trigger_id, d.trigger_event_id, d.failure_reason, d.devices, d.devices_bounced
-         FROM deliveries d
-         LEFT JOIN people p ON p.id = d.person
-         LEFT JOIN addresses a ON a.id = d.recipient
-         LEFT JOIN subjects s ON s.id = d.subject
-         WHERE d.id = ?1",
+        "SELECT created_at_ms, standing, updated_after, outcome_after, engagement_after, said, message, person, recipient,
+            subject, failure_reason, devices, devices_bounced, own_subject, journey_id, parent_action_id, trigger_id,
+            trigger_event_id
+         FROM deliveries WHERE id = ?1",
     )?;
-    statement
-        .query_row([id], |row| {
-            let created_at_ms: Millis = row.get(0)?;
-            let progress = Progress {
-                standing: row.get(1)?,
-                updated_after: row.get(2)?,
-                outcome_after: row.get(3)?,
-                engagement_after: row.get(4)?,
-            };
-            let progress::Unpacked { updated_at_ms, outcome, engagement, reached, events } =
-                progress.unpack(created_at_ms);
-            let mut attributes = Attributes::default();
-            for (place, attribute) in ATTRIBUTES_FROM_7.into_iter().enumerate() {
-                attributes.set(attribute, row.get(7 + place)?);
-            }
-            let delivery = Delivery {
-                attributes,
-                created_at_ms,
-                updated_at_ms,
-                outcome,
-                failure_reason: row.get(16)?,
-                engagement,
-                reached,
-                events,
-                devices: row.get::<_, Option<u32>>(17)?.unwrap_or(0),
-                devices_bounced: row.get::<_, Option<u32>>(18)?.unwrap_or(0),
-            };
-            Ok((DeliveryRow { delivery, said: Said(row.get(5)?) }, row.get(6)?))
-        })
-        .optional()?
-        .map(|(mut row, message)| {
-            names.message_parts(connection, message)?.show(&mut row.delivery.attributes);
-            Ok(row)
-        })
-        .transpose()
+    let mut rows = statement.query([id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let created_at_ms: Millis = row.get(0)?;
+    let progress = Progress {
+        standing: row.get(1)?,
+        updated_after: row.get(2)?,
+        outcome_after: row.get(3)?,
+        engagement_after: row.get(4)?,
+    };
+    let progress::Unpacked { updated_at_ms, outcome, engagement, reached, events } = progress.unpack(created_at_ms);
+    let mut attributes = Attributes::default();
+    for (place, attribute) in ATTRIBUTES_FROM_13.into_iter().enumerate() {
+        attributes.set(attribute, row.get(13 + place)?);
+    }
+    // mostly these are known, and their rows may be on pages that were left long ago
+    names.message_parts(connection, row.get(6)?)?.show(&mut attributes);
+    if let Some(person) = row.get(7)? {
+        let texts = people::texts_of_person(connection, names, person)?;
+        for (attribute, text) in people::PERSON.into_iter().zip(texts) {
+            attributes.set(attribute, text.clone());
+        }
+    }
+    if let Some(recipient) = row.get(8)? {
+        attributes.set(Attribute::Recipient, Some(people::text_of_address(connection, names, recipient)?));
+    }
+    if let Some(subject) = row.get(9)? {
+        attributes.set(Attribute::Subject, Some(names.subject_text(connection, subject)?));
+    }
+    let delivery = Delivery {
+        attributes,
+        created_at_ms,
+        updated_at_ms,
+        outcome,
+        failure_reason: row.get(10)?,
+        engagement,
+        reached,
+        events,
+        devices: row.get::<_, Option<u32>>(11)?.unwrap_or(0),
+        devices_bounced: row.get::<_, Option<u32>>(12)?.unwrap_or(0),
+    };
+    Ok(Some(DeliveryRow { delivery, said: Said(row.get(5)?) }))
 }
 
-/// The attributes that the query above gives from its column 7 on.
-const ATTRIBUTES_FROM_7: [Attribute; 9] = [
-    Attribute::PersonId,
-    Attribute::Email,
-    Attribute::CioId,
-    Attribute::Recipient,
+/// The attributes that the query above gives from its column 13 on.
+const ATTRIBUTES_FROM_13: [Attribute; 5] = [
     Attribute::Subject,
     Attribute::JourneyId,
     Attribute::ParentActionId,

@@ -22,6 +22,9 @@ const SUBJECTS_MAX: usize = 256;
 /// How many recipients, people and delivery ids are remembered: some 20 MB.
 const REMEMBERED: usize = 100_000;
 
+/// Of how many recipients and people the texts are remembered, which their next events ask for: some 8 MB.
+const TEXTS_REMEMBERED: usize = 40_000;
+
 /// How many channels, metrics, sources and messages. Few are in use at a time, but senders make them up.
 const NAMES_REMEMBERED: usize = 10_000;
 
@@ -38,7 +41,9 @@ pub struct Names {
     metric_names: Remembered<i64, Text>,
     subjects: Remembered<i64, Subjects>,
     pub addresses: Remembered<Text, i64>,
+    subject_texts: Remembered<i64, Text>,
     pub address_texts: Remembered<i64, Text>,
+    pub person_texts: Remembered<i64, Person>,
     pub people: Remembered<Person, i64>,
     pub deliveries: Remembered<Text, i64>,
     pub filters: Filters,
@@ -47,7 +52,7 @@ pub struct Names {
 }
 
 /// What people are called: the id, an e-mail address, Customer.io's id.
-type Person = [Option<Text>; 3];
+pub type Person = [Option<Text>; 3];
 
 /// A [`Person`] by texts that another holds, for looking it up.
 #[derive(Hash)]
@@ -89,7 +94,9 @@ impl Names {
             metric_names: Remembered::new(NAMES_REMEMBERED.min(many)),
             subjects: Remembered::new(SUBJECTS_REMEMBERED.min(many)),
             addresses: Remembered::new(many),
-            address_texts: Remembered::new(NAMES_REMEMBERED.min(many)),
+            subject_texts: Remembered::new(NAMES_REMEMBERED.min(many)),
+            address_texts: Remembered::new(TEXTS_REMEMBERED.min(many)),
+            person_texts: Remembered::new(TEXTS_REMEMBERED.min(many)),
             people: Remembered::new(many),
             deliveries: Remembered::new(many),
             filters: Filters::default(),
@@ -260,6 +267,15 @@ impl Names {
             })?)
         });
         parts.map(|parts| &*parts)
+    }
+
+    /// The text of a row of subjects.
+    pub fn subject_text(&mut self, connection: &Statements, id: i64) -> Result<Text, Error> {
+        let read = || {
+            let mut find = connection.prepare_cached("SELECT subject FROM subjects WHERE id = ?1")?;
+            Ok(find.query_row([id], |row| row.get(0))?)
+        };
+        self.subject_texts.get_or_try_insert(id, read).cloned()
     }
 
     /// A subject as the delivery's row has it: shared, or its own.

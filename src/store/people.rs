@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::Error;
 use super::blocks::{self, Table};
-use super::names::{Names, PersonRef};
+use super::names::{Names, Person, PersonRef};
 use super::statements::Statements;
 use crate::domain::{Attribute, Attributes, Text};
 
@@ -18,6 +18,7 @@ pub fn address(connection: &Statements, names: &mut Names, address: Option<&str>
     let id = connection.last_insert_rowid();
     let hash = names.filters.hash(connection, address)?;
     names.filters.added(Table::Addresses, id, hash);
+    names.address_texts.insert(id, address.into());
     names.addresses.insert(address.into(), id);
     Ok(Some(id))
 }
@@ -31,6 +32,7 @@ pub fn known_address(connection: &Statements, names: &mut Names, address: &str) 
     let hash = names.filters.hash(connection, address)?;
     let found = blocks::find(connection, &mut names.filters, Table::Addresses, hash, (sql, |block| (block, address)))?;
     if let Some(id) = found {
+        names.address_texts.insert(id, address.into());
         names.addresses.insert(address.into(), id);
     }
     Ok(found)
@@ -45,9 +47,21 @@ pub fn text_of_address(connection: &Statements, names: &mut Names, id: i64) -> R
     names.address_texts.get_or_try_insert(id, read).cloned()
 }
 
+/// What a row of people says.
+pub const PERSON: [Attribute; 3] = [Attribute::PersonId, Attribute::Email, Attribute::CioId];
+
+/// The texts of a row of people: those of [`PERSON`].
+pub fn texts_of_person<'n>(connection: &Statements, names: &'n mut Names, id: i64) -> Result<&'n Person, Error> {
+    let read = || {
+        let mut find = connection.prepare_cached("SELECT person_id, email, cio_id FROM people WHERE id = ?1")?;
+        Ok(find.query_row([id], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?)
+    };
+    names.person_texts.get_or_try_insert(id, read).map(|texts| &*texts)
+}
+
 /// The row of the identifiers that a delivery carries.
 pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) -> Result<Option<i64>, Error> {
-    let parts = [Attribute::PersonId, Attribute::Email, Attribute::CioId].map(|attribute| shown.get(attribute));
+    let parts = PERSON.map(|attribute| shown.get(attribute));
     let [person_id, email, cio_id] = parts;
     let Some(name) = person_id.or(email).or(cio_id) else { return Ok(None) };
     if let Some(id) = names.people.get(&PersonRef(parts)) {
@@ -69,6 +83,8 @@ pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) ->
             id
         }
     };
-    names.people.insert(parts.map(|part| part.map(Into::into)), id);
+    let texts: Person = parts.map(|part| part.map(Into::into));
+    names.person_texts.insert(id, texts.clone());
+    names.people.insert(texts, id);
     Ok(Some(id))
 }

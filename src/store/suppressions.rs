@@ -12,7 +12,7 @@ use super::blocks::{self, Table};
 use super::eid::Eid;
 use super::names::Names;
 use super::statements::Statements;
-use super::{Error, addresses, delivery_rows, event_rows};
+use super::{Error, delivery_rows, event_rows, people};
 use crate::domain::suppression::{self, Mark};
 use crate::domain::{Channel, Counted, Delta, Metric, Text};
 
@@ -107,7 +107,7 @@ pub struct Lift {
 /// What was ever delivered to an address, read from the deliveries to it.
 pub fn lifts_of(connection: &Statements, names: &mut Names, (address, channel): &Listed) -> Result<Vec<Lift>, Error> {
     let mut lifts = Vec::new();
-    for id in deliveries_to(connection, address)? {
+    for id in deliveries_to(connection, names, address)? {
         let Some(row) = delivery_rows::one(connection, names, id)? else { continue };
         let delivery = &row.delivery;
         if delivery.attributes.channel() != Some(*channel) || !delivery.reached.has(Counted::Metric(Metric::Delivered))
@@ -128,9 +128,9 @@ pub fn lifts_of(connection: &Statements, names: &mut Names, (address, channel): 
 }
 
 /// The deliveries to an address: those that have it as their recipient, and those whose events mention it.
-fn deliveries_to(connection: &Statements, address: &str) -> Result<BTreeSet<i64>, Error> {
+fn deliveries_to(connection: &Statements, names: &mut Names, address: &str) -> Result<BTreeSet<i64>, Error> {
     let mut ids = BTreeSet::new();
-    let Some(address) = addresses::of(connection, address)?.pop() else { return Ok(ids) };
+    let Some(address) = people::known_address(connection, names, address)? else { return Ok(ids) };
     let mut statement = connection.prepare_cached(
         "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2
          UNION SELECT delivery FROM mentions WHERE block = ?1 AND address = ?2",
