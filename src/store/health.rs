@@ -16,7 +16,7 @@ use crate::domain::rollup::quarter_of;
 use crate::domain::{Counted, Metric, Millis, Reached};
 
 /// Of each channel so many of the newest deliveries that arrived are looked at.
-pub const LOOKED_AT: usize = 500;
+pub const LOOKED_AT: usize = 300;
 
 /// After this a delivery that was sent should have been heard of.
 pub const SILENT_MS: Millis = 24 * 3_600_000;

@@ -133,7 +133,7 @@ pub struct Row {
 }
 
 /// How many rows a walk may visit for one page: some milliseconds of work.
-pub const BUDGET: usize = 4_000;
+pub const BUDGET: usize = 3_200;
 
 /// A page, and how much there is in all.
 pub struct Listing {

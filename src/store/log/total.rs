@@ -36,7 +36,7 @@ impl Total {
 pub const COUNTED_MAX: usize = 1_000;
 
 /// And after so many rows were looked at.
-pub const LOOKED_MAX: usize = 3_000;
+pub const LOOKED_MAX: usize = 2_400;
 
 /// How many deliveries a filter finds.
 pub fn of_deliveries(connection: &Connection, filter: &Filter) -> Result<Total, Error> {
