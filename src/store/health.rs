@@ -4,19 +4,21 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
 use serde::{Deserialize, Serialize};
 
+use super::eid::Eid;
 use super::log::Filter;
 use super::log::total::{self, Total};
+use super::marks::{self, Said};
 use super::overview::Received;
 use super::paging::Cursor;
 use super::{Error, progress, upkeep};
 use crate::domain::rollup::quarter_of;
-use crate::domain::{Counted, Metric, Millis, Reached};
+use crate::domain::{self, Counted, Metric, Millis, Reached};
 
 /// Of each channel so many of the newest deliveries that arrived are looked at.
-pub const LOOKED_AT: usize = 300;
+pub const LOOKED_AT: usize = 500;
 
 /// After this a delivery that was sent should have been heard of.
 pub const SILENT_MS: Millis = 24 * 3_600_000;
@@ -156,6 +158,26 @@ pub fn channels(connection: &Connection, now_ms: Millis) -> Result<Vec<Channel>,
     known.into_iter().map(|(id, name, delivered)| channel(connection, id, name, delivered > 0, now_ms)).collect()
 }
 
+/// What people may have done with a delivery.
+const ACTS: &str = "SELECT metric, eid, at, received_after, marks FROM events WHERE delivery = ?1 AND metric IN (7, 8)";
+
+/// When a person opened a delivery first, as the views tell it. Hundreds are asked about, so rows are read as they are
+/// stored.
+fn opened_at_ms(acts: &mut Statement, delivery: i64, click_implies_open: bool) -> Result<Option<Millis>, Error> {
+    let mut first: Option<Millis> = None;
+    let mut rows = acts.query([delivery])?;
+    while let Some(row) = rows.next()? {
+        let packed = marks::Packed { at: row.get(2)?, received_after: row.get(3)?, marks: row.get(4)? };
+        let marks::Unpacked { time, flags, .. } = packed.unpack(Said::default(), Eid::origin_ms_of(row.get_ref(1)?));
+        let is_click = row.get::<_, u8>(0)? == Metric::Clicked.code();
+        let is_open = if is_click { click_implies_open } else { flags.synthetic != Some(true) };
+        if is_open && flags.machine != Some(true) {
+            first = Some(first.map_or(time.ms, |first| first.min(time.ms)));
+        }
+    }
+    Ok(first)
+}
+
 fn channel(
     connection: &Connection,
     id: i64,
@@ -167,11 +189,9 @@ fn channel(
     // thousands of rows, so as they are stored
     let mut row = connection.prepare_cached("SELECT standing, outcome_after FROM deliveries WHERE id = ?1")?;
     let mut id_of = connection.prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?;
-    // as the views tell a person's open
-    let mut opened = connection.prepare_cached(
-        "SELECT min(at_ms) FROM events_read WHERE delivery = ?1 AND metric IN (7, 8) AND flags & 3 <> 2
-            AND CASE metric WHEN 7 THEN flags >> 4 & 3 <> 2 ELSE ?2 IN (1, 2) END",
-    )?;
+    let mut acts = connection.prepare_cached(ACTS)?;
+    let mut known = domain::Channel::ALL.into_iter().filter(|channel| i64::from(channel.code()) == id);
+    let click_implies_open = known.any(domain::Channel::click_implies_open);
     let (mut to_deliver, mut to_open) = (Vec::new(), Vec::new());
     let (mut never_sent, mut never_sent_ids) = (0, Vec::new());
     for cursor in &newest {
@@ -182,8 +202,8 @@ fn channel(
             to_deliver.push(progress::after(after));
         }
         if reached.has(Counted::HumanOpened) {
-            let at_ms: Option<Millis> = opened.query_row(params![cursor.id, id], |row| row.get(0))?;
-            to_open.extend(at_ms.map(|at_ms| at_ms - cursor.at_ms));
+            let opened_at_ms = opened_at_ms(&mut acts, cursor.id, click_implies_open)?;
+            to_open.extend(opened_at_ms.map(|at_ms| at_ms - cursor.at_ms));
         }
         if !reached.has(Counted::Metric(Metric::Sent)) {
             never_sent += 1;
