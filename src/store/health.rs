@@ -190,8 +190,8 @@ fn channel(
     let mut row = connection.prepare_cached("SELECT standing, outcome_after FROM deliveries WHERE id = ?1")?;
     let mut id_of = connection.prepare_cached("SELECT delivery_id FROM deliveries WHERE id = ?1")?;
     let mut acts = connection.prepare_cached(ACTS)?;
-    let mut known = domain::Channel::ALL.into_iter().filter(|channel| i64::from(channel.code()) == id);
-    let click_implies_open = known.any(domain::Channel::click_implies_open);
+    let click_implies_open =
+        domain::Channel::ALL.into_iter().any(|channel| i64::from(channel.code()) == id && channel.click_implies_open());
     let (mut to_deliver, mut to_open) = (Vec::new(), Vec::new());
     let (mut never_sent, mut never_sent_ids) = (0, Vec::new());
     for cursor in &newest {

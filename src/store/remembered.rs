@@ -2,8 +2,7 @@
 //!
 //! Two maps instead of one in the order of use: what is looked up goes into the young one, and when that is full it
 //! becomes the old one, whose predecessor is dropped. So of so many that fit, at least the half that was used last is
-//! there, and a look touches one entry. (A list in the order of use links three others anew at every look, mostly out of
-//! the caches' reach: with it the writer of an import took a twentieth longer.)
+//! there, and a look touches one entry, where a list in the order of use would link three others anew.
 
 use std::hash::Hash;
 

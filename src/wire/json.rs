@@ -16,7 +16,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::Value;
 use serde_json::de::Read;
 
-use super::Unreadable;
+use super::{Unreadable, surrogates};
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +65,7 @@ pub(super) fn parse(text: &str) -> Result<Tree<'_>, Unreadable> {
 
 /// As [`parse`], with what the tree does not say.
 pub(super) fn read<'a>(text: &'a str, notes: &Notes) -> serde_json::Result<Tree<'a>> {
-    whole(serde_json::Deserializer::from_str(text), notes).or_else(|error| match mend_surrogates(text) {
+    whole(serde_json::Deserializer::from_str(text), notes).or_else(|error| match surrogates::mended(text) {
         Some(mended) => {
             notes.is_odd.set(true);
             // a reader lends nothing, so that the tree outlives what was mended
@@ -366,34 +366,6 @@ impl<'de> Visitor<'de> for &Notes {
 
 /// Room for these is made at once.
 pub(super) const MEMBERS: usize = 8;
-
-/// The text with every lone surrogate escape written as `\ufffd`; `None` where there is none.
-fn mend_surrogates(text: &str) -> Option<String> {
-    let mut mended = String::new();
-    let mut kept = 0;
-    let mut at = 0;
-    while let Some(found) = text.get(at..)?.find('\\') {
-        let escape = at + found;
-        match unit(text, escape) {
-            // a pair
-            Some(0xD800..=0xDBFF) if matches!(unit(text, escape + 6), Some(0xDC00..=0xDFFF)) => at = escape + 12,
-            Some(0xD800..=0xDFFF) => {
-                mended.push_str(&text[kept..escape]);
-                mended.push_str("\\ufffd");
-                at = escape + 6;
-                kept = at;
-            }
-            _ => at = escape + 2,
-        }
-    }
-    (kept > 0).then(|| mended + &text[kept..])
-}
-
-/// The UTF-16 unit that an escape at this place stands for.
-fn unit(text: &str, at: usize) -> Option<u16> {
-    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-    u16::from_str_radix(digits, 16).ok()
-}
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@ pub mod residual;
 pub mod signature;
 mod statement;
 mod subscription;
+mod surrogates;
 #[cfg(test)]
 mod testing;
 mod time;
