@@ -263,7 +263,42 @@ fn newest_arrived(connection: &Connection, channel: i64) -> Result<(Vec<Cursor>,
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::domain::{Attribute, Event, EventTime, Flags, MetricName};
+    use crate::store::{Entry, Tracker, raw};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn a_first_open_is_the_one_that_the_views_tell(
+            channel in 0..domain::Channel::ALL.len(),
+            acts in vec((any::<bool>(), 0..2_000_000i64, any::<(Option<bool>, Option<bool>)>()), 1..6),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let mut tracker = Tracker::open(&folder.path().join("health.db")).unwrap();
+            let channel = domain::Channel::ALL[channel];
+            let acts = acts.into_iter().enumerate().map(|(n, (is_click, after_ms, (machine, synthetic)))| {
+                let metric = MetricName::Known(if is_click { Metric::Clicked } else { Metric::Opened });
+                let time = EventTime::given(1_790_000_000_000 + after_ms);
+                let mut event = Event::new("d", metric, &format!("01M35{n:021}"), time, time.ms);
+                event.attributes.set(Attribute::Channel, Some(channel.name().into()));
+                event.flags = Flags { machine, synthetic, ..Flags::default() };
+                Entry::Event { event, raw: raw::pack("{}") }
+            });
+            let acts: Vec<Entry> = acts.collect();
+            tracker.record(&acts.iter().collect::<Vec<_>>(), 1_790_000_000_000).unwrap();
+            let connection = tracker.connection();
+            let told: Option<String> =
+                connection.query_row("SELECT human_opened_at FROM deliveries_v1", [], |row| row.get(0)).unwrap();
+            let told = told.map(|at| chrono::DateTime::parse_from_rfc3339(&at).unwrap().timestamp_millis());
+            let mut acts = connection.prepare(ACTS).unwrap();
+            prop_assert_eq!(opened_at_ms(&mut acts, 1, channel.click_implies_open()).unwrap(), told);
+        }
+    }
 
     #[test]
     fn percentiles_are_times_that_were_taken() {
