@@ -184,22 +184,22 @@ fn many_deliveries_add_up() {
         for Arrived { mut event, .. } in history.copies() {
             event.delivery_id = format!("{n}-{}", event.delivery_id).into();
             if event.attributes.get(Attribute::Subject) == Some("Hello") {
-                event.attributes.set(Attribute::Subject, Some(format!("Hello {}", event.delivery_id).into()));
+                event.attributes.set(Attribute::Subject, Some(&format!("Hello {}", event.delivery_id)));
             }
             copies.push(event);
         }
         let mut personal = Event::new(&format!("p{n}"), MetricName::parse("sent"), "a", EventTime::given(n), n);
         for half in ["morning", "evening"] {
             personal.delivery_id = format!("p{n} {half}").into();
-            personal.attributes.set(Attribute::CampaignId, Some("8".into()));
-            personal.attributes.set(Attribute::Subject, Some(format!("Good {half}, {n}").into()));
+            personal.attributes.set(Attribute::CampaignId, Some("8"));
+            personal.attributes.set(Attribute::Subject, Some(&format!("Good {half}, {n}")));
             copies.push(personal.clone());
         }
     }
     // what is learned late moves a delivery, and its subject with it, to another message
     for copy in copies.clone().iter().filter(|copy| copy.delivery_id.starts_with('p')).step_by(3) {
         let mut late = Event::new(&copy.delivery_id, MetricName::parse("queued"), "b", EventTime::given(0), 0);
-        late.attributes.set(Attribute::Channel, Some("email".into()));
+        late.attributes.set(Attribute::Channel, Some("email"));
         copies.push(late);
     }
     let copies: Vec<Arrived> = copies.into_iter().map(Arrived::from).collect();

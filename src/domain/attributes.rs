@@ -1,7 +1,8 @@
 //! What an event says of its delivery: channel, source, person, recipient and the rest.
 //!
-//! One slot for each attribute, so that merging, comparing and storing are loops and a new attribute is one row.
+//! One value for each attribute, so that merging, comparing and storing are loops and a new attribute is one row.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::Text;
@@ -134,42 +135,66 @@ pub struct Source {
     pub id: Text,
 }
 
-/// What is known, one slot for each attribute. Nothing empty is ever held. Clones share their slots until one is
-/// changed: mostly a delivery shows what its first event says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is known, one value for each attribute. Nothing empty is ever held.
+///
+/// All values stand in one text: an event costs one allocation for them, not one each, and whoever reads them on another
+/// core finds them side by side. Clones share the text; mostly a delivery shows what its first event says.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
-    slots: Arc<Slots>,
+    /// Where each value ends. It begins where the one before it ends; what is not known is empty.
+    ends: [u32; Attribute::COUNT],
+    text: Arc<str>,
 }
 
-type Slots = [Option<Text>; Attribute::COUNT];
+/// A value for each attribute that has one.
+type Slots<'a> = [Option<&'a str>; Attribute::COUNT];
+
+impl fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
 
 impl Attributes {
+    fn of_slots(slots: Slots) -> Attributes {
+        let mut text = String::with_capacity(slots.iter().flatten().map(|value| value.len()).sum());
+        let ends = slots.map(|value| {
+            text.push_str(value.unwrap_or_default());
+            u32::try_from(text.len()).expect("invariant: an event is smaller than 4 GB")
+        });
+        Attributes { ends, text: text.into() }
+    }
+
+    fn slots(&self) -> Slots<'_> {
+        Attribute::ALL.map(|attribute| self.get(attribute))
+    }
+
     pub fn get(&self, attribute: Attribute) -> Option<&str> {
-        self.slots[attribute as usize].as_deref()
+        let place = attribute as usize;
+        let begin = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.text[begin as usize..self.ends[place] as usize]).filter(|value| !value.is_empty())
     }
 
-    /// Sets a slot; empty text carries nothing and clears it.
-    pub fn set(&mut self, attribute: Attribute, value: Option<Text>) {
-        self.put(attribute, value.filter(|text| !text.is_empty()));
-    }
-
-    /// Sets several slots.
-    pub fn set_all(&mut self, values: impl IntoIterator<Item = (Attribute, Option<Text>)>) {
-        let slots = Arc::make_mut(&mut self.slots);
-        for (attribute, value) in values {
-            slots[attribute as usize] = value.filter(|text| !text.is_empty());
+    /// Sets a value; empty text carries nothing and takes it away. Where many are set, [`Gathered`] is quicker.
+    pub fn set(&mut self, attribute: Attribute, value: Option<&str>) {
+        let mut slots = self.slots();
+        slots[attribute as usize] = value.filter(|value| !value.is_empty());
+        if let Some(changed) = self.if_changed(slots) {
+            *self = changed;
         }
     }
 
-    fn put(&mut self, attribute: Attribute, value: Option<Text>) {
-        if value.is_some() || self.get(attribute).is_some() {
-            Arc::make_mut(&mut self.slots)[attribute as usize] = value;
+    /// Those of these that are wanted.
+    pub fn only(&self, wanted: impl Fn(Attribute) -> bool) -> Attributes {
+        if self.iter().all(|(attribute, _)| wanted(attribute)) {
+            return self.clone();
         }
+        Attributes::of_slots(Attribute::ALL.map(|attribute| self.get(attribute).filter(|_| wanted(attribute))))
     }
 
     /// For tests and literals.
     pub fn with(mut self, attribute: Attribute, value: &str) -> Attributes {
-        self.set(attribute, Some(value.into()));
+        self.set(attribute, Some(value));
         self
     }
 
@@ -200,38 +225,43 @@ impl Attributes {
     /// What another copy of the same event adds: where both have a value the smaller stands. True if anything
     /// changed.
     pub(super) fn merge(&mut self, copy: &Attributes) -> bool {
-        if Arc::ptr_eq(&self.slots, &copy.slots) {
-            return false;
+        let theirs = copy.slots();
+        let mut slots = self.slots();
+        for (slot, other) in slots.iter_mut().zip(theirs) {
+            *slot = [*slot, other].into_iter().flatten().min();
         }
-        let mut changed = false;
-        for (slot, other) in Arc::make_mut(&mut self.slots).iter_mut().zip(&*copy.slots) {
-            changed |= smaller(slot, other.as_ref());
-        }
-        changed
+        let Some(merged) = self.if_changed(slots) else { return false };
+        *self = merged;
+        true
     }
 
     /// Takes what an event carries and this does not know. The source is one value: it is taken whole, from an
     /// event that has a kind.
     pub(super) fn fill(&mut self, event: &Attributes) {
-        if self.iter().next().is_none() && event.is_of_one_source() {
+        if self == event {
+            return;
+        }
+        if self.text.is_empty() && event.is_of_one_source() {
             *self = event.clone();
             return;
         }
-        for attribute in Attribute::ALL {
-            if !attribute.is_of_source() && self.get(attribute).is_none() {
-                self.put(attribute, event.slots[attribute as usize].clone());
+        let mut slots = self.slots();
+        for attribute in Attribute::ALL.into_iter().filter(|attribute| !attribute.is_of_source()) {
+            let slot = &mut slots[attribute as usize];
+            *slot = slot.or_else(|| event.get(attribute));
+        }
+        if let (None, Some(kind)) = (self.source_kind(), event.source_kind()) {
+            for attribute in [kind.attribute(), ActionId, ContentId] {
+                slots[attribute as usize] = event.get(attribute);
             }
         }
-        if self.source_kind().is_none() {
-            self.take_source(event);
+        if let Some(filled) = self.if_changed(slots) {
+            *self = filled;
         }
     }
 
-    fn take_source(&mut self, event: &Attributes) {
-        let Some(kind) = event.source_kind() else { return };
-        for attribute in [kind.attribute(), ActionId, ContentId] {
-            self.put(attribute, event.slots[attribute as usize].clone());
-        }
+    fn if_changed(&self, slots: Slots) -> Option<Attributes> {
+        (slots != self.slots()).then(|| Attributes::of_slots(slots))
     }
 
     /// Whether all that is said of a source is of one.
@@ -242,6 +272,9 @@ impl Attributes {
 
     /// Whether an event says something else than what is shown here, or something new that moves counts.
     pub(super) fn conflicts_with(&self, event: &Attributes) -> bool {
+        if self == event {
+            return false;
+        }
         let plain = Attribute::ALL.into_iter().filter(|attribute| !attribute.is_of_source()).any(|attribute| {
             match (self.get(attribute), event.get(attribute)) {
                 (Some(shown), Some(said)) => shown != said,
@@ -259,6 +292,31 @@ impl Attributes {
             || [kind.attribute(), ActionId, ContentId]
                 .into_iter()
                 .any(|attribute| self.get(attribute) != event.get(attribute))
+    }
+}
+
+/// Values as they are found, in any order.
+#[derive(Default)]
+pub struct Gathered {
+    text: String,
+    places: [(usize, usize); Attribute::COUNT],
+}
+
+impl Gathered {
+    /// Sets a value, in the place of one that was set before; empty text carries nothing.
+    pub fn set(&mut self, attribute: Attribute, value: Option<&str>) {
+        let begin = self.text.len();
+        self.text.push_str(value.unwrap_or_default());
+        self.places[attribute as usize] = (begin, self.text.len());
+    }
+
+    pub fn get(&self, attribute: Attribute) -> Option<&str> {
+        let (begin, end) = self.places[attribute as usize];
+        Some(&self.text[begin..end]).filter(|value| !value.is_empty())
+    }
+
+    pub fn attributes(&self) -> Attributes {
+        Attributes::of_slots(Attribute::ALL.map(|attribute| self.get(attribute)))
     }
 }
 

@@ -279,7 +279,7 @@ mod tests {
     fn a_push_to_very_many_devices_is_not_the_square_of_work() {
         let push = |id: &str, metric: Metric, at_ms: Millis, devices: std::ops::Range<u32>| {
             let mut event = Event::new("d", MetricName::Known(metric), id, EventTime::given(at_ms), at_ms);
-            event.attributes.set(Attribute::Channel, Some("push".into()));
+            event.attributes.set(Attribute::Channel, Some("push"));
             event.recipients =
                 devices.map(|n| Device { device_id: n.to_string().into(), platform: None, reason: None }).collect();
             event

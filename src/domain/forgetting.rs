@@ -81,7 +81,7 @@ pub fn sanitize(event: &mut Event, hash: &dyn Fn(&str) -> Hash, forgotten: &BTre
     for attribute in IDENTIFYING {
         if let Some(value) = event.attributes.get(attribute) {
             let stone = tombstone(&hash(value));
-            event.attributes.set(attribute, Some(stone));
+            event.attributes.set(attribute, Some(&stone));
         }
     }
     event.attributes.set(Attribute::Subject, None);
@@ -155,7 +155,7 @@ mod tests {
             (Attribute::Subject, "For Ada"),
             (Attribute::CampaignId, "8"),
         ] {
-            event.attributes.set(attribute, Some(value.into()));
+            event.attributes.set(attribute, Some(value));
         }
         event.reason = Some("550 <ada@example.org>".into());
         event.action_value = Some("ada".into());

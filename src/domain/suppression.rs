@@ -154,13 +154,13 @@ mod tests {
 
     fn event(channel: &str, metric: &str, reason: Option<&str>) -> Event {
         let mut event = Event::new("d", MetricName::parse(metric), metric, EventTime::given(1), 1);
-        event.attributes.set(Attribute::Channel, Some(channel.into()));
+        event.attributes.set(Attribute::Channel, Some(channel));
         event.reason = reason.map(Into::into);
         event
     }
 
     fn to(recipient: &str, mut event: Event) -> Event {
-        event.attributes.set(Attribute::Recipient, Some(recipient.into()));
+        event.attributes.set(Attribute::Recipient, Some(recipient));
         event
     }
 

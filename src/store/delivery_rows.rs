@@ -8,7 +8,8 @@ use super::names::Names;
 use super::progress::{self, Progress};
 use super::statements::Statements;
 use super::{Error, delivery_keys, people, spans};
-use crate::domain::{Attribute, Attributes, Delivery, Millis};
+use crate::domain::attributes::Gathered;
+use crate::domain::{Attribute, Delivery, Millis};
 
 /// The row of a delivery.
 pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
@@ -62,26 +63,26 @@ pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option
         engagement_after: row.get(4)?,
     };
     let progress::Unpacked { updated_at_ms, outcome, engagement, reached, events } = progress.unpack(created_at_ms);
-    let mut attributes = Attributes::default();
+    let mut attributes = Gathered::default();
     for (place, attribute) in ATTRIBUTES_FROM_13.into_iter().enumerate() {
-        attributes.set(attribute, row.get(13 + place)?);
+        attributes.set(attribute, row.get_ref(13 + place)?.as_str_or_null().map_err(rusqlite::Error::from)?);
     }
     // mostly these are known, and their rows may be on pages that were left long ago
     names.message_parts(connection, row.get(6)?)?.show(&mut attributes);
     if let Some(person) = row.get(7)? {
         let texts = people::texts_of_person(connection, names, person)?;
         for (attribute, text) in people::PERSON.into_iter().zip(texts) {
-            attributes.set(attribute, text.clone());
+            attributes.set(attribute, text.as_deref());
         }
     }
     if let Some(recipient) = row.get(8)? {
-        attributes.set(Attribute::Recipient, Some(people::text_of_address(connection, names, recipient)?));
+        attributes.set(Attribute::Recipient, Some(&people::text_of_address(connection, names, recipient)?));
     }
     if let Some(subject) = row.get(9)? {
-        attributes.set(Attribute::Subject, Some(names.subject_text(connection, subject)?));
+        attributes.set(Attribute::Subject, Some(&names.subject_text(connection, subject)?));
     }
     let delivery = Delivery {
-        attributes,
+        attributes: attributes.attributes(),
         created_at_ms,
         updated_at_ms,
         outcome,

@@ -9,6 +9,17 @@ use super::Error;
 use crate::domain::Millis;
 
 const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// What each character stands for; [`NO_DIGIT`] where for nothing.
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < BASE32.len() {
+        digits[BASE32[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
+const NO_DIGIT: u8 = u8::MAX;
 /// The first byte of ULIDs made from November 2004 to September 2039: not stored.
 const ULID_OF_NOW: u8 = 1;
 const UUID: u8 = 1;
@@ -22,8 +33,29 @@ pub struct Eid(Shape);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Shape {
-    Packed(Vec<u8>),
+    Packed(Packed),
     Text(Box<str>),
+}
+
+/// The bytes, and how many they are; what is beyond is 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Packed([u8; 17], usize);
+
+impl Packed {
+    fn of(bytes: &[u8]) -> Packed {
+        let mut packed = Packed([0; 17], bytes.len());
+        packed.0[..bytes.len()].copy_from_slice(bytes);
+        packed
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.0[self.1] = byte;
+        self.1 += 1;
+    }
 }
 
 impl Eid {
@@ -35,7 +67,7 @@ impl Eid {
     /// From when on the row of an event of this id counts its time.
     pub fn origin_ms(&self) -> Millis {
         match &self.0 {
-            Shape::Packed(bytes) => origin_ms(bytes),
+            Shape::Packed(packed) => origin_ms(packed.bytes()),
             Shape::Text(_) => 0,
         }
     }
@@ -70,24 +102,27 @@ impl Eid {
 impl ToSql for Eid {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match &self.0 {
-            Shape::Packed(bytes) => ValueRef::Blob(bytes),
+            Shape::Packed(packed) => ValueRef::Blob(packed.bytes()),
             Shape::Text(text) => ValueRef::Text(text.as_bytes()),
         }))
     }
 }
 
 /// 26 characters of Crockford's base 32, upper case, of which the first is below 8.
-fn ulid(id: &str) -> Option<Vec<u8>> {
+fn ulid(id: &str) -> Option<Packed> {
     if id.len() != 26 || id.as_bytes()[0] > b'7' {
         return None;
     }
     let mut number: u128 = 0;
     for byte in id.bytes() {
-        let digit = BASE32.iter().position(|c| *c == byte)?;
-        number = number << 5 | digit as u128;
+        let digit = DIGITS[usize::from(byte)];
+        if digit == NO_DIGIT {
+            return None;
+        }
+        number = number << 5 | u128::from(digit);
     }
     let bytes = number.to_be_bytes();
-    Some(bytes.strip_prefix(&[ULID_OF_NOW]).unwrap_or(&bytes).to_vec())
+    Some(Packed::of(bytes.strip_prefix(&[ULID_OF_NOW]).unwrap_or(&bytes)))
 }
 
 /// A moment near the event, which a packed id tells: the time of a ULID, less its last byte, so that the view has four
@@ -106,31 +141,31 @@ fn ulid_text(first: u8, rest: &[u8]) -> Box<str> {
     (0..26).rev().map(|place| char::from(BASE32[(number >> (5 * place) & 31) as usize])).collect::<String>().into()
 }
 
-fn uuid(id: &str) -> Option<Vec<u8>> {
+fn uuid(id: &str) -> Option<Packed> {
     let dashes = [8, 13, 18, 23];
     if id.len() != 36 || !dashes.iter().all(|at| id.as_bytes()[*at] == b'-') {
         return None;
     }
-    let digits: Vec<u8> = id.bytes().enumerate().filter(|(i, _)| !dashes.contains(i)).map(|(_, byte)| byte).collect();
-    tagged(UUID, &digits)
+    tagged(UUID, id.bytes().enumerate().filter(|(i, _)| !dashes.contains(i)).map(|(_, byte)| byte))
 }
 
-fn derived(id: &str) -> Option<Vec<u8>> {
+fn derived(id: &str) -> Option<Packed> {
     let digits = id.strip_prefix(DERIVED_PREFIX).filter(|digits| digits.len() == 32)?;
-    tagged(DERIVED, digits.as_bytes())
+    tagged(DERIVED, digits.bytes())
 }
 
-fn tagged(tag: u8, digits: &[u8]) -> Option<Vec<u8>> {
+/// A tag, and 32 digits in pairs.
+fn tagged(tag: u8, mut digits: impl Iterator<Item = u8>) -> Option<Packed> {
     let nibble = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
-    let mut bytes = vec![tag];
-    for pair in digits.chunks(2) {
-        bytes.push(nibble(pair[0])? << 4 | nibble(*pair.get(1)?)?);
+    let mut packed = Packed::of(&[tag]);
+    while let Some(high) = digits.next() {
+        packed.push(nibble(high)? << 4 | nibble(digits.next()?)?);
     }
-    Some(bytes)
+    Some(packed)
 }
 
 #[cfg(test)]
@@ -151,7 +186,7 @@ mod tests {
     #[test]
     fn common_shapes_are_packed_and_odd_ones_are_not() {
         let bytes = |id: &str| match Eid::pack(id).0 {
-            Shape::Packed(bytes) => bytes.len(),
+            Shape::Packed(packed) => packed.bytes().len(),
             Shape::Text(_) => 0,
         };
         assert_eq!(bytes("01H8F21G9KK14JKX233RDFJCNM"), 15);

@@ -41,8 +41,9 @@ impl EventRow {
         let mut carried = 0;
         let mut own = BTreeMap::new();
         own.extend(texts(event).map(|(key, text)| (key, Own::Text(text))));
+        let is_as_shown = event.attributes == *shown.attributes;
         for (attribute, value) in event.attributes.iter() {
-            if shown.attributes.get(attribute) == Some(value) {
+            if is_as_shown || shown.attributes.get(attribute) == Some(value) {
                 carried |= 1 << attribute as u8;
             } else {
                 own.insert(attribute.name(), Own::Text(value));
@@ -342,11 +343,7 @@ fn event_of(
     let id = Eid::unpack(eid)?;
     let mut event = Event::new(delivery_id, metric, &id, time, received_at_ms);
     event.flags = flags;
-    for attribute in Attribute::ALL {
-        if carried >> attribute as u8 & 1 == 1 {
-            event.attributes.set(attribute, shown.attributes.get(attribute).map(Into::into));
-        }
-    }
+    event.attributes = shown.attributes.only(|attribute| carried >> attribute as u8 & 1 == 1);
     let by_form;
     let own = match row.get_ref(5)? {
         ValueRef::Integer(number) => {
@@ -369,7 +366,7 @@ fn read_own(event: &mut Event, own: &str) -> Result<Map<String, Value>, Error> {
         serde_json::from_str(own).map_err(|error| Error::Row(format!("an event's own fields: {error}")))?;
     let text = |key: &str| own.get(key).and_then(Value::as_str).map(Text::from);
     for attribute in Attribute::ALL {
-        if let Some(value) = text(attribute.name()) {
+        if let Some(value) = own.get(attribute.name()).and_then(Value::as_str) {
             event.attributes.set(attribute, Some(value));
         }
     }
@@ -438,7 +435,7 @@ mod tests {
             let time = EventTime { ms, from_receipt };
             let mut event = Event::new(&delivery_id, MetricName::parse(&metric), &id, time, received_at_ms);
             for (attribute, value) in attributes {
-                event.attributes.set(attribute, Some(value));
+                event.attributes.set(attribute, Some(&value));
             }
             (event.href, event.link_id, event.action_value, event.reason) = own;
             event.recipients = recipients;

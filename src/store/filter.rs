@@ -304,7 +304,7 @@ mod tests {
 
     fn take(connection: &Connection, names: &mut Names, text: &str) {
         let mut shown = Attributes::default();
-        shown.set(Attribute::PersonId, Some(text.into()));
+        shown.set(Attribute::PersonId, Some(text));
         let [address, person] =
             ["SELECT id FROM addresses WHERE +address = ?1", "SELECT id FROM people WHERE +name = ?1"]
                 .map(|sql| plain(connection, sql, text));

@@ -395,7 +395,7 @@ mod tests {
         let click = |n: usize, who: &str, href: &str| {
             let time = EventTime::given(at_ms);
             let mut event = Event::new(&format!("d{n}"), MetricName::parse("clicked"), "c", time, at_ms);
-            event.attributes.set(Attribute::PersonId, Some(who.into()));
+            event.attributes.set(Attribute::PersonId, Some(who));
             event.href = Some(href.into());
             Entry::Event { event, raw: raw::pack(&format!(r#"[1,{},{{"of":"{who}","at":{n}000}}]"#, who.len())) }
         };

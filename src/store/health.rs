@@ -285,7 +285,7 @@ mod tests {
                 let metric = MetricName::Known(if is_click { Metric::Clicked } else { Metric::Opened });
                 let time = EventTime::given(1_790_000_000_000 + after_ms);
                 let mut event = Event::new("d", metric, &format!("01M35{n:021}"), time, time.ms);
-                event.attributes.set(Attribute::Channel, Some(channel.name().into()));
+                event.attributes.set(Attribute::Channel, Some(channel.name()));
                 event.flags = Flags { machine, synthetic, ..Flags::default() };
                 Entry::Event { event, raw: raw::pack("{}") }
             });

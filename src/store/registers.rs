@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use super::Error;
 use super::apply::Outcome;
 use crate::domain::people::{Register, Said, Setting, Subscription};
-use crate::domain::{Attribute, Attributes, EventTime, Identifiers, Statement, Text};
+use crate::domain::{Attribute, Attributes, EventTime, Identifiers, Statement};
 
 /// Takes a statement in. One that changes nothing is a duplicate: it came before, or something greater stands.
 pub fn take_in(connection: &Connection, statement: &Statement) -> Result<Outcome, Error> {
@@ -187,7 +187,7 @@ fn change(connection: &Connection, statement: &Statement, subscription: &Subscri
 fn beside_only(subscription: &Subscription) -> Subscription {
     let mut attributes = Attributes::default();
     for attribute in BESIDE {
-        attributes.set(attribute, subscription.attributes.get(attribute).map(Into::into));
+        attributes.set(attribute, subscription.attributes.get(attribute));
     }
     Subscription { attributes, ..subscription.clone() }
 }
@@ -195,7 +195,7 @@ fn beside_only(subscription: &Subscription) -> Subscription {
 fn told(row: &Row, copy: &Subscription) -> rusqlite::Result<Told> {
     let mut attributes = Attributes::default();
     for (attribute, column) in BESIDE.into_iter().zip(9..) {
-        attributes.set(attribute, row.get::<_, Option<Text>>(column)?);
+        attributes.set(attribute, row.get_ref(column)?.as_str_or_null()?);
     }
     Ok(Told {
         time: EventTime { ms: row.get(0)?, from_receipt: row.get(1)? },

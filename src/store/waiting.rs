@@ -124,7 +124,7 @@ mod tests {
     fn what_waited_is_taken_in_with_its_own_receipt_and_raw() {
         let mut file = File::new();
         let mut opened = event("d", "opened", "o", 5);
-        opened.attributes.set(Attribute::Recipient, Some("ann@example.com".into()));
+        opened.attributes.set(Attribute::Recipient, Some("ann@example.com"));
         assert_eq!(file.record(&[report(opened.clone()), report(opened)]), [Outcome::Quarantined; 2]);
         assert_eq!(file.text("repeats || public AS text) AS x FROM quarantine"), "11");
         assert_eq!(file.text("rows AS text) AS x FROM quarantine_counts"), "1");

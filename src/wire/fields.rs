@@ -1,5 +1,7 @@
 //! The keys of an object, read leniently: senders write ids as numbers or text, flags as booleans or words.
 
+use std::borrow::Cow;
+
 use crate::domain::Text;
 
 use super::json::{self, Object, Tree};
@@ -54,6 +56,11 @@ impl<'a> Fields<'a> {
 
     /// The first of the keys that holds a scalar, as text of at most [`VALUE_BYTES_MAX`] bytes.
     pub fn text(self, keys: &[&str]) -> Option<Text> {
+        self.borrowed(keys).map(Text::from)
+    }
+
+    /// The same, copied only where it must be.
+    pub fn borrowed(self, keys: &[&str]) -> Option<Cow<'a, str>> {
         keys.iter().find_map(|key| text_of(self.value(key)?)).map(|text| cut(text, VALUE_BYTES_MAX))
     }
 
@@ -62,7 +69,7 @@ impl<'a> Fields<'a> {
     pub fn word(self, keys: &[&str], path: &'static str) -> Result<Option<Text>, Refusal> {
         let Some(value) = keys.iter().find_map(|key| self.value(key)) else { return Ok(None) };
         match text_of(value) {
-            Some(text) => Ok(Some(text)),
+            Some(text) => Ok(Some(text.into())),
             None => {
                 Err(Refusal::at(Reason::BadField, path, &format!("is {}, not text or a number", json::kind(value))))
             }
@@ -93,16 +100,16 @@ impl<'a> Fields<'a> {
 
 /// A scalar as text: numbers digit for digit as written, but 7.0 is 7, so that an id is one id whether it passed
 /// through a float or not. U+0000 would end the text for some readers of the file, and becomes U+FFFD.
-pub(super) fn text_of(value: &Tree) -> Option<Text> {
-    match value {
-        Tree::Text(text) if memchr::memchr(0, text.as_bytes()).is_some() => Some(text.replace('\0', "\u{FFFD}").into()),
-        Tree::Text(text) => Some(text.as_ref().into()),
-        Tree::Whole(number) => Some(number.to_string().into()),
-        Tree::Number(number) => Some(whole(number).into()),
-        Tree::Bool(flag) => Some(if *flag { "true" } else { "false" }.into()),
-        Tree::Null | Tree::Array(_) | Tree::Object(_) => None,
-    }
-    .filter(|text: &Text| !text.is_empty())
+pub(super) fn text_of<'a>(value: &'a Tree) -> Option<Cow<'a, str>> {
+    let text: Cow<str> = match value {
+        Tree::Text(text) if memchr::memchr(0, text.as_bytes()).is_some() => text.replace('\0', "\u{FFFD}").into(),
+        Tree::Text(text) => text.as_ref().into(),
+        Tree::Whole(number) => number.to_string().into(),
+        Tree::Number(number) => whole(number).into(),
+        Tree::Bool(flag) => if *flag { "true" } else { "false" }.into(),
+        Tree::Null | Tree::Array(_) | Tree::Object(_) => return None,
+    };
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn whole(number: &str) -> &str {
@@ -114,11 +121,12 @@ fn whole(number: &str) -> &str {
 
 /// Text of at most so many bytes, cut between characters. No mark is added: a longer copy and a cut one must merge
 /// to the same value whichever came first.
-pub(super) fn cut(text: Text, bytes_max: usize) -> Text {
-    if text.len() <= bytes_max {
-        return text;
+pub(super) fn cut(mut text: Cow<str>, bytes_max: usize) -> Cow<str> {
+    if text.len() > bytes_max {
+        let end = text.floor_char_boundary(bytes_max);
+        text.to_mut().truncate(end);
     }
-    text[..text.floor_char_boundary(bytes_max)].into()
+    text
 }
 
 #[cfg(test)]

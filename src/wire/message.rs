@@ -4,8 +4,9 @@
 //! Customer.io's e-mail events have a few names of their own. One table reads them all, so that an event is the
 //! same by whichever way it came.
 
+use crate::domain::attributes::Gathered;
 use crate::domain::event::METRIC_NAME_BYTES_MAX;
-use crate::domain::{Attribute, Attributes, Channel, Device, Event, Flags, Metric, MetricName, Text};
+use crate::domain::{Attribute, Channel, Device, Event, Flags, Metric, MetricName, Text};
 
 use super::fields::{Fields, cut};
 use super::json::Tree;
@@ -20,11 +21,19 @@ pub(super) struct Head<'a> {
     pub time: (Option<&'a Tree<'a>>, &'static str),
 }
 
+/// An event that is being read. Its id may still be empty.
+pub(super) struct Draft {
+    pub event: Event,
+    /// What it says of its delivery.
+    pub said: Gathered,
+}
+
 impl Head<'_> {
-    /// The event, with nothing said of its delivery yet. Its id may still be empty; see [`seal`].
-    pub fn event(self, context: &Context) -> Result<Event, Refusal> {
+    /// The event, with nothing said of its delivery yet.
+    pub fn draft(self, context: &Context) -> Result<Draft, Refusal> {
         let delivery_id = self.delivery_id.0.clone();
-        self.checked(context).map_err(|refusal| Refusal { delivery_id, ..refusal })
+        let event = self.checked(context).map_err(|refusal| Refusal { delivery_id, ..refusal })?;
+        Ok(Draft { event, said: Gathered::default() })
     }
 
     fn checked(self, context: &Context) -> Result<Event, Refusal> {
@@ -46,7 +55,8 @@ impl Head<'_> {
 }
 
 /// The last step: an event that came without an id gets one made from what it says.
-pub(super) fn seal(mut event: Event, context: &Context) -> Event {
+pub(super) fn seal(Draft { mut event, said }: Draft, context: &Context) -> Event {
+    event.attributes = said.attributes();
     if event.id.is_empty() {
         event.id = context.id_key.derive(&event);
     }
@@ -74,23 +84,26 @@ const NAMED: [(Attribute, &[&str]); 11] = [
 ];
 
 /// Takes all that the properties of a message event say, except who the person is.
-pub(super) fn describe(event: &mut Event, properties: Fields) {
-    event.attributes.set_all(NAMED.into_iter().map(|(attribute, keys)| (attribute, properties.text(keys))));
-    interact(event, properties);
-    event.recipients = devices(properties);
-    event.flags = flags(event.metric.known(), properties);
+pub(super) fn describe(draft: &mut Draft, properties: Fields) {
+    for (attribute, keys) in NAMED {
+        draft.said.set(attribute, properties.borrowed(keys).as_deref());
+    }
+    interact(draft, properties);
+    draft.event.recipients = devices(properties);
+    draft.event.flags = flags(draft.event.metric.known(), properties);
 }
 
 /// Takes the source that is named, and nothing else.
-pub(super) fn set_source(attributes: &mut Attributes, properties: Fields) {
-    let of_source = NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source());
-    attributes.set_all(of_source.map(|(attribute, keys)| (attribute, properties.text(keys))));
+pub(super) fn set_source(said: &mut Gathered, properties: Fields) {
+    for (attribute, keys) in NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source()) {
+        said.set(attribute, properties.borrowed(keys).as_deref());
+    }
 }
 
 /// Takes who was written to, what was clicked or answered, and what went wrong.
-pub(super) fn interact(event: &mut Event, properties: Fields) {
+pub(super) fn interact(Draft { event, said }: &mut Draft, properties: Fields) {
     let link = properties.inside("link");
-    event.attributes.set(Attribute::Recipient, properties.text(&["recipient"]));
+    said.set(Attribute::Recipient, properties.borrowed(&["recipient"]).as_deref());
     event.href = properties.text(&["href", "link_url", "linkUrl"]).or_else(|| link.text(&["url"]));
     event.link_id = properties.text(&["link_id", "linkId"]).or_else(|| link.text(&["id"]));
     event.action_value = action_value(properties);
@@ -103,14 +116,10 @@ pub(super) fn action_value(properties: Fields) -> Option<Text> {
 }
 
 /// The channel, in Waybill's name where it is one of the table. A `customer` is who, not how.
-pub(super) fn set_channel(attributes: &mut Attributes, name: Option<Text>) {
-    let name = name.filter(|name| !name.eq_ignore_ascii_case("customer")).map(|name| {
-        match Channel::parse(&name.to_ascii_lowercase()) {
-            Some(channel) => channel.name().into(),
-            None => name,
-        }
-    });
-    attributes.set(Attribute::Channel, name);
+pub(super) fn set_channel(said: &mut Gathered, name: Option<&str>) {
+    let name = name.filter(|name| !name.eq_ignore_ascii_case("customer"));
+    let known = name.and_then(|name| Channel::parse(&name.to_ascii_lowercase()));
+    said.set(Attribute::Channel, known.map(Channel::name).or(name));
 }
 
 /// The devices of a push: an array, or one device by itself. One without an id is none.
@@ -143,5 +152,5 @@ fn flags(metric: Option<Metric>, properties: Fields) -> Flags {
 
 /// A name that is only counted, cut short.
 pub(super) fn short(name: &str) -> Text {
-    cut(name.replace('\0', "\u{FFFD}").into(), METRIC_NAME_BYTES_MAX)
+    cut(name.replace('\0', "\u{FFFD}").into(), METRIC_NAME_BYTES_MAX).into()
 }

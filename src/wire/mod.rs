@@ -103,6 +103,7 @@ impl Item {
 }
 
 /// What a format's parser makes of one object.
+#[allow(clippy::large_enum_variant, reason = "nearly all are events")]
 enum Outcome {
     Event {
         event: Event,
@@ -262,5 +263,5 @@ pub fn read_line(line: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable
 /// The `writeKey` of a Data Pipelines body, by which browser SDKs say who they are.
 pub fn write_key(body: &[u8]) -> Option<Text> {
     let Ok(body::Body::One(object)) = body::Body::read(body) else { return None };
-    fields::text_of(document::Outer::read(object).ok()?.object.get("writeKey")?)
+    fields::text_of(document::Outer::read(object).ok()?.object.get("writeKey")?).map(Text::from)
 }

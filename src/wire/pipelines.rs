@@ -4,11 +4,13 @@
 //! RudderStack's dialect) or as a `Report Delivery Event`. Others, and some calls of other types, speak of people
 //! ([`super::people`]). All else is counted and left.
 
-use crate::domain::{Attribute, Channel, Event, EventTime, MetricName, Text, names};
+use std::borrow::Cow;
+
+use crate::domain::{Attribute, Channel, EventTime, MetricName, Text, names};
 
 use super::fields::Fields;
 use super::json::{Object, Tree};
-use super::message::{self, Head};
+use super::message::{self, Draft, Head};
 use super::reason::{Reason, Refusal};
 use super::{CallType, Context, Outcome, people};
 
@@ -61,18 +63,19 @@ fn message(top: Fields, channel: Channel, metric: MetricName, context: &Context)
     if is_email_event {
         delivery_id = properties.id(&["email_id"], "properties.delivery_id")?;
     }
-    let mut event = head(top, properties, delivery_id, (Some(metric), "event")).event(context)?;
-    message::describe(&mut event, properties);
-    event.attributes.set(Attribute::Channel, Some(channel.name().into()));
+    let mut draft = head(top, properties, delivery_id, (Some(metric), "event")).draft(context)?;
+    message::describe(&mut draft, properties);
+    draft.said.set(Attribute::Channel, Some(channel.name()));
     // both put the recipient where others put the person's address
     if (is_rudderstack || is_email_event)
-        && event.attributes.get(Attribute::Recipient).is_none()
-        && event.recipients.is_empty()
+        && draft.said.get(Attribute::Recipient).is_none()
+        && draft.event.recipients.is_empty()
     {
-        event.attributes.set(Attribute::Recipient, top.inside("context").inside("traits").text(&["email"]));
+        let email = top.inside("context").inside("traits").borrowed(&["email"]);
+        draft.said.set(Attribute::Recipient, email.as_deref());
     }
-    set_person(&mut event, top, properties);
-    Ok(Outcome::Event { event: message::seal(event, context), report: false })
+    set_person(&mut draft, top, properties);
+    Ok(Outcome::Event { event: message::seal(draft, context), report: false })
 }
 
 /// A report names neither channel nor source: those follow from the delivery. Its other properties are whatever the
@@ -83,10 +86,10 @@ fn report(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     let metric = message::metric(properties, "metric", "properties.metric")?;
     let mut head = head(top, properties, delivery_id, (metric, "properties.metric"));
     head.delivery_id.1 = "properties.deliveryId";
-    let mut event = head.event(context)?;
-    message::interact(&mut event, properties);
-    set_person(&mut event, top, Fields::of(None));
-    Ok(Outcome::Event { event: message::seal(event, context), report: true })
+    let mut draft = head.draft(context)?;
+    message::interact(&mut draft, properties);
+    set_person(&mut draft, top, Fields::of(None));
+    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
 }
 
 fn head<'a>(
@@ -118,27 +121,25 @@ fn id_and_time(top: Fields, context: &Context) -> Result<(Option<Text>, EventTim
     Ok((id(top, top.inside("properties"))?, super::time::read(time, path, context.received_at_ms)?))
 }
 
-fn set_person(event: &mut Event, top: Fields, properties: Fields) {
+fn set_person(Draft { event, said }: &mut Draft, top: Fields, properties: Fields) {
     let identifiers = properties.inside("identifiers");
     let person = properties
-        .text(&["customer_id", "customerId"])
-        .or_else(|| top.text(&["userId", "user_id"]))
-        .or_else(|| properties.text(&["userId"]))
-        .or_else(|| identifiers.text(&["id"]));
+        .borrowed(&["customer_id", "customerId"])
+        .or_else(|| top.borrowed(&["userId", "user_id"]))
+        .or_else(|| properties.borrowed(&["userId"]))
+        .or_else(|| identifiers.borrowed(&["id"]));
     let email = identifiers
-        .text(&["email"])
-        .or_else(|| address(top.inside("context").inside("traits").text(&["email"])))
+        .borrowed(&["email"])
+        .or_else(|| address(top.inside("context").inside("traits").borrowed(&["email"])))
         // mobile SDKs put the delivery id here
-        .or_else(|| address(top.text(&["anonymousId"])).filter(|id| *id != event.delivery_id));
-    event.attributes.set_all([
-        (Attribute::PersonId, person),
-        (Attribute::Email, email),
-        (Attribute::CioId, identifiers.text(&["cio_id"])),
-    ]);
+        .or_else(|| address(top.borrowed(&["anonymousId"])).filter(|id| **id != *event.delivery_id));
+    said.set(Attribute::PersonId, person.as_deref());
+    said.set(Attribute::Email, email.as_deref());
+    said.set(Attribute::CioId, identifiers.borrowed(&["cio_id"]).as_deref());
 }
 
 /// An e-mail address: what is written there may also be a phone number, a URL or a random id.
-fn address(text: Option<Text>) -> Option<Text> {
+fn address(text: Option<Cow<str>>) -> Option<Cow<str>> {
     text.filter(|text| text.contains('@'))
 }
 

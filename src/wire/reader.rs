@@ -131,7 +131,7 @@ impl Reader<'_> {
         let sent = match outer.body.map(|body| body.get()) {
             None | Some("null") => Cow::Borrowed(""),
             Some(body) if body.starts_with('"') => {
-                Cow::Owned(fields::text_of(&json::parse(body)?).unwrap_or_default().into())
+                Cow::Owned(fields::text_of(&json::parse(body)?).unwrap_or_default().into_owned())
             }
             Some(body) => Cow::Borrowed(body),
         };

@@ -1,5 +1,7 @@
 //! What formats say about people and objects, in the same few words whichever format it came by.
 
+use std::borrow::Cow;
+
 use std::collections::BTreeMap;
 
 use crate::domain::people::{Change, Identifiers, ObjectRef, Register, Said, Setting, Statement, Subscription};
@@ -59,7 +61,7 @@ pub(super) fn traits<'t>(owner: Owner, traits: impl Iterator<Item = (&'t str, &'
     });
     named
         .map(|(name, value)| {
-            let name = cut(name.replace('\0', "\u{FFFD}").into(), ID_BYTES_MAX);
+            let name = cut(name.replace('\0', "\u{FFFD}").into(), ID_BYTES_MAX).into();
             let register = match owner {
                 Owner::Person(person) => Register::Trait { person: person.into(), name },
                 Owner::Object(object) => Register::ObjectTrait { object: object.clone(), name },
@@ -149,7 +151,7 @@ pub(super) fn compact(value: &Tree) -> Text {
     if json.len() <= VALUE_BYTES_MAX {
         return json.into();
     }
-    let text: Text = match value {
+    let text: Cow<str> = match value {
         Tree::Text(text) => text.as_ref().into(),
         _ => json.into(),
     };

@@ -2,8 +2,9 @@
 //!
 //! These are of the person, whatever message or channel they name beside it, and count in no metric of a message.
 
+use crate::domain::attributes::Gathered;
 use crate::domain::people::{Change, Said, Subscription};
-use crate::domain::{Attributes, EventTime, Identifiers, Statement, Text};
+use crate::domain::{EventTime, Identifiers, Statement, Text};
 
 use super::fields::{Fields, text_of};
 use super::reason::{Reason, Refusal};
@@ -44,13 +45,13 @@ pub(super) fn read(
     if who.name().is_none() {
         return Err(Refusal::new(Reason::NoIdentifier, "it does not say whose subscription changed"));
     }
-    let mut attributes = Attributes::default();
+    let mut attributes = Gathered::default();
     message::set_source(&mut attributes, said);
-    message::set_channel(&mut attributes, channel);
+    message::set_channel(&mut attributes, channel.as_deref());
     let subscription = Subscription {
         change,
         delivery_id: said.id(&["delivery_id", "deliveryId", "email_id"], path)?,
-        attributes,
+        attributes: attributes.attributes(),
         content: if change == Change::Preferences { content(said) } else { None },
     };
     Ok(statement::statement(name(change), who, Said::Subscription(Box::new(subscription)), id, time, context))

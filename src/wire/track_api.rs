@@ -245,9 +245,9 @@ fn metric(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
         id: Ok(None),
         time: (top.value("timestamp"), "timestamp"),
     };
-    let mut event = head.event(context)?;
-    message::interact(&mut event, top);
-    Ok(Outcome::Event { event: message::seal(event, context), report: true })
+    let mut draft = head.draft(context)?;
+    message::interact(&mut draft, top);
+    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
 }
 
 /// `POST /api/v1/push/events`, from an app or the service worker of a page.
@@ -258,10 +258,10 @@ fn push(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
         id: Ok(None),
         time: (top.value("timestamp"), "timestamp"),
     };
-    let mut event = head.event(context)?;
-    event.attributes.set(Attribute::Channel, Some(Channel::Push.name().into()));
-    event.recipients.extend(device_of(top.text(&["device_id"])));
-    Ok(Outcome::Event { event: message::seal(event, context), report: true })
+    let mut draft = head.draft(context)?;
+    draft.said.set(Attribute::Channel, Some(Channel::Push.name()));
+    draft.event.recipients.extend(device_of(top.text(&["device_id"])));
+    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
 }
 
 /// `POST /api/v1/cio_deliveries/events`, from the SDKs of older apps.
@@ -273,10 +273,10 @@ fn in_app(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
         id: Ok(None),
         time: (payload.value("timestamp"), "payload.timestamp"),
     };
-    let mut event = head.event(context)?;
-    message::set_channel(&mut event.attributes, top.text(&["type"]));
-    event.action_value = message::action_value(payload.inside("metadata"));
-    Ok(Outcome::Event { event: message::seal(event, context), report: true })
+    let mut draft = head.draft(context)?;
+    message::set_channel(&mut draft.said, top.borrowed(&["type"]).as_deref());
+    draft.event.action_value = message::action_value(payload.inside("metadata"));
+    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
 }
 
 /// `POST /unsubscribe/{delivery_id}`.
@@ -290,7 +290,7 @@ fn unsubscribe(delivery_id: &str, top: Fields, context: &Context) -> Result<Outc
         id: Ok(None),
         time: (top.value("timestamp"), "timestamp"),
     };
-    Ok(Outcome::Event { event: message::seal(head.event(context)?, context), report: true })
+    Ok(Outcome::Event { event: message::seal(head.draft(context)?, context), report: true })
 }
 
 /// `{"type": "delivery", "action": "event"}`.
@@ -307,10 +307,10 @@ fn delivery(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
         id: Ok(None),
         time: (top.value("timestamp"), "timestamp"),
     };
-    let mut event = head.event(context)?;
-    message::interact(&mut event, attributes);
-    event.recipients.extend(device_of(attributes.text(&["device_token", "device_id"])));
-    Ok(Outcome::Event { event: message::seal(event, context), report: true })
+    let mut draft = head.draft(context)?;
+    message::interact(&mut draft, attributes);
+    draft.event.recipients.extend(device_of(attributes.text(&["device_token", "device_id"])));
+    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
 }
 
 fn device_of(device_id: Option<Text>) -> Option<Device> {

@@ -1,10 +1,12 @@
 //! Waybill's own event: what `export` writes, and `import` and `POST /v1/events` read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::domain::attributes::Gathered;
 use crate::domain::event::devices_as_json;
 use crate::domain::{Attribute, Event, SourceKind, Text};
 
@@ -35,31 +37,33 @@ pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusa
             None => (top.value("timestamp"), "timestamp"),
         },
     };
-    let mut event = head.event(context)?;
+    let mut draft = head.draft(context)?;
     // written by `line`, for an event that came without a time
-    event.time.from_receipt |= top.flag(&["time_from_receipt"]) == Some(true);
-    message::describe(&mut event, top);
-    event.attributes.set_all(NAMED.map(|(attribute, key)| (attribute, top.text(&[key]))));
-    message::set_channel(&mut event.attributes, top.text(&["channel"]));
-    set_source(&mut event, top).map_err(attach)?;
-    Ok(Outcome::Event { event: message::seal(event, context), report: false })
+    draft.event.time.from_receipt |= top.flag(&["time_from_receipt"]) == Some(true);
+    message::describe(&mut draft, top);
+    for (attribute, key) in NAMED {
+        draft.said.set(attribute, top.borrowed(&[key]).as_deref());
+    }
+    message::set_channel(&mut draft.said, top.borrowed(&["channel"]).as_deref());
+    set_source(&mut draft.said, top).map_err(attach)?;
+    Ok(Outcome::Event { event: message::seal(draft, context), report: false })
 }
 
 /// `source` says kind and id in one; an event with the ids of several sources has them flat, and both may be there.
-fn set_source(event: &mut Event, top: Fields) -> Result<(), Refusal> {
+fn set_source(said: &mut Gathered, top: Fields) -> Result<(), Refusal> {
     let source = top.object("source")?;
-    let mut set = |attribute, text: Option<Text>| {
+    let mut set = |attribute, text: Option<Cow<str>>| {
         if text.is_some() {
-            event.attributes.set(attribute, text);
+            said.set(attribute, text.as_deref());
         }
     };
-    set(Attribute::ActionId, source.text(&["action_id"]));
-    set(Attribute::ContentId, source.text(&["content_id"]));
+    set(Attribute::ActionId, source.borrowed(&["action_id"]));
+    set(Attribute::ContentId, source.borrowed(&["content_id"]));
     match source.word(&["kind"], "source.kind")?.as_deref() {
         None | Some("unknown") => Ok(()),
         Some(name) => match SourceKind::parse(name) {
             Some(kind) => {
-                set(kind.attribute(), source.text(&["id"]));
+                set(kind.attribute(), source.borrowed(&["id"]));
                 Ok(())
             }
             None => {

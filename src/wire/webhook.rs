@@ -137,17 +137,20 @@ fn event(top: Fields, data: Fields, known: Known, context: &Context) -> Result<O
         id: id(top, data),
         time: (top.value("timestamp"), "timestamp"),
     };
-    let mut event = head.event(context)?;
-    message::describe(&mut event, data);
-    message::set_channel(&mut event.attributes, known.object_type);
+    let mut draft = head.draft(context)?;
+    message::describe(&mut draft, data);
+    message::set_channel(&mut draft.said, known.object_type.as_deref());
     let identifiers = data.inside("identifiers");
-    event.attributes.set_all([
-        (Attribute::Recipient, data.text(known.recipient)),
-        (Attribute::PersonId, data.text(&["customer_id", "userId"]).or_else(|| identifiers.text(&["id"]))),
-        (Attribute::Email, identifiers.text(&["email"])),
-        (Attribute::CioId, identifiers.text(&["cio_id"])),
-    ]);
-    Ok(Outcome::Event { event: message::seal(event, context), report: false })
+    let person = data.borrowed(&["customer_id", "userId"]).or_else(|| identifiers.borrowed(&["id"]));
+    for (attribute, text) in [
+        (Attribute::Recipient, data.borrowed(known.recipient)),
+        (Attribute::PersonId, person),
+        (Attribute::Email, identifiers.borrowed(&["email"])),
+        (Attribute::CioId, identifiers.borrowed(&["cio_id"])),
+    ] {
+        draft.said.set(attribute, text.as_deref());
+    }
+    Ok(Outcome::Event { event: message::seal(draft, context), report: false })
 }
 
 fn unknown(detail: &str) -> Refusal {

@@ -22,14 +22,14 @@ fn agreeing(mut events: Vec<Event>) -> Vec<Event> {
     let mut firsts: HashMap<(String, String, String), Event> = HashMap::new();
     for event in &mut events {
         if event.attributes.get(Attribute::Channel).is_some() {
-            event.attributes.set(Attribute::Channel, Some("email".into()));
+            event.attributes.set(Attribute::Channel, Some("email"));
         }
         let key = (event.delivery_id.to_string(), event.metric.as_str().to_owned(), event.id.to_string());
         match firsts.get(&key) {
             None => drop(firsts.insert(key, event.clone())),
             Some(first) => {
                 for attribute in IDENTIFYING {
-                    event.attributes.set(attribute, first.attributes.get(attribute).map(Into::into));
+                    event.attributes.set(attribute, first.attributes.get(attribute));
                 }
                 event.recipients = first.recipients.clone();
                 event.href = first.href.clone();
@@ -119,7 +119,7 @@ fn a_delivery_that_turns_out_to_be_older_is_forgotten() {
     tracker.set_deletion_grace(std::time::Duration::ZERO);
     let event = |id: &str, at_ms: i64| Event::new("d", MetricName::parse("sent"), id, EventTime::given(at_ms), at_ms);
     let mut hers = event("a", TIMES[1]);
-    hers.attributes.set(Attribute::Recipient, Some("ada@x.test".into()));
+    hers.attributes.set(Attribute::Recipient, Some("ada@x.test"));
     let deleted = Statement {
         name: "standing".into(),
         id: "s".into(),
@@ -143,7 +143,7 @@ fn a_delivery_that_turns_out_to_be_older_is_forgotten() {
 fn what_is_said_later_reaches_whom_an_earlier_statement_led_to() {
     let event = |delivery: &str, at_ms: i64, email: Option<&str>| {
         let mut event = Event::new(delivery, MetricName::parse("sent"), "a", EventTime::given(at_ms), RECORDED_AT);
-        event.attributes.set(Attribute::Email, email.map(Into::into));
+        event.attributes.set(Attribute::Email, email);
         event.recipients = vec![Device { device_id: "C".into(), platform: None, reason: None }];
         event
     };

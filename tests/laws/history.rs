@@ -185,7 +185,7 @@ impl Said {
             Carried::These(these) => these.clone(),
         };
         for (attribute, value) in attributes {
-            event.attributes.set(attribute, Some(value.into()));
+            event.attributes.set(attribute, Some(value));
         }
         for (slot, value) in [
             (&mut event.href, self.href),

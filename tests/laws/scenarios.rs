@@ -92,7 +92,7 @@ fn event_of(line: &str, id: &str) -> Event {
             "devices" => event.recipients = value.split(',').map(device_of).collect(),
             _ => {
                 let attribute = Attribute::ALL.into_iter().find(|attribute| attribute.name() == key);
-                event.attributes.set(attribute.expect("an attribute"), Some(value.into()));
+                event.attributes.set(attribute.expect("an attribute"), Some(value));
             }
         }
     }

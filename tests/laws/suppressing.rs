@@ -17,16 +17,16 @@ fn event(delivery: &str, metric: &str, after: i64, recipient: &str, reason: Opti
     let time = EventTime::given(NOON + after);
     let mut event =
         Event::new(delivery, MetricName::parse(metric), &format!("{delivery}-{metric}-{after}"), time, NOON);
-    event.attributes.set(Attribute::Channel, Some("email".into()));
-    event.attributes.set(Attribute::Recipient, Some(recipient.into()));
-    event.attributes.set(Attribute::PersonId, Some(format!("person of {recipient}").into()));
+    event.attributes.set(Attribute::Channel, Some("email"));
+    event.attributes.set(Attribute::Recipient, Some(recipient));
+    event.attributes.set(Attribute::PersonId, Some(&format!("person of {recipient}")));
     event.reason = reason.map(Into::into);
     event
 }
 
 fn push(delivery: &str, metric: &str, after: i64, device: &str) -> Event {
     let mut event = event(delivery, metric, after, "", None);
-    event.attributes.set(Attribute::Channel, Some("push".into()));
+    event.attributes.set(Attribute::Channel, Some("push"));
     let reason = (metric == "bounced").then(|| "Unregistered".into());
     event.recipients = vec![Device { device_id: device.into(), platform: None, reason }];
     event

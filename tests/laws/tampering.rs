@@ -21,7 +21,7 @@ fn events() -> Vec<Arrived> {
             (Attribute::TriggerId, "t1"),
             (Attribute::Subject, "Hello"),
         ] {
-            event.attributes.set(attribute, Some(value.into()));
+            event.attributes.set(attribute, Some(value));
         }
         if event.metric.as_str() == "clicked" {
             event.href = Some("https://x.test/a?t=1".into());

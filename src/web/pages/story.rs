@@ -16,7 +16,7 @@ const EXPLAINED_MAX: usize = 120;
 /// The core's event for a stored one: what decides statuses, and no more.
 fn events(delivery: &Delivery) -> Vec<domain::Event> {
     let mut attributes = Attributes::default();
-    attributes.set(Attribute::Channel, delivery.channel.as_deref().map(Into::into));
+    attributes.set(Attribute::Channel, delivery.channel.as_deref());
     let event = |event: &Event| {
         let time = EventTime::given(event.at_ms);
         let mut made = domain::Event::new(

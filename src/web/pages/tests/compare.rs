@@ -12,7 +12,7 @@ fn sources() -> Vec<Event> {
         for n in 0..100 {
             let mut one = |metric: &str, ago: i64| {
                 let mut event = event(&format!("{source}-{n}"), metric, ago, channel);
-                event.attributes.set(SourceKind::Campaign.attribute(), Some(source.into()));
+                event.attributes.set(SourceKind::Campaign.attribute(), Some(source));
                 events.push(event);
             };
             one("sent", ago);

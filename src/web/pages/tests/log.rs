@@ -34,8 +34,8 @@ fn heavy() -> Vec<Event> {
             event.flags.machine = Some(true);
             let recipient = format!("somebody.with.a.name+{i}@mail.example.com");
             let subject = format!("{i}: the rather long subject of a message, {}", "really ".repeat(30));
-            event.attributes.set(Attribute::Recipient, Some(recipient.into()));
-            event.attributes.set(Attribute::Subject, Some(subject.into()));
+            event.attributes.set(Attribute::Recipient, Some(&recipient));
+            event.attributes.set(Attribute::Subject, Some(&subject));
             let reason = format!("550 5.1.{} The account that you tried to reach does not exist. ", i % 9);
             event.reason = (metric == problem).then(|| reason.repeat(9).into());
             events.push(event);

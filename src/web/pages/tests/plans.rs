@@ -112,7 +112,7 @@ const PAGES: &[&str] = &[
 async fn no_page_reads_all_of_what_grows() {
     let mut events = events();
     let mut other = event("other-1", "sent", 5, "sms");
-    other.attributes.set(SourceKind::Campaign.attribute(), Some("4".into()));
+    other.attributes.set(SourceKind::Campaign.attribute(), Some("4"));
     events.push(other);
     let site = Site::new(&events);
     let readers = Readers::traced(site.readers.path(), 1, traced).unwrap();

@@ -6,7 +6,7 @@ use super::*;
 async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
     let gone = |delivery: &str, metric: &str, ago: i64, to: &str| {
         let mut event = event(delivery, metric, ago, "email");
-        event.attributes.set(Attribute::Recipient, Some(to.into()));
+        event.attributes.set(Attribute::Recipient, Some(to));
         event.reason = (metric == "bounced").then(|| "550 5.1.1 <b>User</b> unknown".into());
         event
     };
