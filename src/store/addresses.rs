@@ -34,9 +34,12 @@ const UNINDEXED_MAX: i64 = 2;
 /// More groups than this are not read.
 const GROUPS_MAX: usize = 1_500;
 
-/// Longer addresses are tokens of devices, of which nobody types a part and which have more pieces than all others: they
-/// are not looked into.
+/// Longer addresses are not looked into.
 const LOOKED_INTO_BYTES: usize = 63;
+
+/// Nor are those longer than this that have neither `@` nor a dot nor a slash: they are tokens of devices, of which nobody
+/// types a part and which have more pieces than all others.
+const PLAIN_BYTES: usize = 40;
 
 /// Letters of a piece.
 pub const PIECE: usize = 3;
@@ -111,7 +114,13 @@ fn look(connection: &Connection, from: i64, to: i64, text: &Part, ids: &mut Vec<
 
 /// Whether an address holds a text, in lower case.
 pub fn holds(address: &str, text: &str) -> bool {
-    address.len() <= LOOKED_INTO_BYTES && Part::of(text).is_in(address)
+    is_looked_into(address) && Part::of(text).is_in(address)
+}
+
+fn is_looked_into(address: &str) -> bool {
+    let length = address.len();
+    length <= PLAIN_BYTES
+        || (length <= LOOKED_INTO_BYTES && memchr::memchr3(b'@', b'.', b'/', address.as_bytes()).is_some())
 }
 
 /// A text in lower case, to be looked for in many addresses.
@@ -145,7 +154,7 @@ fn each(connection: &Connection, from: i64, to: i64, mut each: impl FnMut(i64, &
     let mut rows = statement.query([from, to])?;
     while let Some(row) = rows.next()? {
         let address = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        if address.len() <= LOOKED_INTO_BYTES {
+        if is_looked_into(address) {
             each(row.get(0)?, address);
         }
     }
@@ -375,6 +384,16 @@ mod tests {
         while indexed(connection).unwrap() == chunk {
             index_some(connection).unwrap();
         }
+    }
+
+    #[test]
+    fn tokens_of_devices_are_not_looked_into() {
+        let apple = "018d699f8b7ad6f82a9266008256c1e1a4f99fed93edc98a8073c0bb566c6dfc";
+        let google = "ZoXMlowmZHQmSotflEai_k:APA91b51p46-WOJkspEi-KngqF144LIP9DT7H6k";
+        let long = "somebody.with.a.long.name@a-department.of.some.example.com";
+        let (hook, phone) = ("https://example.com/hooks/of-one-customer", "+15551013966");
+        assert!(![apple, google].iter().any(|token| holds(token, &token[..4].to_lowercase())));
+        assert!([long, hook, phone].iter().all(|address| holds(address, &address[2..7])));
     }
 
     #[test]
