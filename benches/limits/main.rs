@@ -3,7 +3,7 @@
 //!
 //! - `singles`: single posts, beside an echo and beside the design that everyone writes first
 //! - `batches`: posts of 100 and 500 events, beside raw SQLite in transactions of the size that the writer came to
-//! - `import`: `waybill import`, beside raw SQLite in transactions of 100,000 events; once, since it takes minutes
+//! - `import`: `waybill import`, beside raw SQLite in transactions of 100,000 events
 //! - `reads`: whole pages, alone and while events come in, and how much reading slows these; of the file that
 //!   `--file` names, to which events are added, or of one with `--events`
 //! - `growth`: how a file of `--deliveries` slows what is written; only where it is named, since it takes half an hour, with
@@ -35,6 +35,7 @@ use waybill::traffic::{Format, Line, Says, Traffic};
 use waybill::wire::{self, Context, IdKey};
 
 use client::Load;
+use raw::Beside;
 use server::Served;
 use table::{Goal, Table};
 
@@ -115,9 +116,10 @@ fn main() -> anyhow::Result<()> {
             eprintln!("batches, run {run} of {RUNS}");
             batches(&lines, &bodies, &mut table)?;
         }
-    }
-    if wants(Part::Import) {
-        import::measure(args.import_events, &mut table)?;
+        if wants(Part::Import) {
+            eprintln!("import of {} events, run {run} of {RUNS}", args.import_events);
+            import::measure(args.import_events, &mut table)?;
+        }
     }
     if wants(Part::Reads) {
         println!("{}", reads::measure(args.file.as_deref(), args.events, &mut table)?);
@@ -181,7 +183,7 @@ fn batches(lines: &[Line], bodies: &[String], table: &mut Table) -> anyhow::Resu
         table.memory(ended.peak_memory_kb);
 
         table.transactions(&format!("parsing alone, batches of {size}"), parsing(bodies, size)?, &[]);
-        let raw = raw::measure(bodies.iter().cloned(), ended.events_a_commit)?;
+        let raw = raw::measure(bodies.iter().cloned(), ended.events_a_commit, Beside::Nothing)?;
         let name = format!("raw SQLite, batches of {size}");
         table.transactions(&name, raw.rate(), &raw.transactions);
         table.group(&name, ended.events_a_commit);

@@ -24,13 +24,30 @@ pub struct Raw {
     pub took: Duration,
     /// How long each transaction took, in order of length.
     pub transactions: Vec<Duration>,
-    /// How long it took to move the rest of the log into the file.
-    pub checkpoint: Duration,
+    /// How long the rest took: tidying, and moving what is left of the log into the file.
+    pub end: Duration,
 }
 
 impl Raw {
     pub fn rate(&self) -> f64 {
         self.events as f64 / self.took.as_secs_f64()
+    }
+
+    fn run<'c>(
+        &mut self,
+        connection: &'c Connection,
+        statements: &mut Vec<Statement<'c>>,
+        transactions: &[Vec<Call>],
+    ) -> anyhow::Result<()> {
+        for sql in recorded(|all| all.statements[statements.len()..].to_vec()) {
+            statements.push(connection.prepare(&sql)?);
+        }
+        for calls in transactions {
+            let begun = Instant::now();
+            run(connection, statements, calls)?;
+            self.transactions.push(begun.elapsed());
+        }
+        Ok(())
     }
 }
 
@@ -61,8 +78,16 @@ fn recorded<T>(with: impl FnOnce(&mut Recorded) -> T) -> T {
 /// How many events are recorded before they are run again, so that the values of millions fit the memory.
 const PIECE: usize = 20_000;
 
+/// What is run beside the events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    Nothing,
+    /// What the product leaves for later and an import does in its end: parts of addresses, and sums of days.
+    Tidying,
+}
+
 /// Runs what the product runs for these bodies in transactions of `group`.
-pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize) -> anyhow::Result<Raw> {
+pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize, beside: Beside) -> anyhow::Result<Raw> {
     let group = group.max(1);
     let folder = tempfile::tempdir()?;
     let (product, raw) = (folder.path().join("product.db"), folder.path().join("raw.db"));
@@ -72,10 +97,11 @@ pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize) -> anyhow
     let mut product = Tracker::open(&product)?;
     // it is only listened to
     product.connection().pragma_update(None, "synchronous", "OFF")?;
+    listen(&mut product, true);
     let connection = sqlite::open(&raw)?;
     let mut statements = Vec::new();
     let none = Duration::ZERO;
-    let mut raw = Raw { events: 0, stored: 0, took: none, transactions: Vec::new(), checkpoint: none };
+    let mut raw = Raw { events: 0, stored: 0, took: none, transactions: Vec::new(), end: none };
     loop {
         let piece: Vec<String> = bodies.by_ref().take(group * (PIECE / group).max(1)).collect();
         if piece.is_empty() {
@@ -83,19 +109,18 @@ pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize) -> anyhow
         }
         raw.events += piece.len();
         let transactions = record(&mut product, &piece, group)?;
-        for sql in recorded(|all| all.statements[statements.len()..].to_vec()) {
-            statements.push(connection.prepare(&sql)?);
-        }
-        for calls in &transactions {
-            let begun = Instant::now();
-            run(&connection, &mut statements, calls)?;
-            raw.transactions.push(begun.elapsed());
-        }
+        raw.run(&connection, &mut statements, &transactions)?;
     }
+    let of_events = raw.transactions.len();
+    while beside == Beside::Tidying && product.tidy()? {
+        raw.run(&connection, &mut statements, &recorded(|all| std::mem::take(&mut all.transactions)))?;
+    }
+    raw.end = raw.transactions.drain(of_events..).sum();
+    listen(&mut product, false);
     drop(statements);
     let begun = Instant::now();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    raw.checkpoint = begun.elapsed();
+    raw.end += begun.elapsed();
     raw.took = raw.transactions.iter().sum();
     raw.transactions.sort_unstable();
     raw.stored = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
@@ -106,15 +131,18 @@ pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize) -> anyhow
 fn record(product: &mut Tracker, bodies: &[String], group: usize) -> anyhow::Result<Vec<Vec<Call>>> {
     let id_key = IdKey::new(&product.id_key()?);
     let context = Context { received_at_ms: super::ENDS_AT_MS, id_key: &id_key };
-    let codes = TraceEventCodes::SQLITE_TRACE_STMT | TraceEventCodes::SQLITE_TRACE_ROW;
-    product.connection().trace_v2(codes, Some(traced));
     for chunk in bodies.chunks(group) {
         let entries: Vec<Entry> =
             chunk.iter().flat_map(|body| intake::entries_of_line(body.as_bytes(), &context)).collect();
         product.record(&entries.iter().collect::<Vec<_>>(), super::ENDS_AT_MS)?;
     }
-    product.connection().trace_v2(TraceEventCodes::empty(), None);
     Ok(recorded(|all| std::mem::take(&mut all.transactions)))
+}
+
+fn listen(product: &mut Tracker, does: bool) {
+    let codes = TraceEventCodes::SQLITE_TRACE_STMT | TraceEventCodes::SQLITE_TRACE_ROW;
+    let codes = if does { codes } else { TraceEventCodes::empty() };
+    product.connection().trace_v2(codes, does.then_some(traced as fn(TraceEvent<'_>)));
 }
 
 fn traced(event: TraceEvent<'_>) {
