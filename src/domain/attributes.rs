@@ -170,9 +170,14 @@ impl Attributes {
     }
 
     pub fn get(&self, attribute: Attribute) -> Option<&str> {
+        let (begin, end) = self.place(attribute);
+        (begin < end).then(|| &self.text[begin..end])
+    }
+
+    fn place(&self, attribute: Attribute) -> (usize, usize) {
         let place = attribute as usize;
         let begin = place.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Some(&self.text[begin as usize..self.ends[place] as usize]).filter(|value| !value.is_empty())
+        (begin as usize, self.ends[place] as usize)
     }
 
     /// Sets a value; empty text carries nothing and takes it away. Where many are set, [`Gathered`] is quicker.
@@ -186,7 +191,7 @@ impl Attributes {
 
     /// Those of these that are wanted.
     pub fn only(&self, wanted: impl Fn(Attribute) -> bool) -> Attributes {
-        if self.iter().all(|(attribute, _)| wanted(attribute)) {
+        if self.known().all(&wanted) {
             return self.clone();
         }
         Attributes::of_slots(Attribute::ALL.map(|attribute| self.get(attribute).filter(|_| wanted(attribute))))
@@ -198,9 +203,17 @@ impl Attributes {
         self
     }
 
-    /// The attributes that are known, with their values.
+    /// The attributes that are known.
+    pub fn known(&self) -> impl Iterator<Item = Attribute> {
+        Attribute::ALL.into_iter().filter(|attribute| {
+            let (begin, end) = self.place(*attribute);
+            begin < end
+        })
+    }
+
+    /// The same, with their values.
     pub fn iter(&self) -> impl Iterator<Item = (Attribute, &str)> {
-        Attribute::ALL.into_iter().filter_map(|attribute| Some((attribute, self.get(attribute)?)))
+        self.known().filter_map(|attribute| Some((attribute, self.get(attribute)?)))
     }
 
     /// The known channel, if it is one of the table.

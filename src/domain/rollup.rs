@@ -56,17 +56,14 @@ impl Counts {
         }
     }
 
-    fn of<'a>(delivery: &Delivery, events: impl IntoIterator<Item = &'a Event>) -> Counts {
-        let mut counts = Counts::default();
-        for counted in Counted::ALL {
-            counts.deliveries[counted.index()] = i64::from(delivery.reached.has(counted));
+    /// Adds what a delivery and these of its events contribute.
+    fn add_of<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event>, sign: i64) {
+        for (n, counted) in self.deliveries.iter_mut().zip(Counted::ALL) {
+            *n += sign * i64::from(delivery.reached.has(counted));
         }
-        for event in events {
-            for counted in kinds_of(event) {
-                counts.events[counted.index()] += 1;
-            }
+        for counted in events.into_iter().flat_map(kinds_of) {
+            self.events[counted.index()] += sign;
         }
-        counts
     }
 }
 
@@ -290,10 +287,10 @@ impl Delta {
 
         let message = MessageRef::of(&delivery.attributes);
         let moved = value_of(&mut self.messages, &message);
-        let counts = Counts::of(delivery, events.clone());
-        moved.cohorts.entry(quarter_of(delivery.created_at_ms)).or_default().add(&counts, sign);
+        let cohort = moved.cohorts.entry(quarter_of(delivery.created_at_ms)).or_default();
+        cohort.add_of(delivery, events.clone(), sign);
         if let (Some(trigger), Some(_)) = (delivery.attributes.get(Attribute::TriggerId), message.feed.source) {
-            value_of(&mut moved.triggers, trigger).add(&counts, sign);
+            value_of(&mut moved.triggers, trigger).add_of(delivery, events.clone(), sign);
         }
         for event in events {
             let mut kinds = kinds_of(event).peekable();

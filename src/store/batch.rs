@@ -80,7 +80,7 @@ impl<'b, 'c> Batch<'b, 'c> {
             self.take_in_known(id, delivery_id, &arrivals)?;
         }
         for (delivery_id, arrivals) in new {
-            self.names.deliveries.insert(delivery_id.into(), next);
+            self.names.remember_delivery(delivery_id, next);
             let waited = self.waited_for(delivery_id)?;
             let mut all = Vec::with_capacity(waited.len() + arrivals.len());
             // what waited came first
@@ -307,7 +307,9 @@ impl<'b, 'c> Batch<'b, 'c> {
         others: &[Text],
         is_forgotten: bool,
     ) -> Result<(), Error> {
-        let carried = events.iter().flat_map(|event| identifiers(event));
+        // mostly all is shown
+        let others_say = |event: &&Cow<Event>| !event.recipients.is_empty() || event.attributes != shown.attributes;
+        let carried = events.iter().filter(others_say).flat_map(|event| identifiers(event));
         let hidden =
             carried.filter(|(attribute, text)| attribute.and_then(|at| shown.attributes.get(at)) != Some(*text));
         let mut hidden: Vec<&str> = hidden.map(|(_, text)| text).collect();

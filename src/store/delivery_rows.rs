@@ -13,7 +13,8 @@ use crate::domain::{Attribute, Delivery, Millis};
 
 /// The row of a delivery.
 pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
-    if let Some(id) = names.deliveries.get(delivery_id) {
+    let fingerprint = names.fingerprints.of(delivery_id);
+    if let Some(id) = names.deliveries.get(&fingerprint) {
         return Ok(Some(id));
     }
     let hash = names.filters.hash(connection, delivery_id)?;
@@ -21,7 +22,7 @@ pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Re
     let ask = (delivery_keys::FIND, parameters);
     let found = blocks::find(connection, &mut names.filters, Table::Deliveries, hash, ask)?;
     if let Some(id) = found {
-        names.deliveries.insert(delivery_id.into(), id);
+        names.deliveries.insert(fingerprint, id);
     }
     Ok(found)
 }

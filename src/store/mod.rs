@@ -20,6 +20,7 @@ pub mod error;
 mod event_rows;
 pub mod events;
 mod filter;
+mod fingerprint;
 pub mod forgetting;
 mod forms;
 pub mod gauge;

@@ -4,11 +4,12 @@
 //! people who are forgotten ([`super::forgetting::refresh`] notices). What a transaction added that was then rolled
 //! back is not: [`Names::forget`] after a rollback.
 
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::HashMap;
 use rusqlite::{OptionalExtension, params};
 
 use super::Error;
 use super::filter::Filters;
+use super::fingerprint::{Fingerprint, Fingerprints};
 use super::forgetting::Forgotten;
 use super::forms::Forms;
 use super::remembered::Remembered;
@@ -41,12 +42,13 @@ pub struct Names {
     metrics: Remembered<Text, i64>,
     metric_names: Remembered<i64, Text>,
     subjects: Remembered<i64, Subjects>,
-    pub addresses: Remembered<Text, i64>,
+    pub fingerprints: Fingerprints,
+    pub addresses: Remembered<Fingerprint, i64>,
     subject_texts: Remembered<i64, Text>,
     pub address_texts: Remembered<i64, Text>,
     pub person_texts: Remembered<i64, Person>,
-    pub people: Remembered<Person, i64>,
-    pub deliveries: Remembered<Text, i64>,
+    pub people: Remembered<Fingerprint, i64>,
+    pub deliveries: Remembered<Fingerprint, i64>,
     pub filters: Filters,
     pub forms: Forms,
     pub forgotten: Forgotten,
@@ -54,16 +56,6 @@ pub struct Names {
 
 /// What people are called: the id, an e-mail address, Customer.io's id.
 pub type Person = [Option<Text>; 3];
-
-/// A [`Person`] by texts that another holds, for looking it up.
-#[derive(Hash)]
-pub struct PersonRef<'a>(pub [Option<&'a str>; 3]);
-
-impl Equivalent<Person> for PersonRef<'_> {
-    fn equivalent(&self, person: &Person) -> bool {
-        self.0.iter().zip(person).all(|(part, other)| *part == other.as_deref())
-    }
-}
 
 /// Of a message.
 #[derive(Default)]
@@ -94,6 +86,7 @@ impl Names {
             metrics: Remembered::new(NAMES_REMEMBERED.min(many)),
             metric_names: Remembered::new(NAMES_REMEMBERED.min(many)),
             subjects: Remembered::new(SUBJECTS_REMEMBERED.min(many)),
+            fingerprints: Fingerprints::default(),
             addresses: Remembered::new(many),
             subject_texts: Remembered::new(NAMES_REMEMBERED.min(many)),
             address_texts: Remembered::new(TEXTS_REMEMBERED.min(many)),
@@ -132,6 +125,11 @@ impl Names {
     pub fn forget_rows(&mut self) {
         let forgotten = std::mem::take(&mut self.forgotten);
         *self = Names { forgotten, ..Names::default() };
+    }
+
+    /// A delivery has this row.
+    pub fn remember_delivery(&mut self, delivery_id: &str, id: i64) {
+        self.deliveries.insert(self.fingerprints.of(delivery_id), id);
     }
 
     /// The number of a metric.

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::Error;
 use super::blocks::{self, Table};
-use super::names::{Names, Person, PersonRef};
+use super::names::{Names, Person};
 use super::statements::Statements;
 use crate::domain::{Attribute, Attributes, Text};
 
@@ -19,13 +19,14 @@ pub fn address(connection: &Statements, names: &mut Names, address: Option<&str>
     let hash = names.filters.hash(connection, address)?;
     names.filters.added(Table::Addresses, id, hash);
     names.address_texts.insert(id, address.into());
-    names.addresses.insert(address.into(), id);
+    names.addresses.insert(names.fingerprints.of(address), id);
     Ok(Some(id))
 }
 
 /// The row of a recipient, if it has one.
 pub fn known_address(connection: &Statements, names: &mut Names, address: &str) -> Result<Option<i64>, Error> {
-    if let Some(id) = names.addresses.get(address) {
+    let fingerprint = names.fingerprints.of(address);
+    if let Some(id) = names.addresses.get(&fingerprint) {
         return Ok(Some(id));
     }
     let sql = "SELECT id FROM addresses WHERE block = ?1 AND address = ?2";
@@ -33,7 +34,7 @@ pub fn known_address(connection: &Statements, names: &mut Names, address: &str) 
     let found = blocks::find(connection, &mut names.filters, Table::Addresses, hash, (sql, |block| (block, address)))?;
     if let Some(id) = found {
         names.address_texts.insert(id, address.into());
-        names.addresses.insert(address.into(), id);
+        names.addresses.insert(fingerprint, id);
     }
     Ok(found)
 }
@@ -64,7 +65,8 @@ pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) ->
     let parts = PERSON.map(|attribute| shown.get(attribute));
     let [person_id, email, cio_id] = parts;
     let Some(name) = person_id.or(email).or(cio_id) else { return Ok(None) };
-    if let Some(id) = names.people.get(&PersonRef(parts)) {
+    let fingerprint = names.fingerprints.of_all(&parts);
+    if let Some(id) = names.people.get(&fingerprint) {
         return Ok(Some(id));
     }
     let sql =
@@ -83,8 +85,7 @@ pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) ->
             id
         }
     };
-    let texts: Person = parts.map(|part| part.map(Into::into));
-    names.person_texts.insert(id, texts.clone());
-    names.people.insert(texts, id);
+    names.person_texts.insert(id, parts.map(|part| part.map(Into::into)));
+    names.people.insert(fingerprint, id);
     Ok(Some(id))
 }

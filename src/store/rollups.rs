@@ -86,6 +86,9 @@ pub static ACTIVITY_DAYS: Wide = Wide {
     sql: LazyLock::new(|| ACTIVITY_DAYS.sql()),
 };
 
+/// Each thing counted by deliveries, and all but the creation by events.
+const COLUMNS_MAX: usize = 2 * Counted::COUNT - 1;
+
 impl Wide {
     /// The columns of the table, but for its keys, in the order of [`Wide::packed`].
     pub fn packed_columns(&self) -> Vec<String> {
@@ -128,19 +131,18 @@ impl Wide {
         }
     }
 
-    fn values(&self, counts: &Counts) -> Vec<i64> {
-        let deliveries: &[i64] = if self.deliveries { &counts.deliveries } else { &[] };
-        deliveries.iter().chain(&counts.events[1..]).copied().collect()
-    }
-
-    /// As the columns of the table have it.
-    fn packed(&self, counts: &Counts) -> Vec<i64> {
-        let mut values = self.values(counts);
+    /// As the columns of the table have it; the rest is 0.
+    fn packed(&self, counts: &Counts) -> [i64; COLUMNS_MAX] {
+        let mut packed = [0; COLUMNS_MAX];
         if self.deliveries {
-            let (deliveries, extra) = values.split_at_mut(Counted::COUNT);
-            extra.iter_mut().zip(&deliveries[1..]).for_each(|(extra, deliveries)| *extra -= deliveries);
+            let (deliveries, extra) = packed.split_at_mut(Counted::COUNT);
+            deliveries.copy_from_slice(&counts.deliveries);
+            let both = counts.events.iter().zip(&counts.deliveries).skip(1);
+            extra.iter_mut().zip(both).for_each(|(extra, (events, deliveries))| *extra = events - deliveries);
+        } else {
+            packed[..Counted::COUNT - 1].copy_from_slice(&counts.events[1..]);
         }
-        values
+        packed
     }
 
     pub fn add(&'static self, connection: &Statements, key: &[Value], counts: &Counts) -> Result<(), Error> {

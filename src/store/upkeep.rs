@@ -255,7 +255,7 @@ fn each_delivery(
             let Some(found) = delivery_rows::one(connection, names, row.id)? else { continue };
             let events = event_rows::all(connection, names, row.id, &row.delivery_id, found.shown())?;
             // what is filed under it is written with others, and its row is known whatever else says where it is
-            names.deliveries.insert(row.delivery_id.as_str().into(), row.id);
+            names.remember_delivery(&row.delivery_id, row.id);
             each(names, &row, found.delivery, events)?;
         }
     }
