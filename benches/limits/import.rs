@@ -1,6 +1,6 @@
 //! `waybill import`, beside raw SQLite in transactions as large, which ends with the same indexes. Raw SQLite has it
 //! easier: its transactions were recorded with all of their counts summed at once, where the import, to save memory, sums
-//! them by six megabytes of lines.
+//! them by eight megabytes of lines.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};

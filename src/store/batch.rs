@@ -66,7 +66,7 @@ impl<'b, 'c> Batch<'b, 'c> {
             self.connection.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0))?;
         let mut next = greatest.unwrap_or(0) + 1;
         let mut known = Vec::with_capacity(groups.len());
-        let mut new = Vec::new();
+        let mut new = Vec::with_capacity(groups.len());
         for Group { delivery_id, arrivals } in groups {
             match delivery_rows::find(self.connection, self.names, delivery_id)? {
                 Some(id) => known.push((id, delivery_id, arrivals)),
@@ -82,14 +82,18 @@ impl<'b, 'c> Batch<'b, 'c> {
         for (delivery_id, arrivals) in new {
             self.names.remember_delivery(delivery_id, next);
             let waited = self.waited_for(delivery_id)?;
-            let mut all = Vec::with_capacity(waited.len() + arrivals.len());
-            // what waited came first
-            for (event, raw) in &waited {
-                self.outcomes.push(Outcome::Accepted);
-                all.push(Arrival { place: self.outcomes.len() - 1, event, raw, report: None });
+            if waited.is_empty() {
+                self.read_again(next, delivery_id, None, &[], &arrivals)?;
+            } else {
+                // what waited came first
+                let mut all = Vec::with_capacity(waited.len() + arrivals.len());
+                for (event, raw) in &waited {
+                    self.outcomes.push(Outcome::Accepted);
+                    all.push(Arrival { place: self.outcomes.len() - 1, event, raw, report: None });
+                }
+                all.extend(arrivals);
+                self.read_again(next, delivery_id, None, &[], &all)?;
             }
-            all.extend(arrivals);
-            self.read_again(next, delivery_id, None, &[], &all)?;
             next += 1;
         }
         Ok(())

@@ -65,7 +65,7 @@ impl EventRow {
     fn own(&self, connection: &Statements, names: &mut Names) -> Result<SqlValue, Error> {
         let Some(own) = &self.own else { return Ok(SqlValue::Null) };
         let form = match Split::of(own, 0) {
-            Some(split) => forms::often(connection, names, &split)?,
+            Some(mut split) => forms::often(connection, names, &mut split)?,
             None => None,
         };
         Ok(form.map_or_else(|| SqlValue::Text(own.clone()), SqlValue::Integer))

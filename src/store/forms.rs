@@ -9,7 +9,8 @@
 //! other event has go too ([`erasing`](super::forgetting::erasing)).
 
 use std::fmt::Write as _;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
 use hashbrown::hash_map::Entry;
 use hashbrown::{DefaultHashBuilder, HashMap};
@@ -38,16 +39,27 @@ const FIRST: char = '\u{2}';
 const THIRD: char = '\u{3}';
 
 /// A text without its numbers, and how many bits the smaller of these takes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Form {
     text: Box<str>,
     bits: u8,
+    /// Of both, within this process.
+    hash: u64,
 }
 
-/// A text as its form and its numbers.
+static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+
+impl Hash for Form {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// A text as its form and its numbers. What came often shares its form with the others: whoever knows that one reads no
+/// text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    form: Form,
+    form: Arc<Form>,
     numbers: i64,
 }
 
@@ -82,7 +94,7 @@ impl Split {
             rest = *end;
         }
         text.push_str(&json[rest..]);
-        Some(Split { form: Form { text: text.into(), bits }, numbers })
+        Some(Split { form: Arc::new(Form::of(text.into(), bits)), numbers })
     }
 
     /// The text.
@@ -97,6 +109,11 @@ impl Split {
 }
 
 impl Form {
+    fn of(text: Box<str>, bits: u8) -> Form {
+        let hash = HASHER.hash_one((&text, bits));
+        Form { text, bits, hash }
+    }
+
     fn with(&self, numbers: i64) -> String {
         let third = (numbers & ((1 << self.bits) - 1)) - half(self.bits);
         let folded = numbers >> self.bits;
@@ -175,31 +192,45 @@ fn number(token: &[u8]) -> Option<i64> {
 /// Counts what comes, to know what comes often. It may take one for another.
 #[derive(Default)]
 pub struct Often {
-    hasher: DefaultHashBuilder,
-    counts: HashMap<u64, u8>,
+    seen: HashMap<u64, Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    count: u8,
+    /// Once it came often.
+    form: Option<Arc<Form>>,
 }
 
 impl Often {
-    pub fn is(&mut self, split: &Split) -> bool {
-        if self.counts.len() >= COUNTED_MAX {
-            self.counts.clear();
+    /// Whether it comes often; then its form is that of those before it.
+    pub fn is(&mut self, split: &mut Split) -> bool {
+        if self.seen.len() >= COUNTED_MAX {
+            self.seen.clear();
         }
-        let count = self.counts.entry(self.hasher.hash_one(&split.form)).or_default();
-        *count = count.saturating_add(1);
-        *count >= OFTEN
+        let seen = self.seen.entry(split.form.hash).or_default();
+        seen.count = seen.count.saturating_add(1);
+        if seen.count < OFTEN {
+            return false;
+        }
+        let form = seen.form.get_or_insert_with(|| split.form.clone());
+        if *form == split.form {
+            split.form = form.clone();
+        }
+        true
     }
 }
 
 /// The forms that the file has, as far as they are known.
 #[derive(Default)]
 pub struct Forms {
-    known: Option<HashMap<Form, i64>>,
+    known: Option<HashMap<Arc<Form>, i64>>,
     by_id: HashMap<i64, Form>,
     often: Often,
 }
 
 /// What an event's row has in place of a text, if the text's form came often.
-pub fn often(connection: &Statements, names: &mut Names, split: &Split) -> Result<Option<i64>, Error> {
+pub fn often(connection: &Statements, names: &mut Names, split: &mut Split) -> Result<Option<i64>, Error> {
     let known = names.forms.known.as_ref().and_then(|known| known.get(&split.form));
     match known.copied() {
         Some(id) => used(connection, names, split, id).map(Some),
@@ -233,9 +264,9 @@ fn used(connection: &Statements, names: &Names, split: &Split, id: i64) -> Resul
     Ok(split.stored(id))
 }
 
-fn all(connection: &Connection) -> Result<HashMap<Form, i64>, Error> {
+fn all(connection: &Connection) -> Result<HashMap<Arc<Form>, i64>, Error> {
     let mut statement = connection.prepare_cached("SELECT form, bits, id FROM forms")?;
-    let rows = statement.query_map([], |row| Ok((Form { text: row.get(0)?, bits: row.get(1)? }, row.get(2)?)))?;
+    let rows = statement.query_map([], |row| Ok((Arc::new(Form::of(row.get(0)?, row.get(1)?)), row.get(2)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -276,7 +307,7 @@ pub fn text_of(connection: &Connection, names: &mut Names, stored: i64) -> Resul
 
 fn form(connection: &Connection, id: i64) -> Result<Form, Error> {
     let mut find = connection.prepare_cached("SELECT form, bits FROM forms WHERE id = ?1")?;
-    find.query_row([id], |row| Ok(Form { text: row.get(0)?, bits: row.get(1)? }))
+    find.query_row([id], |row| Ok(Form::of(row.get(0)?, row.get(1)?)))
         .optional()?
         .ok_or_else(|| Error::Row(format!("no form {id}")))
 }
@@ -435,13 +466,13 @@ mod tests {
     fn a_form_that_comes_into_use_meanwhile_stays() {
         let (_folder, connection) = file();
         let (statements, mut names) = (Statements::of(&connection), Names::default());
-        let split = Split::of(r#"{"reason":"full"}"#, 0).unwrap();
+        let mut split = Split::of(r#"{"reason":"full"}"#, 0).unwrap();
         number_of(&statements, &mut names, &split).unwrap();
         let noted =
             || -> i64 { connection.query_row("SELECT count(*) FROM erasing_forms", [], |row| row.get(0)).unwrap() };
         connection.execute("INSERT INTO erasing_forms VALUES (0)", []).unwrap();
         names.forgotten.is_erasing = true;
-        often(&statements, &mut names, &split).unwrap();
+        often(&statements, &mut names, &mut split).unwrap();
         assert_eq!(noted(), 0);
     }
 
@@ -449,11 +480,11 @@ mod tests {
     fn what_is_rare_is_not_shared_and_there_are_not_too_many() {
         let (_folder, connection) = file();
         let (statements, mut names) = (Statements::of(&connection), Names::default());
-        let split = Split::of(r#"{"reason":"full"}"#, 0).unwrap();
+        let mut split = Split::of(r#"{"reason":"full"}"#, 0).unwrap();
         for _ in 1..OFTEN {
-            assert_eq!(often(&statements, &mut names, &split).unwrap(), None);
+            assert_eq!(often(&statements, &mut names, &mut split).unwrap(), None);
         }
-        assert_eq!(often(&statements, &mut names, &split).unwrap(), Some(-1));
+        assert_eq!(often(&statements, &mut names, &mut split).unwrap(), Some(-1));
         connection.execute("INSERT INTO forms VALUES (4094, 'x', 0)", []).unwrap();
         let another = |text: &str| Split::of(text, 0).unwrap();
         assert_eq!(number_of(&statements, &mut names, &another(r#"{"a":"b"}"#)).unwrap(), Some(!4095));

@@ -26,11 +26,12 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Resul
         causes.entry((mark.address.clone(), mark.channel)).or_default().push((mark, *n));
     }
     for (listed, marks) in &causes {
-        let was_listed = is_listed(connection, listed)?;
+        let (address, channel) = listed;
+        let was_listed = is_listed(connection, address, *channel)?;
         for (mark, n) in marks {
             write_cause(connection, delivery_rows::written(connection, names, &mark.delivery_id)?, mark, *n)?;
         }
-        match (was_listed, is_listed(connection, listed)?) {
+        match (was_listed, is_listed(connection, address, *channel)?) {
             (false, true) => {
                 for lift in lifts_of(connection, names, listed)? {
                     write_lift(connection, lift.delivery, &lift.mark, 1)?;
@@ -39,7 +40,7 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Resul
             (true, false) => {
                 connection
                     .prepare_cached("DELETE FROM suppression_lifts WHERE address = ?1 AND channel = ?2")?
-                    .execute(params![listed.0, listed.1.code()])?;
+                    .execute(params![address, channel.code()])?;
             }
             _ => {}
         }
@@ -48,12 +49,14 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Resul
         return Ok(());
     }
     for (mark, n) in &delta.lifts {
-        write_lift(connection, delivery_rows::written(connection, names, &mark.delivery_id)?, mark, *n)?;
+        if is_listed(connection, &mark.address, mark.channel)? {
+            write_lift(connection, delivery_rows::written(connection, names, &mark.delivery_id)?, mark, *n)?;
+        }
     }
     Ok(())
 }
 
-fn is_listed(connection: &Statements, (address, channel): &Listed) -> Result<bool, Error> {
+fn is_listed(connection: &Statements, address: &str, channel: Channel) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM suppression_causes WHERE address = ?1 AND channel = ?2)";
     Ok(connection.prepare_cached(sql)?.query_row(params![address, channel.code()], |row| row.get(0))?)
 }
@@ -83,12 +86,10 @@ fn write_cause(connection: &Statements, delivery: i64, mark: &Mark, n: i64) -> R
     Ok(())
 }
 
-/// Writes a lift, if its address is listed; it may stand there since the first cause came.
+/// Writes a lift of an address that is listed; it may stand there since the first cause came.
 fn write_lift(connection: &Statements, delivery: i64, mark: &Mark, n: i64) -> Result<(), Error> {
     let sql = if n > 0 {
-        "INSERT OR IGNORE INTO suppression_lifts (address, channel, at_ms, delivery, eid)
-         SELECT ?1, ?2, ?3, ?4, ?5
-         WHERE EXISTS (SELECT 1 FROM suppression_causes WHERE address = ?1 AND channel = ?2)"
+        "INSERT OR IGNORE INTO suppression_lifts (address, channel, at_ms, delivery, eid) VALUES (?1, ?2, ?3, ?4, ?5)"
     } else {
         "DELETE FROM suppression_lifts
          WHERE address = ?1 AND channel = ?2 AND at_ms = ?3 AND delivery = ?4 AND eid = ?5"
