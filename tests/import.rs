@@ -4,7 +4,7 @@ mod support;
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -79,4 +79,35 @@ fn a_server_answers_its_senders_while_a_file_is_imported() {
     }
     assert!(running.wait().unwrap().success());
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM events_v1"), [(60_000 + answers).to_string()]);
+}
+
+#[test]
+fn a_pipe_that_brings_nothing_for_a_while_holds_up_no_server() {
+    let server = Server::start();
+    let mut running = import(&server.db(), Path::new("-")).stdin(Stdio::piped()).spawn().unwrap();
+    let mut pipe = running.stdin.take().unwrap();
+    pipe.write_all(lines(30_000).as_bytes()).unwrap();
+    for n in 0..100 {
+        let event = format!(r#"{{"delivery_id":"s{n}","metric":"sent","id":"s{n}"}}"#);
+        let (status, answer) = server.post("/v1/events", &[], event);
+        assert_eq!(status, 200, "{answer}");
+    }
+    drop(pipe);
+    assert!(running.wait().unwrap().success());
+    assert_eq!(rows(&server.db(), "SELECT count(*) FROM events_v1"), ["30100"]);
+}
+
+#[test]
+fn an_import_that_cannot_write_ends_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, file) = (folder.path().join("waybill.db"), folder.path().join("many.ndjson"));
+    std::fs::write(&file, line(0)).unwrap();
+    assert!(import(&db, &file).status().unwrap().success());
+    let poison = "CREATE TRIGGER poison BEFORE INSERT ON deliveries BEGIN SELECT raise(ABORT, 'poison'); END";
+    rusqlite::Connection::open(&db).unwrap().execute_batch(poison).unwrap();
+    // more than is read ahead
+    std::fs::write(&file, lines(200_000)).unwrap();
+    let output = import(&db, &file).output().unwrap();
+    assert!(!output.status.success() && said(&output).contains("poison"), "{}", said(&output));
+    assert_eq!(rows(&db, "SELECT count(*) FROM events_v1"), ["1"]);
 }

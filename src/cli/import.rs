@@ -240,17 +240,17 @@ fn write(
     is_served: impl Fn() -> bool,
     progress: impl Fn(u64),
 ) -> anyhow::Result<()> {
-    let mut parsed = parsed.into_iter().peekable();
-    while parsed.peek().is_some() {
+    loop {
+        // waited for while no transaction holds up others
+        let mut group: Vec<Parsed> = parsed.iter().take(CHUNKS_AT_ONCE).collect();
+        if group.is_empty() {
+            return Ok(());
+        }
         let beside = is_served();
         let mut recording = tracker.begin()?;
         let begun = Instant::now();
         let mut outcomes = Vec::new();
-        while outcomes.len() < TRANSACTION_ENTRIES
-            && !(beside && begun.elapsed() > TRANSACTION_BESIDE)
-            && parsed.peek().is_some()
-        {
-            let group: Vec<Parsed> = parsed.by_ref().take(CHUNKS_AT_ONCE).collect();
+        while !group.is_empty() {
             let entries: Vec<&Entry> = group.iter().flat_map(|chunk| &chunk.entries).collect();
             outcomes.extend(recording.record(&entries, received_at_ms)?);
             progress(group.last().map_or(0, |chunk| chunk.read_bytes));
@@ -258,6 +258,8 @@ fn write(
                 // when all is parsed nobody frees it elsewhere
                 let _ = written.send(chunk);
             }
+            let goes_on = outcomes.len() < TRANSACTION_ENTRIES && !(beside && begun.elapsed() > TRANSACTION_BESIDE);
+            group = parsed.try_iter().take(if goes_on { CHUNKS_AT_ONCE } else { 0 }).collect();
         }
         recording.commit()?;
         if beside {
@@ -274,5 +276,4 @@ fn write(
             }
         }
     }
-    Ok(())
 }
