@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
-use super::raw::{self, Beside};
+use super::raw::{self, Until};
 use super::server::{counted, memory_kb};
 use super::table::{Goal, Table};
 
@@ -52,7 +52,7 @@ pub fn measure(events: usize, table: &mut Table) -> anyhow::Result<()> {
     table.memory(peak_kb);
 
     let bodies = BufReader::new(File::open(&lines)?).lines().map_while(Result::ok);
-    let raw = raw::measure(bodies, TRANSACTION, Beside::Tidying)?;
+    let raw = raw::measure(bodies, TRANSACTION, Until::Tidied)?;
     ensure!(raw.stored == counted.events, "the import stored {} events, raw SQLite {}", counted.events, raw.stored);
     let name = format!("raw SQLite, import of {events}");
     // the import leaves no log behind

@@ -78,16 +78,17 @@ fn recorded<T>(with: impl FnOnce(&mut Recorded) -> T) -> T {
 /// How many events are recorded before they are run again, so that the values of millions fit the memory.
 const PIECE: usize = 20_000;
 
-/// What is run beside the events.
+/// How far the product goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Beside {
-    Nothing,
-    /// What the product leaves for later and an import does in its end: parts of addresses, and sums of days.
-    Tidying,
+pub enum Until {
+    /// The events are written.
+    Written,
+    /// What can wait is done too, as an import does in its end: parts of addresses are indexed, and days summed.
+    Tidied,
 }
 
 /// Runs what the product runs for these bodies in transactions of `group`.
-pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize, beside: Beside) -> anyhow::Result<Raw> {
+pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize, until: Until) -> anyhow::Result<Raw> {
     let group = group.max(1);
     let folder = tempfile::tempdir()?;
     let (product, raw) = (folder.path().join("product.db"), folder.path().join("raw.db"));
@@ -112,7 +113,7 @@ pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize, beside: B
         raw.run(&connection, &mut statements, &transactions)?;
     }
     let of_events = raw.transactions.len();
-    while beside == Beside::Tidying && product.tidy()? {
+    while until == Until::Tidied && product.tidy()? {
         raw.run(&connection, &mut statements, &recorded(|all| std::mem::take(&mut all.transactions)))?;
     }
     raw.end = raw.transactions.drain(of_events..).sum();

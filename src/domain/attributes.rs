@@ -317,9 +317,9 @@ pub struct Gathered {
 
 impl Gathered {
     /// Sets a value, in the place of one that was set before; empty text carries nothing.
-    pub fn set(&mut self, attribute: Attribute, value: Option<&str>) {
+    pub fn set(&mut self, attribute: Attribute, value: Option<impl AsRef<str>>) {
         let begin = self.text.len();
-        self.text.push_str(value.unwrap_or_default());
+        self.text.push_str(value.as_ref().map_or("", AsRef::as_ref));
         self.places[attribute as usize] = (begin, self.text.len());
     }
 
@@ -342,4 +342,62 @@ pub(super) fn smaller(slot: &mut Option<Text>, other: Option<&Text>) -> bool {
     }
     *slot = other.cloned();
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![Just(String::new()), "[ab\u{e9}\u{1f600}]{1,3}"]
+    }
+
+    proptest! {
+        #[test]
+        fn values_are_found_however_they_were_set(
+            steps in prop::collection::vec((select(&Attribute::ALL[..]), prop::option::of(text())), 0..40),
+            wanted in any::<u16>(),
+        ) {
+            let (mut one_by_one, mut gathered, mut plain) =
+                (Attributes::default(), Gathered::default(), BTreeMap::new());
+            for (attribute, value) in &steps {
+                one_by_one.set(*attribute, value.as_deref());
+                gathered.set(*attribute, value.as_deref());
+                match value.as_deref().filter(|value| !value.is_empty()) {
+                    Some(value) => plain.insert(*attribute, value),
+                    None => plain.remove(attribute),
+                };
+            }
+            for attribute in Attribute::ALL {
+                prop_assert_eq!(one_by_one.get(attribute), plain.get(&attribute).copied());
+                prop_assert_eq!(gathered.get(attribute), plain.get(&attribute).copied());
+            }
+            prop_assert_eq!(&gathered.attributes(), &one_by_one);
+            let is_wanted = |attribute| wanted >> attribute as u8 & 1 == 1;
+            plain.retain(|attribute, _| is_wanted(*attribute));
+            let only = one_by_one.only(is_wanted);
+            prop_assert_eq!(only.iter().collect::<Vec<_>>(), plain.into_iter().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn copies_make_the_same_in_either_order(
+            a in prop::collection::vec((select(&Attribute::ALL[..]), text()), 0..8),
+            b in prop::collection::vec((select(&Attribute::ALL[..]), text()), 0..8),
+        ) {
+            let of = |values: &[(Attribute, String)]| {
+                values.iter().fold(Attributes::default(), |all, (attribute, value)| all.with(*attribute, value))
+            };
+            let (mut ab, mut ba) = (of(&a), of(&b));
+            let changed = ab.merge(&of(&b));
+            ba.merge(&of(&a));
+            prop_assert_eq!(&ab, &ba);
+            prop_assert_eq!(changed, ab != of(&a));
+            prop_assert!(!ab.merge(&of(&b)), "again is the same");
+        }
+    }
 }

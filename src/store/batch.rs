@@ -82,18 +82,14 @@ impl<'b, 'c> Batch<'b, 'c> {
         for (delivery_id, arrivals) in new {
             self.names.remember_delivery(delivery_id, next);
             let waited = self.waited_for(delivery_id)?;
-            if waited.is_empty() {
-                self.read_again(next, delivery_id, None, &[], &arrivals)?;
-            } else {
-                // what waited came first
-                let mut all = Vec::with_capacity(waited.len() + arrivals.len());
-                for (event, raw) in &waited {
-                    self.outcomes.push(Outcome::Accepted);
-                    all.push(Arrival { place: self.outcomes.len() - 1, event, raw, report: None });
-                }
-                all.extend(arrivals);
-                self.read_again(next, delivery_id, None, &[], &all)?;
-            }
+            let mut all: Vec<Arrival> = arrivals;
+            // what waited came first
+            let waited = waited.iter().map(|(event, raw)| {
+                self.outcomes.push(Outcome::Accepted);
+                Arrival { place: self.outcomes.len() - 1, event, raw, report: None }
+            });
+            all.splice(..0, waited);
+            self.read_again(next, delivery_id, None, &[], &all)?;
             next += 1;
         }
         Ok(())

@@ -73,14 +73,14 @@ pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option
     if let Some(person) = row.get(7)? {
         let texts = people::texts_of_person(connection, names, person)?;
         for (attribute, text) in people::PERSON.into_iter().zip(texts) {
-            attributes.set(attribute, text.as_deref());
+            attributes.set(attribute, text.as_ref());
         }
     }
     if let Some(recipient) = row.get(8)? {
-        attributes.set(Attribute::Recipient, Some(&people::text_of_address(connection, names, recipient)?));
+        attributes.set(Attribute::Recipient, Some(people::text_of_address(connection, names, recipient)?));
     }
     if let Some(subject) = row.get(9)? {
-        attributes.set(Attribute::Subject, Some(&names.subject_text(connection, subject)?));
+        attributes.set(Attribute::Subject, Some(names.subject_text(connection, subject)?));
     }
     let delivery = Delivery {
         attributes: attributes.attributes(),

@@ -4,6 +4,7 @@
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Result, ToSql};
+use smallvec::SmallVec;
 
 use super::Error;
 use crate::domain::Millis;
@@ -37,26 +38,8 @@ enum Shape {
     Text(Box<str>),
 }
 
-/// The bytes, and how many they are; what is beyond is 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Packed([u8; 17], usize);
-
-impl Packed {
-    fn of(bytes: &[u8]) -> Packed {
-        let mut packed = Packed([0; 17], bytes.len());
-        packed.0[..bytes.len()].copy_from_slice(bytes);
-        packed
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.0[..self.1]
-    }
-
-    fn push(&mut self, byte: u8) {
-        self.0[self.1] = byte;
-        self.1 += 1;
-    }
-}
+/// None is longer.
+type Packed = SmallVec<[u8; 17]>;
 
 impl Eid {
     pub fn pack(id: &str) -> Eid {
@@ -67,7 +50,7 @@ impl Eid {
     /// From when on the row of an event of this id counts its time.
     pub fn origin_ms(&self) -> Millis {
         match &self.0 {
-            Shape::Packed(packed) => origin_ms(packed.bytes()),
+            Shape::Packed(packed) => origin_ms(packed),
             Shape::Text(_) => 0,
         }
     }
@@ -102,7 +85,7 @@ impl Eid {
 impl ToSql for Eid {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match &self.0 {
-            Shape::Packed(packed) => ValueRef::Blob(packed.bytes()),
+            Shape::Packed(packed) => ValueRef::Blob(packed),
             Shape::Text(text) => ValueRef::Text(text.as_bytes()),
         }))
     }
@@ -122,7 +105,7 @@ fn ulid(id: &str) -> Option<Packed> {
         number = number << 5 | u128::from(digit);
     }
     let bytes = number.to_be_bytes();
-    Some(Packed::of(bytes.strip_prefix(&[ULID_OF_NOW]).unwrap_or(&bytes)))
+    Some(Packed::from_slice(bytes.strip_prefix(&[ULID_OF_NOW]).unwrap_or(&bytes)))
 }
 
 /// A moment near the event, which a packed id tells: the time of a ULID, less its last byte, so that the view has four
@@ -161,7 +144,7 @@ fn tagged(tag: u8, mut digits: impl Iterator<Item = u8>) -> Option<Packed> {
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
-    let mut packed = Packed::of(&[tag]);
+    let mut packed = Packed::from_slice(&[tag]);
     while let Some(high) = digits.next() {
         packed.push(nibble(high)? << 4 | nibble(digits.next()?)?);
     }
@@ -186,7 +169,7 @@ mod tests {
     #[test]
     fn common_shapes_are_packed_and_odd_ones_are_not() {
         let bytes = |id: &str| match Eid::pack(id).0 {
-            Shape::Packed(packed) => packed.bytes().len(),
+            Shape::Packed(packed) => packed.len(),
             Shape::Text(_) => 0,
         };
         assert_eq!(bytes("01H8F21G9KK14JKX233RDFJCNM"), 15);

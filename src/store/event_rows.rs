@@ -42,11 +42,11 @@ impl EventRow {
         let mut own = BTreeMap::new();
         own.extend(texts(event).map(|(key, text)| (key, Own::Text(text))));
         let is_as_shown = event.attributes == *shown.attributes;
-        for attribute in event.attributes.known() {
-            if is_as_shown || shown.attributes.get(attribute) == event.attributes.get(attribute) {
+        for (attribute, value) in event.attributes.iter() {
+            if is_as_shown || shown.attributes.get(attribute) == Some(value) {
                 carried |= 1 << attribute as u8;
             } else {
-                own.extend(event.attributes.get(attribute).map(|value| (attribute.name(), Own::Text(value))));
+                own.insert(attribute.name(), Own::Text(value));
             }
         }
         if !event.recipients.is_empty() {

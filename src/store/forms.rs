@@ -204,7 +204,7 @@ struct Seen {
 
 impl Often {
     /// Whether it comes often; then its form is that of those before it.
-    pub fn is(&mut self, split: &mut Split) -> bool {
+    pub fn share(&mut self, split: &mut Split) -> bool {
         if self.seen.len() >= COUNTED_MAX {
             self.seen.clear();
         }
@@ -234,7 +234,7 @@ pub fn often(connection: &Statements, names: &mut Names, split: &mut Split) -> R
     let known = names.forms.known.as_ref().and_then(|known| known.get(&split.form));
     match known.copied() {
         Some(id) => used(connection, names, split, id).map(Some),
-        None if !names.forms.often.is(split) => Ok(None),
+        None if !names.forms.often.share(split) => Ok(None),
         None => number_of(connection, names, split),
     }
 }

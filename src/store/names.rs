@@ -103,12 +103,12 @@ impl Names {
 impl Message {
     /// Shows the parts of the message as a delivery's attributes.
     pub(super) fn show(&self, attributes: &mut Gathered) {
-        attributes.set(Attribute::Channel, self.feed.channel.as_deref());
+        attributes.set(Attribute::Channel, self.feed.channel.as_ref());
         if let Some(source) = &self.feed.source {
             attributes.set(source.kind.attribute(), Some(&source.id));
         }
-        attributes.set(Attribute::ActionId, self.action_id.as_deref());
-        attributes.set(Attribute::ContentId, self.content_id.as_deref());
+        attributes.set(Attribute::ActionId, self.action_id.as_ref());
+        attributes.set(Attribute::ContentId, self.content_id.as_ref());
     }
 }
 

@@ -53,7 +53,7 @@ fn compressor() -> std::io::Result<Compressor<'static>> {
 pub fn pack(json: &str) -> Packed {
     // what begins otherwise came whole, with all that tells one event from others
     let split = json.starts_with('[').then(|| Split::of(json, after_mask(json))).flatten();
-    let is_often = |split: &mut Split| OFTEN.with_borrow_mut(|often| often.is(split));
+    let is_often = |split: &mut Split| OFTEN.with_borrow_mut(|often| often.share(split));
     match split.and_then(|mut split| is_often(&mut split).then_some(split)) {
         Some(split) => Packed { dictionary: 0, body: Value::Null, split: Some(split) },
         None => by_itself(json),

@@ -86,7 +86,7 @@ const NAMED: [(Attribute, &[&str]); 11] = [
 /// Takes all that the properties of a message event say, except who the person is.
 pub(super) fn describe(draft: &mut Draft, properties: Fields) {
     for (attribute, keys) in NAMED {
-        draft.said.set(attribute, properties.borrowed(keys).as_deref());
+        draft.said.set(attribute, properties.borrowed(keys));
     }
     interact(draft, properties);
     draft.event.recipients = devices(properties);
@@ -96,14 +96,14 @@ pub(super) fn describe(draft: &mut Draft, properties: Fields) {
 /// Takes the source that is named, and nothing else.
 pub(super) fn set_source(said: &mut Gathered, properties: Fields) {
     for (attribute, keys) in NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source()) {
-        said.set(attribute, properties.borrowed(keys).as_deref());
+        said.set(attribute, properties.borrowed(keys));
     }
 }
 
 /// Takes who was written to, what was clicked or answered, and what went wrong.
 pub(super) fn interact(Draft { event, said }: &mut Draft, properties: Fields) {
     let link = properties.inside("link");
-    said.set(Attribute::Recipient, properties.borrowed(&["recipient"]).as_deref());
+    said.set(Attribute::Recipient, properties.borrowed(&["recipient"]));
     event.href = properties.text(&["href", "link_url", "linkUrl"]).or_else(|| link.text(&["url"]));
     event.link_id = properties.text(&["link_id", "linkId"]).or_else(|| link.text(&["id"]));
     event.action_value = action_value(properties);

@@ -72,7 +72,7 @@ fn message(top: Fields, channel: Channel, metric: MetricName, context: &Context)
         && draft.event.recipients.is_empty()
     {
         let email = top.inside("context").inside("traits").borrowed(&["email"]);
-        draft.said.set(Attribute::Recipient, email.as_deref());
+        draft.said.set(Attribute::Recipient, email);
     }
     set_person(&mut draft, top, properties);
     Ok(Outcome::Event { event: message::seal(draft, context), report: false })
@@ -133,9 +133,9 @@ fn set_person(Draft { event, said }: &mut Draft, top: Fields, properties: Fields
         .or_else(|| address(top.inside("context").inside("traits").borrowed(&["email"])))
         // mobile SDKs put the delivery id here
         .or_else(|| address(top.borrowed(&["anonymousId"])).filter(|id| **id != *event.delivery_id));
-    said.set(Attribute::PersonId, person.as_deref());
-    said.set(Attribute::Email, email.as_deref());
-    said.set(Attribute::CioId, identifiers.borrowed(&["cio_id"]).as_deref());
+    said.set(Attribute::PersonId, person);
+    said.set(Attribute::Email, email);
+    said.set(Attribute::CioId, identifiers.borrowed(&["cio_id"]));
 }
 
 /// An e-mail address: what is written there may also be a phone number, a URL or a random id.

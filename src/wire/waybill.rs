@@ -42,7 +42,7 @@ pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusa
     draft.event.time.from_receipt |= top.flag(&["time_from_receipt"]) == Some(true);
     message::describe(&mut draft, top);
     for (attribute, key) in NAMED {
-        draft.said.set(attribute, top.borrowed(&[key]).as_deref());
+        draft.said.set(attribute, top.borrowed(&[key]));
     }
     message::set_channel(&mut draft.said, top.borrowed(&["channel"]).as_deref());
     set_source(&mut draft.said, top).map_err(attach)?;
@@ -54,7 +54,7 @@ fn set_source(said: &mut Gathered, top: Fields) -> Result<(), Refusal> {
     let source = top.object("source")?;
     let mut set = |attribute, text: Option<Cow<str>>| {
         if text.is_some() {
-            said.set(attribute, text.as_deref());
+            said.set(attribute, text);
         }
     };
     set(Attribute::ActionId, source.borrowed(&["action_id"]));

@@ -142,14 +142,10 @@ fn event(top: Fields, data: Fields, known: Known, context: &Context) -> Result<O
     message::set_channel(&mut draft.said, known.object_type.as_deref());
     let identifiers = data.inside("identifiers");
     let person = data.borrowed(&["customer_id", "userId"]).or_else(|| identifiers.borrowed(&["id"]));
-    for (attribute, text) in [
-        (Attribute::Recipient, data.borrowed(known.recipient)),
-        (Attribute::PersonId, person),
-        (Attribute::Email, identifiers.borrowed(&["email"])),
-        (Attribute::CioId, identifiers.borrowed(&["cio_id"])),
-    ] {
-        draft.said.set(attribute, text.as_deref());
-    }
+    draft.said.set(Attribute::Recipient, data.borrowed(known.recipient));
+    draft.said.set(Attribute::PersonId, person);
+    draft.said.set(Attribute::Email, identifiers.borrowed(&["email"]));
+    draft.said.set(Attribute::CioId, identifiers.borrowed(&["cio_id"]));
     Ok(Outcome::Event { event: message::seal(draft, context), report: false })
 }
 
