@@ -56,6 +56,8 @@ const ROOMS: [Room; 10] = [
             // the statements of a batch
             "hashbrown",
             "rustc_hash",
+            // ids of events, packed
+            "smallvec",
             // keyed hashes of forgotten people, and what is left of them, byte by byte
             "hmac",
             "aho_corasick",
