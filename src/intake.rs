@@ -1,7 +1,7 @@
 //! From what a wire format says to what the store takes: the one place that knows both.
 
 use crate::domain::{Attributes, Event, Text};
-use crate::store::{Entry, Quarantined, Report, raw};
+use crate::store::{Entry, Quarantined, Ready, Report};
 use crate::wire::{self, Context, Item};
 
 /// What a sender may say.
@@ -21,7 +21,7 @@ pub fn entry(item: Item, scope: Scope) -> Entry {
         }
         (Item::Event { event, .. }, Scope::Public) => not_public(event.metric.as_str()),
         (Item::Statement(statement) | Item::Also(statement), Scope::Public) => not_public(&statement.name),
-        (Item::Event { event, residual, .. }, Scope::Full) => Entry::Event { event, raw: raw::pack(&residual) },
+        (Item::Event { event, residual, .. }, Scope::Full) => Entry::event(event, &residual),
         (Item::Statement(statement) | Item::Also(statement), Scope::Full) => Entry::Statement(statement),
         (Item::Ignored { name }, _) => Entry::Ignored { name },
         (Item::Quarantined(aside), scope) => Entry::Quarantined(kept_aside(aside, scope)),
@@ -33,7 +33,7 @@ pub fn entry(item: Item, scope: Scope) -> Entry {
 fn report(mut event: Event, residual: &str, format: wire::Format) -> Report {
     let body = wire::residual::whole(residual, &event).into_bytes();
     event.attributes = Attributes::default();
-    Report { event, raw: raw::pack(residual), format: format.name().into(), body }
+    Report { ready: Ready::of(event, residual), format: format.name().into(), body }
 }
 
 /// Counted, so that whoever wonders where it went finds it.
@@ -94,12 +94,14 @@ mod tests {
     #[test]
     fn a_stranger_does_not_describe_a_delivery() {
         let body = by_a_stranger();
-        let Entry::Event { event: by_full, .. } = read(Scope::Full, &body) else { panic!() };
+        let Entry::Event(by_full) = read(Scope::Full, &body) else { panic!() };
+        let by_full = by_full.event();
         assert_eq!(by_full.attributes.get(Attribute::PersonId), Some("mallory"));
 
         let Entry::Report(report) = read(Scope::Public, &body) else { panic!() };
-        assert_eq!(report.event.attributes.iter().count(), 0);
-        assert_eq!((&report.event.id, &report.event.href), (&by_full.id, &by_full.href));
+        let by_stranger = report.ready.event();
+        assert_eq!(by_stranger.attributes.iter().count(), 0);
+        assert_eq!((&by_stranger.id, &by_stranger.href), (&by_full.id, &by_full.href));
         // it waits as it came, and who asks for it to be read again vouches for all of it
         assert_eq!(serde_json::from_slice::<Value>(&report.body).unwrap(), body);
     }
@@ -107,8 +109,8 @@ mod tests {
     #[test]
     fn nor_does_what_is_kept_of_its_json() {
         let Item::Event { event, residual, format, .. } = item(&by_a_stranger()) else { panic!() };
-        let event = report(event, &residual, format).event;
-        let kept: Value = serde_json::from_str(&wire::residual::whole(&residual, &event)).unwrap();
+        let report = report(event, &residual, format);
+        let kept: Value = serde_json::from_str(&wire::residual::whole(&residual, report.ready.event())).unwrap();
         assert_eq!(
             kept,
             json!({

@@ -32,7 +32,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
 use waybill::domain::{Attribute, Event, EventTime, MetricName};
-use waybill::store::{Entry, Outcome, Report, Tracker, raw, upkeep};
+use waybill::store::{Entry, Outcome, Ready, Report, Tracker, upkeep};
 
 use history::{History, history};
 use model::Arrived;
@@ -67,11 +67,15 @@ fn open(folder: &Path) -> Tracker {
 }
 
 fn entry(copy: &Arrived) -> Entry {
-    let (event, raw) = (copy.event.clone(), raw::pack(&format!("{{\"id\":{:?}}}", copy.event.id)));
+    let (event, residual) = (copy.event.clone(), format!("{{\"id\":{:?}}}", copy.event.id));
     if copy.report {
-        Entry::Report(Box::new(Report { body: body(&event), event, raw, format: "test".into() }))
+        Entry::Report(Box::new(Report {
+            body: body(&event),
+            ready: Ready::of(event, &residual),
+            format: "test".into(),
+        }))
     } else {
-        Entry::Event { event, raw }
+        Entry::event(event, &residual)
     }
 }
 

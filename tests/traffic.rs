@@ -67,7 +67,7 @@ fn add(counted: &mut BTreeMap<Key, Count>, message: &Message, events: &[Event]) 
     assert_eq!(delivery.attributes.source().unwrap().id, message.source.id.to_string().into());
     let mut delta = Delta::default();
     delta.add(&delivery, events);
-    let counts = delta.totals().into_values().next().unwrap();
+    let counts = delta.totals().next().unwrap().1;
     for what in Counted::ALL.into_iter().filter(|what| counts.deliveries(*what) > 0) {
         let key = Key { kind: message.source.kind, id: message.source.id, channel: message.channel, counted: what };
         let count: &mut Count = counted.entry(key).or_default();

@@ -37,6 +37,16 @@ impl Reached {
         self.0 & (1 << counted.index()) != 0
     }
 
+    /// The indexes of what it has reached.
+    pub(super) fn all(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let index = left.trailing_zeros();
+            left &= left.checked_sub(1)?;
+            Some(index as usize)
+        })
+    }
+
     fn add(&mut self, counted: Counted) {
         self.0 |= 1 << counted.index();
     }

@@ -8,7 +8,8 @@
 
 use std::hash::Hash;
 
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::{DefaultHashBuilder, Equivalent, HashMap};
+use indexmap::{IndexMap, IndexSet};
 
 use super::suppression::{self, Mark};
 use super::{Attribute, Attributes, Channel, Counted, Delivery, Event, Metric, Millis, Source, SourceKind, Text};
@@ -56,11 +57,15 @@ impl Counts {
         }
     }
 
-    /// Adds what a delivery and these of its events contribute.
-    fn add_of<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event>, sign: i64) {
-        for (n, counted) in self.deliveries.iter_mut().zip(Counted::ALL) {
-            *n += sign * i64::from(delivery.reached.has(counted));
+    /// Adds what follows from a delivery itself.
+    fn add_delivery(&mut self, delivery: &Delivery, sign: i64) {
+        for counted in delivery.reached.all() {
+            self.deliveries[counted] += sign;
         }
+    }
+
+    /// Adds what follows from events.
+    fn add_events<'a>(&mut self, events: impl IntoIterator<Item = &'a Event>, sign: i64) {
         for counted in events.into_iter().flat_map(kinds_of) {
             self.events[counted.index()] += sign;
         }
@@ -188,11 +193,21 @@ pub struct Click {
     pub event_id: Text,
 }
 
-/// How the counts move. What moves of a message is held under it: a delivery's message is looked up once, however many
-/// counts it moves, and without copying its names.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// How the counts move. What moves is held by the place of its message or feed, so that a delivery's message is looked up
+/// once, however many counts it moves, and without copying its names.
+#[derive(Clone, Debug, Default)]
 pub struct Delta {
-    messages: HashMap<Message, Moved>,
+    /// With the place of each one's feed.
+    messages: IndexMap<Message, usize, DefaultHashBuilder>,
+    feeds: IndexSet<Feed, DefaultHashBuilder>,
+    /// By message and the quarter hour of creation.
+    cohorts: IndexMap<(usize, i64), Counts, DefaultHashBuilder>,
+    /// Of each send of a broadcast, by feed.
+    triggers: HashMap<(usize, Text), Counts>,
+    /// By feed and the quarter hour of the events themselves.
+    activity: IndexMap<(usize, i64), [i64; Counted::COUNT], DefaultHashBuilder>,
+    /// How many deliveries of a feed stand so now; the metric is `None` where the status is unknown.
+    statuses: HashMap<(usize, StatusKind, Option<Metric>), i64>,
     pub links: HashMap<Link, LinkCounts>,
     /// Clicks that came (1) or went to another link (-1).
     pub clicks: HashMap<Click, i64>,
@@ -202,113 +217,146 @@ pub struct Delta {
     pub lifts: HashMap<Mark, i64>,
 }
 
-/// How the counts of one message move.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Moved {
-    /// By the quarter hour of creation.
-    cohorts: HashMap<i64, Counts>,
-    triggers: HashMap<Text, Counts>,
-    /// By the quarter hour of the events themselves.
-    activity: HashMap<i64, [i64; Counted::COUNT]>,
-    statuses: HashMap<(StatusKind, Option<Metric>), i64>,
+/// A trigger of a feed, for looking it up.
+#[derive(Hash)]
+struct TriggerRef<'a>(usize, &'a str);
+
+impl Equivalent<(usize, Text)> for TriggerRef<'_> {
+    fn equivalent(&self, (feed, trigger): &(usize, Text)) -> bool {
+        self.0 == *feed && self.1 == &**trigger
+    }
+}
+
+impl From<&TriggerRef<'_>> for (usize, Text) {
+    fn from(TriggerRef(feed, trigger): &TriggerRef) -> (usize, Text) {
+        (*feed, (*trigger).into())
+    }
 }
 
 impl Delta {
-    /// By the quarter hour of creation, and message.
-    pub fn cohorts(&self) -> impl Iterator<Item = (i64, &Message, &Counts)> {
-        self.messages
-            .iter()
-            .flat_map(|(message, moved)| moved.cohorts.iter().map(move |(quarter, counts)| (*quarter, message, counts)))
+    /// The messages whose counts move, in the order of their places.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.messages.keys()
     }
 
-    /// Of the whole life.
-    pub fn totals(&self) -> HashMap<&Feed, Counts> {
-        let mut totals: HashMap<&Feed, Counts> = HashMap::new();
-        for (_, message, counts) in self.cohorts() {
-            totals.entry(&message.feed).or_default().add(counts, 1);
-        }
-        totals.retain(|_, counts| !counts.is_zero());
-        totals
+    /// The feeds, likewise.
+    pub fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        self.feeds.iter()
     }
 
-    /// Of each send of a broadcast.
-    pub fn triggers(&self) -> HashMap<(&Feed, &Text), Counts> {
-        let mut triggers: HashMap<(&Feed, &Text), Counts> = HashMap::new();
-        for (message, moved) in &self.messages {
-            for (trigger, counts) in &moved.triggers {
-                triggers.entry((&message.feed, trigger)).or_default().add(counts, 1);
-            }
-        }
-        triggers.retain(|_, counts| !counts.is_zero());
-        triggers
+    /// By the place of the message and the quarter hour of creation.
+    pub fn cohorts(&self) -> impl Iterator<Item = (usize, i64, &Counts)> {
+        let moved = self.cohorts.iter().filter(|(_, counts)| !counts.is_zero());
+        moved.map(|((message, quarter), counts)| (*message, *quarter, counts))
     }
 
-    /// By the quarter hour of the events themselves.
-    pub fn activity(&self) -> HashMap<(i64, &Feed), [i64; Counted::COUNT]> {
-        let mut activity: HashMap<(i64, &Feed), [i64; Counted::COUNT]> = HashMap::new();
-        for (message, moved) in &self.messages {
-            for (quarter, events) in &moved.activity {
-                let sum = activity.entry((*quarter, &message.feed)).or_insert([0; Counted::COUNT]);
-                sum.iter_mut().zip(events).for_each(|(sum, n)| *sum += n);
-            }
+    /// Of the whole life, by the place of the feed.
+    pub fn totals(&self) -> impl Iterator<Item = (usize, Counts)> {
+        let mut totals = vec![Counts::default(); self.feeds.len()];
+        for (message, _, counts) in self.cohorts() {
+            totals[self.messages[message]].add(counts, 1);
         }
-        activity.retain(|_, events| events.iter().any(|n| *n != 0));
-        activity
+        totals.into_iter().enumerate().filter(|(_, counts)| !counts.is_zero())
     }
 
-    /// How many deliveries stand so now; the metric is `None` where the status is unknown.
-    pub fn statuses(&self) -> HashMap<(&Feed, StatusKind, Option<Metric>), i64> {
-        let mut statuses = HashMap::new();
-        for (message, moved) in &self.messages {
-            for ((kind, metric), n) in &moved.statuses {
-                *statuses.entry((&message.feed, *kind, *metric)).or_default() += n;
-            }
-        }
-        statuses.retain(|_, n| *n != 0);
-        statuses
+    /// Of each send of a broadcast, by the place of the feed.
+    pub fn triggers(&self) -> impl Iterator<Item = (usize, &Text, &Counts)> {
+        let moved = self.triggers.iter().filter(|(_, counts)| !counts.is_zero());
+        moved.map(|((feed, trigger), counts)| (*feed, trigger, counts))
+    }
+
+    /// By the place of the feed and the quarter hour of the events themselves.
+    pub fn activity(&self) -> impl Iterator<Item = (usize, i64, &[i64; Counted::COUNT])> {
+        let moved = self.activity.iter().filter(|(_, events)| events.iter().any(|n| *n != 0));
+        moved.map(|((feed, quarter), events)| (*feed, *quarter, events))
+    }
+
+    /// How many deliveries stand so now, by the place of the feed; the metric is `None` where the status is unknown.
+    pub fn statuses(&self) -> impl Iterator<Item = (usize, StatusKind, Option<Metric>, i64)> {
+        let moved = self.statuses.iter().filter(|(_, n)| **n != 0);
+        moved.map(|((feed, kind, metric), n)| (*feed, *kind, *metric, *n))
     }
 
     /// Adds what a delivery and these of its events contribute.
     pub fn add<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone) {
-        self.shift(delivery, events, 1);
+        self.shift(&[(delivery, 1)], delivery, events, 1);
     }
 
     /// Takes away what a delivery and these of its events contribute.
     pub fn take<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone) {
-        self.shift(delivery, events, -1);
+        self.shift(&[(delivery, -1)], delivery, events, -1);
     }
 
-    fn shift<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone, sign: i64) {
-        self.shift_links(delivery, events.clone(), sign);
-        suppression::marks(delivery, events.clone(), |mark| {
+    /// What a delivery contributes that was one thing and is another by these events.
+    pub fn change<'a>(
+        &mut self,
+        before: &Delivery,
+        after: &Delivery,
+        events: impl IntoIterator<Item = &'a Event> + Clone,
+    ) {
+        let cohort = |delivery: &Delivery| quarter_of(delivery.created_at_ms);
+        if cohort(before) == cohort(after) && before.attributes == after.attributes {
+            self.shift(&[(before, -1), (after, 1)], after, events, 1);
+        } else {
+            self.take(before, []);
+            self.add(after, events);
+        }
+    }
+
+    /// Adds deliveries, and events of the last, which stands where they all do.
+    fn shift<'a>(
+        &mut self,
+        deliveries: &[(&Delivery, i64)],
+        last: &Delivery,
+        events: impl IntoIterator<Item = &'a Event> + Clone,
+        sign: i64,
+    ) {
+        self.shift_links(last, events.clone(), sign);
+        suppression::marks(last, events.clone(), |mark| {
             let marks = if mark.is_lift() { &mut self.lifts } else { &mut self.causes };
             *marks.entry(mark).or_default() += sign;
         });
 
-        let message = MessageRef::of(&delivery.attributes);
-        let moved = value_of(&mut self.messages, &message);
-        let cohort = moved.cohorts.entry(quarter_of(delivery.created_at_ms)).or_default();
-        cohort.add_of(delivery, events.clone(), sign);
-        if let (Some(trigger), Some(_)) = (delivery.attributes.get(Attribute::TriggerId), message.feed.source) {
-            value_of(&mut moved.triggers, trigger).add_of(delivery, events.clone(), sign);
+        let (message, feed) = self.places(&last.attributes);
+        let add_to = |counts: &mut Counts| {
+            deliveries.iter().for_each(|(delivery, sign)| counts.add_delivery(delivery, *sign));
+            counts.add_events(events.clone(), sign);
+        };
+        add_to(self.cohorts.entry((message, quarter_of(last.created_at_ms))).or_default());
+        if let (Some(trigger), Some(_)) = (last.attributes.get(Attribute::TriggerId), last.attributes.source_ref()) {
+            add_to(value_of(&mut self.triggers, &TriggerRef(feed, trigger)));
         }
         for event in events {
             let mut kinds = kinds_of(event).peekable();
             if kinds.peek().is_some() {
-                let row = moved.activity.entry(quarter_of(event.time.ms)).or_default();
+                let row = self.activity.entry((feed, quarter_of(event.time.ms))).or_default();
                 kinds.for_each(|counted| row[counted.index()] += sign);
             }
         }
-        let statuses = [
-            (StatusKind::Status, Some(delivery.status().map(|standing| standing.metric))),
-            (StatusKind::Outcome, delivery.outcome.map(|standing| Some(standing.metric))),
-            (StatusKind::Engagement, delivery.engagement.map(|standing| Some(standing.metric))),
-        ];
-        for (kind, metric) in statuses {
-            if let Some(metric) = metric {
-                *moved.statuses.entry((kind, metric)).or_default() += sign;
+        for (delivery, sign) in deliveries {
+            let statuses = [
+                (StatusKind::Status, Some(delivery.status().map(|standing| standing.metric))),
+                (StatusKind::Outcome, delivery.outcome.map(|standing| Some(standing.metric))),
+                (StatusKind::Engagement, delivery.engagement.map(|standing| Some(standing.metric))),
+            ];
+            for (kind, metric) in statuses {
+                if let Some(metric) = metric {
+                    *self.statuses.entry((feed, kind, metric)).or_default() += sign;
+                }
             }
         }
+    }
+
+    /// The places of a message and of its feed.
+    fn places(&mut self, attributes: &Attributes) -> (usize, usize) {
+        let message = MessageRef::of(attributes);
+        if let Some((place, _, feed)) = self.messages.get_full(&message) {
+            return (place, *feed);
+        }
+        let message = Message::from(&message);
+        let (feed, _) = self.feeds.insert_full(message.feed.clone());
+        let (place, _) = self.messages.insert_full(message, feed);
+        (place, feed)
     }
 
     fn shift_links<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event>, sign: i64) {
@@ -336,11 +384,8 @@ impl Delta {
         }
     }
 
-    /// Drops what came to nothing.
+    /// Drops of links, clicks and addresses what came to nothing.
     pub fn settle(&mut self) {
-        for moved in self.messages.values_mut() {
-            moved.cohorts.retain(|_, counts| !counts.is_zero());
-        }
         self.links.retain(|_, counts| *counts != LinkCounts::default());
         self.clicks.retain(|_, n| *n != 0);
         self.causes.retain(|_, n| *n != 0);

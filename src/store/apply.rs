@@ -9,9 +9,10 @@ use rusqlite::Connection;
 
 use super::Error;
 use super::batch::{Arrival, Batch, Group};
+use super::fingerprint::Fingerprint;
 use super::forgetting::{self, traces};
 use super::names::{self, Names};
-use super::raw::Packed;
+use super::ready::Ready;
 use super::receipts::{self, OF_THE_FORGOTTEN, Quarantined, Receipts};
 use super::statements::Statements;
 use super::{quarantine, registers, rollups};
@@ -22,7 +23,7 @@ use crate::domain::{Event, Millis, Source, Statement, Text};
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// An event, with its JSON.
-    Event { event: Event, raw: Packed },
+    Event(Ready),
     /// A report by a sender who may speak only of deliveries that are known: an event where its delivery is, in the
     /// file or by an event of the same batch. Else it waits.
     Report(Box<Report>),
@@ -45,11 +46,17 @@ pub enum Entry {
     Name { source: Source, name: Option<Text> },
 }
 
+impl Entry {
+    /// An event, and what its columns do not hold of its JSON.
+    pub fn event(event: Event, residual: &str) -> Entry {
+        Entry::Event(Ready::of(event, residual))
+    }
+}
+
 /// A report on a delivery, and how to keep it aside.
 #[derive(Clone, Debug)]
 pub struct Report {
-    pub event: Event,
-    pub raw: Packed,
+    pub ready: Ready,
     /// How to read the body again.
     pub format: Text,
     /// Its JSON, whole.
@@ -114,17 +121,16 @@ struct Sorting<'c, 'a> {
     deletion_grace_ms: Millis,
     outcomes: Vec<Outcome>,
     groups: Vec<Group<'a>>,
-    group_of: HashMap<&'a str, usize>,
+    /// Where the group of a delivery is.
+    group_of: HashMap<Fingerprint, usize>,
     receipts: Receipts,
 }
 
 impl<'a> Sorting<'_, 'a> {
     fn take_in(&mut self, place: usize, entry: &'a Entry) -> Result<(), Error> {
         match entry {
-            Entry::Event { event, raw } => self.add(Arrival { place, event, raw, report: None }),
-            Entry::Report(report) => {
-                self.add(Arrival { place, event: &report.event, raw: &report.raw, report: Some(report) });
-            }
+            Entry::Event(ready) => self.add(Arrival { place, ready, report: None }),
+            Entry::Report(report) => self.add(Arrival { place, ready: &report.ready, report: Some(report) }),
             Entry::Statement(statement) => self.outcomes[place] = self.take_in_statement(statement)?,
             Entry::Ignored { name } => {
                 self.outcomes[place] = Outcome::Ignored;
@@ -185,9 +191,10 @@ impl<'a> Sorting<'_, 'a> {
     }
 
     fn add(&mut self, arrival: Arrival<'a>) {
-        let delivery_id = &*arrival.event.delivery_id;
-        let group = *self.group_of.entry(delivery_id).or_insert_with(|| {
-            self.groups.push(Group { delivery_id, arrivals: Vec::new() });
+        let delivery = arrival.ready.delivery();
+        let group = *self.group_of.entry(delivery).or_insert_with(|| {
+            let delivery_id = &*arrival.ready.event().delivery_id;
+            self.groups.push(Group { delivery, delivery_id, arrivals: Vec::new() });
             self.groups.len() - 1
         });
         self.groups[group].arrivals.push(arrival);

@@ -6,16 +6,17 @@ use std::collections::HashSet;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use rusqlite::params;
+use rusqlite::{ToSql, params};
 
 use super::apply::{Outcome, Report};
 use super::delivery_rows::{self, DeliveryRow};
 use super::eid::Eid;
 use super::event_rows::{self, EventRow};
+use super::fingerprint::Fingerprint;
 use super::forgetting::{self, Grave};
 use super::marks::{Said, Shown};
 use super::names::Names;
-use super::raw::Packed;
+use super::ready::Ready;
 use super::receipts::{OF_THE_FORGOTTEN, Receipts};
 use super::rollups;
 use super::statements::Statements;
@@ -28,14 +29,20 @@ use crate::domain::{Delivery, Delta, Event, Text};
 #[derive(Clone, Copy)]
 pub struct Arrival<'a> {
     pub place: usize,
-    pub event: &'a Event,
-    pub raw: &'a Packed,
+    pub ready: &'a Ready,
     /// Where it is no more than a report.
     pub report: Option<&'a Report>,
 }
 
+impl<'a> Arrival<'a> {
+    fn event(&self) -> &'a Event {
+        self.ready.event()
+    }
+}
+
 /// The events of a delivery.
 pub struct Group<'a> {
+    pub delivery: Fingerprint,
     pub delivery_id: &'a str,
     pub arrivals: Vec<Arrival<'a>>,
 }
@@ -67,11 +74,11 @@ impl<'b, 'c> Batch<'b, 'c> {
         let mut next = greatest.unwrap_or(0) + 1;
         let mut known = Vec::with_capacity(groups.len());
         let mut new = Vec::with_capacity(groups.len());
-        for Group { delivery_id, arrivals } in groups {
-            match delivery_rows::find(self.connection, self.names, delivery_id)? {
+        for Group { delivery, delivery_id, arrivals } in groups {
+            match delivery_rows::find_by(self.connection, self.names, delivery, delivery_id)? {
                 Some(id) => known.push((id, delivery_id, arrivals)),
                 None if arrivals.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(&arrivals)?,
-                None => new.push((delivery_id, arrivals)),
+                None => new.push((delivery, delivery_id, arrivals)),
             }
         }
         // neighbours in the events' tree one after the other
@@ -79,14 +86,14 @@ impl<'b, 'c> Batch<'b, 'c> {
         for (id, delivery_id, arrivals) in known {
             self.take_in_known(id, delivery_id, &arrivals)?;
         }
-        for (delivery_id, arrivals) in new {
-            self.names.remember_delivery(delivery_id, next);
+        for (delivery, delivery_id, arrivals) in new {
+            self.names.deliveries.insert(delivery, next);
             let waited = self.waited_for(delivery_id)?;
             let mut all: Vec<Arrival> = arrivals;
             // what waited came first
-            let waited = waited.iter().map(|(event, raw)| {
+            let waited = waited.iter().map(|ready| {
                 self.outcomes.push(Outcome::Accepted);
-                Arrival { place: self.outcomes.len() - 1, event, raw, report: None }
+                Arrival { place: self.outcomes.len() - 1, ready, report: None }
             });
             all.splice(..0, waited);
             self.read_again(next, delivery_id, None, &[], &all)?;
@@ -111,7 +118,7 @@ impl<'b, 'c> Batch<'b, 'c> {
     }
 
     /// The reports that waited for a delivery.
-    fn waited_for(&mut self, delivery_id: &str) -> Result<Vec<(Event, Packed)>, Error> {
+    fn waited_for(&mut self, delivery_id: &str) -> Result<Vec<Ready>, Error> {
         let may_wait = match self.may_wait {
             Some(known) => known,
             None => *self.may_wait.insert(waiting::count(self.connection)? > 0),
@@ -148,8 +155,8 @@ impl<'b, 'c> Batch<'b, 'c> {
         if !forgotten.any() {
             return Ok(false);
         }
-        let mut carried = arrivals.iter().flat_map(|arrival| identifiers(arrival.event)).map(|(_, text)| text);
-        Ok(arrivals.iter().any(|arrival| arrival.event.time.ms < before.created_at_ms)
+        let mut carried = arrivals.iter().flat_map(|arrival| identifiers(arrival.event())).map(|(_, text)| text);
+        Ok(arrivals.iter().any(|arrival| arrival.event().time.ms < before.created_at_ms)
             || forgotten.knows_any(self.connection, &mut carried)?
             || forgetting::is_forgotten(self.connection, id)?)
     }
@@ -168,10 +175,10 @@ impl<'b, 'c> Batch<'b, 'c> {
         let mut repeats: Vec<(&Arrival, i64)> = Vec::new();
         let mut fresh: Vec<(&Arrival, i64)> = Vec::new();
         for arrival in arrivals {
-            let event = arrival.event;
+            let event = arrival.event();
             let metric = self.names.metric(self.connection, &event.metric)?;
-            let identity = (metric, &*event.id);
-            let stored = event_rows::one(self.connection, self.names, id, delivery_id, identity, row.shown())?;
+            let key = (metric, arrival.ready.eid() as &dyn ToSql);
+            let stored = event_rows::by_key(self.connection, self.names, id, delivery_id, key, row.shown())?;
             match stored {
                 Some(mut stored) => {
                     if stored.merge(event) || tells_of_others(event, &stored) {
@@ -182,7 +189,7 @@ impl<'b, 'c> Batch<'b, 'c> {
                 None => {
                     // devices are found by what is written beside the row
                     let devices = !event.recipients.is_empty();
-                    let again = fresh.iter().any(|(earlier, _)| earlier.event.is_copy_of(event));
+                    let again = fresh.iter().any(|(earlier, _)| earlier.event().is_copy_of(event));
                     if devices || again || after.apply(event) == Applied::ReadHistory {
                         return Ok(Applied::ReadHistory);
                     }
@@ -190,20 +197,20 @@ impl<'b, 'c> Batch<'b, 'c> {
                 }
             }
         }
-        for (Arrival { place, event, .. }, metric) in repeats {
+        for (Arrival { place, ready, .. }, metric) in repeats {
             self.outcomes[*place] = Outcome::Duplicate;
-            self.count_repeat(id, metric, event)?;
+            self.count_repeat(id, metric, ready.eid())?;
         }
         if fresh.is_empty() {
             return Ok(Applied::Done);
         }
         let shown = Shown { attributes: &after.attributes, said: row.said };
-        for (Arrival { event, raw, .. }, metric) in &fresh {
-            let row = EventRow::of(self.connection, self.names, event, *metric, shown)?;
-            row.insert(self.connection, self.names, id, Some(raw))?;
+        for (Arrival { ready, .. }, metric) in &fresh {
+            let key = (*metric, ready.eid().clone());
+            let row = EventRow::of(self.connection, self.names, ready.event(), key, shown)?;
+            row.insert(self.connection, self.names, id, Some(ready.raw()))?;
         }
-        self.delta.take(before, &[]);
-        self.delta.add(&after, fresh.iter().map(|(arrival, _)| arrival.event));
+        self.delta.change(before, &after, fresh.iter().map(|(arrival, _)| arrival.event()));
         delivery_rows::update(self.connection, self.names, id, before, &after)?;
         Ok(Applied::Done)
     }
@@ -223,11 +230,12 @@ impl<'b, 'c> Batch<'b, 'c> {
         let mut events: Vec<Cow<Event>> = Vec::with_capacity(history.len() + arrivals.len());
         events.extend(history.iter().map(Cow::Borrowed));
         let mut places = Places::of(&events);
-        let (mut raws, mut bases, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        for Arrival { place, event, raw, .. } in arrivals {
+        let (mut fresh, mut bases, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for Arrival { place, ready, .. } in arrivals {
             // compared with its like: tombstones with tombstones
+            let event = ready.event();
             let event =
-                if was_forgotten { Cow::Owned(self.names.forgotten.entombed(event)) } else { Cow::Borrowed(*event) };
+                if was_forgotten { Cow::Owned(self.names.forgotten.entombed(event)) } else { Cow::Borrowed(event) };
             match places.find(&events, &event) {
                 Some(known) => {
                     let known = &mut events[known];
@@ -239,12 +247,12 @@ impl<'b, 'c> Batch<'b, 'c> {
                     }
                     self.outcomes[*place] = Outcome::Duplicate;
                     let metric = self.names.metric(self.connection, &event.metric)?;
-                    self.count_repeat(id, metric, &event)?;
+                    self.count_repeat(id, metric, ready.eid())?;
                 }
                 None => {
                     events.push(event);
                     places.add(&events);
-                    raws.push(*raw);
+                    fresh.push(*ready);
                 }
             }
         }
@@ -274,15 +282,19 @@ impl<'b, 'c> Batch<'b, 'c> {
         let shown = Shown { attributes: &after.attributes, said };
         for (i, event) in events.iter().enumerate() {
             let metric = self.names.metric(self.connection, &event.metric)?;
-            let fresh = EventRow::of(self.connection, self.names, event, metric, shown)?;
             match history.get(i).zip(row) {
                 None => {
-                    let raw = raws.get(i - history.len()).filter(|_| !is_forgotten);
-                    fresh.insert(self.connection, self.names, id, raw.copied())?;
+                    let ready = fresh[i - history.len()];
+                    let key = (metric, ready.eid().clone());
+                    let row = EventRow::of(self.connection, self.names, event, key, shown)?;
+                    row.insert(self.connection, self.names, id, Some(ready.raw()).filter(|_| !is_forgotten))?;
                 }
                 Some((stored, row)) => {
-                    if fresh != EventRow::of(self.connection, self.names, stored, metric, row.shown())? {
-                        fresh.update(self.connection, self.names, id)?;
+                    let key = (metric, Eid::pack(&event.id));
+                    let was = EventRow::of(self.connection, self.names, stored, key.clone(), row.shown())?;
+                    let is = EventRow::of(self.connection, self.names, event, key, shown)?;
+                    if is != was {
+                        is.update(self.connection, self.names, id)?;
                     }
                 }
             }
@@ -324,13 +336,13 @@ impl<'b, 'c> Batch<'b, 'c> {
         Ok(())
     }
 
-    fn count_repeat(&self, delivery: i64, metric: i64, event: &Event) -> Result<(), Error> {
+    fn count_repeat(&self, delivery: i64, metric: i64, eid: &Eid) -> Result<(), Error> {
         self.connection
             .prepare_cached(
                 "INSERT INTO repeats (delivery, metric, eid, repeats) VALUES (?1, ?2, ?3, 1)
                  ON CONFLICT (delivery, metric, eid) DO UPDATE SET repeats = repeats + 1",
             )?
-            .execute(params![delivery, metric, Eid::pack(&event.id)])?;
+            .execute(params![delivery, metric, eid])?;
         Ok(())
     }
 }

@@ -250,7 +250,7 @@ mod tests {
     use crate::domain::{Attribute, Event, EventTime, Metric, MetricName, Millis, SourceKind};
     use crate::store::log::{Filter, SourceRef, total};
     use crate::store::sources::{self, Range};
-    use crate::store::{Entry, Tracker, events, raw, source, upkeep};
+    use crate::store::{Entry, Tracker, events, source, upkeep};
 
     /// Where the days begin that are looked at.
     const FIRST: Millis = 20_000 * QUARTERS * QUARTER_MS;
@@ -269,7 +269,7 @@ mod tests {
             .with(Attribute::Channel, ["email", "sms"][usize::from(delivery % 2)])
             .with(Attribute::ActionId, ["1", "2"][usize::from(delivery / 2 % 2)])
             .with(SourceKind::Campaign.attribute(), ["3", "4"][usize::from(delivery / 4 % 2)]);
-        Entry::Event { event, raw: raw::pack("{}") }
+        Entry::event(event, "{}")
     }
 
     /// All that is read by [`Reading`], said in words.

@@ -3,6 +3,7 @@
 use rusqlite::{Statement, ToSql};
 
 use super::blocks::{self, Table};
+use super::fingerprint::Fingerprint;
 use super::marks::{Said, Shown};
 use super::names::Names;
 use super::progress::{self, Progress};
@@ -13,7 +14,16 @@ use crate::domain::{Attribute, Delivery, Millis};
 
 /// The row of a delivery.
 pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
-    let fingerprint = names.fingerprints.of(delivery_id);
+    find_by(connection, names, Fingerprint::of(delivery_id), delivery_id)
+}
+
+/// The same, with the fingerprint of its id.
+pub fn find_by(
+    connection: &Statements,
+    names: &mut Names,
+    fingerprint: Fingerprint,
+    delivery_id: &str,
+) -> Result<Option<i64>, Error> {
     if let Some(id) = names.deliveries.get(&fingerprint) {
         return Ok(Some(id));
     }

@@ -30,12 +30,12 @@ pub struct EventRow {
 }
 
 impl EventRow {
-    /// The row of an event of a delivery that shows this.
+    /// The row of an event of this key in its delivery, which shows this.
     pub fn of(
         connection: &Statements,
         names: &mut Names,
         event: &Event,
-        metric: i64,
+        (metric, eid): (i64, Eid),
         shown: Shown,
     ) -> Result<EventRow, Error> {
         let mut carried = 0;
@@ -56,7 +56,6 @@ impl EventRow {
         let own = Some(own).filter(|own| !own.is_empty()).map(|own| serde_json::to_string(&own));
         let own = own.transpose().map_err(|error| Error::Row(format!("an event's own fields: {error}")))?;
         let said = Unpacked { time: event.time, received_at_ms: event.received_at_ms, flags: event.flags, carried };
-        let eid = Eid::pack(&event.id);
         let packed = marks::Packed::of(said, shown.said, eid.origin_ms());
         Ok(EventRow { metric, eid, packed, own })
     }
@@ -299,19 +298,7 @@ pub fn all(
     Ok(events)
 }
 
-/// The event of this identity, if the file has it.
-pub fn one(
-    connection: &Statements,
-    names: &mut Names,
-    delivery: i64,
-    delivery_id: &str,
-    (metric, id): (i64, &str),
-    shown: Shown,
-) -> Result<Option<Event>, Error> {
-    by_key(connection, names, delivery, delivery_id, (metric, &Eid::pack(id)), shown)
-}
-
-/// The same by the key of its row.
+/// The event of this key, if the file has it.
 pub fn by_key(
     connection: &Statements,
     names: &mut Names,

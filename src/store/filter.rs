@@ -275,7 +275,7 @@ mod tests {
     use crate::store::forgetting::{self, erasing};
     use crate::store::names::Names;
     use crate::store::statements::Statements;
-    use crate::store::{Entry, Tracker, delivery_keys, people, raw, sqlite, upkeep};
+    use crate::store::{Entry, Tracker, delivery_keys, people, sqlite, upkeep};
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
@@ -371,7 +371,7 @@ mod tests {
     fn event(delivery_id: &str, metric: &str) -> Entry {
         let time = EventTime::given(1_790_000_000_000);
         let event = Event::new(delivery_id, MetricName::parse(metric), metric, time, time.ms);
-        Entry::Event { event, raw: raw::pack("{}") }
+        Entry::event(event, "{}")
     }
 
     #[test]

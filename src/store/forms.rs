@@ -353,7 +353,7 @@ mod tests {
     use super::*;
     use crate::domain::{Attribute, Event, EventTime, MetricName};
     use crate::store::forgetting::erasing::Left;
-    use crate::store::{Entry, Tracker, raw, sqlite, upkeep};
+    use crate::store::{Entry, Tracker, sqlite, upkeep};
 
     /// What Rust and what SQL make of it again.
     fn back(connection: &Connection, json: &str) -> Option<[String; 2]> {
@@ -428,7 +428,7 @@ mod tests {
             let mut event = Event::new(&format!("d{n}"), MetricName::parse("clicked"), "c", time, at_ms);
             event.attributes.set(Attribute::PersonId, Some(who));
             event.href = Some(href.into());
-            Entry::Event { event, raw: raw::pack(&format!(r#"[1,{},{{"of":"{who}","at":{n}000}}]"#, who.len())) }
+            Entry::event(event, &format!(r#"[1,{},{{"of":"{who}","at":{n}000}}]"#, who.len()))
         };
         let often = 2 * usize::from(OFTEN);
         let entries: Vec<Entry> = (1..=often)

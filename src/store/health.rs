@@ -268,7 +268,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Attribute, Event, EventTime, Flags, MetricName};
-    use crate::store::{Entry, Tracker, raw};
+    use crate::store::{Entry, Tracker};
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
@@ -287,7 +287,7 @@ mod tests {
                 let mut event = Event::new("d", metric, &format!("01M35{n:021}"), time, time.ms);
                 event.attributes.set(Attribute::Channel, Some(channel.name()));
                 event.flags = Flags { machine, synthetic, ..Flags::default() };
-                Entry::Event { event, raw: raw::pack("{}") }
+                Entry::event(event, "{}")
             });
             let acts: Vec<Entry> = acts.collect();
             tracker.record(&acts.iter().collect::<Vec<_>>(), 1_790_000_000_000).unwrap();

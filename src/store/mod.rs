@@ -37,6 +37,7 @@ pub mod person;
 mod progress;
 pub mod quarantine;
 pub mod raw;
+mod ready;
 pub mod reasons;
 mod receipts;
 mod registers;
@@ -63,6 +64,7 @@ pub mod writer;
 
 pub use apply::{Entry, Outcome, Report};
 pub use error::Error;
+pub use ready::Ready;
 pub use receipts::{BODY_BYTES_KEPT, NOT_STORED, PUBLIC_MAX, Quarantined};
 pub use sqlite::{Reader, Readers};
 pub use tracker::{Recording, Tracker};

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Error;
 use super::filter::Filters;
-use super::fingerprint::{Fingerprint, Fingerprints};
+use super::fingerprint::Fingerprint;
 use super::forgetting::Forgotten;
 use super::forms::Forms;
 use super::remembered::Remembered;
@@ -42,7 +42,6 @@ pub struct Names {
     metrics: Remembered<Text, i64>,
     metric_names: Remembered<i64, Text>,
     subjects: Remembered<i64, Subjects>,
-    pub fingerprints: Fingerprints,
     pub addresses: Remembered<Fingerprint, i64>,
     subject_texts: Remembered<i64, Text>,
     pub address_texts: Remembered<i64, Text>,
@@ -86,7 +85,6 @@ impl Names {
             metrics: Remembered::new(NAMES_REMEMBERED.min(many)),
             metric_names: Remembered::new(NAMES_REMEMBERED.min(many)),
             subjects: Remembered::new(SUBJECTS_REMEMBERED.min(many)),
-            fingerprints: Fingerprints::default(),
             addresses: Remembered::new(many),
             subject_texts: Remembered::new(NAMES_REMEMBERED.min(many)),
             address_texts: Remembered::new(TEXTS_REMEMBERED.min(many)),
@@ -125,11 +123,6 @@ impl Names {
     pub fn forget_rows(&mut self) {
         let forgotten = std::mem::take(&mut self.forgotten);
         *self = Names { forgotten, ..Names::default() };
-    }
-
-    /// A delivery has this row.
-    pub fn remember_delivery(&mut self, delivery_id: &str, id: i64) {
-        self.deliveries.insert(self.fingerprints.of(delivery_id), id);
     }
 
     /// The number of a metric.

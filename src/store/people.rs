@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use super::Error;
 use super::blocks::{self, Table};
+use super::fingerprint::Fingerprint;
 use super::names::{Names, Person};
 use super::statements::Statements;
 use crate::domain::{Attribute, Attributes, Text};
@@ -19,13 +20,13 @@ pub fn address(connection: &Statements, names: &mut Names, address: Option<&str>
     let hash = names.filters.hash(connection, address)?;
     names.filters.added(Table::Addresses, id, hash);
     names.address_texts.insert(id, address.into());
-    names.addresses.insert(names.fingerprints.of(address), id);
+    names.addresses.insert(Fingerprint::of(address), id);
     Ok(Some(id))
 }
 
 /// The row of a recipient, if it has one.
 pub fn known_address(connection: &Statements, names: &mut Names, address: &str) -> Result<Option<i64>, Error> {
-    let fingerprint = names.fingerprints.of(address);
+    let fingerprint = Fingerprint::of(address);
     if let Some(id) = names.addresses.get(&fingerprint) {
         return Ok(Some(id));
     }
@@ -65,7 +66,7 @@ pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) ->
     let parts = PERSON.map(|attribute| shown.get(attribute));
     let [person_id, email, cio_id] = parts;
     let Some(name) = person_id.or(email).or(cio_id) else { return Ok(None) };
-    let fingerprint = names.fingerprints.of_all(&parts);
+    let fingerprint = Fingerprint::of_all(&parts);
     if let Some(id) = names.people.get(&fingerprint) {
         return Ok(Some(id));
     }

@@ -63,7 +63,7 @@ fn grouped(connection: &Connection, places: &[Cursor], end: Option<Cursor>, show
 mod tests {
     use super::*;
     use crate::domain::{Event, EventTime, MetricName};
-    use crate::store::{Entry, Tracker, raw};
+    use crate::store::{Entry, Tracker};
 
     #[test]
     fn reasons_are_grouped_as_far_as_all_of_a_moment_are_known() {
@@ -78,7 +78,7 @@ mod tests {
                 let metric = MetricName::parse("bounced");
                 let mut event = Event::new(&format!("d{n}"), metric, &format!("e{n}"), time, time.ms);
                 event.reason = Some((*reason).into());
-                Entry::Event { event, raw: raw::pack("{}") }
+                Entry::event(event, "{}")
             })
             .collect();
         tracker.record(&entries.iter().collect::<Vec<_>>(), 0).unwrap();

@@ -174,44 +174,41 @@ impl Wide {
 pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta) -> Result<(), Error> {
     delta.settle();
     // sorted, so that neighbours in a tree are written one after the other
-    let mut cohorts = Vec::new();
-    for (quarter, message, counts) in delta.cohorts() {
-        cohorts.push((quarter, names.message_id(connection, message)?.0, counts));
-    }
-    cohorts.sort_unstable_by_key(|(quarter, message, _)| (*message, *quarter));
+    let messages = delta.messages().map(|message| names.message_id(connection, message));
+    let messages: Vec<_> = messages.collect::<Result<_, _>>()?;
+    let feeds: Vec<_> = delta.feeds().map(|feed| names.feed(connection, feed)).collect::<Result<_, _>>()?;
+    let mut cohorts: Vec<_> =
+        delta.cohorts().map(|(message, quarter, counts)| (messages[message].0, quarter, counts)).collect();
+    cohorts.sort_unstable_by_key(|(message, quarter, _)| (*message, *quarter));
     let mut days = days::Moved::new(connection)?;
-    for (quarter, message, counts) in cohorts {
+    for (message, quarter, counts) in cohorts {
         days.cohort(quarter, message, counts);
         COHORTS.add(connection, &[quarter.into(), message.into()], counts)?;
     }
     for (feed, counts) in delta.totals() {
-        let (source, channel) = names.feed(connection, feed)?;
+        let (source, channel) = feeds[feed];
         TOTALS.add(connection, &[source.into(), channel.into()], &counts)?;
     }
-    for ((feed, trigger), counts) in delta.triggers() {
-        let (source, channel) = names.feed(connection, feed)?;
-        TRIGGERS.add(connection, &[source.into(), trigger.to_string().into(), channel.into()], &counts)?;
+    for (feed, trigger, counts) in delta.triggers() {
+        let (source, channel) = feeds[feed];
+        TRIGGERS.add(connection, &[source.into(), trigger.to_string().into(), channel.into()], counts)?;
     }
-    let mut activity = Vec::new();
-    for ((quarter, feed), events) in delta.activity() {
-        let (source, channel) = names.feed(connection, feed)?;
-        activity.push((quarter, source, channel, events));
-    }
-    activity.sort_unstable_by_key(|(quarter, source, channel, _)| (*source, *quarter, *channel));
-    for (quarter, source, channel, events) in activity {
-        let counts = Counts { events, ..Counts::default() };
+    let mut activity: Vec<_> = delta.activity().map(|(feed, quarter, events)| (feeds[feed], quarter, events)).collect();
+    activity.sort_unstable_by_key(|((source, channel), quarter, _)| (*source, *quarter, *channel));
+    for ((source, channel), quarter, events) in activity {
+        let counts = Counts { events: *events, ..Counts::default() };
         days.activity(quarter, source, channel, &counts);
         ACTIVITY.add(connection, &[quarter.into(), source.into(), channel.into()], &counts)?;
     }
     days.write(connection)?;
-    write_statuses(connection, names, &delta)?;
+    write_statuses(connection, &feeds, &delta)?;
     write_links(connection, names, &delta)?;
     suppressions::write(connection, names, &delta)
 }
 
-fn write_statuses(connection: &Statements, names: &mut Names, delta: &Delta) -> Result<(), Error> {
-    for ((feed, kind, metric), n) in delta.statuses() {
-        let (source, channel) = names.feed(connection, feed)?;
+fn write_statuses(connection: &Statements, feeds: &[(i64, i64)], delta: &Delta) -> Result<(), Error> {
+    for (feed, kind, metric, n) in delta.statuses() {
+        let (source, channel) = feeds[feed];
         let (kind, status) = (kind as i64, metric.map_or(0, |metric| i64::from(metric.code())));
         for sql in [
             "UPDATE status_counts SET deliveries = deliveries + ?5

@@ -132,7 +132,7 @@ pub fn labels_machines(sources: &[Source]) -> bool {
 mod tests {
     use super::*;
     use crate::domain::{Attribute, Event, EventTime, MetricName, SourceKind};
-    use crate::store::{Entry, Tracker, raw, source};
+    use crate::store::{Entry, Tracker, source};
 
     #[test]
     fn a_range_without_a_beginning_counts_what_one_with_it_does() {
@@ -145,7 +145,7 @@ mod tests {
             event.attributes = std::mem::take(&mut event.attributes)
                 .with(Attribute::Channel, ["email", "sms"][n as usize % 2])
                 .with(SourceKind::Campaign.attribute(), ["3", "4", "5"][(n / 30) as usize]);
-            Entry::Event { event, raw: raw::pack("{}") }
+            Entry::event(event, "{}")
         };
         let entries: Vec<Entry> = (0..90).map(entry).collect();
         tracker.record(&entries.iter().collect::<Vec<_>>(), 0).unwrap();

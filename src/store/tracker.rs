@@ -312,12 +312,11 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 mod tests {
     use super::*;
     use crate::domain::{Event, EventTime, MetricName};
-    use crate::store::raw;
 
     fn entry(n: i64) -> Entry {
         let time = EventTime::given(1_790_000_000_000 + n);
         let event = Event::new(&format!("d{n}"), MetricName::parse("sent"), &format!("e{n}"), time, time.ms);
-        Entry::Event { event, raw: raw::pack("{}") }
+        Entry::event(event, "{}")
     }
 
     #[test]

@@ -9,8 +9,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::delivery_keys;
 use super::delivery_rows;
+use super::eid::Eid;
 use super::event_rows::{self, EventRow};
 use super::filter;
+use super::fingerprint::Fingerprint;
 use super::forms;
 use super::marks::{Said, Shown};
 use super::names::Names;
@@ -161,9 +163,10 @@ pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Re
             for event in &events {
                 let metric = names.metric(&statements, &event.metric)?;
                 let shown = Shown { attributes: &after.attributes, said: row.said };
-                let fresh = EventRow::of(&statements, names, event, metric, shown)?;
+                let key = (metric, Eid::pack(&event.id));
+                let fresh = EventRow::of(&statements, names, event, key.clone(), shown)?;
                 let shown = Shown { attributes: &before.attributes, said: row.said };
-                if fresh != EventRow::of(&statements, names, event, metric, shown)? {
+                if fresh != EventRow::of(&statements, names, event, key, shown)? {
                     fresh.update(&statements, names, row.id)?;
                 }
             }
@@ -255,7 +258,7 @@ fn each_delivery(
             let Some(found) = delivery_rows::one(connection, names, row.id)? else { continue };
             let events = event_rows::all(connection, names, row.id, &row.delivery_id, found.shown())?;
             // what is filed under it is written with others, and its row is known whatever else says where it is
-            names.remember_delivery(&row.delivery_id, row.id);
+            names.deliveries.insert(Fingerprint::of(&row.delivery_id), row.id);
             each(names, &row, found.delivery, events)?;
         }
     }

@@ -8,9 +8,9 @@ use super::apply::Report;
 use super::event_rows;
 use super::forgetting::traces;
 use super::names::Names;
-use super::raw::{self, Packed};
+use super::raw;
+use super::ready::Ready;
 use super::receipts::{self, Quarantined};
-use crate::domain::Event;
 
 /// The reason of the rows that wait here. They are known by it, so nothing else is kept aside for it.
 pub const REASON: &str = "unknown_delivery";
@@ -23,7 +23,7 @@ pub fn count(connection: &Connection) -> Result<i64, Error> {
 /// Lets a report wait. The same one again is one row. False: it names somebody
 /// who is forgotten as of its time, and must not be kept.
 pub fn keep(connection: &Connection, names: &Names, report: &Report) -> Result<bool, Error> {
-    let event = &report.event;
+    let event = report.ready.event();
     let mut item = Quarantined {
         format: report.format.clone(),
         reason: REASON.into(),
@@ -39,13 +39,13 @@ pub fn keep(connection: &Connection, names: &Names, report: &Report) -> Result<b
         return Ok(false);
     }
     item.due_at_ms = None;
-    let kept = Some((event_rows::as_text(event), &report.raw));
+    let kept = Some((event_rows::as_text(event), report.ready.raw()));
     receipts::insert(connection, &item, event.received_at_ms, kept)?;
     Ok(true)
 }
 
 /// Takes out what waits for a delivery, in the order in which it came.
-pub fn take(connection: &Connection, delivery_id: &str) -> Result<Vec<(Event, Packed)>, Error> {
+pub fn take(connection: &Connection, delivery_id: &str) -> Result<Vec<Ready>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT id, event, raw_dictionary, raw FROM quarantine WHERE delivery_id = ?1 AND reason = ?2 ORDER BY id",
     )?;
@@ -54,7 +54,7 @@ pub fn take(connection: &Connection, delivery_id: &str) -> Result<Vec<(Event, Pa
     while let Some(row) = rows.next()? {
         ids.push(row.get::<_, i64>(0)?);
         let event = event_rows::from_text(delivery_id, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-        reports.push((event, raw::again(row.get(2)?, row.get(3)?)));
+        reports.push(Ready::packed(event, raw::again(row.get(2)?, row.get(3)?)));
     }
     for id in ids {
         receipts::release(connection, id)?;
@@ -77,9 +77,9 @@ pub fn give_up(connection: &Connection, delivery_id: &str, detail: &str) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Attribute, EventTime, MetricName, Millis};
+    use crate::domain::{Attribute, Event, EventTime, MetricName, Millis};
     use crate::store::receipts::PUBLIC_MAX;
-    use crate::store::{Entry, Outcome, Tracker, raw};
+    use crate::store::{Entry, Outcome, Tracker};
 
     const AT: Millis = 1_790_000_000_000;
 
@@ -95,12 +95,12 @@ mod tests {
 
     fn report(event: Event) -> Entry {
         let body = event_rows::as_json(&event).to_string().into_bytes();
-        let raw = raw::pack(&format!("{{\"raw\":{:?}}}", event.id));
-        Entry::Report(Box::new(Report { event, raw, format: "test".into(), body }))
+        let residual = format!("{{\"raw\":{:?}}}", event.id);
+        Entry::Report(Box::new(Report { ready: Ready::of(event, &residual), format: "test".into(), body }))
     }
 
     fn full(event: Event) -> Entry {
-        Entry::Event { event, raw: raw::pack("{}") }
+        Entry::event(event, "{}")
     }
 
     impl File {

@@ -353,7 +353,7 @@ impl Work {
         let detail = error.to_string();
         let kept = match entry {
             // it may be at fault, or what waits for its delivery
-            Entry::Event { event, .. } => match self.tracker.give_up_waiting(&event.delivery_id, &detail) {
+            Entry::Event(ready) => match self.tracker.give_up_waiting(&ready.event().delivery_id, &detail) {
                 Ok(0) => self.keep_aside(entry, &detail, received_at_ms),
                 Ok(_) => return self.commit_alone(entry, received_at_ms),
                 Err(error) => Err(error),
@@ -391,10 +391,11 @@ impl Work {
 /// What is kept of an entry that the file does not take; `None` for one that says nothing of its own.
 fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
     let (format, delivery_id, body): (Text, Option<&Text>, Vec<u8>) = match entry {
-        Entry::Event { event, .. } => {
+        Entry::Event(ready) => {
+            let event = ready.event();
             ("waybill".into(), Some(&event.delivery_id), event_rows::as_json(event).to_string().into_bytes())
         }
-        Entry::Report(report) => (report.format.clone(), Some(&report.event.delivery_id), report.body.clone()),
+        Entry::Report(report) => (report.format.clone(), Some(&report.ready.event().delivery_id), report.body.clone()),
         // it is not kept as it came, and what is kept of it is for people
         Entry::Statement(statement) => ("statement".into(), None, format!("{statement:#?}").into_bytes()),
         Entry::Ignored { .. }
@@ -424,7 +425,7 @@ mod tests {
     use super::*;
     use crate::domain::people::{Identifiers, Said};
     use crate::domain::{Event, EventTime, MetricName, Statement};
-    use crate::store::{Report, raw};
+    use crate::store::{Ready, Report};
 
     const POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN new.delivery_id GLOB 'poison*'
         BEGIN SELECT raise(ABORT, 'poison'); END;
@@ -457,13 +458,13 @@ mod tests {
     }
 
     fn full(delivery_id: &str, id: &str) -> Entry {
-        Entry::Event { event: event(delivery_id, id), raw: raw::pack("{}") }
+        Entry::event(event(delivery_id, id), "{}")
     }
 
     fn report(delivery_id: &str, id: &str) -> Entry {
         let body = format!("the report {id}").into_bytes();
-        let (event, raw) = (event(delivery_id, id), raw::pack("{}"));
-        Entry::Report(Box::new(Report { event, raw, format: "pipelines".into(), body }))
+        let ready = Ready::of(event(delivery_id, id), "{}");
+        Entry::Report(Box::new(Report { ready, format: "pipelines".into(), body }))
     }
 
     const ASIDE: &str = "SELECT reason || ' ' || format || ' ' || CAST(body AS TEXT) FROM quarantine ORDER BY id";

@@ -9,7 +9,7 @@ use waybill::domain::forgetting::IDENTIFYING;
 use waybill::domain::people::{Said, Standing};
 use waybill::domain::{Attribute, Device, Event, EventTime, Identifiers, MetricName, Statement};
 use waybill::store::forgetting::erasing::Left;
-use waybill::store::{Entry, Tracker, raw, upkeep};
+use waybill::store::{Entry, Tracker, upkeep};
 
 use super::history::{History, history};
 use super::tables::{self, differences};
@@ -53,7 +53,7 @@ fn standing() -> impl Strategy<Value = Statement> {
 }
 
 fn entries(events: &[Event]) -> Vec<Entry> {
-    let entry = |event: &Event| Entry::Event { event: event.clone(), raw: raw::pack("{}") };
+    let entry = |event: &Event| Entry::event(event.clone(), "{}");
     events.iter().map(entry).collect()
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use waybill::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscription};
 use waybill::domain::{Attribute, Attributes, Event, EventTime, Identifiers, Statement};
-use waybill::store::{Entry, Outcome, Tracker, raw, upkeep};
+use waybill::store::{Entry, Outcome, Tracker, upkeep};
 
 use super::history::history;
 use super::model::{self, Tables};
@@ -142,7 +142,7 @@ fn told() -> impl Strategy<Value = (Vec<Statement>, Vec<Event>, Vec<usize>, Vec<
 }
 
 fn entries(statements: &[Statement], events: &[Event]) -> Vec<Entry> {
-    let event = |event: &Event| Entry::Event { event: event.clone(), raw: raw::pack("{}") };
+    let event = |event: &Event| Entry::event(event.clone(), "{}");
     let statement = |statement: &Statement| Entry::Statement(Box::new(statement.clone()));
     statements.iter().map(statement).chain(events.iter().map(event)).collect()
 }

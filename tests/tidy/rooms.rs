@@ -18,7 +18,7 @@ enum Use {
 use Use::{Any, Only};
 
 const ROOMS: [Room; 10] = [
-    Room { name: "domain", rooms: Only(&[]), crates: Only(&["chrono", "hashbrown", "aho_corasick"]) },
+    Room { name: "domain", rooms: Only(&[]), crates: Only(&["chrono", "hashbrown", "indexmap", "aho_corasick"]) },
     Room {
         name: "wire",
         rooms: Only(&["domain"]),

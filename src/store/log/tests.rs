@@ -3,7 +3,7 @@ use rusqlite::Connection;
 use super::total::Total;
 use super::*;
 use crate::domain::{Attribute, Event, EventTime, MetricName};
-use crate::store::{Entry, Tracker, delivery_keys, events, raw, rows};
+use crate::store::{Entry, Tracker, delivery_keys, events, rows};
 
 mod indexes;
 mod plans;
@@ -57,7 +57,7 @@ fn file() -> (tempfile::TempDir, Connection) {
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log.db");
-    let entries: Vec<Entry> = events.into_iter().map(|event| Entry::Event { event, raw: raw::pack("{}") }).collect();
+    let entries: Vec<Entry> = events.into_iter().map(|event| Entry::event(event, "{}")).collect();
     let mut tracker = Tracker::open(&path).unwrap();
     tracker.record(&entries.iter().collect::<Vec<_>>(), 1_795_100_000_000).unwrap();
     drop(tracker);

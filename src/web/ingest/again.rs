@@ -50,8 +50,8 @@ pub fn read(aside: &Aside, id_key: &IdKey, now_ms: Millis) -> Option<Entry> {
     let entries = items.into_iter().map(|item| {
         let mut entry = intake::entry(item, scope);
         match &mut entry {
-            Entry::Event { event, .. } => event.received_at_ms = aside.received_at_ms,
-            Entry::Report(report) => report.event.received_at_ms = aside.received_at_ms,
+            Entry::Event(ready) => ready.set_received_at_ms(aside.received_at_ms),
+            Entry::Report(report) => report.ready.set_received_at_ms(aside.received_at_ms),
             Entry::Statement(statement) => statement.received_at_ms = aside.received_at_ms,
             _ => {}
         }

@@ -11,7 +11,7 @@ use super::twin::Format;
 use super::{Pages, routes};
 use crate::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscription};
 use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Identifiers, MetricName, SourceKind, Statement};
-use crate::store::{Entry, Readers, Tracker, Writer, raw};
+use crate::store::{Entry, Readers, Tracker, Writer};
 use crate::web::export::Exports;
 use crate::web::ingest::again::{Again, Desk};
 use crate::wire::IdKey;
@@ -81,7 +81,7 @@ impl Site {
     fn of(events: &[Event], statements: Vec<Statement>) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pages.db");
-        let entry = |event: &Event| Entry::Event { event: event.clone(), raw: raw::pack("{\"kept\": true}") };
+        let entry = |event: &Event| Entry::event(event.clone(), "{\"kept\": true}");
         let said = statements.into_iter().map(|statement| Entry::Statement(Box::new(statement)));
         let entries: Vec<Entry> = events.iter().map(entry).chain(said).collect();
         let mut tracker = Tracker::open(&path).unwrap();
