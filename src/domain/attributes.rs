@@ -211,6 +211,17 @@ impl Attributes {
         })
     }
 
+    /// The same: bit n stands for attribute n.
+    pub fn bits(&self) -> u16 {
+        let mut begin = 0;
+        let mut bits = 0;
+        for (place, end) in self.ends.into_iter().enumerate() {
+            bits |= u16::from(begin < end) << place;
+            begin = end;
+        }
+        bits
+    }
+
     /// The same, with their values.
     pub fn iter(&self) -> impl Iterator<Item = (Attribute, &str)> {
         self.known().filter_map(|attribute| Some((attribute, self.get(attribute)?)))

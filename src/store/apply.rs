@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use super::Error;
-use super::batch::{Arrival, Batch, Group};
+use super::batch::{Arrival, Batch};
 use super::fingerprint::Fingerprint;
 use super::forgetting::{self, traces};
 use super::names::{self, Names};
@@ -90,18 +90,19 @@ pub fn apply(
         received_at_ms,
         deletion_grace_ms,
         outcomes: vec![Outcome::Accepted; entries.len()],
-        groups: Vec::new(),
-        group_of: HashMap::with_capacity(entries.len()),
+        arrivals: Vec::with_capacity(entries.len()),
+        groups: HashMap::with_capacity(entries.len()),
         receipts: Receipts::default(),
     };
     for (place, entry) in entries.iter().enumerate() {
         sorting.take_in(place, entry)?;
     }
-    let Sorting { outcomes, groups, receipts, .. } = sorting;
+    let Sorting { outcomes, mut arrivals, receipts, .. } = sorting;
+    arrivals.sort_by_key(|arrival| arrival.group);
 
     let statements = Statements::of(connection);
     let mut batch = Batch::new(&statements, names, outcomes, receipts);
-    batch.take_in(groups)?;
+    batch.take_in(&arrivals)?;
     let Batch { delta, mut outcomes, receipts, .. } = batch;
     rollups::write(&statements, names, delta)?;
     receipts.write(connection, &outcomes, received_at_ms)?;
@@ -120,17 +121,17 @@ struct Sorting<'c, 'a> {
     received_at_ms: Millis,
     deletion_grace_ms: Millis,
     outcomes: Vec<Outcome>,
-    groups: Vec<Group<'a>>,
-    /// Where the group of a delivery is.
-    group_of: HashMap<Fingerprint, usize>,
+    arrivals: Vec<Arrival<'a>>,
+    /// The number of each delivery.
+    groups: HashMap<Fingerprint, usize>,
     receipts: Receipts,
 }
 
 impl<'a> Sorting<'_, 'a> {
     fn take_in(&mut self, place: usize, entry: &'a Entry) -> Result<(), Error> {
         match entry {
-            Entry::Event(ready) => self.add(Arrival { place, ready, report: None }),
-            Entry::Report(report) => self.add(Arrival { place, ready: &report.ready, report: Some(report) }),
+            Entry::Event(ready) => self.add(place, ready, None),
+            Entry::Report(report) => self.add(place, &report.ready, Some(report)),
             Entry::Statement(statement) => self.outcomes[place] = self.take_in_statement(statement)?,
             Entry::Ignored { name } => {
                 self.outcomes[place] = Outcome::Ignored;
@@ -190,13 +191,9 @@ impl<'a> Sorting<'_, 'a> {
         }
     }
 
-    fn add(&mut self, arrival: Arrival<'a>) {
-        let delivery = arrival.ready.delivery();
-        let group = *self.group_of.entry(delivery).or_insert_with(|| {
-            let delivery_id = &*arrival.ready.event().delivery_id;
-            self.groups.push(Group { delivery, delivery_id, arrivals: Vec::new() });
-            self.groups.len() - 1
-        });
-        self.groups[group].arrivals.push(arrival);
+    fn add(&mut self, place: usize, ready: &'a Ready, report: Option<&'a Report>) {
+        let next = self.groups.len();
+        let group = *self.groups.entry(ready.delivery()).or_insert(next);
+        self.arrivals.push(Arrival { place, group, ready, report });
     }
 }

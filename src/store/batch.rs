@@ -7,12 +7,12 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use rusqlite::{ToSql, params};
+use smallvec::SmallVec;
 
 use super::apply::{Outcome, Report};
 use super::delivery_rows::{self, DeliveryRow};
 use super::eid::Eid;
 use super::event_rows::{self, EventRow};
-use super::fingerprint::Fingerprint;
 use super::forgetting::{self, Grave};
 use super::marks::{Said, Shown};
 use super::names::Names;
@@ -29,6 +29,8 @@ use crate::domain::{Delivery, Delta, Event, Text};
 #[derive(Clone, Copy)]
 pub struct Arrival<'a> {
     pub place: usize,
+    /// The number of its delivery in the batch.
+    pub group: usize,
     pub ready: &'a Ready,
     /// Where it is no more than a report.
     pub report: Option<&'a Report>,
@@ -38,13 +40,10 @@ impl<'a> Arrival<'a> {
     fn event(&self) -> &'a Event {
         self.ready.event()
     }
-}
 
-/// The events of a delivery.
-pub struct Group<'a> {
-    pub delivery: Fingerprint,
-    pub delivery_id: &'a str,
-    pub arrivals: Vec<Arrival<'a>>,
+    fn delivery_id(&self) -> &'a str {
+        &self.ready.event().delivery_id
+    }
 }
 
 /// The events of a transaction, and what they move.
@@ -68,35 +67,36 @@ impl<'b, 'c> Batch<'b, 'c> {
         Batch { connection, names, delta: Delta::default(), outcomes, receipts, may_wait: None }
     }
 
-    pub fn take_in(&mut self, groups: Vec<Group<'_>>) -> Result<(), Error> {
+    /// Takes arrivals in, of which those of one delivery stand together.
+    pub fn take_in(&mut self, arrivals: &[Arrival<'_>]) -> Result<(), Error> {
         let greatest: Option<i64> =
             self.connection.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0))?;
         let mut next = greatest.unwrap_or(0) + 1;
-        let mut known = Vec::with_capacity(groups.len());
-        let mut new = Vec::with_capacity(groups.len());
-        for Group { delivery, delivery_id, arrivals } in groups {
-            match delivery_rows::find_by(self.connection, self.names, delivery, delivery_id)? {
-                Some(id) => known.push((id, delivery_id, arrivals)),
-                None if arrivals.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(&arrivals)?,
-                None => new.push((delivery, delivery_id, arrivals)),
+        let mut known = Vec::with_capacity(arrivals.len());
+        let mut new = Vec::with_capacity(arrivals.len());
+        for group in arrivals.chunk_by(|a, b| a.group == b.group) {
+            let first = &group[0];
+            match delivery_rows::find_by(self.connection, self.names, first.ready.delivery(), first.delivery_id())? {
+                Some(id) => known.push((id, group)),
+                None if group.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(group)?,
+                None => new.push(group),
             }
         }
         // neighbours in the events' tree one after the other
-        known.sort_unstable_by_key(|(id, ..)| *id);
-        for (id, delivery_id, arrivals) in known {
-            self.take_in_known(id, delivery_id, &arrivals)?;
+        known.sort_unstable_by_key(|(id, _)| *id);
+        for (id, group) in known {
+            self.take_in_known(id, group)?;
         }
-        for (delivery, delivery_id, arrivals) in new {
-            self.names.deliveries.insert(delivery, next);
-            let waited = self.waited_for(delivery_id)?;
-            let mut all: Vec<Arrival> = arrivals;
+        for group in new {
+            self.names.deliveries.insert(group[0].ready.delivery(), next);
+            let waited = self.waited_for(group[0].delivery_id())?;
             // what waited came first
             let waited = waited.iter().map(|ready| {
                 self.outcomes.push(Outcome::Accepted);
-                Arrival { place: self.outcomes.len() - 1, ready, report: None }
+                Arrival { place: self.outcomes.len() - 1, ready, ..group[0] }
             });
-            all.splice(..0, waited);
-            self.read_again(next, delivery_id, None, &[], &all)?;
+            let all: SmallVec<[Arrival; 4]> = waited.chain(group.iter().copied()).collect();
+            self.read_again(next, group[0].delivery_id(), None, &[], &all)?;
             next += 1;
         }
         Ok(())
@@ -126,7 +126,8 @@ impl<'b, 'c> Batch<'b, 'c> {
         if may_wait { waiting::take(self.connection, delivery_id) } else { Ok(Vec::new()) }
     }
 
-    fn take_in_known(&mut self, id: i64, delivery_id: &str, arrivals: &[Arrival]) -> Result<(), Error> {
+    fn take_in_known(&mut self, id: i64, arrivals: &[Arrival]) -> Result<(), Error> {
+        let delivery_id = arrivals[0].delivery_id();
         let before = self.before(id)?;
         if !self.may_be_forgotten(id, &before.delivery, arrivals)?
             && self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done

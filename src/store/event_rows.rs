@@ -38,15 +38,15 @@ impl EventRow {
         (metric, eid): (i64, Eid),
         shown: Shown,
     ) -> Result<EventRow, Error> {
-        let mut carried = 0;
+        let mut carried = i64::from(event.attributes.bits());
         let mut own = BTreeMap::new();
         own.extend(texts(event).map(|(key, text)| (key, Own::Text(text))));
-        let is_as_shown = event.attributes == *shown.attributes;
-        for (attribute, value) in event.attributes.iter() {
-            if is_as_shown || shown.attributes.get(attribute) == Some(value) {
-                carried |= 1 << attribute as u8;
-            } else {
-                own.insert(attribute.name(), Own::Text(value));
+        if event.attributes != *shown.attributes {
+            for (attribute, value) in event.attributes.iter() {
+                if shown.attributes.get(attribute) != Some(value) {
+                    carried &= !(1 << attribute as u8);
+                    own.insert(attribute.name(), Own::Text(value));
+                }
             }
         }
         if !event.recipients.is_empty() {

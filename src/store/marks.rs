@@ -31,7 +31,7 @@ pub struct Said(pub i64);
 impl Said {
     /// Of a new delivery that shows these.
     pub fn of(shown: &Attributes) -> Said {
-        Said(shown.iter().fold(0, |bits, (attribute, _)| bits | 1 << attribute as u8))
+        Said(shown.bits().into())
     }
 }
 

@@ -14,8 +14,14 @@ use rustc_hash::FxBuildHasher;
 /// A connection, and the statements that were asked for through it.
 pub struct Statements<'c> {
     connection: &'c Connection,
-    /// Nothing, while it is in use.
-    idle: RefCell<HashMap<Place, Option<Box<CachedStatement<'c>>>, FxBuildHasher>>,
+    all: RefCell<All<'c>>,
+}
+
+#[derive(Default)]
+struct All<'c> {
+    numbers: HashMap<Place, usize, FxBuildHasher>,
+    /// By number; nothing, while it is in use.
+    idle: Vec<Option<Box<CachedStatement<'c>>>>,
 }
 
 /// Where a text stands, and its length.
@@ -23,18 +29,22 @@ type Place = (usize, usize);
 
 impl<'c> Statements<'c> {
     pub fn of(connection: &'c Connection) -> Statements<'c> {
-        Statements { connection, idle: RefCell::default() }
+        Statements { connection, all: RefCell::default() }
     }
 
     /// As [`Connection::prepare_cached`], for a text of the program.
     pub fn prepare_cached(&self, sql: &'static str) -> Result<InUse<'_, 'c>> {
         let place = (sql.as_ptr() as usize, sql.len());
-        let idle = self.idle.borrow_mut().get_mut(&place).and_then(Option::take);
-        let statement = match idle {
+        let All { numbers, idle } = &mut *self.all.borrow_mut();
+        let number = *numbers.entry(place).or_insert_with(|| {
+            idle.push(None);
+            idle.len() - 1
+        });
+        let statement = match idle[number].take() {
             Some(statement) => statement,
             None => Box::new(self.connection.prepare_cached(sql)?),
         };
-        Ok(InUse { statements: self, place, statement: Some(statement) })
+        Ok(InUse { statements: self, number, statement: Some(statement) })
     }
 }
 
@@ -49,7 +59,7 @@ impl Deref for Statements<'_> {
 /// A statement that nobody else uses until this is dropped.
 pub struct InUse<'s, 'c> {
     statements: &'s Statements<'c>,
-    place: Place,
+    number: usize,
     /// Taken when it is dropped.
     statement: Option<Box<CachedStatement<'c>>>,
 }
@@ -70,6 +80,6 @@ impl<'c> DerefMut for InUse<'_, 'c> {
 
 impl Drop for InUse<'_, '_> {
     fn drop(&mut self) {
-        self.statements.idle.borrow_mut().insert(self.place, self.statement.take());
+        self.statements.all.borrow_mut().idle[self.number] = self.statement.take();
     }
 }
