@@ -83,10 +83,13 @@ pub(super) const BETWEEN: &str =
 /// The addresses with a text, in lower case, anywhere in them. `None` also where it is too short to say, or where many
 /// addresses are not indexed yet.
 fn with(connection: &Connection, text: &str) -> Result<Option<Vec<i64>>, Error> {
-    let pieces = pieces(text);
+    let mut pieces: Vec<String> = pieces(text).into_iter().collect();
     let (indexed, chunks) = (indexed(connection)?, chunks(connection)?);
     if pieces.is_empty() || chunks - indexed > UNINDEXED_MAX {
         return Ok(None);
+    }
+    if indexed > 0 {
+        sort_by_rarity(connection, indexed - 1, &mut pieces)?;
     }
     let mut groups = Vec::new();
     for chunk in 0..indexed {
@@ -99,8 +102,20 @@ fn with(connection: &Connection, text: &str) -> Result<Option<Vec<i64>>, Error> 
     for group in groups {
         look(connection, group << GROUP_BITS, (group + 1) << GROUP_BITS, &part, &mut ids)?;
     }
-    look(connection, indexed * CHUNK, i64::MAX, &part, &mut ids)?;
+    look_through(connection, indexed * CHUNK, &part, &mut ids)?;
     Ok((ids.len() <= LISTED_MAX).then_some(ids))
+}
+
+/// The rarest of a chunk first: mostly that alone says that a chunk has no such address.
+fn sort_by_rarity(connection: &Connection, chunk: i64, pieces: &mut [String]) -> Result<(), Error> {
+    let mut statement = connection.prepare_cached(GROUPS)?;
+    let mut bytes = HashMap::new();
+    for piece in pieces.iter() {
+        let groups: Option<Vec<u8>> = statement.query_row(params![chunk, piece], |row| row.get(0)).optional()?;
+        bytes.insert(piece.clone(), groups.map_or(0, |groups| groups.len()));
+    }
+    pieces.sort_by_key(|piece| bytes[piece]);
+    Ok(())
 }
 
 /// The addresses of a range that hold a text, in lower case.
@@ -111,6 +126,26 @@ fn look(connection: &Connection, from: i64, to: i64, text: &Part, ids: &mut Vec<
         }
     })
 }
+
+/// The same of all addresses from one on. Mostly none of so many holds it, which one look at their texts together says in
+/// half the time.
+fn look_through(connection: &Connection, from: i64, text: &Part, ids: &mut Vec<i64>) -> Result<(), Error> {
+    const TOGETHER: usize = 512;
+    let last = greatest(connection)?;
+    let mut statement = connection.prepare_cached(TEXTS)?;
+    for from in (from..=last).step_by(TOGETHER) {
+        let to = from + TOGETHER as i64;
+        let texts: Option<String> =
+            statement.query_row(params![from, to, LOOKED_INTO_BYTES as i64], |row| row.get(0))?;
+        if texts.is_some_and(|texts| text.is_in_any(texts)) {
+            look(connection, from, to, text, ids)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) const TEXTS: &str = "SELECT group_concat(address, char(0)) FROM addresses
+    WHERE id >= ?1 AND id < ?2 AND octet_length(address) <= ?3";
 
 /// Whether an address holds a text, in lower case.
 pub fn holds(address: &str, text: &str) -> bool {
@@ -146,6 +181,16 @@ impl Part<'_> {
             _ => address.to_lowercase().contains(self.text),
         }
     }
+
+    /// Whether it may be in one of several that stand in a row. It is where it is in one of them.
+    fn is_in_any(&self, mut addresses: String) -> bool {
+        if addresses.is_ascii() {
+            addresses.make_ascii_lowercase();
+        } else {
+            addresses = addresses.to_lowercase();
+        }
+        self.finder.find(addresses.as_bytes()).is_some()
+    }
 }
 
 /// Addresses by row that are looked into.
@@ -164,7 +209,7 @@ fn each(connection: &Connection, from: i64, to: i64, mut each: impl FnMut(i64, &
 pub(super) const WITHIN: &str = "SELECT id, address FROM addresses WHERE id >= ?1 AND id < ?2 ORDER BY id";
 
 /// Which groups of a chunk hold all pieces, counted from its first.
-fn groups_with(connection: &Connection, chunk: i64, pieces: &BTreeSet<String>) -> Result<Vec<u16>, Error> {
+fn groups_with(connection: &Connection, chunk: i64, pieces: &[String]) -> Result<Vec<u16>, Error> {
     let mut statement = connection.prepare_cached(GROUPS)?;
     let mut all: Option<Vec<u16>> = None;
     for piece in pieces {
@@ -247,8 +292,13 @@ fn set_indexed(connection: &Connection, chunks: i64) -> Result<(), Error> {
 
 /// How many chunks are whole: the greatest row id lies beyond them.
 fn chunks(connection: &Connection) -> Result<i64, Error> {
+    Ok(greatest(connection)? / CHUNK)
+}
+
+/// The greatest row id; 0 where there is none.
+fn greatest(connection: &Connection) -> Result<i64, Error> {
     let sql = "SELECT coalesce(max(id), 0) FROM addresses";
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0))? / CHUNK)
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 pub fn can_index(connection: &Connection) -> Result<bool, Error> {
@@ -326,7 +376,7 @@ pub fn delete(connection: &Connection, id: i64) -> Result<usize, Error> {
         let first = group_id(chunk, group) << GROUP_BITS;
         each(connection, first, first + (1 << GROUP_BITS), |_, address| left.extend(pieces(&address.to_lowercase())))?;
         for piece in pieces(&gone.to_lowercase()).difference(&left) {
-            let mut groups = groups_with(connection, chunk, &BTreeSet::from([piece.clone()]))?;
+            let mut groups = groups_with(connection, chunk, std::slice::from_ref(piece))?;
             groups.retain(|other| *other != group);
             put(connection, chunk, piece, &groups)?;
         }

@@ -34,6 +34,7 @@ fn plans_of_the_log() {
     explain("a block is finished", crate::store::spans::FINISHED);
     explain("addresses", addresses::BETWEEN);
     explain("addresses of groups", addresses::WITHIN);
+    explain("addresses not indexed yet", addresses::TEXTS);
     explain("groups of addresses", addresses::GROUPS);
     explain("subjects", plan::SUBJECTS);
     explain("people", addresses::PEOPLE);
