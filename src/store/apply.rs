@@ -23,7 +23,7 @@ use crate::domain::{Event, Millis, Source, Statement, Text};
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// An event, with its JSON.
-    Event(Ready),
+    Event(Box<Ready>),
     /// A report by a sender who may speak only of deliveries that are known: an event where its delivery is, in the
     /// file or by an event of the same batch. Else it waits.
     Report(Box<Report>),
@@ -49,7 +49,7 @@ pub enum Entry {
 impl Entry {
     /// An event, and what its columns do not hold of its JSON.
     pub fn event(event: Event, residual: &str) -> Entry {
-        Entry::Event(Ready::of(event, residual))
+        Entry::Event(Box::new(Ready::of(event, residual)))
     }
 }
 
