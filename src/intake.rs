@@ -24,7 +24,7 @@ pub fn entry(item: Item, scope: Scope) -> Entry {
         (Item::Event { event, residual, .. }, Scope::Full) => Entry::event(event, &residual),
         (Item::Statement(statement) | Item::Also(statement), Scope::Full) => Entry::Statement(statement),
         (Item::Ignored { name }, _) => Entry::Ignored { name },
-        (Item::Quarantined(aside), scope) => Entry::Quarantined(kept_aside(aside, scope)),
+        (Item::Quarantined(aside), scope) => Entry::Quarantined(Box::new(kept_aside(aside, scope))),
     }
 }
 

@@ -35,7 +35,7 @@ use waybill::traffic::{Format, Line, Says, Traffic};
 use waybill::wire::{self, Context, IdKey};
 
 use client::Load;
-use raw::Until;
+use raw::{Size, Until};
 use server::Served;
 use table::{Goal, Table};
 
@@ -183,7 +183,7 @@ fn batches(lines: &[Line], bodies: &[String], table: &mut Table) -> anyhow::Resu
         table.memory(ended.peak_memory_kb);
 
         table.transactions(&format!("parsing alone, batches of {size}"), parsing(bodies, size)?, &[]);
-        let raw = raw::measure(bodies.iter().cloned(), ended.events_a_commit, Until::Written)?;
+        let raw = raw::measure(bodies.iter().cloned(), Size::whole(ended.events_a_commit), Until::Written)?;
         let name = format!("raw SQLite, batches of {size}");
         table.transactions(&name, raw.rate(), &raw.transactions);
         table.group(&name, ended.events_a_commit);

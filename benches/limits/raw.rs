@@ -87,9 +87,25 @@ pub enum Until {
     Tidied,
 }
 
-/// Runs what the product runs for these bodies in transactions of `group`.
-pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize, until: Until) -> anyhow::Result<Raw> {
-    let group = group.max(1);
+/// How many events go together.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// Into a transaction.
+    pub transaction: usize,
+    /// Are taken in at once, so that what they move of a row is written once.
+    pub at_once: usize,
+}
+
+impl Size {
+    /// Of transactions that are taken in whole, as a server does.
+    pub fn whole(transaction: usize) -> Size {
+        Size { transaction: transaction.max(1), at_once: transaction.max(1) }
+    }
+}
+
+/// Runs what the product runs for these bodies.
+pub fn measure(mut bodies: impl Iterator<Item = String>, size: Size, until: Until) -> anyhow::Result<Raw> {
+    let group = size.transaction;
     let folder = tempfile::tempdir()?;
     let (product, raw) = (folder.path().join("product.db"), folder.path().join("raw.db"));
     drop(Tracker::open(&product)?);
@@ -109,7 +125,7 @@ pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize, until: Un
             break;
         }
         raw.events += piece.len();
-        let transactions = record(&mut product, &piece, group)?;
+        let transactions = record(&mut product, &piece, size)?;
         raw.run(&connection, &mut statements, &transactions)?;
     }
     let of_events = raw.transactions.len();
@@ -129,13 +145,17 @@ pub fn measure(mut bodies: impl Iterator<Item = String>, group: usize, until: Un
     Ok(raw)
 }
 
-fn record(product: &mut Tracker, bodies: &[String], group: usize) -> anyhow::Result<Vec<Vec<Call>>> {
+fn record(product: &mut Tracker, bodies: &[String], size: Size) -> anyhow::Result<Vec<Vec<Call>>> {
     let id_key = IdKey::new(&product.id_key()?);
     let context = Context { received_at_ms: super::ENDS_AT_MS, id_key: &id_key };
-    for chunk in bodies.chunks(group) {
-        let entries: Vec<Entry> =
-            chunk.iter().flat_map(|body| intake::entries_of_line(body.as_bytes(), &context)).collect();
-        product.record(&entries.iter().collect::<Vec<_>>(), super::ENDS_AT_MS)?;
+    for bodies in bodies.chunks(size.transaction) {
+        let mut recording = product.begin()?;
+        for bodies in bodies.chunks(size.at_once) {
+            let entries: Vec<Entry> =
+                bodies.iter().flat_map(|body| intake::entries_of_line(body.as_bytes(), &context)).collect();
+            recording.record(&entries.iter().collect::<Vec<_>>(), super::ENDS_AT_MS)?;
+        }
+        recording.commit()?;
     }
     Ok(recorded(|all| std::mem::take(&mut all.transactions)))
 }

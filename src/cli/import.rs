@@ -44,6 +44,8 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// How many of these are taken in at once: the more there are, the fewer rows are written again and again. Of 8 MB the
 /// writer takes a sixth fewer instructions than of one, and memory stays below 200 MB.
 const CHUNKS_AT_ONCE: usize = 16;
+/// How much is taken in at once.
+pub const TAKEN_IN_BYTES: usize = CHUNKS_AT_ONCE * CHUNK_BYTES;
 /// A longer line is kept aside as too large.
 const LINE_BYTES_MAX: usize = 8 << 20;
 /// Larger transactions write each page less often.
@@ -212,6 +214,7 @@ fn parse(chunks: &Receiver<Chunk>, parsed: &SyncSender<Parsed>, to_free: &Receiv
             }
         }
         entries.extend(cut_off.map(|(line, length)| too_long(line, length)));
+        entries.shrink_to_fit();
         if parsed.send(Parsed { entries, read_bytes }).is_err() {
             return;
         }
@@ -219,7 +222,7 @@ fn parse(chunks: &Receiver<Chunk>, parsed: &SyncSender<Parsed>, to_free: &Receiv
 }
 
 fn too_long(line: Vec<u8>, length: u64) -> Entry {
-    Entry::Quarantined(Quarantined {
+    Entry::Quarantined(Box::new(Quarantined {
         format: wire::Format::Line.name().into(),
         reason: wire::Reason::TooLarge.name().into(),
         detail: format!("a line of more than {LINE_BYTES_MAX} bytes").into(),
@@ -228,7 +231,7 @@ fn too_long(line: Vec<u8>, length: u64) -> Entry {
         public: false,
         body: line,
         body_bytes: length as i64,
-    })
+    }))
 }
 
 fn write(

@@ -3,7 +3,7 @@
 mod demo;
 mod export;
 mod forget;
-mod import;
+pub mod import;
 mod name;
 mod secret;
 mod serve;

@@ -32,7 +32,7 @@ pub enum Entry {
     /// Not about messages: counted under its name.
     Ignored { name: Text },
     /// Not understood: kept aside.
-    Quarantined(Quarantined),
+    Quarantined(Box<Quarantined>),
     /// What was kept aside in this row was read again as these entries, which are stored as the row goes, all or none;
     /// without any it is dismissed. Nothing is done if the row has gone already.
     Released { quarantine_id: i64, entries: Vec<Entry> },

@@ -192,7 +192,7 @@ mod tests {
     fn what_strangers_say_that_is_not_understood_takes_no_more_room() {
         let mut file = File::new();
         let aside = |public, body: &str| {
-            Entry::Quarantined(Quarantined {
+            Entry::Quarantined(Box::new(Quarantined {
                 format: "test".into(),
                 reason: "bad_time".into(),
                 detail: "".into(),
@@ -201,7 +201,7 @@ mod tests {
                 public,
                 body: body.into(),
                 body_bytes: body.len() as i64,
-            })
+            }))
         };
         file.record(&[aside(false, "ours"), aside(true, "first")]);
         let full = format!("UPDATE quarantine_counts SET rows = {PUBLIC_MAX}");

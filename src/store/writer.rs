@@ -369,7 +369,7 @@ impl Work {
 
     fn keep_aside(&mut self, entry: &Entry, detail: &str, received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
         match not_stored(entry, detail) {
-            Some(aside) => self.record(&[&Entry::Quarantined(aside)], received_at_ms),
+            Some(aside) => self.record(&[&Entry::Quarantined(Box::new(aside))], received_at_ms),
             None => Err(Error::Row("there is nothing to keep".into())),
         }
     }
@@ -535,7 +535,7 @@ mod tests {
             body: b"the body".into(),
             body_bytes: 8,
         };
-        work.store(vec![Entry::Quarantined(aside)]);
+        work.store(vec![Entry::Quarantined(Box::new(aside))]);
         let again = || Entry::Released { quarantine_id: 1, entries: vec![full("d1", "e"), full("poison", "e")] };
         for _ in 0..2 {
             assert_eq!(work.store(vec![full("d2", "e"), again()])[1], Outcome::Quarantined);
