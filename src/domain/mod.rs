@@ -15,6 +15,7 @@ pub mod compare;
 pub mod delivery;
 pub mod event;
 pub mod forgetting;
+pub mod message;
 pub mod names;
 pub mod people;
 pub mod rollup;

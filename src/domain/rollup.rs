@@ -11,8 +11,9 @@ use std::hash::Hash;
 use hashbrown::{DefaultHashBuilder, Equivalent, HashMap};
 use indexmap::{IndexMap, IndexSet};
 
+use super::message::{Feed, Message, MessageRef};
 use super::suppression::{self, Mark};
-use super::{Attribute, Attributes, Channel, Counted, Delivery, Event, Metric, Millis, Source, SourceKind, Text};
+use super::{Attribute, Attributes, Channel, Counted, Delivery, Event, Metric, Millis, Source, Text};
 
 /// A quarter of an hour: every time zone in use is a multiple of it.
 pub const QUARTER_MS: Millis = 15 * 60 * 1000;
@@ -82,79 +83,6 @@ fn kinds_of(event: &Event) -> impl Iterator<Item = Counted> {
     ];
     let halves = halves.into_iter().filter(|(is, _)| *is).map(|(_, counted)| counted);
     event.metric.known().map(Counted::Metric).into_iter().chain(halves)
-}
-
-/// Where a delivery's counts belong: its source and channel, as far as they are known.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Feed {
-    pub source: Option<Source>,
-    pub channel: Option<Text>,
-}
-
-/// The message within the source: its action or content.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Message {
-    pub feed: Feed,
-    pub action_id: Option<Text>,
-    pub content_id: Option<Text>,
-}
-
-impl Message {
-    pub fn of(delivery: &Delivery) -> Message {
-        Message::from(&MessageRef::of(&delivery.attributes))
-    }
-}
-
-/// A [`Message`] by names that another holds, for looking it up.
-#[derive(Hash)]
-pub struct MessageRef<'a> {
-    feed: FeedRef<'a>,
-    action_id: Option<&'a str>,
-    content_id: Option<&'a str>,
-}
-
-#[derive(Hash)]
-struct FeedRef<'a> {
-    source: Option<SourceRef<'a>>,
-    channel: Option<&'a str>,
-}
-
-#[derive(Hash)]
-struct SourceRef<'a> {
-    kind: SourceKind,
-    id: &'a str,
-}
-
-impl<'a> MessageRef<'a> {
-    pub fn of(attributes: &'a Attributes) -> MessageRef<'a> {
-        let source = attributes.source_ref().map(|(kind, id)| SourceRef { kind, id });
-        MessageRef {
-            feed: FeedRef { source, channel: attributes.get(Attribute::Channel) },
-            action_id: attributes.get(Attribute::ActionId),
-            content_id: attributes.get(Attribute::ContentId),
-        }
-    }
-}
-
-impl Equivalent<Message> for MessageRef<'_> {
-    fn equivalent(&self, message: &Message) -> bool {
-        let source = message.feed.source.as_ref().map(|source| (source.kind, &*source.id));
-        self.feed.source.as_ref().map(|source| (source.kind, source.id)) == source
-            && self.feed.channel == message.feed.channel.as_deref()
-            && self.action_id == message.action_id.as_deref()
-            && self.content_id == message.content_id.as_deref()
-    }
-}
-
-impl From<&MessageRef<'_>> for Message {
-    fn from(message: &MessageRef) -> Message {
-        let source = message.feed.source.as_ref().map(|source| Source { kind: source.kind, id: source.id.into() });
-        Message {
-            feed: Feed { source, channel: message.feed.channel.map(Text::from) },
-            action_id: message.action_id.map(Text::from),
-            content_id: message.content_id.map(Text::from),
-        }
-    }
 }
 
 /// Which of a delivery's three statuses is counted.

@@ -1,7 +1,7 @@
 //! One SQLite file: the events, the deliveries they make, and the counts.
 //!
-//! [`sqlite`] opens it, [`Tracker`] records events in it ([`apply`] is where a batch becomes rows), [`writer`] is the
-//! one thread that does so while serving. How little a row takes is known by [`delivery_rows`] with [`progress`], and by
+//! [`sqlite`] opens it, [`Tracker`] records events in it ([`apply`] is where a batch becomes rows, with what [`Ready`]
+//! knows of each event), [`writer`] is the one thread that does so while serving. How little a row takes is known by [`delivery_rows`] with [`progress`], and by
 //! [`event_rows`] with [`eid`], [`marks`], [`raw`] and [`forms`]; how rows are found by [`blocks`], [`filter`],
 //! [`delivery_keys`] and [`spans`]. [`rollups`] writes the counts, and [`days`] sums them while nothing waits. The other
 //! files are questions asked of it, one each, and [`upkeep`] holds the recount.

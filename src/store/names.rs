@@ -15,7 +15,7 @@ use super::forms::Forms;
 use super::remembered::Remembered;
 use super::statements::Statements;
 use crate::domain::attributes::Gathered;
-use crate::domain::rollup::{Feed, Message, MessageRef};
+use crate::domain::message::{Feed, Message, MessageRef};
 use crate::domain::{Attribute, Channel, Delivery, MetricName, Source, SourceKind, Text};
 
 /// How many subjects of one message are shared; more are taken for personal and stay in the delivery's row.
