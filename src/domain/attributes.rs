@@ -213,13 +213,7 @@ impl Attributes {
 
     /// The same: bit n stands for attribute n.
     pub fn bits(&self) -> u16 {
-        let mut begin = 0;
-        let mut bits = 0;
-        for (place, end) in self.ends.into_iter().enumerate() {
-            bits |= u16::from(begin < end) << place;
-            begin = end;
-        }
-        bits
+        self.known().fold(0, |bits, attribute| bits | 1 << attribute as u8)
     }
 
     /// The same, with their values.

@@ -131,7 +131,7 @@ pub struct Delta {
     /// By message and the quarter hour of creation.
     cohorts: IndexMap<(usize, i64), Counts, DefaultHashBuilder>,
     /// Of each send of a broadcast, by feed.
-    triggers: HashMap<(usize, Text), Counts>,
+    triggers: HashMap<usize, HashMap<Text, Counts>>,
     /// By feed and the quarter hour of the events themselves.
     activity: IndexMap<(usize, i64), [i64; Counted::COUNT], DefaultHashBuilder>,
     /// How many deliveries of a feed stand so now; the metric is `None` where the status is unknown.
@@ -143,22 +143,6 @@ pub struct Delta {
     pub causes: HashMap<Mark, i64>,
     /// What lifts such a listing, likewise; most are of addresses that are on no list.
     pub lifts: HashMap<Mark, i64>,
-}
-
-/// A trigger of a feed, for looking it up.
-#[derive(Hash)]
-struct TriggerRef<'a>(usize, &'a str);
-
-impl Equivalent<(usize, Text)> for TriggerRef<'_> {
-    fn equivalent(&self, (feed, trigger): &(usize, Text)) -> bool {
-        self.0 == *feed && self.1 == &**trigger
-    }
-}
-
-impl From<&TriggerRef<'_>> for (usize, Text) {
-    fn from(TriggerRef(feed, trigger): &TriggerRef) -> (usize, Text) {
-        (*feed, (*trigger).into())
-    }
 }
 
 impl Delta {
@@ -189,8 +173,9 @@ impl Delta {
 
     /// Of each send of a broadcast, by the place of the feed.
     pub fn triggers(&self) -> impl Iterator<Item = (usize, &Text, &Counts)> {
-        let moved = self.triggers.iter().filter(|(_, counts)| !counts.is_zero());
-        moved.map(|((feed, trigger), counts)| (*feed, trigger, counts))
+        let of_feed = self.triggers.iter();
+        let all = of_feed.flat_map(|(feed, moved)| moved.iter().map(|(trigger, counts)| (*feed, trigger, counts)));
+        all.filter(|(_, _, counts)| !counts.is_zero())
     }
 
     /// By the place of the feed and the quarter hour of the events themselves.
@@ -252,7 +237,7 @@ impl Delta {
         };
         add_to(self.cohorts.entry((message, quarter_of(last.created_at_ms))).or_default());
         if let (Some(trigger), Some(_)) = (last.attributes.get(Attribute::TriggerId), last.attributes.source_ref()) {
-            add_to(value_of(&mut self.triggers, &TriggerRef(feed, trigger)));
+            add_to(value_of(self.triggers.entry(feed).or_default(), trigger));
         }
         for event in events {
             let mut kinds = kinds_of(event).peekable();

@@ -83,14 +83,15 @@ pub(super) const BETWEEN: &str =
 /// The addresses with a text, in lower case, anywhere in them. `None` also where it is too short to say, or where many
 /// addresses are not indexed yet.
 fn with(connection: &Connection, text: &str) -> Result<Option<Vec<i64>>, Error> {
-    let mut pieces: Vec<String> = pieces(text).into_iter().collect();
+    let pieces = pieces(text);
     let (indexed, chunks) = (indexed(connection)?, chunks(connection)?);
     if pieces.is_empty() || chunks - indexed > UNINDEXED_MAX {
         return Ok(None);
     }
-    if indexed > 0 {
-        sort_by_rarity(connection, indexed - 1, &mut pieces)?;
-    }
+    let pieces = match indexed {
+        0 => Vec::new(),
+        chunks => by_rarity(connection, chunks - 1, pieces)?,
+    };
     let mut groups = Vec::new();
     for chunk in 0..indexed {
         groups.extend(groups_with(connection, chunk, &pieces)?.into_iter().map(|group| group_id(chunk, group)));
@@ -107,15 +108,11 @@ fn with(connection: &Connection, text: &str) -> Result<Option<Vec<i64>>, Error> 
 }
 
 /// The rarest of a chunk first: mostly that alone says that a chunk has no such address.
-fn sort_by_rarity(connection: &Connection, chunk: i64, pieces: &mut [String]) -> Result<(), Error> {
-    let mut statement = connection.prepare_cached(GROUPS)?;
-    let mut bytes = HashMap::new();
-    for piece in pieces.iter() {
-        let groups: Option<Vec<u8>> = statement.query_row(params![chunk, piece], |row| row.get(0)).optional()?;
-        bytes.insert(piece.clone(), groups.map_or(0, |groups| groups.len()));
-    }
-    pieces.sort_by_key(|piece| bytes[piece]);
-    Ok(())
+fn by_rarity(connection: &Connection, chunk: i64, pieces: BTreeSet<String>) -> Result<Vec<String>, Error> {
+    let counted = pieces.into_iter().map(|piece| Ok((packed_groups(connection, chunk, &piece)?.len(), piece)));
+    let mut counted: Vec<_> = counted.collect::<Result<_, Error>>()?;
+    counted.sort_unstable();
+    Ok(counted.into_iter().map(|(_, piece)| piece).collect())
 }
 
 /// The addresses of a range that hold a text, in lower case.
@@ -210,11 +207,9 @@ pub(super) const WITHIN: &str = "SELECT id, address FROM addresses WHERE id >= ?
 
 /// Which groups of a chunk hold all pieces, counted from its first.
 fn groups_with(connection: &Connection, chunk: i64, pieces: &[String]) -> Result<Vec<u16>, Error> {
-    let mut statement = connection.prepare_cached(GROUPS)?;
     let mut all: Option<Vec<u16>> = None;
     for piece in pieces {
-        let packed: Option<Vec<u8>> = statement.query_row(params![chunk, piece], |row| row.get(0)).optional()?;
-        let groups = unpack(&packed.unwrap_or_default());
+        let groups = unpack(&packed_groups(connection, chunk, piece)?);
         let left = match all {
             None => groups,
             Some(all) => all.into_iter().filter(|group| groups.binary_search(group).is_ok()).collect(),
@@ -225,6 +220,13 @@ fn groups_with(connection: &Connection, chunk: i64, pieces: &[String]) -> Result
         all = Some(left);
     }
     Ok(all.unwrap_or_default())
+}
+
+/// The groups of a chunk that hold a piece, as they are stored; empty where none does.
+fn packed_groups(connection: &Connection, chunk: i64, piece: &str) -> Result<Vec<u8>, Error> {
+    let mut statement = connection.prepare_cached(GROUPS)?;
+    let packed: Option<Vec<u8>> = statement.query_row(params![chunk, piece], |row| row.get(0)).optional()?;
+    Ok(packed.unwrap_or_default())
 }
 
 pub(super) const GROUPS: &str = "SELECT groups FROM address_pieces WHERE chunk = ?1 AND piece = ?2";
@@ -376,7 +378,7 @@ pub fn delete(connection: &Connection, id: i64) -> Result<usize, Error> {
         let first = group_id(chunk, group) << GROUP_BITS;
         each(connection, first, first + (1 << GROUP_BITS), |_, address| left.extend(pieces(&address.to_lowercase())))?;
         for piece in pieces(&gone.to_lowercase()).difference(&left) {
-            let mut groups = groups_with(connection, chunk, std::slice::from_ref(piece))?;
+            let mut groups = unpack(&packed_groups(connection, chunk, piece)?);
             groups.retain(|other| *other != group);
             put(connection, chunk, piece, &groups)?;
         }

@@ -15,7 +15,6 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use siphasher::sip::SipHasher13;
-use smallvec::SmallVec;
 
 use super::Error;
 use super::blocks::{self, Table};
@@ -74,9 +73,9 @@ impl Filters {
         table: Table,
         hash: u64,
         greatest: i64,
-    ) -> Result<SmallVec<[i64; 4]>, Error> {
+    ) -> Result<Vec<i64>, Error> {
         let newest = blocks::block_of(greatest);
-        let mut found = SmallVec::new();
+        let mut found = Vec::new();
         if !self.newest[table as usize].as_ref().is_some_and(|it| it.last == greatest && !has(&it.bits, hash)) {
             found.push(newest);
         }

@@ -173,10 +173,10 @@ impl Wide {
 /// Moves the counts. The rows of the deliveries and of their events are written already.
 pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta) -> Result<(), Error> {
     delta.settle();
-    // sorted, so that neighbours in a tree are written one after the other
     let messages = delta.messages().map(|message| names.message_id(connection, message));
     let messages: Vec<_> = messages.collect::<Result<_, _>>()?;
     let feeds: Vec<_> = delta.feeds().map(|feed| names.feed(connection, feed)).collect::<Result<_, _>>()?;
+    // sorted, so that neighbours in a tree are written one after the other
     let mut cohorts: Vec<_> =
         delta.cohorts().map(|(message, quarter, counts)| (messages[message].0, quarter, counts)).collect();
     cohorts.sort_unstable_by_key(|(message, quarter, _)| (*message, *quarter));

@@ -14,11 +14,11 @@ use rustc_hash::FxBuildHasher;
 /// A connection, and the statements that were asked for through it.
 pub struct Statements<'c> {
     connection: &'c Connection,
-    all: RefCell<All<'c>>,
+    prepared: RefCell<Prepared<'c>>,
 }
 
 #[derive(Default)]
-struct All<'c> {
+struct Prepared<'c> {
     numbers: HashMap<Place, usize, FxBuildHasher>,
     /// By number; nothing, while it is in use.
     idle: Vec<Option<Box<CachedStatement<'c>>>>,
@@ -29,13 +29,13 @@ type Place = (usize, usize);
 
 impl<'c> Statements<'c> {
     pub fn of(connection: &'c Connection) -> Statements<'c> {
-        Statements { connection, all: RefCell::default() }
+        Statements { connection, prepared: RefCell::default() }
     }
 
     /// As [`Connection::prepare_cached`], for a text of the program.
     pub fn prepare_cached(&self, sql: &'static str) -> Result<InUse<'_, 'c>> {
         let place = (sql.as_ptr() as usize, sql.len());
-        let All { numbers, idle } = &mut *self.all.borrow_mut();
+        let Prepared { numbers, idle } = &mut *self.prepared.borrow_mut();
         let number = *numbers.entry(place).or_insert_with(|| {
             idle.push(None);
             idle.len() - 1
@@ -80,6 +80,6 @@ impl<'c> DerefMut for InUse<'_, 'c> {
 
 impl Drop for InUse<'_, '_> {
     fn drop(&mut self) {
-        self.statements.all.borrow_mut().idle[self.number] = self.statement.take();
+        self.statements.prepared.borrow_mut().idle[self.number] = self.statement.take();
     }
 }
