@@ -11,7 +11,7 @@ use super::Error;
 use super::filter::Filters;
 use super::statements::Statements;
 
-/// The rows of a block share the bits above these; the migration's `block` columns say the same.
+/// The rows of a block share the bits above these; the migration's `block` columns and [`Table::texts`] say the same.
 pub const BITS: u32 = 17;
 
 /// How many rows a block has.
@@ -48,7 +48,8 @@ impl Table {
     pub fn texts(self) -> &'static str {
         match self {
             Table::Addresses => "SELECT address FROM addresses WHERE block = ?1",
-            Table::Deliveries => "SELECT delivery_id FROM deliveries WHERE block = ?1",
+            // they are found by another key: delivery_keys
+            Table::Deliveries => "SELECT delivery_id FROM deliveries WHERE id BETWEEN ?1 << 17 AND (?1 << 17) + 131071",
             Table::People => "SELECT name FROM people WHERE block = ?1",
         }
     }
@@ -88,4 +89,21 @@ pub fn find<P: Params>(
 #[cfg(test)]
 pub fn last_row(block: i64) -> i64 {
     ((block + 1) << BITS) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite;
+
+    #[test]
+    fn no_more_is_read_for_the_texts_of_a_block_than_the_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = sqlite::open(&folder.path().join("blocks.db")).unwrap();
+        for table in Table::ALL {
+            let plan = format!("EXPLAIN QUERY PLAN {}", table.texts());
+            let plan: String = connection.query_row(&plan, [1], |row| row.get(3)).unwrap();
+            assert!(plan.starts_with("SEARCH"), "{table:?}: {plan}");
+        }
+    }
 }
