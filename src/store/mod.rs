@@ -58,6 +58,7 @@ mod suppressions;
 mod tracker;
 pub mod upkeep;
 pub mod waiting;
+mod wal;
 pub mod walk;
 #[allow(clippy::disallowed_methods, reason = "how long a batch takes is known where it is written")]
 pub mod writer;

@@ -3,6 +3,7 @@
 //! Two rules for migrations: append, never edit one that was released; and a file with a newer `user_version` is
 //! refused untouched.
 
+use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
@@ -13,7 +14,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-use super::Error;
+use super::{Error, wal};
 
 /// "WAYB": marks the file as ours.
 const APPLICATION_ID: i64 = 0x5741_5942;
@@ -39,15 +40,25 @@ const STATEMENTS: usize = 128;
 
 /// Opens the file for writing, creating and migrating it as needed.
 pub fn open(path: &Path) -> Result<Connection, Error> {
+    open_by(None, path)
+}
+
+/// The same for transactions of many pages, by which the write-ahead log is written in large pieces.
+pub fn open_writer(path: &Path) -> Result<Connection, Error> {
+    open_by(wal::vfs(), path)
+}
+
+fn open_by(vfs: Option<&CStr>, path: &Path) -> Result<Connection, Error> {
     let opened = |error: rusqlite::Error| Error::Open { path: path.into(), reason: error.to_string() };
     let is_new = fs::metadata(path).map(|meta| meta.len() == 0).unwrap_or(true);
     if is_new {
         create(path)?;
     }
-    let mut connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
-    )
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let mut connection = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
+    }
     .map_err(opened)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -125,7 +136,7 @@ fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
 
 fn write_pragmas(connection: &Connection) -> Result<(), Error> {
     keep_plans(connection)?;
-    // an acknowledged event must survive a power cut: NORMAL lost some in every one that was tried
+    // an acknowledged event must survive a power cut: NORMAL alone lost some in every one that was tried
     connection.pragma_update(None, "synchronous", "FULL")?;
     // 80 MB of WAL: rarer checkpoints write a hot page once instead of twenty times
     connection.pragma_update(None, "wal_autocheckpoint", 20_000)?;

@@ -33,7 +33,7 @@ const LOG_BYTES_MAX: u64 = 1 << 30;
 impl Tracker {
     /// Opens the file, creating and migrating it as needed.
     pub fn open(path: &Path) -> Result<Tracker, Error> {
-        let connection = sqlite::open(path)?;
+        let connection = sqlite::open_writer(path)?;
         Ok(Tracker {
             connection,
             names: Names::default(),
