@@ -49,8 +49,9 @@
 //! 1. *The same events give the same tables.* [`domain::Delivery::of`] is the definition; [`domain::Delivery::apply`]
 //!    is a short cut that says when it does not hold. `tests/laws.rs` tries the real store, by random orders, batches
 //!    and repeats of hostile histories, against a model written apart; `waybill verify` recounts a live file.
-//! 2. *An answer of 200 means on disk.* One thread writes; it commits with `synchronous=FULL` what waits, and only then
-//!    are the senders answered ([`store::writer`]). `tests/durability.rs` kills it in the middle.
+//! 2. *An answer of 200 means on disk.* One thread writes; it commits what waits, the log is flushed, and only then are
+//!    the senders answered ([`store::writer`]). `tests/durability.rs` kills it in the middle, and
+//!    `tests/answers/trouble.rs` fills its disk.
 //! 3. *Nothing authentic is refused.* What cannot be understood is kept aside with the reason (`quarantine`); what is
 //!    not about messages is counted by name (`ignored`).
 //! 4. *No request does work in proportion to history.* Counts are kept, lists are walked by key, never by offset, and

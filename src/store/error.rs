@@ -23,10 +23,16 @@ pub enum Error {
     Row(String),
     #[error("the system gave no random bytes: {0}")]
     Random(String),
+    #[error("the system did not let the writer begin: {0}")]
+    NotBegun(std::io::Error),
     #[error("the file or its -wal was moved, replaced or deleted while in use")]
     Moved,
     #[error("someone reads the file without an end, so that its -wal has grown to its limit; end that reader")]
     LogFull,
+    #[error(
+        "the disk failed to keep what was written, and someone who reads the file holds up that it is written anew"
+    )]
+    NotFlushed,
 }
 
 impl Error {
@@ -52,7 +58,7 @@ impl Error {
                         | SchemaChanged
                 )
             ),
-            Error::Pool(_) | Error::Moved | Error::LogFull => true,
+            Error::Pool(_) | Error::Moved | Error::LogFull | Error::NotFlushed => true,
             _ => false,
         }
     }

@@ -21,6 +21,7 @@ mod event_rows;
 pub mod events;
 mod filter;
 mod fingerprint;
+mod flusher;
 pub mod forgetting;
 mod forms;
 pub mod gauge;

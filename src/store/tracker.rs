@@ -1,5 +1,6 @@
 //! A file that events are recorded in: what the writer, `import` and embedding programs hold.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,7 +49,8 @@ impl Tracker {
         self.deletion_grace_ms = Millis::try_from(grace.as_millis()).unwrap_or(Millis::MAX);
     }
 
-    /// Takes entries in, in one transaction, which is on disk when this returns. The outcomes are in their order.
+    /// Takes entries in, in one transaction, which is on disk when this returns, or is [flushed apart](Tracker::flush_apart).
+    /// The outcomes are in their order.
     ///
     /// # Errors
     /// Nothing is stored in the file then; one that was moved meanwhile may have it. [`Error::is_transient`] says
@@ -59,6 +61,14 @@ impl Tracker {
         recording.commit()?;
         self.empty_log_of_the_erased();
         Ok(outcomes)
+    }
+
+    /// From now on a transaction is on disk after what this gives has run, and not when it is committed.
+    pub fn flush_apart(&mut self) -> Result<impl Fn() -> std::io::Result<()> + use<>, Error> {
+        let log = self.file.open_log()?;
+        // which leaves to us no more than that: SQLite flushes the log as it begins, and before it is moved into the file
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(move || log.sync_data())
     }
 
     /// Erases some of what is left of forgotten people, with bounded work. Says what is left to do then.
@@ -131,8 +141,7 @@ impl Tracker {
         if !self.names.forgotten.is_erasing || !matches!(self.left_to_erase(), Ok(erasing::Left::Log)) {
             return;
         }
-        let emptied = self.empty_log_at_once();
-        if emptied.is_ok() && self.file.log_bytes() == 0 {
+        if self.begin_log_anew().is_ok() {
             // failing, it is done again
             let _ = erasing::done(&self.connection, &mut self.names);
         }
@@ -177,6 +186,12 @@ impl Tracker {
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
+    }
+
+    /// Moves all that was committed into the file, at once and whole, so that the log is empty.
+    pub fn begin_log_anew(&self) -> Result<(), Error> {
+        self.empty_log_at_once()?;
+        if self.file.log_bytes() == 0 { Ok(()) } else { Err(Error::NotFlushed) }
     }
 
     fn bound_log(&self) -> Result<(), Error> {
@@ -288,8 +303,14 @@ impl File {
         Ok(File { parts })
     }
 
+    fn open_log(&self) -> Result<fs::File, Error> {
+        let (log, _) = self.parts.get(1).ok_or(Error::Moved)?;
+        let opened = fs::File::open(log).map_err(|_| Error::Moved)?;
+        if self.is_in_place() { Ok(opened) } else { Err(Error::Moved) }
+    }
+
     fn log_bytes(&self) -> u64 {
-        self.parts.get(1).and_then(|(log, _)| std::fs::metadata(log).ok()).map_or(0, |meta| meta.len())
+        self.parts.get(1).and_then(|(log, _)| fs::metadata(log).ok()).map_or(0, |meta| meta.len())
     }
 
     fn is_in_place(&self) -> bool {
@@ -300,12 +321,12 @@ impl File {
 #[cfg(unix)]
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+    fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 #[cfg(not(unix))]
 fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|_| (0, 0))
+    fs::metadata(path).ok().map(|_| (0, 0))
 }
 
 #[cfg(test)]

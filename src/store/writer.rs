@@ -1,12 +1,13 @@
 //! The one thread that writes while serving.
 //!
-//! Requests wait in a bounded queue; the writer takes all that wait, commits them in one transaction with
-//! `synchronous=FULL`, and only then are they answered. There is no timer: while one commit is under way the next
-//! group gathers by itself, and waiting for a fuller one was measured to lose.
+//! Requests wait in a bounded queue; the writer takes all that wait, commits them in one transaction, has it flushed, and
+//! only then are they answered. There is no timer: while one commit is under way the next group gathers by itself, and
+//! waiting for a fuller one was measured to lose. Where others wait, the flush goes on beside their transaction
+//! ([`Flusher`]).
 //!
 //! What a maintainer would otherwise learn by breaking it:
 //!
-//! - *Answers.* A reply is sent after the commit and never before. A request whose caller has gone is committed all
+//! - *Answers.* A reply is sent after the flush and never before. A request whose caller has gone is committed all
 //!   the same: ids make the retry harmless.
 //! - *A group fails as a whole* for reasons that pass (locked, full, stuck): all are told to come again. If it fails
 //!   for a reason of its own, its halves are tried, and theirs, and the one entry that cannot be stored is
@@ -23,6 +24,7 @@ use tokio::sync::oneshot;
 
 use super::apply::{Entry, Outcome};
 use super::event_rows;
+use super::flusher::Flusher;
 use super::forgetting::erasing::Left;
 use super::gauge::{Gauge, Spread};
 use super::receipts::{NOT_STORED, Quarantined};
@@ -60,6 +62,13 @@ struct Request {
 
 /// The entries go back with their outcomes: what was allocated elsewhere is freed there, beside the writer.
 type Answer = Result<(Vec<Outcome>, Vec<Entry>), Refused>;
+
+/// What a request is answered once it is on disk.
+struct Settled {
+    reply: oneshot::Sender<Answer>,
+    since: Instant,
+    answer: Answer,
+}
 
 enum Message {
     Write(Request),
@@ -102,7 +111,7 @@ pub struct State {
     pub unwritable: u64,
     /// Entries in one transaction.
     pub batch: Spread,
-    /// How long one took, in microseconds.
+    /// How long one took without its flush, in microseconds.
     pub commit_us: Spread,
     /// From the time that a request was handed over until it was on disk, in microseconds.
     pub answer_us: Spread,
@@ -110,12 +119,12 @@ pub struct State {
 
 impl Writer {
     /// Starts the thread.
-    pub fn start(tracker: Tracker) -> std::io::Result<(Writer, JoinHandle<()>)> {
+    pub fn start(tracker: Tracker) -> Result<(Writer, JoinHandle<()>), Error> {
         let written = Arc::new(Written::default());
-        let mut work = Work::new(tracker, written.clone());
+        let mut work = Work::new(tracker, written.clone())?;
         let (messages, waiting) = sync_channel(WAITING_MAX);
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&waiting))?;
-        Ok((Writer { messages, written }, thread))
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&waiting));
+        Ok((Writer { messages, written }, thread.map_err(Error::NotBegun)?))
     }
 
     /// Hands entries over, and waits until they are on disk.
@@ -171,6 +180,7 @@ struct Work {
     /// How many groups in a row could not be stored.
     refused: u64,
     written: Arc<Written>,
+    flusher: Flusher<Vec<Settled>>,
     /// Nothing was left to tidy when that was last tried, and nothing has come since.
     is_tidy: bool,
     settled_at: Instant,
@@ -184,9 +194,46 @@ const TIDYING_SHARE: u32 = 40;
 const QUIET: Duration = Duration::from_millis(100);
 
 impl Work {
-    fn new(tracker: Tracker, written: Arc<Written>) -> Work {
+    fn new(mut tracker: Tracker, written: Arc<Written>) -> Result<Work, Error> {
+        let flush = tracker.flush_apart()?;
+        Work::flushing_by(flush, tracker, written)
+    }
+
+    fn flushing_by(
+        flush: impl FnMut() -> std::io::Result<()> + Send + 'static,
+        tracker: Tracker,
+        written: Arc<Written>,
+    ) -> Result<Work, Error> {
+        let told = written.clone();
+        let tell = move |settled: Vec<Settled>, is_on_disk| {
+            settled.into_iter().for_each(|settled| told.answer(settled, is_on_disk));
+        };
+        let flusher = Flusher::start(flush, tell).map_err(Error::NotBegun)?;
         let now = Instant::now();
-        Work { tracker, refused: 0, written, is_tidy: false, settled_at: now, tidied_at: now, tidying: Duration::ZERO }
+        Ok(Work {
+            tracker,
+            refused: 0,
+            written,
+            flusher,
+            is_tidy: false,
+            settled_at: now,
+            tidied_at: now,
+            tidying: Duration::ZERO,
+        })
+    }
+}
+
+impl Written {
+    /// The caller may have gone; what it sent is stored all the same.
+    fn answer(&self, settled: Settled, is_on_disk: bool) {
+        let answer = if is_on_disk { settled.answer } else { Err(Refused::Unwritable) };
+        match answer {
+            Ok(_) => self.answer_us.record(settled.since.elapsed().as_micros()),
+            Err(_) => {
+                self.unwritable.fetch_add(1, Relaxed);
+            }
+        }
+        let _ = settled.reply.send(answer);
     }
 }
 
@@ -285,19 +332,13 @@ impl Work {
         self.written.waiting.fetch_sub(group.len() as i64, Relaxed);
         let received_at_ms = group.iter().map(|request| request.received_at_ms).max().unwrap_or_default();
         let entries: Vec<&Entry> = group.iter().flat_map(|request| &request.entries).collect();
-        match self.record(&entries, received_at_ms) {
+        let outcomes: Vec<Result<Outcome, Refused>> = match self.record(&entries, received_at_ms) {
             Ok(outcomes) => {
                 if self.refused > 0 {
                     tracing::info!(groups = self.refused, "what comes is stored again");
                     self.refused = 0;
                 }
-                let mut outcomes = outcomes.into_iter();
-                for request in group {
-                    self.written.answer_us.record(request.since.elapsed().as_micros());
-                    // the caller may have gone; what it sent is stored all the same
-                    let outcomes = outcomes.by_ref().take(request.entries.len()).collect();
-                    let _ = request.reply.send(Ok((outcomes, request.entries)));
-                }
+                outcomes.into_iter().map(Ok).collect()
             }
             Err(error) if error.is_transient() => {
                 self.refused += 1;
@@ -305,19 +346,26 @@ impl Work {
                 if self.refused.is_power_of_two() {
                     tracing::error!(%error, groups = self.refused, "what came was not stored");
                 }
-                self.written.unwritable.fetch_add(group.len() as u64, Relaxed);
-                for request in group {
-                    let _ = request.reply.send(Err(Refused::Unwritable));
-                }
+                vec![Err(Refused::Unwritable); entries.len()]
             }
             Err(error) => {
                 tracing::error!(%error, "a group could not be stored as a whole; looking for the entry at fault");
-                let mut outcomes = self.record_in_halves(&entries, received_at_ms).into_iter();
-                for request in group {
-                    let outcomes = outcomes.by_ref().take(request.entries.len()).collect::<Result<_, _>>();
-                    let _ = request.reply.send(outcomes.map(|outcomes| (outcomes, request.entries)));
-                }
+                self.record_in_halves(&entries, received_at_ms)
             }
+        };
+        let mut left = &*outcomes;
+        let settled = group.into_iter().map(|Request { entries, since, reply, .. }| {
+            let (mine, others) = left.split_at(entries.len());
+            left = others;
+            let outcomes = mine.iter().copied().collect::<Result<_, _>>();
+            Settled { reply, since, answer: outcomes.map(|outcomes| (outcomes, entries)) }
+        });
+        let settled = settled.collect();
+        // else there is nothing to do meanwhile, and one answers sooner than two
+        if self.written.waiting.load(Relaxed) > 0 {
+            self.flusher.flush_beside(settled);
+        } else {
+            self.flusher.flush(settled);
         }
     }
 
@@ -377,6 +425,10 @@ impl Work {
     /// Records entries. A panic on the way is a fault of what was to be recorded, not of the file: the transaction is
     /// rolled back as it unwinds, and the thread lives on.
     fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        if self.flusher.has_failed() {
+            self.tracker.begin_log_anew()?;
+            self.flusher.begin_anew();
+        }
         let begun = Instant::now();
         let outcomes = catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
             .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))?;
@@ -422,9 +474,11 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
     use crate::domain::people::{Identifiers, Said};
-    use crate::domain::{Event, EventTime, MetricName, Statement};
+    use crate::domain::{Event, EventTime, MetricName, Source, SourceKind, Statement};
     use crate::store::{Ready, Report};
 
     const POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN new.delivery_id GLOB 'poison*'
@@ -433,7 +487,7 @@ mod tests {
         BEGIN SELECT raise(ABORT, 'poison'); END;";
 
     fn work(folder: &tempfile::TempDir) -> Work {
-        let mut work = Work::new(Tracker::open(&folder.path().join("w.db")).unwrap(), Arc::default());
+        let mut work = Work::new(Tracker::open(&folder.path().join("w.db")).unwrap(), Arc::default()).unwrap();
         work.tracker.connection().execute_batch(POISON).unwrap();
         work
     }
@@ -503,6 +557,61 @@ mod tests {
         assert_eq!(aside.len(), 3, "{aside:?}");
         assert!(aside[0].contains("\"poison 3\"") && aside[2].contains("\"poison 11\""), "{aside:?}");
         assert_eq!(aside[1], "not_stored pipelines the report poison");
+    }
+
+    #[test]
+    fn what_one_request_cannot_have_leaves_others_their_own_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut work = work(&folder);
+        let trouble = "CREATE TRIGGER trouble BEFORE INSERT ON sources WHEN new.name = 'poison'
+            BEGIN SELECT raise(ABORT, 'trouble'); END";
+        work.tracker.connection().execute_batch(trouble).unwrap();
+        // nothing of it could be kept aside
+        let name =
+            Entry::Name { source: Source { kind: SourceKind::Campaign, id: "7".into() }, name: Some("poison".into()) };
+        let answers = [vec![name, full("d1", "e")], vec![full("poison", "e")], vec![full("d2", "e")]].map(|entries| {
+            let (reply, answer) = oneshot::channel();
+            (Request { entries, received_at_ms: 0, since: Instant::now(), reply }, answer)
+        });
+        let (group, answers): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+        work.settle(group);
+        let answers: Vec<_> =
+            answers.into_iter().map(|answer| answer.blocking_recv().unwrap().map(|it| it.0)).collect();
+        let own = [Err(Refused::Unwritable), Ok(vec![Outcome::Quarantined]), Ok(vec![Outcome::Accepted])];
+        assert_eq!(answers, own);
+    }
+
+    #[test]
+    fn what_could_not_be_flushed_is_not_answered_for_until_all_of_it_is_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.db");
+        let mut tracker = Tracker::open(&path).unwrap();
+        let flush = tracker.flush_apart().unwrap();
+        let fails = Arc::new(AtomicBool::new(false));
+        let failing = fails.clone();
+        let flush = move || if failing.load(Relaxed) { Err(std::io::Error::other("a bad sector")) } else { flush() };
+        let mut work = Work::flushing_by(flush, tracker, Arc::default()).unwrap();
+        let answer = |work: &mut Work, id: &str| {
+            let (reply, answer) = oneshot::channel();
+            let (entries, since) = (vec![full(id, "e")], Instant::now());
+            work.settle(vec![Request { entries, received_at_ms: 0, since, reply }]);
+            answer.blocking_recv().unwrap().map(|(outcomes, _)| outcomes)
+        };
+        let log = folder.path().join("w.db-wal");
+        assert_eq!(answer(&mut work, "d1"), Ok(vec![Outcome::Accepted]));
+        fails.store(true, Relaxed);
+        assert_eq!(answer(&mut work, "d2"), Err(Refused::Unwritable));
+        fails.store(false, Relaxed);
+        let reader = rusqlite::Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+        assert_eq!(answer(&mut work, "d3"), Err(Refused::Unwritable), "a reader holds up that the log begins anew");
+        reader.execute_batch("COMMIT").unwrap();
+        let before = std::fs::metadata(&log).unwrap().len();
+        assert_eq!(answer(&mut work, "d2"), Ok(vec![Outcome::Duplicate]), "it was written, and is in the file now");
+        assert!(std::fs::metadata(&log).unwrap().len() < before);
+        assert_eq!(answer(&mut work, "d3"), Ok(vec![Outcome::Accepted]));
+        let synchronous = "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous";
+        assert_eq!(work.rows(synchronous), ["1"], "a flush as the log begins, and before it is moved");
     }
 
     #[test]

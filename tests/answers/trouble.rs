@@ -91,6 +91,43 @@ fn a_file_that_is_moved_while_the_writer_waits_for_a_lock_is_not_answered_for() 
 }
 
 #[test]
+fn on_a_full_disk_all_are_told_to_come_again_and_what_was_answered_for_is_kept() {
+    let server = Server::start_limitable();
+    let client = server.client();
+    let batch = |n: usize| format!("[{}]", (0..400).map(|i| own(&format!("f{n}-{i}"))).collect::<Vec<_>>().join(","));
+    let log = server.folder().join("waybill.db-wal");
+    let may_grow_by = |bytes: Option<u64>| {
+        let size = bytes.map(|bytes| std::fs::metadata(&log).unwrap().len() + bytes);
+        let pid = rustix::process::Pid::from_raw(server.pid() as i32);
+        let limit = rustix::process::Rlimit { current: size, maximum: None };
+        rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit).unwrap();
+    };
+    let mut taken = 0;
+    let mut take = |status| {
+        let answer = client.post(EVENTS, &[], batch(taken));
+        match status {
+            200 => assert_taken(&answer, [400, 0, 0, 0], "with room"),
+            _ => assert_come_again(&answer, "without room"),
+        }
+        taken += usize::from(status == 200);
+    };
+    take(200);
+    // in the midst of a page, of what is written at once, and of a transaction
+    for bytes in [0, 7, 30_000, 140_000] {
+        may_grow_by(Some(bytes));
+        take(503);
+        take(503);
+        assert_eq!(client.get("/healthz").status, 200, "what reads goes on");
+        may_grow_by(None);
+        take(200);
+    }
+    let folder = server.kill();
+    let server = Server::start_in(folder, &[]);
+    let all = 400 * taken;
+    assert_eq!(rows(&server.db(), "SELECT count(*), sum(events) FROM deliveries_v1"), [format!("{all}|{all}")]);
+}
+
+#[test]
 fn without_its_write_ahead_log_the_file_is_not_written() {
     let server = Server::start();
     let client = server.client();

@@ -17,7 +17,10 @@ pub struct Server {
 
 /// The real binary, without the settings of whoever runs the tests.
 pub fn waybill() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_waybill")))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WAYBILL_")) {
         command.env_remove(name);
     }
@@ -37,7 +40,18 @@ impl Server {
 
     /// On the file of an earlier one.
     pub fn start_in(folder: TempDir, settings: &[(&str, &str)]) -> Server {
-        let mut command = waybill();
+        Server::start_by(waybill(), folder, settings)
+    }
+
+    /// On a new file. Whoever limits the size of the files of its process makes its disk seem full.
+    pub fn start_limitable() -> Server {
+        let mut command = Command::new("sh");
+        // else it would end at the limit
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_waybill")]);
+        Server::start_by(without_settings(command), tempfile::tempdir().unwrap(), &[])
+    }
+
+    fn start_by(mut command: Command, folder: TempDir, settings: &[(&str, &str)]) -> Server {
         command.arg("serve").arg("--db").arg(folder.path().join("waybill.db")).args(["--listen", "127.0.0.1:0"]);
         command.envs(settings.iter().copied()).stderr(Stdio::inherit());
         let (process, address) = Process::start(&mut command, "listening on http://");

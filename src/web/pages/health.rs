@@ -381,7 +381,7 @@ fn writer_facts(state: &writer::State) -> Vec<Fact> {
             format!("at most {} so far; {max} may wait", Count(state.most_waiting)),
         ),
         fact("To be on disk, half of requests within", answer, format!("{answers}; senders wait for 4 s")),
-        fact("A commit, half within", commit, commits),
+        fact("A commit before its flush, half within", commit, commits),
         fact("Entries in a commit, half at most", batch, batches),
         fact(
             "Commits",
