@@ -21,7 +21,7 @@ use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::store::{Readers, Tracker, Writer};
+use crate::store::{Readers, Tracker, Writer, quarantine};
 use crate::wire::{IdKey, signature};
 use export::Exports;
 use ingest::Ingest;
@@ -71,6 +71,7 @@ where
     let id_key = IdKey::new(&tracker.id_key()?);
     let readers = Readers::open(&config.db, READERS)?;
     let held = readers.held();
+    let kept_before = quarantine::latest(&*readers.get()?)?;
     let (writer, writing) = Writer::start(tracker)?;
     let ingest = Ingest {
         writer: writer.clone(),
@@ -84,7 +85,7 @@ where
     let again = Again { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
     let tasks = [
         actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone())),
-        actix_web::rt::spawn(ingest::again::after_an_upgrade(again.clone())),
+        actix_web::rt::spawn(ingest::again::after_an_upgrade(again.clone(), kept_before)),
         actix_web::rt::spawn(beside(ingest.clone())),
     ];
     let desk = Data::new(Desk::new(again));

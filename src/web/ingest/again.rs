@@ -208,12 +208,11 @@ impl Again {
         }
     }
 
-    async fn read_all(&self, version: &str) -> Result<(), Stopped> {
+    async fn read_all(&self, version: &str, up_to: i64) -> Result<(), Stopped> {
         let readers = self.readers.clone();
-        let (read_by, counts, up_to) = web::block(move || {
+        let (read_by, counts) = web::block(move || {
             let reader = readers.get()?;
-            let found = (quarantine::read_by(&reader)?, quarantine::counts(&reader)?, quarantine::latest(&reader)?);
-            Ok::<_, store::Error>(found)
+            Ok::<_, store::Error>((quarantine::read_by(&reader)?, quarantine::counts(&reader)?))
         })
         .await
         .map_err(|_| Stopped::Stopping)??;
@@ -289,14 +288,60 @@ fn dismiss_step(readers: &Readers, rows: &Rows) -> Result<Step, store::Error> {
     Ok(Step { entries: entries.collect(), seen: ids.len() as u64, cut: 0, last: ids.last().copied() })
 }
 
-/// Reads all again, but what waits for its time or its delivery, if another version of the program did so last.
-pub async fn after_an_upgrade(again: Again) {
+/// Reads all up to a row again, but what waits for its time or its delivery, if another version of the program did so
+/// last. What has come in since this one began, it has read by itself.
+pub async fn after_an_upgrade(again: Again, up_to: i64) {
     let version = format!("{}, formats {}", env!("CARGO_PKG_VERSION"), wire::GENERATION);
-    while let Err(error) = again.read_all(&version).await {
+    while let Err(error) = again.read_all(&version, up_to).await {
         if matches!(error, Stopped::Stopping | Stopped::Refused(Refused::Stopping)) {
             return;
         }
         tracing::warn!(%error, "what is kept aside could not all be read again; it is tried once more in a minute");
         tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{Quarantined, Tracker};
+
+    use super::*;
+
+    const NOW: Millis = 1_763_600_000_000;
+
+    /// What a limit on what comes in kept aside: read again, it is understood.
+    fn understood(id: &str) -> Entry {
+        let body = format!(
+            r#"{{"event_id":"{id}","object_type":"email","metric":"sent","timestamp":1763600000,"data":{{"delivery_id":"{id}"}}}}"#
+        );
+        Entry::Quarantined(Box::new(Quarantined {
+            format: Format::Webhook.name().into(),
+            reason: "too_large".into(),
+            detail: "".into(),
+            delivery_id: None,
+            due_at_ms: None,
+            public: false,
+            body_bytes: body.len() as i64,
+            body: body.into(),
+        }))
+    }
+
+    #[actix_web::test]
+    async fn what_this_version_kept_aside_stays_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = folder.path().join("waybill.db");
+        let (writer, writing) = Writer::start(Tracker::open(&db).unwrap()).unwrap();
+        let readers = Readers::open(&db, 1).unwrap();
+        let again = Again { writer: writer.clone(), id_key: Arc::new(IdKey::new(b"test")), readers: readers.clone() };
+        writer.write(vec![understood("before")], NOW).await.unwrap();
+        let up_to = quarantine::latest(&readers.get().unwrap()).unwrap();
+        writer.write(vec![understood("since")], NOW).await.unwrap();
+        after_an_upgrade(again, up_to).await;
+        writer.stop();
+        writing.join().unwrap();
+        let reader = readers.get().unwrap();
+        let text = |sql| reader.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(text("SELECT group_concat(event_id) FROM events_v1"), "before");
+        assert_eq!(text("SELECT group_concat(CAST(body AS TEXT)) ->> 'event_id' FROM quarantine"), "since");
     }
 }
