@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -50,8 +51,8 @@ pub const TAKEN_IN_BYTES: usize = CHUNKS_AT_ONCE * CHUNK_BYTES;
 const LINE_BYTES_MAX: usize = 8 << 20;
 /// Larger transactions write each page less often.
 const TRANSACTION_ENTRIES: usize = 100_000;
-/// Beside a server, which waits 2.5 s for the file and then tells its senders to come again, they are shorter, and
-/// followed by a pause in which it looks at the lock at least once.
+/// Beside a server, which waits 2.5 s for the file and then tells its senders to come again, they are shorter, taken in
+/// by smaller parts, and followed by a pause in which whoever waits looks at the lock at least once.
 const TRANSACTION_BESIDE: Duration = Duration::from_millis(1_000);
 const PAUSE_BESIDE: Duration = Duration::from_millis(120);
 
@@ -243,13 +244,11 @@ fn write(
     is_served: impl Fn() -> bool,
     progress: impl Fn(u64),
 ) -> anyhow::Result<()> {
-    loop {
-        // waited for while no transaction holds up others
-        let mut group: Vec<Parsed> = parsed.iter().take(CHUNKS_AT_ONCE).collect();
-        if group.is_empty() {
-            return Ok(());
-        }
+    // waited for while no transaction holds up others
+    while let Ok(first) = parsed.recv() {
         let beside = is_served();
+        let at_once = if beside { 1 } else { CHUNKS_AT_ONCE };
+        let mut group: Vec<Parsed> = iter::once(first).chain(parsed.iter().take(at_once - 1)).collect();
         let mut recording = tracker.begin()?;
         let begun = Instant::now();
         let mut outcomes = Vec::new();
@@ -262,7 +261,7 @@ fn write(
                 let _ = written.send(chunk);
             }
             let goes_on = outcomes.len() < TRANSACTION_ENTRIES && !(beside && begun.elapsed() > TRANSACTION_BESIDE);
-            group = parsed.try_iter().take(if goes_on { CHUNKS_AT_ONCE } else { 0 }).collect();
+            group = parsed.try_iter().take(if goes_on { at_once } else { 0 }).collect();
         }
         recording.commit()?;
         if beside {
@@ -279,4 +278,5 @@ fn write(
             }
         }
     }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
+use std::thread;
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
@@ -31,9 +32,12 @@ pub(super) const MIGRATIONS_SQL: &[&str] = &[
 static MIGRATIONS: LazyLock<Migrations<'static>> =
     LazyLock::new(|| Migrations::new(MIGRATIONS_SQL.iter().map(|sql| M::up(sql)).collect()));
 
-/// How long a statement waits for a lock that another process holds. Well within the four seconds in which a
-/// webhook must be answered.
-const BUSY: Duration = Duration::from_millis(2500);
+/// How long a statement waits for a lock that another process holds: 2.5 s, well within the four in which a webhook must
+/// be answered.
+const LOOKS: i32 = 500;
+
+/// How often it looks. SQLite's own way of waiting does so every 100 ms in the end, and misses who lets go for less.
+const LOOKS_EVERY: Duration = Duration::from_millis(5);
 
 /// The number of prepared statements a connection keeps.
 const STATEMENTS: usize = 128;
@@ -60,7 +64,7 @@ fn open_by(vfs: Option<&CStr>, path: &Path) -> Result<Connection, Error> {
         None => Connection::open_with_flags(path, flags),
     }
     .map_err(opened)?;
-    connection.busy_timeout(BUSY)?;
+    wait_for_locks(&connection, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     if is_new {
         // both must be set before the first table; pages of 1 and 2 KiB were measured to gain nothing
@@ -75,8 +79,15 @@ fn open_by(vfs: Option<&CStr>, path: &Path) -> Result<Connection, Error> {
 }
 
 /// Whether statements wait for locks that others hold, or fail at once.
-pub fn wait_for_locks(connection: &Connection, wait: bool) -> Result<(), Error> {
-    Ok(connection.busy_timeout(if wait { BUSY } else { Duration::ZERO })?)
+pub fn wait_for_locks(connection: &Connection, wait: bool) -> rusqlite::Result<()> {
+    connection.busy_handler(wait.then_some(look_again as fn(i32) -> bool))
+}
+
+fn look_again(looks: i32) -> bool {
+    if looks < LOOKS {
+        thread::sleep(LOOKS_EVERY);
+    }
+    looks < LOOKS
 }
 
 /// The file holds addresses: its owner alone may read it.
@@ -236,7 +247,7 @@ const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::S
 
 fn read_pragmas(connection: &Connection) -> rusqlite::Result<()> {
     keep_plans(connection)?;
-    connection.busy_timeout(BUSY)?;
+    wait_for_locks(connection, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -8_192)?;
