@@ -2,7 +2,8 @@
 //!
 //! A row whose counts have all gone elsewhere is deleted, so that the tables follow from the deliveries alone.
 
-use std::sync::LazyLock;
+use std::iter;
+use std::sync::{LazyLock, OnceLock};
 
 use hashbrown::HashMap;
 use rusqlite::types::Value;
@@ -25,6 +26,10 @@ pub struct Wide {
 }
 
 struct Sql {
+    columns: Vec<String>,
+    of_key: String,
+    /// Names one column or two, and takes nothing away: what a single event moves. By their places.
+    few: Vec<OnceLock<Addition>>,
     /// Names the columns of [`OFTEN`] alone, and takes nothing away from a count.
     often: Addition,
     all: Addition,
@@ -106,22 +111,28 @@ impl Wide {
         let keys: Vec<String> = self.keys.iter().enumerate().map(|(i, key)| format!("{key} = ?{}", i + 1)).collect();
         let often = (0..columns.len()).filter(|place| OFTEN.contains(&&*columns[*place])).collect();
         let of_key = keys.join(" AND ");
+        let all = (0..columns.len()).collect();
         Sql {
-            often: self.addition(&columns, &of_key, often, |name| name.ends_with("_extra")),
-            all: self.addition(&columns, &of_key, (0..columns.len()).collect(), |_| true),
+            few: iter::repeat_with(OnceLock::new).take(columns.len() * columns.len()).collect(),
+            often: self.addition(&columns, &of_key, often, |name, n| if_any(name, n, grown(name, n))),
+            all: self.addition(&columns, &of_key, all, |name, n| if_any(name, n, moved(name, n))),
             delete_empty: format!("DELETE FROM {table} WHERE {of_key} AND coalesce({}) IS NULL", columns.join(", ")),
+            columns,
+            of_key,
         }
     }
 
-    fn addition(&self, columns: &[String], of_key: &str, places: Vec<usize>, can_vanish: fn(&str) -> bool) -> Addition {
+    fn addition(
+        &self,
+        columns: &[String],
+        of_key: &str,
+        places: Vec<usize>,
+        sum: fn(&str, &str) -> String,
+    ) -> Addition {
         let names: Vec<&str> = places.iter().map(|place| &*columns[*place]).collect();
-        let add = |(i, name): (usize, &&str)| {
-            let value = format!("?{}", self.keys.len() + i + 1);
-            let sum = format!("coalesce({name}, 0) + {value}");
-            let sum = if can_vanish(name) { format!("nullif({sum}, 0)") } else { sum };
-            format!("{name} = CASE WHEN {value} IS NULL THEN {name} ELSE {sum} END")
-        };
-        let sums: Vec<String> = names.iter().enumerate().map(add).collect();
+        let set =
+            |(i, name): (usize, &&str)| format!("{name} = {}", sum(name, &format!("?{}", self.keys.len() + i + 1)));
+        let sums: Vec<String> = names.iter().enumerate().map(set).collect();
         let values: Vec<String> = (1..=self.keys.len() + names.len()).map(|n| format!("?{n}")).collect();
         let (table, keys) = (self.table, self.keys.join(", "));
         Addition {
@@ -145,12 +156,25 @@ impl Wide {
         packed
     }
 
+    /// What adds these with the fewest columns.
+    fn addition_of(&'static self, values: &[i64; COLUMNS_MAX]) -> &'static Addition {
+        let Sql { columns, of_key, few, often, all, .. } = &*self.sql;
+        let mut places = (0..COLUMNS_MAX).filter(|place| values[*place] != 0);
+        let came = |places: &[usize]| places.iter().filter(|place| values[**place] > 0).count();
+        match (places.next(), places.next(), places.next()) {
+            (Some(first), second, None) if values.iter().all(|n| *n >= 0) => {
+                let last = second.unwrap_or(first);
+                let places = || iter::once(first).chain(second).collect();
+                few[first * columns.len() + last].get_or_init(|| self.addition(columns, of_key, places(), grown))
+            }
+            _ if values.iter().filter(|n| **n != 0).count() == came(&often.places) => often,
+            _ => all,
+        }
+    }
+
     pub fn add(&'static self, connection: &Statements, key: &[Value], counts: &Counts) -> Result<(), Error> {
         let values = self.packed(counts);
-        let Sql { often, all, delete_empty } = &*self.sql;
-        let grew = |place: &usize| values[*place] > 0;
-        let is_often = values.iter().filter(|n| **n != 0).count() == often.places.iter().filter(|it| grew(it)).count();
-        let Addition { update, insert, places } = if is_often { often } else { all };
+        let Addition { update, insert, places } = self.addition_of(&values);
         for sql in [update, insert] {
             let mut statement = connection.prepare_cached(sql)?;
             for (place, part) in key.iter().enumerate() {
@@ -164,10 +188,23 @@ impl Wide {
             }
         }
         if values.iter().any(|n| *n < 0) {
-            connection.prepare_cached(delete_empty)?.execute(params_from_iter(key))?;
+            connection.prepare_cached(&self.sql.delete_empty)?.execute(params_from_iter(key))?;
         }
         Ok(())
     }
+}
+
+/// A count that grew. What came more often than once may have been below 0.
+fn grown(name: &str, n: &str) -> String {
+    if name.ends_with("_extra") { moved(name, n) } else { format!("coalesce({name}, 0) + {n}") }
+}
+
+fn moved(name: &str, n: &str) -> String {
+    format!("nullif(coalesce({name}, 0) + {n}, 0)")
+}
+
+fn if_any(name: &str, n: &str, sum: String) -> String {
+    format!("CASE WHEN {n} IS NULL THEN {name} ELSE {sum} END")
 }
 
 /// Moves the counts. The rows of the deliveries and of their events are written already.

@@ -40,7 +40,7 @@ const LOOKS: i32 = 500;
 const LOOKS_EVERY: Duration = Duration::from_millis(5);
 
 /// The number of prepared statements a connection keeps.
-const STATEMENTS: usize = 128;
+const STATEMENTS: usize = 256;
 
 /// Opens the file for writing, creating and migrating it as needed.
 pub fn open(path: &Path) -> Result<Connection, Error> {

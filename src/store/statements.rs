@@ -2,7 +2,7 @@
 //!
 //! rusqlite finds a cached statement by hashing its text, which for the short statements of the writer costs about as
 //! much as running them. A batch runs the same few dozen thousands of times; here they are found by where their text
-//! stands in the program.
+//! stands in the program, and where it stands twice, by the text.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -20,6 +20,8 @@ pub struct Statements<'c> {
 #[derive(Default)]
 struct Prepared<'c> {
     numbers: HashMap<Place, usize, FxBuildHasher>,
+    /// By number.
+    texts: Vec<&'static str>,
     /// By number; nothing, while it is in use.
     idle: Vec<Option<Box<CachedStatement<'c>>>>,
 }
@@ -35,10 +37,13 @@ impl<'c> Statements<'c> {
     /// As [`Connection::prepare_cached`], for a text of the program.
     pub fn prepare_cached(&self, sql: &'static str) -> Result<InUse<'_, 'c>> {
         let place = (sql.as_ptr() as usize, sql.len());
-        let Prepared { numbers, idle } = &mut *self.prepared.borrow_mut();
+        let Prepared { numbers, texts, idle } = &mut *self.prepared.borrow_mut();
         let number = *numbers.entry(place).or_insert_with(|| {
-            idle.push(None);
-            idle.len() - 1
+            texts.iter().position(|text| *text == sql).unwrap_or_else(|| {
+                texts.push(sql);
+                idle.push(None);
+                idle.len() - 1
+            })
         });
         let statement = match idle[number].take() {
             Some(statement) => statement,
@@ -81,5 +86,21 @@ impl<'c> DerefMut for InUse<'_, 'c> {
 impl Drop for InUse<'_, '_> {
     fn drop(&mut self) {
         self.statements.prepared.borrow_mut().idle[self.number] = self.statement.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_stands_twice_is_one_statement() {
+        let connection = Connection::open_in_memory().unwrap();
+        let statements = Statements::of(&connection);
+        let [one, other]: [&'static str; 2] = [(); 2].map(|()| &*String::from("SELECT 1").leak());
+        assert_ne!(one.as_ptr(), other.as_ptr());
+        drop(statements.prepare_cached(one).unwrap());
+        drop(statements.prepare_cached(other).unwrap());
+        assert_eq!(statements.prepared.borrow().idle.len(), 1);
     }
 }
