@@ -10,6 +10,7 @@ use rusqlite::{ToSql, params};
 use smallvec::SmallVec;
 
 use super::apply::{Outcome, Report};
+use super::blocks::{self, Table};
 use super::delivery_rows::{self, DeliveryRow};
 use super::eid::Eid;
 use super::event_rows::{self, EventRow};
@@ -69,9 +70,7 @@ impl<'b, 'c> Batch<'b, 'c> {
 
     /// Takes arrivals in, of which those of one delivery stand together.
     pub fn take_in(&mut self, arrivals: &[Arrival<'_>]) -> Result<(), Error> {
-        let greatest: Option<i64> =
-            self.connection.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0))?;
-        let mut next = greatest.unwrap_or(0) + 1;
+        let mut next = blocks::greatest(self.connection, Table::Deliveries)?.unwrap_or(0) + 1;
         let mut known = Vec::with_capacity(arrivals.len());
         let mut new = Vec::with_capacity(arrivals.len());
         for group in arrivals.chunk_by(|a, b| a.group == b.group) {

@@ -160,14 +160,14 @@ impl Wide {
     fn addition_of(&'static self, values: &[i64; COLUMNS_MAX]) -> &'static Addition {
         let Sql { columns, of_key, few, often, all, .. } = &*self.sql;
         let mut places = (0..COLUMNS_MAX).filter(|place| values[*place] != 0);
-        let came = |places: &[usize]| places.iter().filter(|place| values[**place] > 0).count();
+        let grew = |places: &[usize]| places.iter().filter(|place| values[**place] > 0).count();
         match (places.next(), places.next(), places.next()) {
             (Some(first), second, None) if values.iter().all(|n| *n >= 0) => {
                 let last = second.unwrap_or(first);
                 let places = || iter::once(first).chain(second).collect();
                 few[first * columns.len() + last].get_or_init(|| self.addition(columns, of_key, places(), grown))
             }
-            _ if values.iter().filter(|n| **n != 0).count() == came(&often.places) => often,
+            _ if values.iter().filter(|n| **n != 0).count() == grew(&often.places) => often,
             _ => all,
         }
     }
