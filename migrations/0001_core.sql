@@ -433,10 +433,10 @@ CREATE TABLE activity (
 CREATE TABLE status_counts (
     source      INTEGER NOT NULL REFERENCES sources,
     channel     INTEGER NOT NULL REFERENCES channels,
-    kind        INTEGER NOT NULL,               -- 1 status, 2 outcome, 3 engagement
-    status      INTEGER NOT NULL REFERENCES statuses,
+    outcome     INTEGER NOT NULL REFERENCES statuses,   -- 0: none
+    engagement  INTEGER NOT NULL REFERENCES statuses,   -- 0: none; else it is the status
     deliveries  INTEGER NOT NULL,
-    PRIMARY KEY (source, channel, kind, status)
+    PRIMARY KEY (source, channel, outcome, engagement)
 ) STRICT, WITHOUT ROWID;
 
 -- Clicks by link.
@@ -1194,12 +1194,12 @@ GROUP BY hour, source_kind, source_id, channel, metric;
 --     SELECT channel, status, sum(deliveries) AS deliveries FROM status_counts_v1
 --     GROUP BY channel, status ORDER BY channel, deliveries DESC;
 CREATE VIEW status_counts_v1 AS
-SELECT s.source_kind, s.source_id, c.channel, st.status AS status, n.deliveries
+SELECT s.source_kind, s.source_id, c.channel, st.status AS status, CAST(sum(n.deliveries) AS INTEGER) AS deliveries
 FROM status_counts n
 JOIN sources s ON s.id = n.source
 JOIN channels c ON c.id = n.channel
-JOIN statuses st ON st.id = n.status
-WHERE n.kind = 1;
+JOIN statuses st ON st.id = iif(n.engagement, n.engagement, n.outcome)
+GROUP BY n.source, n.channel, st.id;
 
 -- A row for each source, channel and outcome: how many deliveries stand so now.
 --   source_kind: campaign, broadcast, newsletter, transactional or unknown
@@ -1211,12 +1211,13 @@ WHERE n.kind = 1;
 --     SELECT channel, outcome, sum(deliveries) AS deliveries FROM outcome_counts_v1
 --     GROUP BY channel, outcome ORDER BY channel, deliveries DESC;
 CREATE VIEW outcome_counts_v1 AS
-SELECT s.source_kind, s.source_id, c.channel, st.status AS outcome, n.deliveries
+SELECT s.source_kind, s.source_id, c.channel, st.status AS outcome, CAST(sum(n.deliveries) AS INTEGER) AS deliveries
 FROM status_counts n
 JOIN sources s ON s.id = n.source
 JOIN channels c ON c.id = n.channel
-JOIN statuses st ON st.id = n.status
-WHERE n.kind = 2;
+JOIN statuses st ON st.id = n.outcome
+WHERE n.outcome <> 0
+GROUP BY n.source, n.channel, n.outcome;
 
 -- A row for each source, channel and engagement: how many deliveries stand so now.
 --   source_kind: campaign, broadcast, newsletter, transactional or unknown
@@ -1228,12 +1229,13 @@ WHERE n.kind = 2;
 --     SELECT channel, engagement, sum(deliveries) AS deliveries FROM engagement_counts_v1
 --     GROUP BY channel, engagement ORDER BY channel, deliveries DESC;
 CREATE VIEW engagement_counts_v1 AS
-SELECT s.source_kind, s.source_id, c.channel, st.status AS engagement, n.deliveries
+SELECT s.source_kind, s.source_id, c.channel, st.status AS engagement, CAST(sum(n.deliveries) AS INTEGER) AS deliveries
 FROM status_counts n
 JOIN sources s ON s.id = n.source
 JOIN channels c ON c.id = n.channel
-JOIN statuses st ON st.id = n.status
-WHERE n.kind = 3;
+JOIN statuses st ON st.id = n.engagement
+WHERE n.engagement <> 0
+GROUP BY n.source, n.channel, n.engagement;
 
 -- A row for each link of a source: who followed it.
 --   source_kind: campaign, broadcast, newsletter, transactional or unknown

@@ -85,15 +85,6 @@ fn kinds_of(event: &Event) -> impl Iterator<Item = Counted> {
     event.metric.known().map(Counted::Metric).into_iter().chain(halves)
 }
 
-/// Which of a delivery's three statuses is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum StatusKind {
-    Status = 1,
-    Outcome = 2,
-    Engagement = 3,
-}
-
 /// A link within a source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Link {
@@ -134,8 +125,8 @@ pub struct Delta {
     triggers: HashMap<usize, HashMap<Text, Counts>>,
     /// By feed and the quarter hour of the events themselves.
     activity: IndexMap<(usize, i64), [i64; Counted::COUNT], DefaultHashBuilder>,
-    /// How many deliveries of a feed stand so now; the metric is `None` where the status is unknown.
-    statuses: HashMap<(usize, StatusKind, Option<Metric>), i64>,
+    /// How many deliveries of a feed stand so now, by outcome and engagement.
+    statuses: HashMap<(usize, Option<Metric>, Option<Metric>), i64>,
     pub links: HashMap<Link, LinkCounts>,
     /// Clicks that came (1) or went to another link (-1).
     pub clicks: HashMap<Click, i64>,
@@ -184,10 +175,10 @@ impl Delta {
         moved.map(|((feed, quarter), events)| (*feed, *quarter, events))
     }
 
-    /// How many deliveries stand so now, by the place of the feed; the metric is `None` where the status is unknown.
-    pub fn statuses(&self) -> impl Iterator<Item = (usize, StatusKind, Option<Metric>, i64)> {
+    /// How many deliveries stand so now, by the place of the feed, the outcome and the engagement.
+    pub fn statuses(&self) -> impl Iterator<Item = (usize, Option<Metric>, Option<Metric>, i64)> {
         let moved = self.statuses.iter().filter(|(_, n)| **n != 0);
-        moved.map(|((feed, kind, metric), n)| (*feed, *kind, *metric, *n))
+        moved.map(|((feed, outcome, engagement), n)| (*feed, *outcome, *engagement, *n))
     }
 
     /// Adds what a delivery and these of its events contribute.
@@ -247,16 +238,9 @@ impl Delta {
             }
         }
         for (delivery, sign) in deliveries {
-            let statuses = [
-                (StatusKind::Status, Some(delivery.status().map(|standing| standing.metric))),
-                (StatusKind::Outcome, delivery.outcome.map(|standing| Some(standing.metric))),
-                (StatusKind::Engagement, delivery.engagement.map(|standing| Some(standing.metric))),
-            ];
-            for (kind, metric) in statuses {
-                if let Some(metric) = metric {
-                    *self.statuses.entry((feed, kind, metric)).or_default() += sign;
-                }
-            }
+            let [outcome, engagement] =
+                [delivery.outcome, delivery.engagement].map(|standing| standing.map(|it| it.metric));
+            *self.statuses.entry((feed, outcome, engagement)).or_default() += sign;
         }
     }
 

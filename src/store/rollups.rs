@@ -14,7 +14,7 @@ use super::names::Names;
 use super::statements::Statements;
 use super::{Error, days, delivery_rows, suppressions};
 use crate::domain::rollup::{Click, Link, LinkCounts};
-use crate::domain::{Counted, Counts, Delta};
+use crate::domain::{Counted, Counts, Delta, Metric};
 
 /// A table of wide rows: its key columns and its count columns.
 pub struct Wide {
@@ -244,15 +244,16 @@ pub fn write(connection: &Statements, names: &mut Names, mut delta: Delta) -> Re
 }
 
 fn write_statuses(connection: &Statements, feeds: &[(i64, i64)], delta: &Delta) -> Result<(), Error> {
-    for (feed, kind, metric, n) in delta.statuses() {
+    let code = |metric: Option<Metric>| metric.map_or(0, Metric::code);
+    for (feed, outcome, engagement, n) in delta.statuses() {
         let (source, channel) = feeds[feed];
-        let (kind, status) = (kind as i64, metric.map_or(0, |metric| i64::from(metric.code())));
+        let (outcome, engagement) = (code(outcome), code(engagement));
         for sql in [
             "UPDATE status_counts SET deliveries = deliveries + ?5
-             WHERE source = ?1 AND channel = ?2 AND kind = ?3 AND status = ?4",
-            "INSERT INTO status_counts (source, channel, kind, status, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)",
+             WHERE source = ?1 AND channel = ?2 AND outcome = ?3 AND engagement = ?4",
+            "INSERT INTO status_counts (source, channel, outcome, engagement, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)",
         ] {
-            if connection.prepare_cached(sql)?.execute(params![source, channel, kind, status, n])? > 0 {
+            if connection.prepare_cached(sql)?.execute(params![source, channel, outcome, engagement, n])? > 0 {
                 break;
             }
         }
@@ -260,9 +261,9 @@ fn write_statuses(connection: &Statements, feeds: &[(i64, i64)], delta: &Delta) 
             connection
                 .prepare_cached(
                     "DELETE FROM status_counts
-                     WHERE source = ?1 AND channel = ?2 AND kind = ?3 AND status = ?4 AND deliveries = 0",
+                     WHERE source = ?1 AND channel = ?2 AND outcome = ?3 AND engagement = ?4 AND deliveries = 0",
                 )?
-                .execute(params![source, channel, kind, status])?;
+                .execute(params![source, channel, outcome, engagement])?;
         }
     }
     Ok(())

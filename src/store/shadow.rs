@@ -61,7 +61,7 @@ pub fn compare(connection: &Connection, mut differs: impl FnMut(String)) -> Resu
     ] {
         compare_rows(connection, wide.table, &of_wide(wide, order), wide.keys.len(), &mut differs)?;
     }
-    let counts = "SELECT source, channel, kind, status, deliveries FROM {in}status_counts ORDER BY 1, 2, 3, 4";
+    let counts = "SELECT source, channel, outcome, engagement, deliveries FROM {in}status_counts ORDER BY 1, 2, 3, 4";
     compare_rows(connection, "status_counts", counts, 4, &mut differs)?;
     let links = "SELECT source, coalesce(action_id, ''), link, events, deliveries, human_deliveries, machine_deliveries
         FROM {in}links ORDER BY 1, 2, 3";

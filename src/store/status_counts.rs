@@ -18,13 +18,15 @@ pub struct StatusCount {
 pub fn by_channel(connection: &Connection, source: Option<&SourceRef>) -> Result<Vec<StatusCount>, Error> {
     let mut statement = connection.prepare_cached(match source {
         None => {
-            "SELECT c.channel, n.status, sum(n.deliveries) FROM status_counts n JOIN channels c ON c.id = n.channel
-            WHERE n.kind = 1 GROUP BY n.channel, n.status"
+            "SELECT c.channel, iif(n.engagement, n.engagement, n.outcome) AS status, sum(n.deliveries)
+            FROM status_counts n JOIN channels c ON c.id = n.channel
+            GROUP BY n.channel, status"
         }
         Some(_) => {
-            "SELECT c.channel, n.status, sum(n.deliveries) FROM status_counts n JOIN channels c ON c.id = n.channel
-            WHERE n.kind = 1 AND n.source IN (SELECT id FROM sources WHERE source_kind = ?1 AND (?2 = '' OR source_id = ?2))
-            GROUP BY n.channel, n.status"
+            "SELECT c.channel, iif(n.engagement, n.engagement, n.outcome) AS status, sum(n.deliveries)
+            FROM status_counts n JOIN channels c ON c.id = n.channel
+            WHERE n.source IN (SELECT id FROM sources WHERE source_kind = ?1 AND (?2 = '' OR source_id = ?2))
+            GROUP BY n.channel, status"
         }
     })?;
     let read = |row: &rusqlite::Row| {

@@ -81,7 +81,7 @@ fn every_cell_of_the_counts_is_verified_and_mended() {
         "UPDATE cohorts SET quarter = quarter + 1",
         "UPDATE activity SET quarter = quarter - 4",
         "UPDATE triggers SET trigger_id = 't2'",
-        "UPDATE status_counts SET kind = 4 WHERE kind = 3",
+        "UPDATE status_counts SET engagement = 0 WHERE engagement <> 0",
         "UPDATE links SET action_id = NULL",
         "UPDATE links SET link = 'https://x.test/b'",
         "INSERT INTO totals (source, channel, created) VALUES (1, 3, 1)",

@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Filter, Link, Recipient, SourceRef};
-use crate::domain::rollup::StatusKind;
 use crate::domain::{Counted, Metric, Millis, Phase};
 use crate::store::walk::{self, Lead, Rest, Whose, Word};
 use crate::store::{Error, addresses, spans};
@@ -179,7 +178,7 @@ fn rest(connection: &Connection, filter: &Filter) -> Result<Option<Rest>, Error>
 }
 
 /// Bit n for metric n, bit 0 for none; all where nothing is asked for.
-fn bits(metrics: &[Option<Metric>]) -> u32 {
+pub(super) fn bits(metrics: &[Option<Metric>]) -> u32 {
     match metrics {
         [] => u32::MAX,
         _ => metrics.iter().fold(0, |mask, metric| mask | 1 << metric.map_or(0, Metric::code)),
@@ -211,46 +210,27 @@ fn statuses_after(counted: Counted) -> u32 {
 /// The index with the fewest deliveries to walk, how many these are, and the facets in which what is wanted stands: by
 /// source, by what failed, or by facet. `None`: there are none.
 fn lead_by_counts(connection: &Connection, rest: &Rest) -> Result<Option<(Lead, i64, Vec<i64>)>, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT source, channel, status, deliveries, kind FROM status_counts WHERE kind IN (1, 2)")?;
+    let mut statement =
+        connection.prepare_cached("SELECT source, channel, outcome, engagement, deliveries FROM status_counts")?;
     let mut rows = statement.query([])?;
-    let (mut standing, mut failed) = (Vec::new(), 0i64);
-    // of those with an outcome that is asked for, how many have done something since: all that have it, less those
-    // whose status it is
-    let mut engaged: HashMap<(i64, i64), i64> = HashMap::new();
+    let (mut facets, mut sources, mut both) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut of_sources, mut failed) = (0i64, 0i64);
     while let Some(row) = rows.next()? {
-        let (source, channel, status): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let deliveries: i64 = row.get(3)?;
-        let is_outcome = row.get::<_, i64>(4)? == StatusKind::Outcome as i64;
-        if is_outcome && may_fail(status) {
+        let (source, channel): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (outcome, engagement): (i64, i64) = (row.get(2)?, row.get(3)?);
+        let deliveries: i64 = row.get(4)?;
+        let facet = channel * 32 + if engagement == 0 { outcome } else { engagement };
+        *facets.entry(facet).or_insert(0) += deliveries;
+        if may_fail(outcome) {
             failed += deliveries;
         }
-        if rest.outcomes >> status & 1 == 1 && *ENGAGED >> status & 1 == 0 {
-            *engaged.entry((source, channel)).or_default() += if is_outcome { deliveries } else { -deliveries };
-        }
-        if !is_outcome {
-            standing.push((source, channel, status, deliveries));
-        }
-    }
-    let mut of_sources = 0i64;
-    let (mut facets, mut sources, mut both) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
-    for (source, channel, status, deliveries) in standing {
-        let facet = channel * 32 + status;
-        // those without an outcome have no count
-        let can_be = rest.outcomes & 1 == 1
-            || *ENGAGED >> status & 1 == 0
-            || engaged.get(&(source, channel)).is_some_and(|engaged| *engaged > 0);
-        let is_facet = can_be && rest.wants_facet(facet);
-        let is_source = rest.sources.as_ref().is_none_or(|wanted| wanted.contains(&source));
-        if is_facet {
-            *facets.entry(facet).or_insert(0) += deliveries;
-        }
-        if is_source {
+        if rest.sources.as_ref().is_none_or(|wanted| wanted.contains(&source)) {
             sources.insert(source);
             of_sources += deliveries;
-        }
-        if is_facet && is_source {
-            both.insert(facet);
+            let can_be = rest.outcomes >> outcome & 1 == 1 && rest.engagements >> engagement & 1 == 1;
+            if can_be && rest.wants_facet(facet) {
+                both.insert(facet);
+            }
         }
     }
     if both.is_empty() {

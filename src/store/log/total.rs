@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, params};
 
-use super::plan::{channel_id, messages, plan, sources};
+use super::plan::{bits, channel_id, messages, plan, sources};
 use super::{By, Filter};
-use crate::domain::rollup::{QUARTER_MS, StatusKind, quarter_of};
+use crate::domain::rollup::{QUARTER_MS, quarter_of};
 use crate::domain::{Counted, Metric, Millis};
 use crate::store::Error;
 use crate::store::days::Reading;
@@ -75,40 +75,30 @@ fn of_found(found: usize, was_stopped: bool) -> Total {
 }
 
 pub(super) fn kept_of_deliveries(connection: &Connection, filter: &Filter) -> Result<Option<i64>, Error> {
-    let asked = [
-        (StatusKind::Status, &filter.statuses),
-        (StatusKind::Outcome, &filter.outcomes),
-        (StatusKind::Engagement, &filter.engagements),
-    ];
-    let mut asked = asked.into_iter().filter(|(_, metrics)| !metrics.is_empty());
-    match (asked.next(), asked.next(), &filter.ever[..]) {
-        (None, _, []) => sum(connection, filter, Time::Created, Counted::Created.name()),
-        (None, _, [one]) => sum(connection, filter, Time::Created, one.name()),
-        (Some((kind, metrics)), None, []) => standing(connection, filter, kind, metrics),
+    let is_any = [&filter.statuses, &filter.outcomes, &filter.engagements].iter().all(|it| it.is_empty());
+    match &filter.ever[..] {
+        [] if is_any => sum(connection, filter, Time::Created, Counted::Created.name()),
+        [one] if is_any => sum(connection, filter, Time::Created, one.name()),
+        [] => standing(connection, filter),
         _ => Ok(None),
     }
 }
 
 /// How many stand so now.
-fn standing(
-    connection: &Connection,
-    filter: &Filter,
-    kind: StatusKind,
-    metrics: &[Option<Metric>],
-) -> Result<Option<i64>, Error> {
-    // those without an outcome, or an engagement, have no count of their own
-    let is_kept = kind == StatusKind::Status || !metrics.contains(&None);
-    if !is_kept || Narrow::of(filter) != Some(Narrow::No) || !is_all_time(filter) {
+fn standing(connection: &Connection, filter: &Filter) -> Result<Option<i64>, Error> {
+    if Narrow::of(filter) != Some(Narrow::No) || !is_all_time(filter) {
         return Ok(None);
     }
-    let codes: Vec<u8> = metrics.iter().map(|metric| metric.map_or(0, Metric::code)).collect();
     let (sources, channels) = (source_list(connection, filter)?, channel_list(connection, filter)?);
+    let [outcomes, engagements, statuses] =
+        [&filter.outcomes, &filter.engagements, &filter.statuses].map(|it| bits(it));
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT coalesce(sum(deliveries), 0) FROM status_counts WHERE kind = ?3
-            AND status IN (SELECT value FROM json_each(?4)) AND {OF_SOURCES} AND {OF_CHANNELS}"
+        "SELECT coalesce(sum(deliveries), 0) FROM status_counts
+        WHERE ?3 >> outcome & 1 AND ?4 >> engagement & 1 AND ?5 >> iif(engagement, engagement, outcome) & 1
+            AND {OF_SOURCES} AND {OF_CHANNELS}"
     ))?;
-    let n = statement.query_row(params![sources, channels, kind as i64, list(codes)], |row| row.get(0))?;
-    Ok(Some(n))
+    let asked = params![sources, channels, outcomes, engagements, statuses];
+    Ok(Some(statement.query_row(asked, |row| row.get(0))?))
 }
 
 fn kept_of_events(connection: &Connection, filter: &events::Filter) -> Result<Option<i64>, Error> {
