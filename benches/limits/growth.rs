@@ -148,21 +148,20 @@ fn write(file: &Path, lines: impl Iterator<Item = Line> + Send, together: usize)
         let mut written = Written::default();
         let mut pieces = to_write.into_iter().peekable();
         while pieces.peek().is_some() {
-            let mut transaction = Duration::ZERO;
             let on_processor = processor_time()?;
-            let mut timed = Instant::now();
+            let begun = Instant::now();
+            let mut waited = Duration::ZERO;
             let mut recording = tracker.begin()?;
             let mut entries_taken = 0;
             while entries_taken < together {
-                transaction += timed.elapsed();
+                let asked = Instant::now();
                 let Some(entries) = pieces.next() else { break };
-                timed = Instant::now();
+                waited += asked.elapsed();
                 recording.record(&entries.iter().collect::<Vec<_>>(), ENDS_AT_MS)?;
                 entries_taken += entries.len();
             }
-            timed = Instant::now();
             recording.commit()?;
-            transaction += timed.elapsed();
+            let transaction = begun.elapsed() - waited;
             written.lines += entries_taken;
             written.writing += transaction;
             written.processor += processor_time()? - on_processor;
