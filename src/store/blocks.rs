@@ -5,13 +5,15 @@
 //! have a column `block`. The writer, which asks most of what is not there, leaves out the blocks whose [`filter`](super::filter)
 //! says so.
 
+use std::ops::RangeInclusive;
+
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::Error;
 use super::filter::Filters;
 use super::statements::Statements;
 
-/// The rows of a block share the bits above these; the migration's `block` columns and [`Table::texts`] say the same.
+/// The rows of a block share the bits above these; the migration's `block` columns say the same.
 pub const BITS: u32 = 17;
 
 /// How many rows a block has.
@@ -23,6 +25,11 @@ pub const FIRST_ROW: i64 = 1;
 /// The block of a row.
 pub fn block_of(id: i64) -> i64 {
     id >> BITS
+}
+
+/// The ids that a block has room for.
+pub fn rows_of(block: i64) -> RangeInclusive<i64> {
+    block << BITS..=((block + 1) << BITS) - 1
 }
 
 /// A table whose index is led by a block. The file has the numbers.
@@ -44,13 +51,13 @@ impl Table {
         }
     }
 
-    /// The texts of a block by which rows are looked for.
+    /// The texts by which rows are looked for, of the rows from one to another.
     pub fn texts(self) -> &'static str {
         match self {
-            Table::Addresses => "SELECT address FROM addresses WHERE block = ?1",
+            Table::Addresses => "SELECT address FROM addresses WHERE id BETWEEN ?1 AND ?2",
             // they are found by another key: delivery_keys
-            Table::Deliveries => "SELECT delivery_id FROM deliveries WHERE id BETWEEN ?1 << 17 AND (?1 << 17) + 131071",
-            Table::People => "SELECT name FROM people WHERE block = ?1",
+            Table::Deliveries => "SELECT delivery_id FROM deliveries WHERE id BETWEEN ?1 AND ?2",
+            Table::People => "SELECT name FROM people WHERE id BETWEEN ?1 AND ?2",
         }
     }
 }
@@ -89,12 +96,6 @@ pub fn find<P: Params>(
     Ok(None)
 }
 
-/// The last row of a block.
-#[cfg(test)]
-pub fn last_row(block: i64) -> i64 {
-    ((block + 1) << BITS) - 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +107,7 @@ mod tests {
         let connection = sqlite::open(&folder.path().join("blocks.db")).unwrap();
         for table in Table::ALL {
             let plan = format!("EXPLAIN QUERY PLAN {}", table.texts());
-            let plan: String = connection.query_row(&plan, [1], |row| row.get(3)).unwrap();
+            let plan: String = connection.query_row(&plan, [1, 2], |row| row.get(3)).unwrap();
             assert!(plan.starts_with("SEARCH"), "{table:?}: {plan}");
         }
     }

@@ -6,12 +6,14 @@
 //! bit by bit, so that one look tells for all of them: asked one by one, 43 filters took 2.7 % of the writer's time, and
 //! there are 130 of them at ten million deliveries.
 //!
-//! The newest block has a filter in memory alone, of a process that added all of its rows: most texts that are looked for
-//! in vain are new, and else each would be asked of the index.
+//! The newest block has a filter in memory alone: most texts that are looked for in vain are new, and else each would be
+//! asked of the index. Rows that the process has not added itself are read for it once asking has cost as much.
 //!
 //! A filter never says "no" of a text that is there: no text is changed in its row, and a row that is removed only makes
 //! it say "perhaps" too often. But where the last rows of a table go, their ids are given again, so the blocks that they
 //! reach into are not finished any more: [`rows_went`].
+
+use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use siphasher::sip::SipHasher13;
@@ -38,12 +40,17 @@ pub struct Filters {
     newest: [Option<Newest>; Table::ALL.len()],
 }
 
-/// The filter of a block that takes rows, all of which were added here.
+/// The filter of a block that takes rows.
 struct Newest {
-    /// The last of them. Where the table has another, someone else has added or removed rows.
+    /// The last that it has, with all before it. Where the table has another, someone else has added or removed rows.
     last: i64,
     bits: Box<[u8]>,
+    /// How often the index was asked since, as rows were missing.
+    asked: i64,
 }
+
+/// In the time in which the index is asked once so many rows are read.
+const READ_PER_QUESTION: i64 = 8;
 
 /// The filters of sixteen blocks.
 struct Group {
@@ -76,7 +83,7 @@ impl Filters {
     ) -> Result<Vec<i64>, Error> {
         let newest = blocks::block_of(greatest);
         let mut found = Vec::new();
-        if !self.newest[table as usize].as_ref().is_some_and(|it| it.last == greatest && !has(&it.bits, hash)) {
+        if self.newest(table, greatest).may_have(connection, table, hash, greatest)? {
             found.push(newest);
         }
         if newest == 0 {
@@ -101,16 +108,21 @@ impl Filters {
     pub fn added(&mut self, table: Table, id: i64, hash: u64) {
         let newest = &mut self.newest[table as usize];
         let is_first = id == blocks::FIRST_ROW || id % blocks::ROWS == 0;
-        if is_first {
-            *newest = Some(Newest { last: id, bits: vec![0; BITS / 8].into() });
-        }
         match newest {
-            Some(newest) if is_first || newest.last + 1 == id => {
+            _ if is_first => set(&mut newest.insert(Newest { last: id, ..Newest::before(id) }).bits, hash),
+            Some(newest) if newest.last + 1 == id => {
                 newest.last = id;
                 set(&mut newest.bits, hash);
             }
             _ => *newest = None,
         }
+    }
+
+    /// That of the block of a table's greatest row, whatever it has of the rows.
+    fn newest(&mut self, table: Table, greatest: i64) -> &mut Newest {
+        let first = *blocks::rows_of(blocks::block_of(greatest)).start();
+        let newest = self.newest[table as usize].take().filter(|it| (first - 1..=greatest).contains(&it.last));
+        self.newest[table as usize].insert(newest.unwrap_or_else(|| Newest::before(first)))
     }
 
     /// A group, with all of its finished blocks.
@@ -137,6 +149,27 @@ impl Filters {
             }
         }
         groups[place].as_ref().ok_or_else(|| Error::Row("no group of filters".into()))
+    }
+}
+
+impl Newest {
+    /// Without any rows, of which this is the first.
+    fn before(id: i64) -> Newest {
+        Newest { last: id - 1, bits: vec![0; BITS / 8].into(), asked: 0 }
+    }
+
+    /// Whether the block may have a text of this hash.
+    fn may_have(&mut self, connection: &Connection, table: Table, hash: u64, greatest: i64) -> Result<bool, Error> {
+        let missing = greatest - self.last;
+        if missing > 0 {
+            self.asked += 1;
+            if missing > self.asked * READ_PER_QUESTION {
+                return Ok(true);
+            }
+            each_hash(connection, table, self.last + 1..=greatest, |hash| set(&mut self.bits, hash))?;
+            (self.last, self.asked) = (greatest, 0);
+        }
+        Ok(has(&self.bits, hash))
     }
 }
 
@@ -200,17 +233,22 @@ fn read(connection: &Connection, table: Table, block: i64) -> Result<Option<Vec<
 /// Makes the filter of a finished block.
 fn make(connection: &Connection, table: Table, block: i64) -> Result<Vec<u8>, Error> {
     let mut filter = vec![0; BITS / 8];
-    each_hash(connection, table, block, |hash| set(&mut filter, hash))?;
+    each_hash(connection, table, blocks::rows_of(block), |hash| set(&mut filter, hash))?;
     connection
         .prepare_cached("INSERT OR REPLACE INTO block_filters (kind, block, bits) VALUES (?1, ?2, ?3)")?
         .execute(params![table as i64, block, filter])?;
     Ok(filter)
 }
 
-fn each_hash(connection: &Connection, table: Table, block: i64, mut each: impl FnMut(u64)) -> Result<(), Error> {
+fn each_hash(
+    connection: &Connection,
+    table: Table,
+    ids: RangeInclusive<i64>,
+    mut each: impl FnMut(u64),
+) -> Result<(), Error> {
     let hasher = hasher(connection)?;
     let mut statement = connection.prepare_cached(table.texts())?;
-    let mut rows = statement.query([block])?;
+    let mut rows = statement.query([ids.start(), ids.end()])?;
     while let Some(row) = rows.next()? {
         if let Some(text) = row.get_ref(0)?.as_bytes_or_null().map_err(|error| Error::Row(error.to_string()))? {
             each(hasher.hash(text));
@@ -254,7 +292,7 @@ pub fn check(connection: &Connection, mut differs: impl FnMut(String)) -> Result
                 differs(format!("the filter of {table:?}, block {block}, is damaged"));
             } else {
                 let mut missed = 0;
-                each_hash(connection, table, block, |hash| missed += u64::from(!has(&filter, hash)))?;
+                each_hash(connection, table, blocks::rows_of(block), |hash| missed += u64::from(!has(&filter, hash)))?;
                 if missed > 0 {
                     differs(format!("the filter of {table:?}, block {block}, misses {missed} of its texts"));
                 }
@@ -331,7 +369,7 @@ mod tests {
                  SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM people WHERE id = ?1 OR +name = ?2)",
             ),
         ] {
-            let last = blocks::last_row(blocks::newest(connection, table).unwrap().unwrap_or(0) + over);
+            let last = *blocks::rows_of(blocks::newest(connection, table).unwrap().unwrap_or(0) + over).end();
             connection.execute(sql, params![last, text]).unwrap();
         }
     }
@@ -384,7 +422,7 @@ mod tests {
             tracker
         };
         let mut tracker = record(&[event("a", "sent")]);
-        let last = blocks::last_row(0);
+        let last = *blocks::rows_of(0).end();
         tracker.connection().execute("UPDATE deliveries SET id = ?1", [last]).unwrap();
         tracker.connection().execute("UPDATE events SET delivery = ?1", [last]).unwrap();
         delivery_keys::rebuild(tracker.connection()).unwrap();
