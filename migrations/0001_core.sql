@@ -154,11 +154,13 @@ CREATE TABLE delivery_keys (
     key  INTEGER PRIMARY KEY
 ) STRICT;
 
--- When the deliveries of a block of rows were created, from when it is full; it may be wider than they are.
+-- When the deliveries of a block of rows were created, and until when something was delivered of them, from when it is
+-- full; it may be wider than they are.
 CREATE TABLE delivery_spans (
-    block     INTEGER PRIMARY KEY,
-    first_ms  INTEGER NOT NULL,
-    last_ms   INTEGER NOT NULL
+    block         INTEGER PRIMARY KEY,
+    first_ms      INTEGER NOT NULL,
+    last_ms       INTEGER NOT NULL,
+    delivered_ms  INTEGER NOT NULL
 ) STRICT;
 
 -- Told, not measured: a block holds 131072 rows, so a tool that opens the file skips through the blocks of an index

@@ -14,7 +14,7 @@ CREATE TABLE suppression_causes (
 CREATE UNIQUE INDEX suppression_causes_by_address ON suppression_causes (address, channel, at_ms, delivery, metric, eid);
 CREATE INDEX suppression_causes_by_time ON suppression_causes (at_ms);
 
--- What was delivered to these addresses: it lifts all that was strictly before it.
+-- What was delivered to these addresses after the first cause: it lifts all that was strictly before it.
 CREATE TABLE suppression_lifts (
     address   TEXT NOT NULL,
     channel   INTEGER NOT NULL REFERENCES channels,

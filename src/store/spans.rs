@@ -1,11 +1,14 @@
 //! When the deliveries of each block were created: who looks for some of them, newest first, opens a block only when
-//! its time has come.
+//! its time has come. And until when something was delivered of them: who looks for what was delivered lately opens few.
+
+use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
 
 use super::Error;
 use super::blocks::{self, Table};
-use crate::domain::Millis;
+use super::statements::Statements;
+use crate::domain::{Metric, Millis};
 
 /// All deliveries of a block were created within, both ends included. It may be wider than they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,8 +50,9 @@ pub fn began(connection: &Connection, id: i64) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) const FINISHED: &str = "INSERT OR REPLACE INTO delivery_spans (block, first_ms, last_ms)
-    SELECT ?1, min(created_at_ms), max(created_at_ms) FROM deliveries WHERE id >= ?2 AND id < ?3 HAVING count(*) > 0";
+pub(super) const FINISHED: &str = "INSERT OR REPLACE INTO delivery_spans (block, first_ms, last_ms, delivered_ms)
+    SELECT ?1, min(created_at_ms), max(created_at_ms), max(updated_at_ms) FROM deliveries_read
+    WHERE id >= ?2 AND id < ?3 HAVING count(*) > 0";
 
 /// A delivery turns out to have been created earlier.
 pub fn moved(connection: &Connection, id: i64, created_at_ms: Millis) -> Result<(), Error> {
@@ -58,11 +62,30 @@ pub fn moved(connection: &Connection, id: i64, created_at_ms: Millis) -> Result<
 
 const MOVED: &str = "UPDATE delivery_spans SET first_ms = ?2 WHERE block = ?1 AND first_ms > ?2";
 
+/// Something was delivered of a delivery. A block that is not finished tells of it when it is.
+pub fn delivered(connection: &Statements, id: i64, at_ms: Millis) -> Result<(), Error> {
+    connection.prepare_cached(DELIVERED)?.execute(params![blocks::block_of(id), at_ms])?;
+    Ok(())
+}
+
+const DELIVERED: &str = "UPDATE delivery_spans SET delivered_ms = ?2 WHERE block = ?1 AND delivered_ms < ?2";
+
+/// The blocks of which something may have been delivered after a time, newest first.
+pub fn delivered_after(connection: &Connection, at_ms: Millis) -> Result<Vec<i64>, Error> {
+    let mut statement = connection.prepare_cached(DELIVERED_UNTIL)?;
+    let until = statement.query_map([at_ms], |row| row.get(0))?.collect::<Result<HashSet<i64>, _>>()?;
+    Ok(blocks::of(connection, Table::Deliveries)?.filter(|block| !until.contains(block)).collect())
+}
+
+pub(super) const DELIVERED_UNTIL: &str = "SELECT block FROM delivery_spans WHERE delivered_ms <= ?1";
+
 /// How many deliveries lie outside of the span of their block.
 pub fn outside(connection: &Connection) -> Result<u64, Error> {
-    let sql = "SELECT count(*) FROM deliveries d JOIN delivery_spans s ON s.block = d.block
-        WHERE d.created_at_ms NOT BETWEEN s.first_ms AND s.last_ms";
-    Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    let sql = "SELECT count(*) FROM deliveries_read d JOIN delivery_spans s ON s.block = d.block
+        WHERE d.created_at_ms NOT BETWEEN s.first_ms AND s.last_ms
+            OR d.updated_at_ms > s.delivered_ms AND EXISTS (
+                SELECT 1 FROM events_read e WHERE e.delivery = d.id AND e.metric = ?1 AND e.at_ms > s.delivered_ms)";
+    Ok(connection.query_row(sql, [Metric::Delivered.code()], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
 /// Writes all of them anew.

@@ -1,20 +1,21 @@
 //! Writes what lists an address for suppression and what lifts it again.
 //!
-//! Causes are rare. Lifts are kept for the addresses only that have a cause: when the first cause of one comes, what
-//! was delivered to it is looked up once; from then on each `delivered` event to it adds its row. So an ordinary event
-//! pays one look into a small table at most, and none while that is empty.
+//! Causes are rare. Lifts are kept for the addresses only that have a cause, and from the first of these on: nothing
+//! is lifted by what was before. When the first cause of an address comes, what was delivered to it since is looked up
+//! once; from then on each `delivered` event to it adds its row. So an ordinary event pays one look into a small table
+//! at most, and none while that is empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::blocks::{self, Table};
 use super::eid::Eid;
 use super::names::Names;
 use super::statements::Statements;
-use super::{Error, delivery_rows, event_rows, people};
+use super::{Error, delivery_rows, event_rows, people, spans};
 use crate::domain::suppression::{self, Mark};
-use crate::domain::{Channel, Counted, Delta, Metric, Text};
+use crate::domain::{Channel, Counted, Delta, Metric, Millis, Text};
 
 /// An address on a channel: what is listed.
 pub type Listed = (Text, Channel);
@@ -25,22 +26,30 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Resul
     for (mark, n) in &delta.causes {
         causes.entry((mark.address.clone(), mark.channel)).or_default().push((mark, *n));
     }
+    // first: by these is found what was delivered since
+    let newest = blocks::newest(connection, Table::Deliveries)?;
+    for mark in delta.lifts.iter().filter(|(_, n)| **n > 0).map(|(mark, _)| mark) {
+        let delivery = delivery_rows::written(connection, names, &mark.delivery_id)?;
+        if Some(blocks::block_of(delivery)) != newest {
+            spans::delivered(connection, delivery, mark.at_ms)?;
+        }
+    }
     for (listed, marks) in &causes {
         let (address, channel) = listed;
-        let was_listed = is_listed(connection, address, *channel)?;
+        let was = first_cause(connection, address, *channel)?;
         for (mark, n) in marks {
             write_cause(connection, delivery_rows::written(connection, names, &mark.delivery_id)?, mark, *n)?;
         }
-        match (was_listed, is_listed(connection, address, *channel)?) {
-            (false, true) => {
-                for lift in lifts_of(connection, names, listed)? {
+        match (was, first_cause(connection, address, *channel)?) {
+            (was, Some(first)) if was.is_none_or(|was| first < was) => {
+                for lift in lifts_of(connection, names, listed, first)? {
                     write_lift(connection, lift.delivery, &lift.mark, 1)?;
                 }
             }
-            (true, false) => {
-                connection
-                    .prepare_cached("DELETE FROM suppression_lifts WHERE address = ?1 AND channel = ?2")?
-                    .execute(params![address, channel.code()])?;
+            (Some(was), first) if first != Some(was) => {
+                let sql = "DELETE FROM suppression_lifts WHERE address = ?1 AND channel = ?2 AND at_ms <= ?3";
+                let until = first.unwrap_or(Millis::MAX);
+                connection.prepare_cached(sql)?.execute(params![address, channel.code(), until])?;
             }
             _ => {}
         }
@@ -49,15 +58,17 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Resul
         return Ok(());
     }
     for (mark, n) in &delta.lifts {
-        if is_listed(connection, &mark.address, mark.channel)? {
+        let first = first_cause(connection, &mark.address, mark.channel)?;
+        if first.is_some_and(|first| mark.at_ms > first) {
             write_lift(connection, delivery_rows::written(connection, names, &mark.delivery_id)?, mark, *n)?;
         }
     }
     Ok(())
 }
 
-fn is_listed(connection: &Statements, address: &str, channel: Channel) -> Result<bool, Error> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM suppression_causes WHERE address = ?1 AND channel = ?2)";
+/// When an address was first listed; `None` where it never was.
+fn first_cause(connection: &Statements, address: &str, channel: Channel) -> Result<Option<Millis>, Error> {
+    let sql = "SELECT min(at_ms) FROM suppression_causes WHERE address = ?1 AND channel = ?2";
     Ok(connection.prepare_cached(sql)?.query_row(params![address, channel.code()], |row| row.get(0))?)
 }
 
@@ -100,18 +111,25 @@ fn write_lift(connection: &Statements, delivery: i64, mark: &Mark, n: i64) -> Re
 }
 
 /// A lift, and the row of its delivery.
-pub struct Lift {
-    pub delivery: i64,
-    pub mark: Mark,
+struct Lift {
+    delivery: i64,
+    mark: Mark,
 }
 
-/// What was ever delivered to an address, read from the deliveries to it.
-pub fn lifts_of(connection: &Statements, names: &mut Names, (address, channel): &Listed) -> Result<Vec<Lift>, Error> {
+/// What was delivered to an address after a time, read from the deliveries to it.
+fn lifts_of(
+    connection: &Statements,
+    names: &mut Names,
+    (address, channel): &Listed,
+    after_ms: Millis,
+) -> Result<Vec<Lift>, Error> {
     let mut lifts = Vec::new();
-    for id in deliveries_to(connection, names, address)? {
+    for id in deliveries_to(connection, names, address, after_ms)? {
         let Some(row) = delivery_rows::one(connection, names, id)? else { continue };
         let delivery = &row.delivery;
-        if delivery.attributes.channel() != Some(*channel) || !delivery.reached.has(Counted::Metric(Metric::Delivered))
+        if delivery.attributes.channel() != Some(*channel)
+            || delivery.updated_at_ms <= after_ms
+            || !delivery.reached.has(Counted::Metric(Metric::Delivered))
         {
             continue;
         }
@@ -120,7 +138,7 @@ pub fn lifts_of(connection: &Statements, names: &mut Names, (address, channel): 
             .query_row([id], |row| row.get(0))?;
         let stored = event_rows::all(connection, names, id, &delivery_id, row.shown())?;
         suppression::marks(delivery, &stored, |mark| {
-            if mark.is_lift() && mark.address == *address {
+            if mark.is_lift() && mark.address == *address && mark.at_ms > after_ms {
                 lifts.push(Lift { delivery: id, mark });
             }
         });
@@ -128,15 +146,21 @@ pub fn lifts_of(connection: &Statements, names: &mut Names, (address, channel): 
     Ok(lifts)
 }
 
-/// The deliveries to an address: those that have it as their recipient, and those whose events mention it.
-fn deliveries_to(connection: &Statements, names: &mut Names, address: &str) -> Result<BTreeSet<i64>, Error> {
+/// The deliveries to an address of which something may have been delivered after a time: those that have it as their
+/// recipient, and those whose events mention it.
+fn deliveries_to(
+    connection: &Statements,
+    names: &mut Names,
+    address: &str,
+    after_ms: Millis,
+) -> Result<BTreeSet<i64>, Error> {
     let mut ids = BTreeSet::new();
     let Some(address) = people::known_address(connection, names, address)? else { return Ok(ids) };
     let mut statement = connection.prepare_cached(
         "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2
          UNION SELECT delivery FROM mentions WHERE block = ?1 AND address = ?2",
     )?;
-    for block in blocks::of(connection, Table::Deliveries)? {
+    for block in spans::delivered_after(connection, after_ms)? {
         let rows = statement.query_map([block, address], |row| row.get(0))?;
         for id in rows {
             ids.insert(id?);
@@ -151,15 +175,17 @@ pub fn rewrite_lifts(connection: &Statements, names: &mut Names) -> Result<(), E
     let (mut address, mut channel) = (String::new(), -1);
     loop {
         let mut statement = connection.prepare_cached(
-            "SELECT address, channel FROM suppression_causes WHERE (address, channel) > (?1, ?2)
-             ORDER BY address, channel LIMIT 1",
+            "SELECT address, channel, at_ms FROM suppression_causes WHERE (address, channel) > (?1, ?2)
+             ORDER BY address, channel, at_ms LIMIT 1",
         )?;
-        let next = statement.query_row(params![address, channel], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let read = |row: &Row| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let next = statement.query_row(params![address, channel], read).optional()?;
         drop(statement);
         let Some(next) = next else { return Ok(()) };
-        (address, channel) = next;
+        let first;
+        (address, channel, first) = next;
         let Some(listed) = Channel::ALL.into_iter().find(|known| i64::from(known.code()) == channel) else { continue };
-        for lift in lifts_of(connection, names, &(address.as_str().into(), listed))? {
+        for lift in lifts_of(connection, names, &(address.as_str().into(), listed), first)? {
             write_lift(connection, lift.delivery, &lift.mark, 1)?;
         }
     }
@@ -169,4 +195,54 @@ pub fn rewrite_lifts(connection: &Statements, names: &mut Names) -> Result<(), E
 pub fn clear(connection: &Statements) -> Result<(), Error> {
     connection.execute_batch("DELETE FROM suppression_lifts; DELETE FROM suppression_causes;")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Attribute, Event, EventTime, MetricName};
+    use crate::store::{Entry, Tracker, delivery_keys, upkeep};
+
+    const T: Millis = 1_790_000_000_000;
+
+    fn email(delivery_id: &str, metric: &str, at_ms: Millis, reason: Option<&str>) -> Entry {
+        let time = EventTime::given(at_ms);
+        let mut event = Event::new(delivery_id, MetricName::parse(metric), &format!("{metric} {at_ms}"), time, at_ms);
+        event.attributes.set(Attribute::Channel, Some("email"));
+        event.attributes.set(Attribute::Recipient, Some("ann@example.com"));
+        event.reason = reason.map(Into::into);
+        Entry::event(event, "{}")
+    }
+
+    #[test]
+    fn what_was_delivered_late_of_an_older_block_lifts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lifts.db");
+        let mut tracker = Tracker::open(&path).unwrap();
+        let take = |tracker: &mut Tracker, entry: Entry| drop(tracker.record(&[&entry], T).unwrap());
+        take(&mut tracker, email("a", "sent", T, None));
+        let last = *blocks::rows_of(0).end();
+        for sql in ["UPDATE deliveries SET id = ?1", "UPDATE events SET delivery = ?1"] {
+            tracker.connection().execute(sql, [last]).unwrap();
+        }
+        delivery_keys::rebuild(tracker.connection()).unwrap();
+        let mut tracker = Tracker::open(&path).unwrap();
+        take(&mut tracker, email("b", "sent", T + 1, None));
+        take(&mut tracker, email("a", "delivered", T + 10, None));
+        take(&mut tracker, email("a", "delivered", T + 3, None));
+        let lifts = |tracker: &mut Tracker| -> String {
+            let sql = "SELECT coalesce(group_concat(at_ms - ?1, ' ' ORDER BY at_ms), '') FROM suppression_lifts";
+            tracker.connection().query_row(sql, [T], |row| row.get(0)).unwrap()
+        };
+        for (cause_ms, kept) in [(T + 20, ""), (T + 5, "10"), (T + 10, "10"), (T + 2, "3 10")] {
+            take(&mut tracker, email("b", "bounced", cause_ms, Some("550 no such user")));
+            assert_eq!(lifts(&mut tracker), kept, "as of a cause at {}", cause_ms - T);
+            assert_eq!(upkeep::verify(tracker.connection(), |_| {}).unwrap().told, [""; 0]);
+        }
+        tracker.connection().execute("UPDATE delivery_spans SET delivered_ms = ?1", [T]).unwrap();
+        assert_eq!(upkeep::verify(tracker.connection(), |_| {}).unwrap().differences, 3, "the span, and two lifts");
+        upkeep::rebuild(tracker.connection(), |_| {}).unwrap();
+        assert_eq!(lifts(&mut tracker), "3 10");
+        assert_eq!(upkeep::verify(tracker.connection(), |_| {}).unwrap().told, [""; 0]);
+    }
 }

@@ -82,8 +82,8 @@ fn spread(connection: &Connection, order: &str) {
             UPDATE events SET delivery = (SELECT to_id FROM moved WHERE id = delivery);
             UPDATE link_clicks SET delivery = (SELECT to_id FROM moved WHERE id = delivery);
             UPDATE deliveries SET id = (SELECT to_id FROM moved WHERE moved.id = deliveries.id);
-            INSERT INTO delivery_spans SELECT block, min(created_at_ms), max(created_at_ms) FROM deliveries
-                WHERE block < 3 GROUP BY block;"
+            INSERT INTO delivery_spans SELECT block, min(created_at_ms), max(created_at_ms), max(updated_at_ms)
+                FROM deliveries_read WHERE block < 3 GROUP BY block;"
         ))
         .unwrap();
     delivery_keys::rebuild(connection).unwrap();

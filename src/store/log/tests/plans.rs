@@ -32,6 +32,7 @@ fn plans_of_the_log() {
     explain("by person", walk::Whose::Person.sql());
     explain("when a block was created", crate::store::spans::ONE);
     explain("a block is finished", crate::store::spans::FINISHED);
+    explain("blocks of which nothing was delivered since", crate::store::spans::DELIVERED_UNTIL);
     explain("addresses", addresses::BETWEEN);
     explain("addresses of groups", addresses::WITHIN);
     explain("addresses not indexed yet", addresses::TEXTS);
