@@ -24,7 +24,7 @@ use super::statements::Statements;
 use super::{Error, waiting};
 use crate::domain::delivery::Applied;
 use crate::domain::forgetting::{IDENTIFYING, identifiers};
-use crate::domain::{Delivery, Delta, Event, Text};
+use crate::domain::{Attributes, Delivery, Delta, Event, Text};
 
 /// An event of the batch, with the place of its outcome.
 #[derive(Clone, Copy)]
@@ -127,7 +127,7 @@ impl<'b, 'c> Batch<'b, 'c> {
 
     fn take_in_known(&mut self, id: i64, arrivals: &[Arrival]) -> Result<(), Error> {
         let delivery_id = arrivals[0].delivery_id();
-        let before = self.before(id)?;
+        let before = self.before(id, &arrivals[0].event().attributes)?;
         if !self.may_be_forgotten(id, &before.delivery, arrivals)?
             && self.try_short_cut(id, delivery_id, &before, arrivals)? == Applied::Done
         {
@@ -137,13 +137,13 @@ impl<'b, 'c> Batch<'b, 'c> {
         self.read_again(id, delivery_id, Some(&before), &history, arrivals)
     }
 
-    fn before(&mut self, id: i64) -> Result<DeliveryRow, Error> {
-        delivery_rows::one(self.connection, self.names, id)?
+    fn before(&mut self, id: i64, likely: &Attributes) -> Result<DeliveryRow, Error> {
+        delivery_rows::one_like(self.connection, self.names, id, likely)?
             .ok_or_else(|| Error::Row(format!("no delivery in row {id}")))
     }
 
     fn stored(&mut self, id: i64, delivery_id: &str) -> Result<(DeliveryRow, Vec<Event>), Error> {
-        let before = self.before(id)?;
+        let before = self.before(id, &Attributes::default())?;
         let history = event_rows::all(self.connection, self.names, id, delivery_id, before.shown())?;
         Ok((before, history))
     }

@@ -10,7 +10,7 @@ use super::progress::{self, Progress};
 use super::statements::Statements;
 use super::{Error, delivery_keys, people, spans};
 use crate::domain::attributes::Gathered;
-use crate::domain::{Attribute, Delivery, Millis};
+use crate::domain::{Attribute, Attributes, Delivery, Millis};
 
 /// The row of a delivery.
 pub fn find(connection: &Statements, names: &mut Names, delivery_id: &str) -> Result<Option<i64>, Error> {
@@ -58,6 +58,17 @@ impl DeliveryRow {
 
 /// The delivery of a row.
 pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option<DeliveryRow>, Error> {
+    one_like(connection, names, id, &Attributes::default())
+}
+
+/// The same, where it is likely to show what these do: if they are remembered to be what the row names, that need not be
+/// read from pages that were left long ago.
+pub fn one_like(
+    connection: &Statements,
+    names: &mut Names,
+    id: i64,
+    likely: &Attributes,
+) -> Result<Option<DeliveryRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT created_at_ms, standing, updated_after, outcome_after, engagement_after, said, message, person, recipient,
             subject, failure_reason, devices, devices_bounced, own_subject, journey_id, parent_action_id, trigger_id,
@@ -78,16 +89,24 @@ pub fn one(connection: &Statements, names: &mut Names, id: i64) -> Result<Option
     for (place, attribute) in ATTRIBUTES_FROM_13.into_iter().enumerate() {
         attributes.set(attribute, row.get_ref(13 + place)?.as_str_or_null().map_err(rusqlite::Error::from)?);
     }
-    // mostly these are known, and their rows may be on pages that were left long ago
     names.message_parts(connection, row.get(6)?)?.show(&mut attributes);
     if let Some(person) = row.get(7)? {
-        let texts = people::texts_of_person(connection, names, person)?;
-        for (attribute, text) in people::PERSON.into_iter().zip(texts) {
-            attributes.set(attribute, text.as_ref());
+        if people::is_person(names, likely, person) {
+            people::PERSON.into_iter().for_each(|attribute| attributes.set(attribute, likely.get(attribute)));
+        } else {
+            let texts = people::texts_of_person(connection, names, person)?;
+            for (attribute, text) in people::PERSON.into_iter().zip(texts) {
+                attributes.set(attribute, text.as_ref());
+            }
         }
     }
     if let Some(recipient) = row.get(8)? {
-        attributes.set(Attribute::Recipient, Some(people::text_of_address(connection, names, recipient)?));
+        match likely.get(Attribute::Recipient).filter(|likely| people::is_address(names, likely, recipient)) {
+            Some(text) => attributes.set(Attribute::Recipient, Some(text)),
+            None => {
+                attributes.set(Attribute::Recipient, Some(people::text_of_address(connection, names, recipient)?));
+            }
+        }
     }
     if let Some(subject) = row.get(9)? {
         attributes.set(Attribute::Subject, Some(names.subject_text(connection, subject)?));

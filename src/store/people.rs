@@ -19,7 +19,6 @@ pub fn address(connection: &Statements, names: &mut Names, address: Option<&str>
     let id = connection.last_insert_rowid();
     let hash = names.filters.hash(connection, address)?;
     names.filters.added(Table::Addresses, id, hash);
-    names.address_texts.insert(id, address.into());
     names.addresses.insert(Fingerprint::of(address), id);
     Ok(Some(id))
 }
@@ -34,17 +33,24 @@ pub fn known_address(connection: &Statements, names: &mut Names, address: &str) 
     let hash = names.filters.hash(connection, address)?;
     let found = blocks::find(connection, &mut names.filters, Table::Addresses, hash, (sql, |block| (block, address)))?;
     if let Some(id) = found {
-        names.address_texts.insert(id, address.into());
         names.addresses.insert(fingerprint, id);
     }
     Ok(found)
 }
 
+/// Whether a text is remembered to be that of a row of addresses.
+pub fn is_address(names: &mut Names, text: &str, id: i64) -> bool {
+    names.addresses.get(&Fingerprint::of(text)) == Some(id)
+}
+
 /// The text of a row of addresses.
 pub fn text_of_address(connection: &Statements, names: &mut Names, id: i64) -> Result<Text, Error> {
+    let addresses = &mut names.addresses;
     let read = || {
         let mut find = connection.prepare_cached("SELECT address FROM addresses WHERE id = ?1")?;
-        Ok(find.query_row([id], |row| row.get(0))?)
+        let text: Text = find.query_row([id], |row| row.get(0))?;
+        addresses.insert(Fingerprint::of(&text), id);
+        Ok(text)
     };
     names.address_texts.get_or_try_insert(id, read).cloned()
 }
@@ -52,11 +58,19 @@ pub fn text_of_address(connection: &Statements, names: &mut Names, id: i64) -> R
 /// What a row of people says.
 pub const PERSON: [Attribute; 3] = [Attribute::PersonId, Attribute::Email, Attribute::CioId];
 
+/// Whether these are remembered to be the identifiers of a row of people.
+pub fn is_person(names: &mut Names, shown: &Attributes, id: i64) -> bool {
+    names.people.get(&Fingerprint::of_all(&PERSON.map(|attribute| shown.get(attribute)))) == Some(id)
+}
+
 /// The texts of a row of people: those of [`PERSON`].
 pub fn texts_of_person<'n>(connection: &Statements, names: &'n mut Names, id: i64) -> Result<&'n Person, Error> {
+    let people = &mut names.people;
     let read = || {
         let mut find = connection.prepare_cached("SELECT person_id, email, cio_id FROM people WHERE id = ?1")?;
-        Ok(find.query_row([id], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?)
+        let person: Person = find.query_row([id], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+        people.insert(Fingerprint::of_all(&[0, 1, 2].map(|part| person[part].as_deref())), id);
+        Ok(person)
     };
     names.person_texts.get_or_try_insert(id, read).map(|texts| &*texts)
 }
@@ -86,7 +100,6 @@ pub fn person(connection: &Statements, names: &mut Names, shown: &Attributes) ->
             id
         }
     };
-    names.person_texts.insert(id, parts.map(|part| part.map(Into::into)));
     names.people.insert(fingerprint, id);
     Ok(Some(id))
 }
