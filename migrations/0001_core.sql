@@ -181,7 +181,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
 -- Which texts a finished block may have: Bloom filters over SipHash-1-3 with the file's filter_key (src/store/filter.rs).
 -- They follow from the rows: one that is missing is made when it is needed.
 CREATE TABLE block_filters (
-    kind   INTEGER NOT NULL,                    -- 0 addresses, 1 delivery ids, 2 names of people
+    kind   INTEGER NOT NULL,                    -- 0 addresses, 1 delivery ids, 2 names of people, 3 listed addresses
     block  INTEGER NOT NULL,
     bits   BLOB NOT NULL,
     PRIMARY KEY (kind, block)

@@ -3,13 +3,13 @@
 
 -- What lists an address for a channel: a hard bounce, a spam complaint, a suppression.
 CREATE TABLE suppression_causes (
-    id        INTEGER PRIMARY KEY,
-    address   TEXT NOT NULL,                    -- a recipient; of a push the token of a device
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,    -- never given again: a filter knows the addresses of those before
+    address   TEXT NOT NULL,                        -- a recipient; of a push the token of a device
     channel   INTEGER NOT NULL REFERENCES channels,
     at_ms     INTEGER NOT NULL,
     delivery  INTEGER NOT NULL REFERENCES deliveries,
     metric    INTEGER NOT NULL REFERENCES metrics,
-    eid       ANY NOT NULL                      -- delivery, metric and eid are the event
+    eid       ANY NOT NULL                          -- delivery, metric and eid are the event
 ) STRICT;
 CREATE UNIQUE INDEX suppression_causes_by_address ON suppression_causes (address, channel, at_ms, delivery, metric, eid);
 CREATE INDEX suppression_causes_by_time ON suppression_causes (at_ms);

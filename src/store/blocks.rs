@@ -32,22 +32,25 @@ pub fn rows_of(block: i64) -> RangeInclusive<i64> {
     block << BITS..=((block + 1) << BITS) - 1
 }
 
-/// A table whose index is led by a block. The file has the numbers.
+/// A table in which texts are looked for that mostly are not there, by blocks. The file has the numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum Table {
     Addresses = 0,
     Deliveries = 1,
     People = 2,
+    /// Of suppression. They are so few that their index is led by the address.
+    Causes = 3,
 }
 
 impl Table {
-    pub const ALL: [Table; 3] = [Table::Addresses, Table::Deliveries, Table::People];
+    pub const ALL: [Table; 4] = [Table::Addresses, Table::Deliveries, Table::People, Table::Causes];
 
     fn greatest(self) -> &'static str {
         match self {
             Table::Addresses => "SELECT max(id) FROM addresses",
             Table::Deliveries => "SELECT max(id) FROM deliveries",
             Table::People => "SELECT max(id) FROM people",
+            Table::Causes => "SELECT max(id) FROM suppression_causes",
         }
     }
 
@@ -58,6 +61,7 @@ impl Table {
             // they are found by another key: delivery_keys
             Table::Deliveries => "SELECT delivery_id FROM deliveries WHERE id BETWEEN ?1 AND ?2",
             Table::People => "SELECT name FROM people WHERE id BETWEEN ?1 AND ?2",
+            Table::Causes => "SELECT address FROM suppression_causes WHERE id BETWEEN ?1 AND ?2",
         }
     }
 }

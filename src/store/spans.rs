@@ -88,11 +88,18 @@ pub fn outside(connection: &Connection) -> Result<u64, Error> {
     Ok(connection.query_row(sql, [Metric::Delivered.code()], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
-/// Writes all of them anew.
+/// Writes all of them anew, as narrow as they are.
 pub fn rebuild(connection: &Connection) -> Result<(), Error> {
     connection.execute("DELETE FROM delivery_spans", [])?;
+    let mut narrow = connection.prepare(
+        "UPDATE delivery_spans SET delivered_ms = (
+            SELECT coalesce(max(at_ms), first_ms) FROM events_read WHERE delivery BETWEEN ?2 AND ?3 AND metric = ?4)
+         WHERE block = ?1",
+    )?;
     for block in blocks::of(connection, Table::Deliveries)?.skip(1) {
         began(connection, (block + 1) * blocks::ROWS)?;
+        let rows = blocks::rows_of(block);
+        narrow.execute(params![block, rows.start(), rows.end(), Metric::Delivered.code()])?;
     }
     Ok(())
 }

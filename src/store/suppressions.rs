@@ -2,8 +2,8 @@
 //!
 //! Causes are rare. Lifts are kept for the addresses only that have a cause, and from the first of these on: nothing
 //! is lifted by what was before. When the first cause of an address comes, what was delivered to it since is looked up
-//! once; from then on each `delivered` event to it adds its row. So an ordinary event pays one look into a small table
-//! at most, and none while that is empty.
+//! once; from then on each `delivered` event to it adds its row. An ordinary event is to an address of which a filter says
+//! that it has no cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use super::blocks::{self, Table};
 use super::eid::Eid;
 use super::names::Names;
 use super::statements::Statements;
-use super::{Error, delivery_rows, event_rows, people, spans};
+use super::{Error, delivery_rows, event_rows, filter, people, spans};
 use crate::domain::suppression::{self, Mark};
 use crate::domain::{Channel, Counted, Delta, Metric, Millis, Text};
 
@@ -38,7 +38,7 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Resul
         let (address, channel) = listed;
         let was = first_cause(connection, address, *channel)?;
         for (mark, n) in marks {
-            write_cause(connection, delivery_rows::written(connection, names, &mark.delivery_id)?, mark, *n)?;
+            write_cause(connection, names, mark, *n)?;
         }
         match (was, first_cause(connection, address, *channel)?) {
             (was, Some(first)) if was.is_none_or(|was| first < was) => {
@@ -54,10 +54,12 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Resul
             _ => {}
         }
     }
-    if delta.lifts.is_empty() || !are_any_listed(connection)? {
-        return Ok(());
-    }
+    let Some(greatest) = blocks::greatest(connection, Table::Causes)? else { return Ok(()) };
     for (mark, n) in &delta.lifts {
+        let hash = names.filters.hash(connection, &mark.address)?;
+        if names.filters.blocks_with(connection, Table::Causes, hash, greatest)?.is_empty() {
+            continue;
+        }
         let first = first_cause(connection, &mark.address, mark.channel)?;
         if first.is_some_and(|first| mark.at_ms > first) {
             write_lift(connection, delivery_rows::written(connection, names, &mark.delivery_id)?, mark, *n)?;
@@ -72,12 +74,8 @@ fn first_cause(connection: &Statements, address: &str, channel: Channel) -> Resu
     Ok(connection.prepare_cached(sql)?.query_row(params![address, channel.code()], |row| row.get(0))?)
 }
 
-fn are_any_listed(connection: &Statements) -> Result<bool, Error> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM suppression_causes)";
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-}
-
-fn write_cause(connection: &Statements, delivery: i64, mark: &Mark, n: i64) -> Result<(), Error> {
+fn write_cause(connection: &Statements, names: &mut Names, mark: &Mark, n: i64) -> Result<(), Error> {
+    let delivery = delivery_rows::written(connection, names, &mark.delivery_id)?;
     let sql = if n > 0 {
         "INSERT INTO suppression_causes (address, channel, at_ms, delivery, metric, eid)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -94,6 +92,12 @@ fn write_cause(connection: &Statements, delivery: i64, mark: &Mark, n: i64) -> R
         metric.code(),
         Eid::pack(event_id)
     ])?;
+    if n > 0 {
+        let hash = names.filters.hash(connection, address)?;
+        names.filters.added(Table::Causes, connection.last_insert_rowid(), hash);
+    } else {
+        filter::rows_went(connection, Table::Causes)?;
+    }
     Ok(())
 }
 
@@ -212,6 +216,31 @@ mod tests {
         event.attributes.set(Attribute::Recipient, Some("ann@example.com"));
         event.reason = reason.map(Into::into);
         Entry::event(event, "{}")
+    }
+
+    #[test]
+    fn a_cause_that_another_process_wrote_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lifts.db");
+        let mut trackers = [0, 1].map(|_| Tracker::open(&path).unwrap());
+        let to = |n: i64, metric: &str, at_ms: i64| {
+            let mut entry = email(&format!("{metric} {n}"), metric, T + at_ms, Some("550 no such user"));
+            if let Entry::Event(ready) = &mut entry {
+                let mut event = ready.event().clone();
+                event.attributes.set(Attribute::Recipient, Some(&format!("{n}@example.com")));
+                entry = Entry::event(event, "{}");
+            }
+            entry
+        };
+        for n in 0..40 {
+            let [one, other] = &mut trackers;
+            let (one, other) = if n % 3 == 0 { (one, other) } else { (other, one) };
+            one.record(&[&to(n, "bounced", 1)], T).unwrap();
+            other.record(&[&to(n, "delivered", 2), &to(n + 1, "delivered", 2)], T).unwrap();
+            let lifts = "SELECT count(*) FROM suppression_lifts";
+            assert_eq!(one.connection().query_row(lifts, [], |row| row.get::<_, i64>(0)).unwrap(), n + 1);
+        }
+        assert_eq!(upkeep::verify(trackers[0].connection(), |_| {}).unwrap().told, [""; 0]);
     }
 
     #[test]
