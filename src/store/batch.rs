@@ -10,7 +10,7 @@ use rusqlite::{ToSql, params};
 use smallvec::SmallVec;
 
 use super::apply::{Outcome, Report};
-use super::blocks::{self, Table};
+use super::blocks::Table;
 use super::delivery_rows::{self, DeliveryRow};
 use super::eid::Eid;
 use super::event_rows::{self, EventRow};
@@ -70,7 +70,7 @@ impl<'b, 'c> Batch<'b, 'c> {
 
     /// Takes arrivals in, of which those of one delivery stand together.
     pub fn take_in(&mut self, arrivals: &[Arrival<'_>]) -> Result<(), Error> {
-        let mut next = blocks::greatest(self.connection, Table::Deliveries)?.unwrap_or(0) + 1;
+        let mut next = self.names.filters.last(self.connection, Table::Deliveries)?.unwrap_or(0) + 1;
         let mut known = Vec::with_capacity(arrivals.len());
         let mut new = Vec::with_capacity(arrivals.len());
         for group in arrivals.chunk_by(|a, b| a.group == b.group) {

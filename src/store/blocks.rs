@@ -45,7 +45,8 @@ pub enum Table {
 impl Table {
     pub const ALL: [Table; 4] = [Table::Addresses, Table::Deliveries, Table::People, Table::Causes];
 
-    fn greatest(self) -> &'static str {
+    /// The id of its last row.
+    pub fn greatest(self) -> &'static str {
         match self {
             Table::Addresses => "SELECT max(id) FROM addresses",
             Table::Deliveries => "SELECT max(id) FROM deliveries",
@@ -77,11 +78,6 @@ pub fn of(connection: &Connection, table: Table) -> Result<impl Iterator<Item = 
     Ok((0..newest(connection, table)?.map_or(0, |newest| newest + 1)).rev())
 }
 
-/// The id of a table's last row.
-pub fn greatest(connection: &Statements, table: Table) -> Result<Option<i64>, Error> {
-    Ok(connection.prepare_cached(table.greatest())?.query_row([], |row| row.get(0))?)
-}
-
 /// Looks for the row with a text of this hash in the blocks that may have it, from the newest on. The query takes the block first.
 pub fn find<P: Params>(
     connection: &Statements,
@@ -90,8 +86,7 @@ pub fn find<P: Params>(
     hash: u64,
     (sql, parameters): (&'static str, impl Fn(i64) -> P),
 ) -> Result<Option<i64>, Error> {
-    let Some(greatest) = greatest(connection, table)? else { return Ok(None) };
-    for block in filters.blocks_with(connection, table, hash, greatest)? {
+    for block in filters.blocks_with(connection, table, hash)? {
         let mut ask = connection.prepare_cached(sql)?;
         if let Some(id) = ask.query_row(parameters(block), |row| row.get(0)).optional()? {
             return Ok(Some(id));

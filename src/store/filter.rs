@@ -20,6 +20,7 @@ use siphasher::sip::SipHasher13;
 
 use super::Error;
 use super::blocks::{self, Table};
+use super::statements::Statements;
 
 /// How many bits a filter has: twelve for each row of a block.
 const BITS: usize = if cfg!(test) { 12 << 7 } else { 12 << blocks::BITS };
@@ -38,6 +39,8 @@ pub struct Filters {
     /// By table and number.
     groups: [Vec<Option<Group>>; Table::ALL.len()],
     newest: [Option<Newest>; Table::ALL.len()],
+    /// The id of each table's last row, as far as the transaction that is under way has asked for it.
+    last: [Option<i64>; Table::ALL.len()],
 }
 
 /// The filter of a block that takes rows.
@@ -72,15 +75,24 @@ impl Filters {
         Ok(hasher.hash(text.as_bytes()))
     }
 
-    /// The blocks that may have a text of this hash, newest first; the table's greatest row id tells which there are.
-    /// Makes the filters of finished blocks that have none yet, so the transaction must be one that writes.
-    pub fn blocks_with(
-        &mut self,
-        connection: &Connection,
-        table: Table,
-        hash: u64,
-        greatest: i64,
-    ) -> Result<Vec<i64>, Error> {
+    /// Others may have added rows before the transaction that begins.
+    pub fn begin(&mut self) {
+        self.last = Default::default();
+    }
+
+    /// The id of a table's last row. It is asked for once a transaction, in which nobody else adds one.
+    pub fn last(&mut self, connection: &Statements, table: Table) -> Result<Option<i64>, Error> {
+        if self.last[table as usize].is_none() {
+            let mut last = connection.prepare_cached(table.greatest())?;
+            self.last[table as usize] = last.query_row([], |row| row.get(0))?;
+        }
+        Ok(self.last[table as usize])
+    }
+
+    /// The blocks that may have a text of this hash, newest first. Makes the filters of finished blocks that have none
+    /// yet, so the transaction must be one that writes.
+    pub fn blocks_with(&mut self, connection: &Statements, table: Table, hash: u64) -> Result<Vec<i64>, Error> {
+        let Some(greatest) = self.last(connection, table)? else { return Ok(Vec::new()) };
         let newest = blocks::block_of(greatest);
         let mut found = Vec::new();
         if self.newest(table, greatest).may_have(connection, table, hash, greatest)? {
@@ -106,6 +118,7 @@ impl Filters {
 
     /// A row with a text of this hash was added, behind all others of its table.
     pub fn added(&mut self, table: Table, id: i64, hash: u64) {
+        self.last[table as usize] = Some(id);
         let newest = &mut self.newest[table as usize];
         let is_first = id == blocks::FIRST_ROW || id % blocks::ROWS == 0;
         match newest {
@@ -312,7 +325,6 @@ mod tests {
     use crate::domain::{Attribute, Attributes, Event, EventTime, MetricName};
     use crate::store::forgetting::{self, erasing};
     use crate::store::names::Names;
-    use crate::store::statements::Statements;
     use crate::store::{Entry, Tracker, delivery_keys, people, sqlite, upkeep};
 
     #[derive(Clone, Copy, Debug)]
@@ -349,6 +361,8 @@ mod tests {
         // the filters are asked only for what is not remembered otherwise
         names.addresses.clear();
         names.people.clear();
+        // others add rows before a transaction, and this test within
+        names.filters.begin();
         let statements = Statements::of(connection);
         let found = people::address(&statements, names, Some(text)).unwrap();
         assert!(address.is_none() || found == address, "{text}: {found:?} for {address:?}");

@@ -27,7 +27,7 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Resul
         causes.entry((mark.address.clone(), mark.channel)).or_default().push((mark, *n));
     }
     // first: by these is found what was delivered since
-    let newest = blocks::newest(connection, Table::Deliveries)?;
+    let newest = names.filters.last(connection, Table::Deliveries)?.map(blocks::block_of);
     for mark in delta.lifts.iter().filter(|(_, n)| **n > 0).map(|(mark, _)| mark) {
         let delivery = delivery_rows::written(connection, names, &mark.delivery_id)?;
         if Some(blocks::block_of(delivery)) != newest {
@@ -54,10 +54,9 @@ pub fn write(connection: &Statements, names: &mut Names, delta: &Delta) -> Resul
             _ => {}
         }
     }
-    let Some(greatest) = blocks::greatest(connection, Table::Causes)? else { return Ok(()) };
     for (mark, n) in &delta.lifts {
         let hash = names.filters.hash(connection, &mark.address)?;
-        if names.filters.blocks_with(connection, Table::Causes, hash, greatest)?.is_empty() {
+        if names.filters.blocks_with(connection, Table::Causes, hash)?.is_empty() {
             continue;
         }
         let first = first_cause(connection, &mark.address, mark.channel)?;
