@@ -39,7 +39,7 @@ pub struct Filters {
     /// By table and number.
     groups: [Vec<Option<Group>>; Table::ALL.len()],
     newest: [Option<Newest>; Table::ALL.len()],
-    /// The id of each table's last row, as far as the transaction that is under way has asked for it.
+    /// The id of each table's last row, 0 where it has none, as far as the transaction that is under way has asked for it.
     last: [Option<i64>; Table::ALL.len()],
 }
 
@@ -82,11 +82,15 @@ impl Filters {
 
     /// The id of a table's last row. It is asked for once a transaction, in which nobody else adds one.
     pub fn last(&mut self, connection: &Statements, table: Table) -> Result<Option<i64>, Error> {
-        if self.last[table as usize].is_none() {
-            let mut last = connection.prepare_cached(table.greatest())?;
-            self.last[table as usize] = last.query_row([], |row| row.get(0))?;
-        }
-        Ok(self.last[table as usize])
+        let last = match self.last[table as usize] {
+            Some(last) => last,
+            None => {
+                let mut ask = connection.prepare_cached(table.greatest())?;
+                let last: Option<i64> = ask.query_row([], |row| row.get(0))?;
+                *self.last[table as usize].insert(last.unwrap_or(0))
+            }
+        };
+        Ok((last > 0).then_some(last))
     }
 
     /// The blocks that may have a text of this hash, newest first. Makes the filters of finished blocks that have none
