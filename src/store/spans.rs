@@ -70,11 +70,15 @@ pub fn delivered(connection: &Statements, id: i64, at_ms: Millis) -> Result<(), 
 
 const DELIVERED: &str = "UPDATE delivery_spans SET delivered_ms = ?2 WHERE block = ?1 AND delivered_ms < ?2";
 
-/// The blocks of which something may have been delivered after a time, newest first.
-pub fn delivered_after(connection: &Connection, at_ms: Millis) -> Result<Vec<i64>, Error> {
+/// The blocks, up to the newest, of which something may have been delivered after a time; newest first.
+pub fn delivered_after(
+    connection: &Statements,
+    newest: i64,
+    at_ms: Millis,
+) -> Result<impl Iterator<Item = i64> + use<>, Error> {
     let mut statement = connection.prepare_cached(DELIVERED_UNTIL)?;
     let until = statement.query_map([at_ms], |row| row.get(0))?.collect::<Result<HashSet<i64>, _>>()?;
-    Ok(blocks::of(connection, Table::Deliveries)?.filter(|block| !until.contains(block)).collect())
+    Ok((0..=newest).rev().filter(move |block| !until.contains(block)))
 }
 
 pub(super) const DELIVERED_UNTIL: &str = "SELECT block FROM delivery_spans WHERE delivered_ms <= ?1";

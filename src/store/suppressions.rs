@@ -159,11 +159,12 @@ fn deliveries_to(
 ) -> Result<BTreeSet<i64>, Error> {
     let mut ids = BTreeSet::new();
     let Some(address) = people::known_address(connection, names, address)? else { return Ok(ids) };
+    let Some(last) = names.filters.last(connection, Table::Deliveries)? else { return Ok(ids) };
     let mut statement = connection.prepare_cached(
         "SELECT id FROM deliveries WHERE block = ?1 AND recipient = ?2
          UNION SELECT delivery FROM mentions WHERE block = ?1 AND address = ?2",
     )?;
-    for block in spans::delivered_after(connection, after_ms)? {
+    for block in spans::delivered_after(connection, blocks::block_of(last), after_ms)? {
         let rows = statement.query_map([block, address], |row| row.get(0))?;
         for id in rows {
             ids.insert(id?);
