@@ -11,7 +11,7 @@
 //!
 //! A filter never says "no" of a text that is there: no text is changed in its row, and a row that is removed only makes
 //! it say "perhaps" too often. But where the last rows of a table go, their ids are given again, so the blocks that they
-//! reach into are not finished any more: [`rows_went`].
+//! reach into are not finished any more: [`Filters::rows_went`].
 
 use std::ops::RangeInclusive;
 
@@ -133,6 +133,17 @@ impl Filters {
             }
             _ => *newest = None,
         }
+    }
+
+    /// Rows of a table were deleted. Those of the last ids make room for others with the same ids, in a block that takes
+    /// rows again.
+    pub fn rows_went(&mut self, connection: &Connection, table: Table) -> Result<(), Error> {
+        self.last[table as usize] = None;
+        let newest = blocks::newest(connection, table)?.unwrap_or(0);
+        connection
+            .prepare_cached("DELETE FROM block_filters WHERE kind = ?1 AND block >= ?2")?
+            .execute(params![table as i64, newest])?;
+        Ok(())
     }
 
     /// That of the block of a table's greatest row, whatever it has of the rows.
@@ -274,16 +285,6 @@ fn each_hash(
     Ok(())
 }
 
-/// Rows of a table were deleted. Those of the last ids make room for others with the same ids, in a block that takes
-/// rows again.
-pub fn rows_went(connection: &Connection, table: Table) -> Result<(), Error> {
-    let newest = blocks::newest(connection, table)?.unwrap_or(0);
-    connection
-        .prepare_cached("DELETE FROM block_filters WHERE kind = ?1 AND block >= ?2")?
-        .execute(params![table as i64, newest])?;
-    Ok(())
-}
-
 /// Makes all of them anew.
 pub fn rebuild(connection: &Connection) -> Result<(), Error> {
     connection.execute("DELETE FROM block_filters", [])?;
@@ -365,8 +366,6 @@ mod tests {
         // the filters are asked only for what is not remembered otherwise
         names.addresses.clear();
         names.people.clear();
-        // others add rows before a transaction, and this test within
-        names.filters.begin();
         let statements = Statements::of(connection);
         let found = people::address(&statements, names, Some(text)).unwrap();
         assert!(address.is_none() || found == address, "{text}: {found:?} for {address:?}");
@@ -403,11 +402,16 @@ mod tests {
             for (process, steps, commits) in transactions {
                 let (connection, names) = &mut processes[process];
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+                names.filters.begin();
                 forgetting::refresh(&transaction, names).unwrap();
                 for step in steps {
                     match step {
                         Step::Take(text) => take(&transaction, names, &format!("text {text}")),
-                        Step::Fill(text, over) => fill(&transaction, &format!("text {text}"), over),
+                        Step::Fill(text, over) => {
+                            fill(&transaction, &format!("text {text}"), over);
+                            // others add rows before a transaction, and this test within
+                            names.filters.begin();
+                        }
                         Step::Remove(text) => {
                             erasing::remove_rows(&transaction, names, &format!("text {text}")).unwrap();
                         }
@@ -422,6 +426,23 @@ mod tests {
             }
             check(&processes[0].0, |what| panic!("{what}")).unwrap();
         }
+    }
+
+    #[test]
+    fn a_block_that_takes_rows_again_is_not_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = sqlite::open(&folder.path().join("filters.db")).unwrap();
+        let (statements, mut filters) = (Statements::of(&connection), Filters::default());
+        let last = *blocks::rows_of(0).end();
+        for id in [last, last + 1] {
+            connection.execute("INSERT INTO addresses (id, address) VALUES (?1, ?1)", [id]).unwrap();
+        }
+        assert_eq!(filters.last(&statements, Table::Addresses).unwrap(), Some(last + 1));
+        connection.execute("DELETE FROM addresses WHERE id = ?1", [last + 1]).unwrap();
+        filters.rows_went(&connection, Table::Addresses).unwrap();
+        let hash = filters.hash(&connection, &last.to_string()).unwrap();
+        assert_eq!(filters.blocks_with(&statements, Table::Addresses, hash).unwrap(), [0]);
+        check(&connection, |what| panic!("{what}")).unwrap();
     }
 
     fn event(delivery_id: &str, metric: &str) -> Entry {

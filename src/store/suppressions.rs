@@ -13,7 +13,7 @@ use super::blocks::{self, Table};
 use super::eid::Eid;
 use super::names::Names;
 use super::statements::Statements;
-use super::{Error, delivery_rows, event_rows, filter, people, spans};
+use super::{Error, delivery_rows, event_rows, people, spans};
 use crate::domain::suppression::{self, Mark};
 use crate::domain::{Channel, Counted, Delta, Metric, Millis, Text};
 
@@ -95,7 +95,7 @@ fn write_cause(connection: &Statements, names: &mut Names, mark: &Mark, n: i64) 
         let hash = names.filters.hash(connection, address)?;
         names.filters.added(Table::Causes, connection.last_insert_rowid(), hash);
     } else {
-        filter::rows_went(connection, Table::Causes)?;
+        names.filters.rows_went(connection, Table::Causes)?;
     }
     Ok(())
 }

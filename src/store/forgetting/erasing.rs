@@ -9,7 +9,6 @@ use std::collections::{BTreeSet, HashSet};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::blocks::{self, Table};
-use super::super::filter;
 use super::super::forms;
 use super::super::names::Names;
 use super::super::{Error, addresses, batch, receipts};
@@ -234,8 +233,8 @@ pub(in super::super) fn remove_rows(connection: &Connection, names: &mut Names, 
         }
     }
     if gone > 0 {
-        filter::rows_went(connection, Table::People)?;
-        filter::rows_went(connection, Table::Addresses)?;
+        names.filters.rows_went(connection, Table::People)?;
+        names.filters.rows_went(connection, Table::Addresses)?;
         names.forget_rows();
         changed(connection, names, None)?;
     }
