@@ -83,13 +83,17 @@ pub fn delivered_after(
 
 pub(super) const DELIVERED_UNTIL: &str = "SELECT block FROM delivery_spans WHERE delivered_ms <= ?1";
 
-/// How many deliveries lie outside of the span of their block.
+/// How many deliveries were created outside of the span of their block.
 pub fn outside(connection: &Connection) -> Result<u64, Error> {
-    let sql = "SELECT count(*) FROM deliveries_read d JOIN delivery_spans s ON s.block = d.block
-        WHERE d.created_at_ms NOT BETWEEN s.first_ms AND s.last_ms
-            OR d.updated_at_ms > s.delivered_ms AND EXISTS (
-                SELECT 1 FROM events_read e WHERE e.delivery = d.id AND e.metric = ?1 AND e.at_ms > s.delivered_ms)";
-    Ok(connection.query_row(sql, [Metric::Delivered.code()], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    let sql = "SELECT count(*) FROM deliveries d JOIN delivery_spans s ON s.block = d.block
+        WHERE d.created_at_ms NOT BETWEEN s.first_ms AND s.last_ms";
+    Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+}
+
+/// Whether the span of a delivery's block ends before something was delivered of it.
+pub fn ends_before(connection: &Statements, id: i64, delivered_ms: Millis) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM delivery_spans WHERE block = ?1 AND delivered_ms < ?2)";
+    Ok(connection.prepare_cached(sql)?.query_row([blocks::block_of(id), delivered_ms], |row| row.get(0))?)
 }
 
 /// Writes all of them anew, as narrow as they are.
