@@ -28,6 +28,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
+use proptest::sample::Index;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
@@ -65,6 +66,33 @@ fn open(folder: &Path) -> Tracker {
     tracker.connection().pragma_update(None, "synchronous", "OFF").expect("a setting");
     tracker
 }
+
+/// Moves the deliveries of a file to the end of their block, as if so many others had come between: the next one begins
+/// another. What is remembered of their rows must be forgotten: the file is opened anew.
+fn end_the_block(folder: &Path) -> Tracker {
+    let mut tracker = open(folder);
+    let connection = tracker.connection();
+    let (last, of_block): (i64, i64) = connection
+        .query_row("SELECT id, (block << 17) + 131071 FROM deliveries ORDER BY id DESC LIMIT 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap_or_default();
+    let moved = [("deliveries", "id")].into_iter().chain(OF_DELIVERIES.map(|table| (table, "delivery")));
+    for (table, column) in moved {
+        let sql = format!("UPDATE {table} SET {column} = {column} + ?1");
+        connection.execute(&sql, [of_block - last]).expect("moved");
+    }
+    let report = upkeep::rebuild(connection, |_| {}).expect("rebuilt");
+    assert!(report.is_clean(), "{:#?}", report.told);
+    open(folder)
+}
+
+fn first_of_the_next_block() -> Arrived {
+    Event::new("of the next block", MetricName::parse("sent"), "a", EventTime::given(0), 0).into()
+}
+
+/// The tables that tell of which delivery a row is.
+const OF_DELIVERIES: [&str; 5] = ["events", "raw_bases", "repeats", "mentions", "mentions_of_copies"];
 
 fn entry(copy: &Arrived) -> Entry {
     let (event, residual) = (copy.event.clone(), format!("{{\"id\":{:?}}}", copy.event.id));
@@ -119,13 +147,19 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn every_view_is_what_the_laws_say(history in history()) {
+    fn every_view_is_what_the_laws_say(history in history(), block_ends in any::<Index>()) {
         let (folder, mut tracker) = file();
         let mut other: Option<Tracker> = None;
-        let copies = history.copies();
+        let mut batches = history.batches();
+        let block_ends = block_ends.index(batches.len() + 1);
+        batches.insert(block_ends, (false, vec![first_of_the_next_block()]));
+        let copies: Vec<Arrived> = batches.iter().flat_map(|(_, batch)| batch.clone()).collect();
         let firsts = model::firsts(&copies);
         let mut recorded = 0;
-        for (elsewhere, batch) in history.batches() {
+        for (number, (elsewhere, batch)) in batches.into_iter().enumerate() {
+            if number == block_ends {
+                (tracker, other) = (end_the_block(folder.path()), None);
+            }
             let through = if elsewhere { other.get_or_insert_with(|| open(folder.path())) } else { &mut tracker };
             let outcomes = record(through, &batch);
             let known = model::known(&copies[..recorded + batch.len()]);
