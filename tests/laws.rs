@@ -212,6 +212,23 @@ proptest! {
     }
 }
 
+/// A copy that knows the time moves what was taken from receipt, here to later than all of an older block.
+#[test]
+fn a_delivery_of_an_older_block_may_turn_out_to_be_younger() {
+    let sent = |time: EventTime| Arrived::from(Event::new("d", MetricName::parse("sent"), "a", time, 1_000));
+    let (folder, mut tracker) = file();
+    let copies = [sent(EventTime::from_receipt(1_000)), first_of_the_next_block(), sent(EventTime::given(2_000))];
+    record(&mut tracker, &copies[..1]);
+    tracker = end_the_block(folder.path());
+    for copy in &copies[1..] {
+        record(&mut tracker, std::slice::from_ref(copy));
+    }
+    let different = differences(&model::expected(&copies), &tables::read(&mut tracker));
+    assert!(different.is_empty(), "{different}");
+    let report = upkeep::verify(tracker.connection(), |_| {}).expect("verified");
+    assert!(report.is_clean(), "verify: {:#?}", report.told);
+}
+
 /// More deliveries than a batch holds, and more subjects of one message than are shared.
 #[test]
 fn many_deliveries_add_up() {

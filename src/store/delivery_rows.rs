@@ -163,7 +163,7 @@ pub fn update(
     after: &Delivery,
 ) -> Result<(), Error> {
     if before.created_at_ms != after.created_at_ms || before.attributes != after.attributes {
-        if after.created_at_ms < before.created_at_ms {
+        if after.created_at_ms != before.created_at_ms {
             spans::moved(connection, id, after.created_at_ms)?;
         }
         return rewrite(connection, names, id, after);

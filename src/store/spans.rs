@@ -54,13 +54,14 @@ pub(super) const FINISHED: &str = "INSERT OR REPLACE INTO delivery_spans (block,
     SELECT ?1, min(created_at_ms), max(created_at_ms), max(updated_at_ms) FROM deliveries_read
     WHERE id >= ?2 AND id < ?3 HAVING count(*) > 0";
 
-/// A delivery turns out to have been created earlier.
+/// A delivery turns out to have been created at another time: earlier, or later than a time that was taken from receipt.
 pub fn moved(connection: &Connection, id: i64, created_at_ms: Millis) -> Result<(), Error> {
     connection.prepare_cached(MOVED)?.execute(params![blocks::block_of(id), created_at_ms])?;
     Ok(())
 }
 
-const MOVED: &str = "UPDATE delivery_spans SET first_ms = ?2 WHERE block = ?1 AND first_ms > ?2";
+const MOVED: &str = "UPDATE delivery_spans SET first_ms = min(first_ms, ?2), last_ms = max(last_ms, ?2)
+    WHERE block = ?1 AND ?2 NOT BETWEEN first_ms AND last_ms";
 
 /// Something was delivered of a delivery. A block that is not finished tells of it when it is.
 pub fn delivered(connection: &Statements, id: i64, at_ms: Millis) -> Result<(), Error> {
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_that_of_its_block_and_grows_backwards() {
+    fn a_span_is_that_of_its_block_and_grows() {
         let folder = tempfile::tempdir().unwrap();
         let connection = crate::store::sqlite::open(&folder.path().join("spans.db")).unwrap();
         let put = |id: i64, at_ms: i64| {
@@ -139,6 +140,8 @@ mod tests {
         assert_eq!(outside(&connection).unwrap(), 1);
         moved(&connection, 1, 10).unwrap();
         assert_eq!((outside(&connection).unwrap(), of(&connection).unwrap()[1].first_ms), (0, 10));
+        moved(&connection, 1, 75).unwrap();
+        assert_eq!(of(&connection).unwrap()[1], Span { block: 0, first_ms: 10, last_ms: 75 });
         put(2 * two, 80);
         connection.execute("UPDATE delivery_spans SET first_ms = 0", []).unwrap();
         rebuild(&connection).unwrap();
