@@ -1,10 +1,11 @@
 //! Who is forgotten, and what is left, does not depend on when that was said.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use waybill::domain::forgetting::IDENTIFYING;
 use waybill::domain::people::{Said, Standing};
 use waybill::domain::{Attribute, Device, Event, EventTime, Identifiers, MetricName, Statement};
@@ -14,7 +15,7 @@ use waybill::store::{Entry, Tracker, upkeep};
 use super::history::{History, history};
 use super::tables::{self, differences};
 use super::values::TIMES;
-use super::{RECORDED_AT, config, file};
+use super::{RECORDED_AT, config, end_the_block, file, first_of_the_next_block};
 
 /// Copies of one event that contradict each other in what tells of a person are compared by that, which is gone once the
 /// person is forgotten; here they do not contradict each other. Nor do events in the channel.
@@ -74,6 +75,7 @@ proptest! {
         history in history(),
         said in vec((standing(), any::<(u8, u8)>()), 1..4),
         batches in (1..6usize, 1..6usize),
+        block_ends in any::<Index>(),
     ) {
         let history = history.received_at_once();
         let events = |history: &History| history.copies().into_iter().map(|copy| copy.event).collect::<Vec<Event>>();
@@ -90,12 +92,19 @@ proptest! {
             one.insert(*at as usize % (one.len() + 1), entry());
             two.insert(*elsewhere as usize % (two.len() + 1), entry());
         }
-        let (_one_folder, mut first) = file();
+        let next = Entry::event(first_of_the_next_block().event, "{}");
+        let block_ends = block_ends.index(one.len() + 1);
+        one.insert(block_ends, next.clone());
+        two.push(next);
+        let (one_folder, mut first) = file();
         let (_two_folder, mut second) = file();
         for tracker in [&mut first, &mut second] {
-            tracker.set_deletion_grace(std::time::Duration::ZERO);
+            tracker.set_deletion_grace(Duration::ZERO);
         }
-        record(&mut first, &one, batches.0);
+        record(&mut first, &one[..block_ends], batches.0);
+        first = end_the_block(one_folder.path());
+        first.set_deletion_grace(Duration::ZERO);
+        record(&mut first, &one[block_ends..], batches.0);
         record(&mut second, &two, batches.1);
         let different =
             differences(&tables::read_without_receipts(&mut first), &tables::read_without_receipts(&mut second));
@@ -116,7 +125,7 @@ proptest! {
 #[test]
 fn a_delivery_that_turns_out_to_be_older_is_forgotten() {
     let (_folder, mut tracker) = file();
-    tracker.set_deletion_grace(std::time::Duration::ZERO);
+    tracker.set_deletion_grace(Duration::ZERO);
     let event = |id: &str, at_ms: i64| Event::new("d", MetricName::parse("sent"), id, EventTime::given(at_ms), at_ms);
     let mut hers = event("a", TIMES[1]);
     hers.attributes.set(Attribute::Recipient, Some("ada@x.test"));
@@ -165,7 +174,7 @@ fn what_is_said_later_reaches_whom_an_earlier_statement_led_to() {
     ];
     let [one, other] = orders.map(|order| {
         let (folder, mut tracker) = file();
-        tracker.set_deletion_grace(std::time::Duration::ZERO);
+        tracker.set_deletion_grace(Duration::ZERO);
         record(&mut tracker, &order, 1);
         let tables = tables::read_without_receipts(&mut tracker);
         drop(folder);
