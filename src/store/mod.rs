@@ -63,6 +63,7 @@ mod wal;
 pub mod walk;
 #[allow(clippy::disallowed_methods, reason = "how long a batch takes is known where it is written")]
 pub mod writer;
+mod written;
 
 pub use apply::{Entry, Outcome, Report};
 pub use error::Error;

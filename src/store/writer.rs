@@ -15,7 +15,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,10 +26,12 @@ use super::apply::{Entry, Outcome};
 use super::event_rows;
 use super::flusher::Flusher;
 use super::forgetting::erasing::Left;
-use super::gauge::{Gauge, Spread};
 use super::receipts::{NOT_STORED, Quarantined};
+use super::written::Written;
 use super::{Error, Tracker};
 use crate::domain::{Millis, Text};
+
+pub use super::written::State;
 
 /// How many requests may wait. Beyond it the sender is told to come again.
 pub const WAITING_MAX: usize = 4_096;
@@ -83,40 +85,6 @@ pub struct Writer {
     written: Arc<Written>,
 }
 
-/// What the writer has done since it was started, kept with a few additions a request.
-#[derive(Debug, Default)]
-struct Written {
-    commits: AtomicU64,
-    entries: AtomicU64,
-    waiting: AtomicI64,
-    most_waiting: AtomicI64,
-    busy: AtomicU64,
-    unwritable: AtomicU64,
-    batch: Gauge,
-    commit_us: Gauge,
-    answer_us: Gauge,
-}
-
-/// The same at one moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct State {
-    /// Transactions, and what they held together.
-    pub commits: u64,
-    pub entries: u64,
-    /// Requests in the queue now, and at most so far.
-    pub waiting: i64,
-    pub most_waiting: i64,
-    /// Requests that were told to come again: the queue was full, or the file could not be written.
-    pub busy: u64,
-    pub unwritable: u64,
-    /// Entries in one transaction.
-    pub batch: Spread,
-    /// How long one took without its flush, in microseconds.
-    pub commit_us: Spread,
-    /// From the time that a request was handed over until it was on disk, in microseconds.
-    pub answer_us: Spread,
-}
-
 impl Writer {
     /// Starts the thread.
     pub fn start(tracker: Tracker) -> Result<(Writer, JoinHandle<()>), Error> {
@@ -154,18 +122,7 @@ impl Writer {
 
     /// How it goes.
     pub fn state(&self) -> State {
-        let it = &self.written;
-        State {
-            commits: it.commits.load(Relaxed),
-            entries: it.entries.load(Relaxed),
-            waiting: it.waiting.load(Relaxed),
-            most_waiting: it.most_waiting.load(Relaxed),
-            busy: it.busy.load(Relaxed),
-            unwritable: it.unwritable.load(Relaxed),
-            batch: it.batch.spread(),
-            commit_us: it.commit_us.spread(),
-            answer_us: it.answer_us.spread(),
-        }
+        self.written.state()
     }
 
     /// Lets the writer finish what waits. It has ended when its handle joins.
