@@ -52,3 +52,14 @@ pub fn rebuild(connection: &Connection) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Moves the only delivery of a file to the end of the first block, so that the next one begins another. What is remembered
+/// of its row is wrong then.
+#[cfg(test)]
+pub fn end_the_first_block(connection: &Connection) {
+    let last = *blocks::rows_of(0).end();
+    for sql in ["UPDATE deliveries SET id = ?1", "UPDATE events SET delivery = ?1"] {
+        connection.execute(sql, [last]).unwrap();
+    }
+    rebuild(connection).unwrap();
+}

@@ -84,8 +84,9 @@ fn verify_beside_shadow(connection: &mut Connection, mut progress: impl FnMut(u6
                 if (row.source, row.facet) != (source, delivery_rows::facet(channel, status)) {
                     report.differs(|| format!("delivery {}: its source or facet column", row.delivery_id));
                 }
-                let lifts_until = counts.add(after, &events);
-                if lifts_until.map_or(Ok(false), |at_ms| spans::ends_before(&statements, row.id, at_ms))? {
+                if let Some(lifts_until) = counts.add(after, &events)
+                    && spans::ends_before(&statements, row.id, lifts_until)?
+                {
                     let id = &row.delivery_id;
                     report.differs(|| format!("delivery {id}: more was delivered of it than delivery_spans says"));
                 }
