@@ -1,509 +1,397 @@
--- The file. Times are milliseconds since 1970 (UTC); a quarter is a quarter of an hour, counted from 1970.
---
--- What decides its shape:
---   * Events are clustered by delivery: one tree is the log, the dedupe index and the timeline.
---   * An index whose new entries would land at random in a big tree is led by a block of row ids, so that inserts
---     touch the newest block only; a reader asks block by block, from the newest.
---   * Counts are kept, one wide row for each key, never scanned for.
---   * What people query are the views (…_v1); tables may change with a migration.
+-- The file. Rules that every table keeps:
+--   * One column, one fact. Words for kinds, statuses, channels and metrics. INTEGER milliseconds since 1970 (UTC) for times,
+--     named *_at_ms. NULL: not known.
+--   * `events` is the record. Everything under "Derived" follows from it; `waybill verify` recounts it by SQL.
+--   * Plain names are public: columns are only added to them. Private tables and views begin with an underscore.
+--   * The views *_v1 add ISO 8601 times and look nothing up but by index, so a condition on a view reaches the table's index.
+--   * Comments stand inside the statements: SQLite keeps them there, so `.schema` explains the file.
 
--- Secrets and marks of this file: id_key (keys the hash of events that come without an id), filter_key (the hash of
--- the block filters), quarantine_read_by (the version that last read again all that is kept aside), verified (what
--- `waybill verify` last found, as JSON), address_chunks (how many chunks of addresses `address_pieces` holds), address_part (how many parts of
--- the next), days_until (before which day the counts of days are summed).
-CREATE TABLE settings (
+CREATE TABLE _settings (
+    -- Secrets and marks of this file: id_key (keys the hash that identifies events sent without an id), forget_key (keys the
+    -- hashes of forgotten identifiers), replayed_by (the version that last replayed the quarantine), verified (what
+    -- `waybill verify` last found, as JSON).
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO settings VALUES ('filter_key', randomblob(16));
 
--- Names ------------------------------------------------------------------------------------------------------------
-
--- Codes below 100 are those of src/domain/names.rs; a channel that it does not list is given the next from 100.
-CREATE TABLE channels (
-    id       INTEGER PRIMARY KEY,
-    channel  TEXT UNIQUE                -- null in row 0: not known
-) STRICT;
-INSERT INTO channels VALUES (0, NULL), (1, 'email'), (2, 'push'), (3, 'sms'), (4, 'in_app'), (5, 'webhook'), (6, 'slack'), (7, 'whatsapp');
-
--- The same for metrics.
-CREATE TABLE metrics (
-    id      INTEGER PRIMARY KEY,
-    metric  TEXT NOT NULL UNIQUE
-) STRICT;
-INSERT INTO metrics VALUES (1, 'queued'), (2, 'drafted'), (3, 'attempted'), (4, 'deferred'), (5, 'sent'), (6, 'delivered'), (7, 'opened'), (8, 'clicked'), (9, 'replied'), (10, 'converted'), (11, 'unsubscribed'), (12, 'bounced'), (13, 'suppressed'), (14, 'spammed'), (15, 'failed'), (16, 'undeliverable');
-
--- What a status may be: a metric, or unknown.
-CREATE TABLE statuses (
-    id      INTEGER PRIMARY KEY,
-    status  TEXT NOT NULL UNIQUE
-) STRICT;
-INSERT INTO statuses VALUES (0, 'unknown'), (1, 'queued'), (2, 'drafted'), (3, 'attempted'), (4, 'deferred'), (5, 'sent'), (6, 'delivered'), (7, 'opened'), (8, 'clicked'), (9, 'replied'), (10, 'converted'), (11, 'unsubscribed'), (12, 'bounced'), (13, 'suppressed'), (14, 'spammed'), (15, 'failed'), (16, 'undeliverable');
-
--- What is counted for a source.
-CREATE TABLE counted (
-    id      INTEGER PRIMARY KEY,
-    metric  TEXT NOT NULL UNIQUE
-) STRICT;
-INSERT INTO counted VALUES (0, 'created'), (1, 'queued'), (2, 'drafted'), (3, 'attempted'), (4, 'deferred'), (5, 'sent'), (6, 'delivered'), (7, 'opened'), (8, 'clicked'), (9, 'replied'), (10, 'converted'), (11, 'unsubscribed'), (12, 'bounced'), (13, 'suppressed'), (14, 'spammed'), (15, 'failed'), (16, 'undeliverable'), (17, 'human_opened'), (18, 'machine_opened'), (19, 'human_clicked'), (20, 'machine_clicked');
-
--- Where deliveries come from. Events carry ids only; people give the names.
-CREATE TABLE sources (
-    id           INTEGER PRIMARY KEY,
-    source_kind  TEXT NOT NULL,         -- campaign, broadcast, newsletter, transactional, unknown
-    source_id    TEXT,                  -- null where unknown
-    name         TEXT,
-    tags         TEXT,
-    UNIQUE (source_kind, source_id)
-) STRICT;
-INSERT INTO sources VALUES (1, 'unknown', NULL, NULL, NULL);
-
--- One message of a source: its action or content, on a channel.
-CREATE TABLE messages (
-    id            INTEGER PRIMARY KEY,
-    source        INTEGER NOT NULL REFERENCES sources,
-    channel       INTEGER NOT NULL REFERENCES channels,
-    action_id     TEXT,
-    content_id    TEXT,
-    own_subjects  INTEGER NOT NULL DEFAULT 0    -- 1: it had so many subjects that deliveries have some of their own
-) STRICT;
-CREATE UNIQUE INDEX messages_by_parts ON messages (source, channel, coalesce(action_id, ''), coalesce(content_id, ''));
-
--- Subjects that many deliveries share. One of its own stays in the delivery's row.
-CREATE TABLE subjects (
-    id       INTEGER PRIMARY KEY,
-    message  INTEGER NOT NULL REFERENCES messages,
-    subject  TEXT NOT NULL,
-    UNIQUE (message, subject)
-) STRICT;
-
--- Recipients.
-CREATE TABLE addresses (
-    id       INTEGER PRIMARY KEY,
-    address  TEXT NOT NULL,
-    block    INTEGER AS (id >> 17) VIRTUAL
-) STRICT;
-CREATE UNIQUE INDEX addresses_by_address ON addresses (block, address);
-
--- Which groups of sixteen addresses (id >> 4) hold which three letters in a row, in lower case; of the first chunks
--- (id >> 14), as many as `settings` says.
-CREATE TABLE address_pieces (
-    chunk   INTEGER NOT NULL,
-    piece   TEXT NOT NULL,
-    groups  BLOB NOT NULL,                      -- counted from the chunk's first, as the steps between them
-    PRIMARY KEY (chunk, piece)
+CREATE TABLE about (
+    -- What each public view is, and what its columns mean. Filled from the comments in the views.
+    view_name    TEXT NOT NULL,
+    column_name  TEXT NOT NULL,                     -- '': the view itself
+    meaning      TEXT NOT NULL,
+    PRIMARY KEY (view_name, column_name)
 ) STRICT, WITHOUT ROWID;
 
--- The identifiers of a person that deliveries carry together.
-CREATE TABLE people (
-    id         INTEGER PRIMARY KEY,
-    person_id  TEXT,
-    email      TEXT,
-    cio_id     TEXT,
-    block      INTEGER AS (id >> 17) VIRTUAL,
-    name       TEXT AS (coalesce(person_id, email, cio_id)) VIRTUAL
-) STRICT;
-CREATE INDEX people_by_name ON people (block, name);
-CREATE INDEX people_by_email ON people (block, email) WHERE email IS NOT NULL;
-CREATE INDEX people_by_cio_id ON people (block, cio_id) WHERE cio_id IS NOT NULL;
+CREATE TABLE source_names (
+    -- Names that people gave to sources: events carry ids only.
+    source_kind  TEXT NOT NULL,
+    source_id    TEXT NOT NULL,
+    name         TEXT,
+    tags         TEXT,
+    PRIMARY KEY (source_kind, source_id)
+) STRICT, WITHOUT ROWID;
 
 -- Deliveries and their events ---------------------------------------------------------------------------------------
 
--- A page is full when the rows after it begin, and a row of it that grows splits it in two. So what moves with a
--- delivery's events takes the same bytes from the first on: `standing` six, the times after creation four, as they are
--- less 2147483647. `deliveries_read` below unpacks them; src/store/progress.rs packs them. What is null of most rows
--- stands last: a record ends with its last column that is not null.
 CREATE TABLE deliveries (
-    id                INTEGER PRIMARY KEY,      -- in order of arrival
-    delivery_id       TEXT NOT NULL,
-    created_at_ms     INTEGER NOT NULL,         -- the time of its earliest event
-    message           INTEGER NOT NULL REFERENCES messages,
-    source            INTEGER NOT NULL REFERENCES sources,      -- that of the message, for its index
-    facet             INTEGER NOT NULL,         -- channel * 32 + status: one index serves either and both
-    said              INTEGER NOT NULL,         -- bit n: attribute n was known when the delivery was new, so most of its events say it
-    standing          INTEGER NOT NULL,         -- 1 << 46, and from the lowest bit: 21 bits, n: counted n; five, outcome, a metric; five, engagement; events
-    updated_after     INTEGER NOT NULL,
-    outcome_after     INTEGER NOT NULL,         -- -2147483648: none
-    engagement_after  INTEGER NOT NULL,
-    person            INTEGER REFERENCES people,
-    recipient         INTEGER REFERENCES addresses,
-    subject           INTEGER REFERENCES subjects,
-    journey_id        TEXT,
-    trigger_event_id  TEXT,
-    devices           INTEGER,                  -- null: none
-    trigger_id        TEXT,
-    parent_action_id  TEXT,
-    failure_reason    TEXT,
-    devices_bounced   INTEGER,
-    own_subject       TEXT,
-    forgotten         INTEGER,                  -- 1
-    block             INTEGER AS (id >> 17) VIRTUAL
+    -- One message to one recipient: what it is, its status now, when each metric first happened. A row follows from the
+    -- delivery's events.
+    id                INTEGER PRIMARY KEY,       -- order of arrival; other tables refer to it
+    delivery_id       TEXT NOT NULL UNIQUE,      -- the sender's id
+    channel           TEXT,                      -- email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+    source_kind       TEXT NOT NULL DEFAULT 'unknown', -- campaign, broadcast, newsletter, transactional or unknown
+    source_id         TEXT,                      -- its id within the kind; NULL: not known
+    action_id         TEXT,                      -- the step of the campaign or broadcast that sent it
+    content_id        TEXT,                      -- the content of the newsletter or variant
+    parent_action_id  TEXT,                      -- the step that holds that one, as of a test
+    journey_id        TEXT,                      -- the person's way through the campaign
+    trigger_id        TEXT,                      -- the send of the broadcast
+    trigger_event_id  TEXT,                      -- the event that started the campaign for the person
+    person_id         TEXT,                      -- whom it is for: the sender's id of the person
+    email             TEXT,                      -- the person's email address, in lower case
+    cio_id            TEXT,                      -- the person's id within Customer.io
+    recipient         TEXT,                      -- the address to compare by: no display name; an email in lower case; a phone as + and digits
+    recipient_raw     TEXT,                      -- as the sender wrote it, where that differs
+    recipient_domain  TEXT AS (CASE WHEN instr(recipient, '@') > 0 THEN substr(recipient, instr(recipient, '@') + 1) END) VIRTUAL, -- what follows the @
+    subject           TEXT,
+    status            TEXT NOT NULL,             -- the engagement if there is one, else the outcome, else unknown
+    status_at_ms      INTEGER,
+    outcome           TEXT,                      -- how the sending went: queued to delivered, or bounced, failed and the like
+    outcome_at_ms     INTEGER,
+    outcome_event_id  TEXT,                      -- the event that decided the outcome
+    engagement        TEXT,                      -- the furthest that the person did: opened < clicked < replied < converted < unsubscribed < spammed
+    engagement_at_ms  INTEGER,
+    failure_reason    TEXT,                      -- the reason given by the event that decided the outcome
+    created_at_ms     INTEGER NOT NULL,          -- the time of its earliest event
+    updated_at_ms     INTEGER NOT NULL,          -- the time of its latest event
+    events            INTEGER NOT NULL,          -- how many distinct events it has
+    devices           INTEGER NOT NULL DEFAULT 0, -- of a push: how many devices its events name
+    devices_bounced   INTEGER NOT NULL DEFAULT 0, -- of a push: on how many of them it bounced
+    queued_at_ms            INTEGER,             -- first time it was queued; NULL: never
+    drafted_at_ms           INTEGER,             -- first time it was drafted; NULL: never
+    attempted_at_ms         INTEGER,             -- first attempt to hand it off; NULL: never
+    deferred_at_ms          INTEGER,             -- first time the receiving side deferred it; NULL: never
+    sent_at_ms              INTEGER,             -- first time it was sent; NULL: never
+    delivered_at_ms         INTEGER,             -- first time it was delivered; NULL: never
+    opened_at_ms            INTEGER,             -- first open by anyone; a click implies one on email and push; NULL: never
+    clicked_at_ms           INTEGER,             -- first click by anyone; NULL: never
+    replied_at_ms           INTEGER,             -- first reply; NULL: never
+    converted_at_ms         INTEGER,             -- first conversion; NULL: never
+    unsubscribed_at_ms      INTEGER,             -- first unsubscription by it; NULL: never
+    bounced_at_ms           INTEGER,             -- first bounce; NULL: never
+    suppressed_at_ms        INTEGER,             -- first time the sender suppressed it; NULL: never
+    spammed_at_ms           INTEGER,             -- first spam complaint; NULL: never
+    failed_at_ms            INTEGER,             -- first failure; NULL: never
+    undeliverable_at_ms     INTEGER,             -- first time it was undeliverable; NULL: never
+    human_opened_at_ms      INTEGER,             -- first open not marked as a machine's; NULL: never
+    machine_opened_at_ms    INTEGER,             -- first open marked as a machine's; NULL: never
+    human_clicked_at_ms     INTEGER,             -- first click not marked as a machine's; NULL: never
+    machine_clicked_at_ms   INTEGER,             -- first click marked as a machine's; NULL: never
+    forgotten         INTEGER NOT NULL DEFAULT 0, -- 1: its person was erased, and what identified the person is gone
+    first_attributes  TEXT,                      -- JSON: the attributes of the event that arrived first; never changed
+    attributes_from   TEXT,                      -- JSON: which event supplied each attribute, the earliest that has it: {'*': [time, event id, metric], 'subject': [...]}
+    CHECK (source_kind IN ('campaign', 'broadcast', 'newsletter', 'transactional', 'unknown'))
 ) STRICT;
--- All deliveries by time are those of all facets, merged.
-CREATE INDEX deliveries_by_facet ON deliveries (facet, created_at_ms);
-CREATE INDEX deliveries_by_source ON deliveries (source, created_at_ms);
-CREATE INDEX deliveries_by_failure ON deliveries (created_at_ms) WHERE failure_reason IS NOT NULL;
-CREATE INDEX deliveries_by_recipient ON deliveries (block, recipient) WHERE recipient IS NOT NULL;
-CREATE INDEX deliveries_by_person ON deliveries (block, person) WHERE person IS NOT NULL;
+CREATE INDEX deliveries_created_at ON deliveries (created_at_ms);
+CREATE INDEX deliveries_status ON deliveries (status, created_at_ms);
+CREATE INDEX deliveries_source ON deliveries (source_kind, source_id, created_at_ms);
+CREATE INDEX deliveries_recipient ON deliveries (recipient, created_at_ms) WHERE recipient IS NOT NULL;
+CREATE INDEX deliveries_recipient_domain ON deliveries (recipient_domain, created_at_ms) WHERE recipient_domain IS NOT NULL;
+CREATE INDEX deliveries_person_id ON deliveries (person_id, created_at_ms) WHERE person_id IS NOT NULL;
+CREATE INDEX deliveries_failure ON deliveries (created_at_ms) WHERE failure_reason IS NOT NULL;
 
--- How Waybill finds a delivery by its id: a number for each, block << 41 | 24 bits of the hash (filter_key) of delivery_id
--- << 17 | its place in the block, and then the text is compared (src/store/delivery_keys.rs). It is a third of an index
--- over the texts. Another tool, which cannot hash so, reads all deliveries for `WHERE delivery_id = ?`, a second for ten
--- million, unless it narrows by created_at_ms as well.
-CREATE TABLE delivery_keys (
-    key  INTEGER PRIMARY KEY
-) STRICT;
-
--- When the deliveries of a block of rows were created, and until when something was delivered of them, from when it is
--- full; it may be wider than they are.
-CREATE TABLE delivery_spans (
-    block         INTEGER PRIMARY KEY,
-    first_ms      INTEGER NOT NULL,
-    last_ms       INTEGER NOT NULL,
-    delivered_ms  INTEGER NOT NULL
-) STRICT;
-
--- Told, not measured: a block holds 131072 rows, so a tool that opens the file skips through the blocks of an index
--- instead of scanning the table; and there are more events than deliveries, so it goes through these.
-ANALYZE sqlite_schema;
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
-    ('deliveries', 'deliveries_by_facet', '10000000 200000 2'),
-    ('deliveries', 'deliveries_by_source', '10000000 100000 2'),
-    ('deliveries', 'deliveries_by_failure', '300000 2'),
-    ('deliveries', 'deliveries_by_recipient', '10000000 131072 4'),
-    ('deliveries', 'deliveries_by_person', '10000000 131072 4'),
-    ('addresses', 'addresses_by_address', '2000000 131072 1'),
-    ('people', 'people_by_name', '2000000 131072 1'),
-    ('people', 'people_by_email', '2000000 131072 1'),
-    ('people', 'people_by_cio_id', '2000000 131072 1'),
-    ('events', 'events', '40000000 4 2 1');
-
--- Which texts a finished block may have: Bloom filters over SipHash-1-3 with the file's filter_key (src/store/filter.rs).
--- They follow from the rows: one that is missing is made when it is needed.
-CREATE TABLE block_filters (
-    kind   INTEGER NOT NULL,                    -- 0 addresses, 1 delivery ids, 2 names of people, 3 listed addresses
-    block  INTEGER NOT NULL,
-    bits   BLOB NOT NULL,
-    PRIMARY KEY (kind, block)
-) STRICT;
-
--- `events_read` below unpacks a row; src/store/marks.rs packs it. `marks`, from the lowest bit, so that it is 0 or 1 of
--- most events, which take no byte then:
---   one bit     received_after is not in ms: of an event that came a day late or later it is in whole seconds, the receipt
---               rounded up; of one that came 97 days late or later in whole hours, the receipt rounded down, and less than 0
---   one         at is in ms, not in seconds
---   two each    machine, proxied, synthetic: 0 not said, 1 no, 2 yes
---   one         the time was taken from receipt
---   sixteen     attribute n: whether the event says of it what the delivery shows is not as the delivery's `said` has it
---   the rest    raw, where it is a blob: which dictionary it is packed with, counted from 1, less 1
 CREATE TABLE events (
-    delivery        INTEGER NOT NULL REFERENCES deliveries,
-    metric          INTEGER NOT NULL REFERENCES metrics,
-    -- The event id: a ULID as 16 bytes, or 15 where the first is 1 (the text begins with 01, till 2039); a UUID as 1 + 16;
-    -- a derived one as 2 + 16; else text.
-    eid             ANY NOT NULL,
-    -- When it happened, from 1970 on; with a ULID of 15 bytes, from the time in it on, less that time's last byte.
-    at              INTEGER NOT NULL,
-    received_after  INTEGER NOT NULL,           -- from when it happened on
-    marks           INTEGER NOT NULL,
-    -- What of its JSON no column holds: [format, mask, rest], as src/wire/residual.rs and columns.rs say, or the whole
-    -- where that would not come out the same. An integer below 0: by `forms`; another, n: [n & 15, n >> 4]; text: as it
-    -- is; a blob: zstd with a dictionary, less the four bytes with which each begins.
-    raw             ANY,
-    own             ANY,                        -- JSON: what it says otherwise or alone; `to`: its devices, as event_devices_read has them
-    PRIMARY KEY (delivery, metric, eid)
-) STRICT, WITHOUT ROWID;
+    -- One distinct event of a delivery, in order of arrival: `id > ?` is all that is new.
+    id               INTEGER PRIMARY KEY,
+    delivery         INTEGER NOT NULL REFERENCES deliveries (id),
+    metric           TEXT NOT NULL,              -- what happened: sent, delivered, opened and so on, or as the sender names it
+    event_id         TEXT NOT NULL,              -- the sender's id; a keyed hash of the event where none came
+    occurred_at_ms   INTEGER NOT NULL,
+    time_is_receipt  INTEGER NOT NULL DEFAULT 0, -- 1: it came without a time of its own
+    clock_skew_ms    INTEGER NOT NULL DEFAULT 0, -- what was taken off its time because the sender's clock was wrong
+    received_at_ms   INTEGER NOT NULL,           -- when the first copy came in
+    machine          INTEGER,                    -- 1: by a machine (prefetched open, bot click); 0: not; NULL: not stated
+    proxied          INTEGER,                    -- 1: opened through an image proxy; 0: not; NULL: not stated
+    synthetic        INTEGER,                    -- 1: inferred by the sender from a click; 0: seen; NULL: not stated
+    recipient        TEXT,                       -- the address that this event names; NULL: it names none
+    href             TEXT,                       -- of a click: the address that was followed
+    link_id          TEXT,                       -- of a click: the sender's id of the link
+    link             TEXT,                       -- of a click: what it counts under: link_id, else href without query and fragment
+    action_value     TEXT,                       -- of an in-app message: what was pressed; of a conversion: its value
+    reason           TEXT,                       -- of a failure: why, in the sender's words
+    repeats          INTEGER NOT NULL DEFAULT 0, -- how often a copy came again
+    attributes       TEXT                        -- JSON: what it says of its delivery; NULL: the same as deliveries.first_attributes
+) STRICT;
+CREATE UNIQUE INDEX events_event_id ON events (event_id, delivery, metric);
+CREATE INDEX events_delivery ON events (delivery, occurred_at_ms);
+CREATE INDEX events_occurred_at ON events (occurred_at_ms);
+CREATE INDEX events_link ON events (link, occurred_at_ms) WHERE link IS NOT NULL;
 
--- What `raw` and `own` of many events have in common. Where such a text came often, the event has ~(numbers << 12 | id)
--- instead: `form` is the text with the numbers of two digits and more taken out, of which there are up to three. In the
--- place of the second or only one stands char(1), of the first char(2), of the third char(3); the first is the sum of the
--- others, or where there are two, `third` is how much it is above the second. `numbers`: from the lowest bit, third + half
--- of what its `bits` can say; then second, twice, and less 1 made positive where it is negative (src/store/forms.rs).
-CREATE TABLE forms (
-    id    INTEGER PRIMARY KEY,                  -- below 4096
-    form  TEXT NOT NULL,
-    bits  INTEGER NOT NULL,
-    UNIQUE (form, bits)
+CREATE TABLE event_bodies (
+    -- The JSON of an event as it came, as text: body ->> '$.data.subject' reads a field. Dropped when it is older than
+    -- --keep-bodies allows.
+    id      INTEGER PRIMARY KEY REFERENCES events (id),
+    format  TEXT NOT NULL,                          -- webhook, pipelines, track, waybill and the like
+    body    TEXT NOT NULL
 ) STRICT;
 
--- The event as the first copy told it, where another copy changed what its columns say: what `raw` lacks is here.
-CREATE TABLE raw_bases (
-    delivery  INTEGER NOT NULL,
-    metric    INTEGER NOT NULL,
-    eid       ANY NOT NULL,
-    at_ms     INTEGER NOT NULL,
-    flags     INTEGER NOT NULL,
-    own       TEXT,                             -- all that it said
-    PRIMARY KEY (delivery, metric, eid)
+CREATE TABLE event_devices (
+    -- The devices that a push event names.
+    event      INTEGER NOT NULL REFERENCES events (id),
+    position   INTEGER NOT NULL,
+    device_id  TEXT NOT NULL,
+    platform   TEXT,
+    reason     TEXT,                                -- why it failed on this device
+    PRIMARY KEY (event, position)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE raw_dictionaries (
-    id          INTEGER PRIMARY KEY,
-    dictionary  BLOB NOT NULL
+CREATE TABLE delivery_devices (
+    -- What the events of a push say of each device. The delivery's outcome is that of the device that fared best, events
+    -- that name no device counting for all of them: those are the row whose device_id is ''.
+    delivery       INTEGER NOT NULL REFERENCES deliveries (id),
+    device_id      TEXT NOT NULL,
+    platform       TEXT,
+    outcome        TEXT,
+    outcome_at_ms  INTEGER,
+    event_id       TEXT,                            -- the event that decided it
+    reason         TEXT,
+    PRIMARY KEY (delivery, device_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE delivery_links (
+    -- The links that were followed from a delivery, and by whom.
+    delivery  INTEGER NOT NULL REFERENCES deliveries (id),
+    link      TEXT NOT NULL,                        -- as events.link
+    human     INTEGER NOT NULL,                     -- 1: at least once by a person
+    machine   INTEGER NOT NULL,                     -- 1: at least once by a machine
+    PRIMARY KEY (delivery, link)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE delivery_identifiers (
+    -- Identifiers that a delivery's events carry beside its person_id and recipient: email, cio_id, devices, and others that
+    -- a later event or copy names. So all deliveries of a person are found.
+    identifier  TEXT NOT NULL,
+    delivery    INTEGER NOT NULL REFERENCES deliveries (id),
+    PRIMARY KEY (identifier, delivery)
+) STRICT, WITHOUT ROWID;
+
+-- Derived: counts that `waybill verify` recounts --------------------------------------------------------------------
+
+CREATE TABLE campaign_metrics (
+    -- A row for each source and channel, for its whole life. `opened`: how many deliveries were opened, each counted once;
+    -- `opened_events`: how many distinct events say so.
+    source_kind TEXT NOT NULL,
+    source_id TEXT,
+    channel TEXT,
+    created INTEGER NOT NULL DEFAULT 0,
+    queued INTEGER NOT NULL DEFAULT 0, queued_events INTEGER NOT NULL DEFAULT 0,
+    drafted INTEGER NOT NULL DEFAULT 0, drafted_events INTEGER NOT NULL DEFAULT 0,
+    attempted INTEGER NOT NULL DEFAULT 0, attempted_events INTEGER NOT NULL DEFAULT 0,
+    deferred INTEGER NOT NULL DEFAULT 0, deferred_events INTEGER NOT NULL DEFAULT 0,
+    sent INTEGER NOT NULL DEFAULT 0, sent_events INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0, delivered_events INTEGER NOT NULL DEFAULT 0,
+    opened INTEGER NOT NULL DEFAULT 0, opened_events INTEGER NOT NULL DEFAULT 0,
+    clicked INTEGER NOT NULL DEFAULT 0, clicked_events INTEGER NOT NULL DEFAULT 0,
+    replied INTEGER NOT NULL DEFAULT 0, replied_events INTEGER NOT NULL DEFAULT 0,
+    converted INTEGER NOT NULL DEFAULT 0, converted_events INTEGER NOT NULL DEFAULT 0,
+    unsubscribed INTEGER NOT NULL DEFAULT 0, unsubscribed_events INTEGER NOT NULL DEFAULT 0,
+    bounced INTEGER NOT NULL DEFAULT 0, bounced_events INTEGER NOT NULL DEFAULT 0,
+    suppressed INTEGER NOT NULL DEFAULT 0, suppressed_events INTEGER NOT NULL DEFAULT 0,
+    spammed INTEGER NOT NULL DEFAULT 0, spammed_events INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0, failed_events INTEGER NOT NULL DEFAULT 0,
+    undeliverable INTEGER NOT NULL DEFAULT 0, undeliverable_events INTEGER NOT NULL DEFAULT 0,
+    human_opened INTEGER NOT NULL DEFAULT 0, human_opened_events INTEGER NOT NULL DEFAULT 0,
+    machine_opened INTEGER NOT NULL DEFAULT 0, machine_opened_events INTEGER NOT NULL DEFAULT 0,
+    human_clicked INTEGER NOT NULL DEFAULT 0, human_clicked_events INTEGER NOT NULL DEFAULT 0,
+    machine_clicked INTEGER NOT NULL DEFAULT 0, machine_clicked_events INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE UNIQUE INDEX campaign_metrics_key ON campaign_metrics (source_kind, source_id, channel);
 
--- How often an event came again.
-CREATE TABLE repeats (
-    delivery  INTEGER NOT NULL,
-    metric    INTEGER NOT NULL,
-    eid       ANY NOT NULL,
-    repeats   INTEGER NOT NULL,
-    PRIMARY KEY (delivery, metric, eid)
-) STRICT, WITHOUT ROWID;
+CREATE TABLE campaign_metrics_quarter_hourly (
+    -- The same by the quarter of an hour (UTC) in which the delivery was created, and by action and content. A quarter,
+    -- because days begin at :30 and :45 in India, Nepal and elsewhere.
+    source_kind TEXT NOT NULL,
+    source_id TEXT,
+    bucket_ms INTEGER NOT NULL,
+    channel TEXT,
+    action_id TEXT,
+    content_id TEXT,
+    created INTEGER NOT NULL DEFAULT 0,
+    queued INTEGER NOT NULL DEFAULT 0, queued_events INTEGER NOT NULL DEFAULT 0,
+    drafted INTEGER NOT NULL DEFAULT 0, drafted_events INTEGER NOT NULL DEFAULT 0,
+    attempted INTEGER NOT NULL DEFAULT 0, attempted_events INTEGER NOT NULL DEFAULT 0,
+    deferred INTEGER NOT NULL DEFAULT 0, deferred_events INTEGER NOT NULL DEFAULT 0,
+    sent INTEGER NOT NULL DEFAULT 0, sent_events INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0, delivered_events INTEGER NOT NULL DEFAULT 0,
+    opened INTEGER NOT NULL DEFAULT 0, opened_events INTEGER NOT NULL DEFAULT 0,
+    clicked INTEGER NOT NULL DEFAULT 0, clicked_events INTEGER NOT NULL DEFAULT 0,
+    replied INTEGER NOT NULL DEFAULT 0, replied_events INTEGER NOT NULL DEFAULT 0,
+    converted INTEGER NOT NULL DEFAULT 0, converted_events INTEGER NOT NULL DEFAULT 0,
+    unsubscribed INTEGER NOT NULL DEFAULT 0, unsubscribed_events INTEGER NOT NULL DEFAULT 0,
+    bounced INTEGER NOT NULL DEFAULT 0, bounced_events INTEGER NOT NULL DEFAULT 0,
+    suppressed INTEGER NOT NULL DEFAULT 0, suppressed_events INTEGER NOT NULL DEFAULT 0,
+    spammed INTEGER NOT NULL DEFAULT 0, spammed_events INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0, failed_events INTEGER NOT NULL DEFAULT 0,
+    undeliverable INTEGER NOT NULL DEFAULT 0, undeliverable_events INTEGER NOT NULL DEFAULT 0,
+    human_opened INTEGER NOT NULL DEFAULT 0, human_opened_events INTEGER NOT NULL DEFAULT 0,
+    machine_opened INTEGER NOT NULL DEFAULT 0, machine_opened_events INTEGER NOT NULL DEFAULT 0,
+    human_clicked INTEGER NOT NULL DEFAULT 0, human_clicked_events INTEGER NOT NULL DEFAULT 0,
+    machine_clicked INTEGER NOT NULL DEFAULT 0, machine_clicked_events INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX campaign_metrics_quarter_hourly_key ON campaign_metrics_quarter_hourly (source_kind, source_id, bucket_ms, channel, action_id, content_id);
 
--- Counts: each follows from deliveries and events; `waybill verify` recounts them ------------------------------------
+CREATE TABLE trigger_metrics (
+    -- The same for each send of a broadcast, for its whole life.
+    source_kind TEXT NOT NULL,
+    source_id TEXT,
+    trigger_id TEXT NOT NULL,
+    channel TEXT,
+    created INTEGER NOT NULL DEFAULT 0,
+    queued INTEGER NOT NULL DEFAULT 0, queued_events INTEGER NOT NULL DEFAULT 0,
+    drafted INTEGER NOT NULL DEFAULT 0, drafted_events INTEGER NOT NULL DEFAULT 0,
+    attempted INTEGER NOT NULL DEFAULT 0, attempted_events INTEGER NOT NULL DEFAULT 0,
+    deferred INTEGER NOT NULL DEFAULT 0, deferred_events INTEGER NOT NULL DEFAULT 0,
+    sent INTEGER NOT NULL DEFAULT 0, sent_events INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0, delivered_events INTEGER NOT NULL DEFAULT 0,
+    opened INTEGER NOT NULL DEFAULT 0, opened_events INTEGER NOT NULL DEFAULT 0,
+    clicked INTEGER NOT NULL DEFAULT 0, clicked_events INTEGER NOT NULL DEFAULT 0,
+    replied INTEGER NOT NULL DEFAULT 0, replied_events INTEGER NOT NULL DEFAULT 0,
+    converted INTEGER NOT NULL DEFAULT 0, converted_events INTEGER NOT NULL DEFAULT 0,
+    unsubscribed INTEGER NOT NULL DEFAULT 0, unsubscribed_events INTEGER NOT NULL DEFAULT 0,
+    bounced INTEGER NOT NULL DEFAULT 0, bounced_events INTEGER NOT NULL DEFAULT 0,
+    suppressed INTEGER NOT NULL DEFAULT 0, suppressed_events INTEGER NOT NULL DEFAULT 0,
+    spammed INTEGER NOT NULL DEFAULT 0, spammed_events INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0, failed_events INTEGER NOT NULL DEFAULT 0,
+    undeliverable INTEGER NOT NULL DEFAULT 0, undeliverable_events INTEGER NOT NULL DEFAULT 0,
+    human_opened INTEGER NOT NULL DEFAULT 0, human_opened_events INTEGER NOT NULL DEFAULT 0,
+    machine_opened INTEGER NOT NULL DEFAULT 0, machine_opened_events INTEGER NOT NULL DEFAULT 0,
+    human_clicked INTEGER NOT NULL DEFAULT 0, human_clicked_events INTEGER NOT NULL DEFAULT 0,
+    machine_clicked INTEGER NOT NULL DEFAULT 0, machine_clicked_events INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX trigger_metrics_key ON trigger_metrics (source_kind, source_id, trigger_id, channel);
 
--- Of each counted thing a column says how many deliveries reached it, and `…_extra` by how much the events that say so
--- exceed them (or fall short: an open may be implied). What is 0 is null, and the columns are in the order of how often
--- they are not: most rows end after the first ten. The views `…_read` below unpack them.
+CREATE TABLE activity_quarter_hourly (
+    -- Distinct events by the quarter of an hour (UTC) in which they happened.
+    source_kind TEXT NOT NULL,
+    source_id TEXT,
+    bucket_ms INTEGER NOT NULL,
+    channel TEXT,
+    queued_events INTEGER NOT NULL DEFAULT 0,
+    drafted_events INTEGER NOT NULL DEFAULT 0,
+    attempted_events INTEGER NOT NULL DEFAULT 0,
+    deferred_events INTEGER NOT NULL DEFAULT 0,
+    sent_events INTEGER NOT NULL DEFAULT 0,
+    delivered_events INTEGER NOT NULL DEFAULT 0,
+    opened_events INTEGER NOT NULL DEFAULT 0,
+    clicked_events INTEGER NOT NULL DEFAULT 0,
+    replied_events INTEGER NOT NULL DEFAULT 0,
+    converted_events INTEGER NOT NULL DEFAULT 0,
+    unsubscribed_events INTEGER NOT NULL DEFAULT 0,
+    bounced_events INTEGER NOT NULL DEFAULT 0,
+    suppressed_events INTEGER NOT NULL DEFAULT 0,
+    spammed_events INTEGER NOT NULL DEFAULT 0,
+    failed_events INTEGER NOT NULL DEFAULT 0,
+    undeliverable_events INTEGER NOT NULL DEFAULT 0,
+    human_opened_events INTEGER NOT NULL DEFAULT 0,
+    machine_opened_events INTEGER NOT NULL DEFAULT 0,
+    human_clicked_events INTEGER NOT NULL DEFAULT 0,
+    machine_clicked_events INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX activity_quarter_hourly_key ON activity_quarter_hourly (source_kind, source_id, bucket_ms, channel);
 
--- By quarter hour of creation. A message's are together: a series of a source reads no more than its own, and all of a
--- range are read message by message.
-CREATE TABLE cohorts (
-    quarter  INTEGER NOT NULL,
-    message  INTEGER NOT NULL REFERENCES messages,
-    created               INTEGER,
-    sent                  INTEGER,
-    drafted               INTEGER,
-    delivered             INTEGER,
-    opened                INTEGER,
-    human_opened          INTEGER,
-    machine_opened        INTEGER,
-    human_opened_extra    INTEGER,
-    opened_extra          INTEGER,
-    clicked               INTEGER,
-    human_clicked         INTEGER,
-    human_clicked_extra   INTEGER,
-    clicked_extra         INTEGER,
-    machine_clicked       INTEGER,
-    machine_opened_extra  INTEGER,
-    machine_clicked_extra INTEGER,
-    attempted             INTEGER,
-    deferred              INTEGER,
-    bounced               INTEGER,
-    converted             INTEGER,
-    failed                INTEGER,
-    suppressed            INTEGER,
-    undeliverable         INTEGER,
-    unsubscribed          INTEGER,
-    spammed               INTEGER,
-    replied               INTEGER,
-    queued                INTEGER,
-    queued_extra          INTEGER,
-    drafted_extra         INTEGER,
-    attempted_extra       INTEGER,
-    deferred_extra        INTEGER,
-    sent_extra            INTEGER,
-    delivered_extra       INTEGER,
-    replied_extra         INTEGER,
-    converted_extra       INTEGER,
-    unsubscribed_extra    INTEGER,
-    bounced_extra         INTEGER,
-    suppressed_extra      INTEGER,
-    spammed_extra         INTEGER,
-    failed_extra          INTEGER,
-    undeliverable_extra   INTEGER,
-    PRIMARY KEY (message, quarter)
-) STRICT, WITHOUT ROWID;
+CREATE INDEX campaign_metrics_quarter_hourly_bucket ON campaign_metrics_quarter_hourly (bucket_ms);
+CREATE INDEX activity_quarter_hourly_bucket ON activity_quarter_hourly (bucket_ms);
 
--- Of the whole life.
-CREATE TABLE totals (
-    source   INTEGER NOT NULL REFERENCES sources,
-    channel  INTEGER NOT NULL REFERENCES channels,
-    created               INTEGER,
-    sent                  INTEGER,
-    drafted               INTEGER,
-    delivered             INTEGER,
-    opened                INTEGER,
-    human_opened          INTEGER,
-    machine_opened        INTEGER,
-    human_opened_extra    INTEGER,
-    opened_extra          INTEGER,
-    clicked               INTEGER,
-    human_clicked         INTEGER,
-    human_clicked_extra   INTEGER,
-    clicked_extra         INTEGER,
-    machine_clicked       INTEGER,
-    machine_opened_extra  INTEGER,
-    machine_clicked_extra INTEGER,
-    attempted             INTEGER,
-    deferred              INTEGER,
-    bounced               INTEGER,
-    converted             INTEGER,
-    failed                INTEGER,
-    suppressed            INTEGER,
-    undeliverable         INTEGER,
-    unsubscribed          INTEGER,
-    spammed               INTEGER,
-    replied               INTEGER,
-    queued                INTEGER,
-    queued_extra          INTEGER,
-    drafted_extra         INTEGER,
-    attempted_extra       INTEGER,
-    deferred_extra        INTEGER,
-    sent_extra            INTEGER,
-    delivered_extra       INTEGER,
-    replied_extra         INTEGER,
-    converted_extra       INTEGER,
-    unsubscribed_extra    INTEGER,
-    bounced_extra         INTEGER,
-    suppressed_extra      INTEGER,
-    spammed_extra         INTEGER,
-    failed_extra          INTEGER,
-    undeliverable_extra   INTEGER,
-    PRIMARY KEY (source, channel)
-) STRICT, WITHOUT ROWID;
-
--- Of each send of a broadcast, whole life.
-CREATE TABLE triggers (
-    source      INTEGER NOT NULL REFERENCES sources,
-    trigger_id  TEXT NOT NULL,
-    channel     INTEGER NOT NULL REFERENCES channels,
-    created               INTEGER,
-    sent                  INTEGER,
-    drafted               INTEGER,
-    delivered             INTEGER,
-    opened                INTEGER,
-    human_opened          INTEGER,
-    machine_opened        INTEGER,
-    human_opened_extra    INTEGER,
-    opened_extra          INTEGER,
-    clicked               INTEGER,
-    human_clicked         INTEGER,
-    human_clicked_extra   INTEGER,
-    clicked_extra         INTEGER,
-    machine_clicked       INTEGER,
-    machine_opened_extra  INTEGER,
-    machine_clicked_extra INTEGER,
-    attempted             INTEGER,
-    deferred              INTEGER,
-    bounced               INTEGER,
-    converted             INTEGER,
-    failed                INTEGER,
-    suppressed            INTEGER,
-    undeliverable         INTEGER,
-    unsubscribed          INTEGER,
-    spammed               INTEGER,
-    replied               INTEGER,
-    queued                INTEGER,
-    queued_extra          INTEGER,
-    drafted_extra         INTEGER,
-    attempted_extra       INTEGER,
-    deferred_extra        INTEGER,
-    sent_extra            INTEGER,
-    delivered_extra       INTEGER,
-    replied_extra         INTEGER,
-    converted_extra       INTEGER,
-    unsubscribed_extra    INTEGER,
-    bounced_extra         INTEGER,
-    suppressed_extra      INTEGER,
-    spammed_extra         INTEGER,
-    failed_extra          INTEGER,
-    undeliverable_extra   INTEGER,
-    PRIMARY KEY (source, trigger_id, channel)
-) STRICT, WITHOUT ROWID;
-
--- Events by the quarter hour in which they happened; a source's are together.
-CREATE TABLE activity (
-    quarter  INTEGER NOT NULL,
-    source   INTEGER NOT NULL REFERENCES sources,
-    channel  INTEGER NOT NULL REFERENCES channels,
-    sent            INTEGER,
-    drafted         INTEGER,
-    delivered       INTEGER,
-    opened          INTEGER,
-    human_opened    INTEGER,
-    machine_opened  INTEGER,
-    clicked         INTEGER,
-    human_clicked   INTEGER,
-    machine_clicked INTEGER,
-    attempted       INTEGER,
-    deferred        INTEGER,
-    bounced         INTEGER,
-    converted       INTEGER,
-    failed          INTEGER,
-    suppressed      INTEGER,
-    undeliverable   INTEGER,
-    unsubscribed    INTEGER,
-    spammed         INTEGER,
-    replied         INTEGER,
-    queued          INTEGER,
-    PRIMARY KEY (source, quarter, channel)
-) STRICT, WITHOUT ROWID;
-
--- How many deliveries stand so now.
 CREATE TABLE status_counts (
-    source      INTEGER NOT NULL REFERENCES sources,
-    channel     INTEGER NOT NULL REFERENCES channels,
-    outcome     INTEGER NOT NULL REFERENCES statuses,   -- 0: none
-    engagement  INTEGER NOT NULL REFERENCES statuses,   -- 0: none; else it is the status
-    deliveries  INTEGER NOT NULL,
-    PRIMARY KEY (source, channel, outcome, engagement)
-) STRICT, WITHOUT ROWID;
-
--- Clicks by link.
-CREATE TABLE links (
-    id                  INTEGER PRIMARY KEY,
-    source              INTEGER NOT NULL REFERENCES sources,
-    action_id           TEXT,
-    link                TEXT NOT NULL,          -- the link id, else the address
-    events              INTEGER NOT NULL DEFAULT 0,
-    deliveries          INTEGER NOT NULL DEFAULT 0,
-    human_deliveries    INTEGER NOT NULL DEFAULT 0,
-    machine_deliveries  INTEGER NOT NULL DEFAULT 0
+    -- How many deliveries have this outcome and engagement now.
+    source_kind  TEXT NOT NULL,
+    source_id    TEXT,
+    channel      TEXT,
+    outcome      TEXT,
+    engagement   TEXT,
+    deliveries   INTEGER NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX links_by_parts ON links (source, coalesce(action_id, ''), link);
+CREATE UNIQUE INDEX status_counts_key ON status_counts (source_kind, source_id, channel, outcome, engagement);
 
--- The rows behind a link's figures, and its latest address.
-CREATE TABLE link_clicks (
-    link      INTEGER NOT NULL REFERENCES links,
-    at_ms     INTEGER NOT NULL,
-    delivery  INTEGER NOT NULL REFERENCES deliveries,
-    eid       ANY NOT NULL,
-    PRIMARY KEY (link, at_ms, delivery, eid)
+CREATE TABLE link_metrics (
+    -- Clicks by link of a source and action.
+    source_kind         TEXT NOT NULL,
+    source_id           TEXT,
+    action_id           TEXT,
+    link                TEXT NOT NULL,              -- the sender's id of the link, else its address
+    address             TEXT,                       -- where it led when it was last followed, without query and fragment
+    address_at_ms       INTEGER,                    -- the click that says so
+    address_event_id    TEXT,
+    events              INTEGER NOT NULL DEFAULT 0, -- clicks
+    deliveries          INTEGER NOT NULL DEFAULT 0, -- deliveries in which it was followed
+    human_deliveries    INTEGER NOT NULL DEFAULT 0, -- ... by a person
+    machine_deliveries  INTEGER NOT NULL DEFAULT 0  -- ... by a machine
+) STRICT;
+CREATE UNIQUE INDEX link_metrics_key ON link_metrics (source_kind, source_id, action_id, link);
+
+CREATE TABLE suppression_causes (
+    -- Events that list an address for suppression: a hard bounce, a spam complaint, a suppression.
+    id              INTEGER PRIMARY KEY,
+    address         TEXT NOT NULL,                  -- the recipient; of a push a device
+    channel         TEXT NOT NULL,
+    occurred_at_ms  INTEGER NOT NULL,
+    metric          TEXT NOT NULL,                  -- bounced, spammed or suppressed
+    delivery        INTEGER NOT NULL REFERENCES deliveries (id),
+    event_id        TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX suppression_causes_address ON suppression_causes (address, channel, occurred_at_ms, delivery, metric, event_id);
+CREATE INDEX suppression_causes_occurred_at ON suppression_causes (occurred_at_ms);
+
+CREATE TABLE suppression_lifts (
+    -- Deliveries to those addresses after the first cause: each lifts the causes before it.
+    address         TEXT NOT NULL,
+    channel         TEXT NOT NULL,
+    occurred_at_ms  INTEGER NOT NULL,
+    delivery        INTEGER NOT NULL REFERENCES deliveries (id),
+    event_id        TEXT NOT NULL,
+    PRIMARY KEY (address, channel, occurred_at_ms, delivery, event_id)
 ) STRICT, WITHOUT ROWID;
 
--- What was not taken in ---------------------------------------------------------------------------------------------
+-- What was not applied ----------------------------------------------------------------------------------------------
 
 CREATE TABLE quarantine (
-    id              INTEGER PRIMARY KEY AUTOINCREMENT,  -- who acts on a row that has gone must not meet another
+    -- Bodies that were not understood, or that wait for their time or their delivery.
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
     received_at_ms  INTEGER NOT NULL,
-    format          TEXT NOT NULL,              -- how to read the body again
-    reason          TEXT NOT NULL,
-    detail          TEXT NOT NULL,
-    delivery_id     TEXT,
-    due_at_ms       INTEGER,                    -- an event from the future: when it may be applied
-    public          INTEGER NOT NULL DEFAULT 0, -- 1: by a sender who may only report on deliveries that are known
-    event           TEXT,                       -- a report that waits for its delivery: all that it says,
-    raw_dictionary  INTEGER,                    -- and its `raw`
-    raw             ANY,
+    format          TEXT NOT NULL,                  -- how to read the body again
+    reason          TEXT NOT NULL,                  -- why it is here, as a word
+    detail          TEXT NOT NULL,                  -- the same for people
+    delivery_id     TEXT,                           -- the delivery that it names
+    due_at_ms       INTEGER,                        -- of an event from the future: when it may be applied
+    is_public       INTEGER NOT NULL DEFAULT 0,     -- 1: from a sender without a full key
+    event           TEXT,                           -- of a report that waits for its delivery: the event as JSON
     body            BLOB NOT NULL,
-    body_bytes      INTEGER NOT NULL,           -- of the whole; of one above 8 MiB only the beginning is kept
-    fingerprint     BLOB NOT NULL,              -- the same body again is the same row
+    body_bytes      INTEGER NOT NULL,               -- the length as received; of a body above 8 MiB only the beginning is kept
+    fingerprint     BLOB NOT NULL,                  -- the same body again is the same row
     repeats         INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE UNIQUE INDEX quarantine_by_fingerprint ON quarantine (fingerprint);
-CREATE INDEX quarantine_by_reason ON quarantine (reason, id);
-CREATE INDEX quarantine_of_strangers ON quarantine (reason, id) WHERE public = 1;
-CREATE INDEX quarantine_by_due ON quarantine (due_at_ms) WHERE due_at_ms IS NOT NULL;
-CREATE INDEX quarantine_by_delivery ON quarantine (delivery_id, reason) WHERE delivery_id IS NOT NULL;
+CREATE UNIQUE INDEX quarantine_fingerprint ON quarantine (fingerprint);
+CREATE INDEX quarantine_reason ON quarantine (reason, id);
+CREATE INDEX quarantine_public ON quarantine (reason, id) WHERE is_public = 1;
+CREATE INDEX quarantine_due_at ON quarantine (due_at_ms) WHERE due_at_ms IS NOT NULL;
+CREATE INDEX quarantine_delivery_id ON quarantine (delivery_id, reason) WHERE delivery_id IS NOT NULL;
 
-CREATE TABLE quarantine_counts (
+CREATE TABLE _quarantine_counts (
     reason   TEXT PRIMARY KEY,
-    rows     INTEGER NOT NULL,
-    dropped  INTEGER NOT NULL DEFAULT 0         -- by senders without a full key: how many made room for later ones
+    entries  INTEGER NOT NULL,
+    dropped  INTEGER NOT NULL DEFAULT 0             -- from senders without a full key: how many made room for later ones
 ) STRICT, WITHOUT ROWID;
 
--- Events that are not about messages, by name.
 CREATE TABLE ignored (
+    -- Events that are not about messages, by name.
     name        TEXT PRIMARY KEY,
     events      INTEGER NOT NULL,
     last_at_ms  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What came in, by the quarter hour of receipt.
 CREATE TABLE receipts (
-    quarter      INTEGER PRIMARY KEY,
+    -- What came in, by the quarter of an hour of receipt.
+    bucket_ms    INTEGER PRIMARY KEY,
     accepted     INTEGER NOT NULL DEFAULT 0,
     duplicate    INTEGER NOT NULL DEFAULT 0,
     ignored      INTEGER NOT NULL DEFAULT 0,
@@ -511,777 +399,821 @@ CREATE TABLE receipts (
     last_at_ms   INTEGER NOT NULL
 ) STRICT;
 
--- Rows with what they pack unpacked: what the views below and the pages read. (Generated columns of the tables would
--- do the same, and be computed at every insert, to check their types.)
+-- People, devices, objects, subscriptions ---------------------------------------------------------------------------
+--
+-- Each row of the first six tables is a register: of all that was stated, the value with the greatest (at_ms, event_id, value)
+-- stands; a NULL value is a deletion. A person stands under the name that the call gives: the id, else the email address, else
+-- the cio_id, else the phone number, else the anonymous id. The latest deletion of a person or object hides what was stated
+-- before it.
 
-CREATE VIEW deliveries_read AS
-SELECT id, delivery_id, created_at_ms, message, source, facet, said, person, recipient, subject, own_subject, journey_id,
-    trigger_id, trigger_event_id, parent_action_id, failure_reason, block, updated_at_ms, outcome, outcome_at_ms,
-    engagement, engagement_at_ms,
-    standing & 2097151 AS reached,
-    (standing >> 31) - 32768 AS events,
-    coalesce(devices, 0) AS devices,
-    coalesce(devices_bounced, 0) AS devices_bounced,
-    coalesce(forgotten, 0) AS forgotten,
-    coalesce(engagement, outcome, 0) AS status,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (created_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (created_at_ms) % 1000) AS TEXT) AS created_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (updated_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (updated_at_ms) % 1000) AS TEXT) AS updated_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (outcome_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (outcome_at_ms) % 1000) AS TEXT) AS outcome_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (engagement_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (engagement_at_ms) % 1000) AS TEXT) AS engagement_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (coalesce(engagement_at_ms, outcome_at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (coalesce(engagement_at_ms, outcome_at_ms)) % 1000) AS TEXT) AS status_at
-FROM (
-    SELECT *,
-        nullif(standing >> 21 & 31, 0) AS outcome,
-        nullif(standing >> 26 & 31, 0) AS engagement,
-        created_at_ms + updated_after + 2147483647 AS updated_at_ms,
-        CASE WHEN outcome_after > -2147483648 THEN created_at_ms + outcome_after + 2147483647 END AS outcome_at_ms,
-        CASE WHEN engagement_after > -2147483648 THEN created_at_ms + engagement_after + 2147483647 END AS engagement_at_ms
-    FROM deliveries
-);
+CREATE TABLE people (
+    person            TEXT PRIMARY KEY,
+    at_ms             INTEGER NOT NULL,
+    event_id          TEXT NOT NULL,
+    value             TEXT,
+    deleted_at_ms     INTEGER,
+    deleted_event_id  TEXT
+) STRICT, WITHOUT ROWID;
 
-CREATE VIEW events_read AS
-SELECT delivery, metric, eid, at_ms, received_at_ms, flags, differs, raw, raw_dictionary, own,
-    CAST(CASE
-        WHEN typeof(eid) = 'text' THEN eid
-        WHEN length(eid) < 17 THEN
-            CASE length(eid) WHEN 15 THEN '01' ELSE
-                substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) >> 1), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), 1, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), 2, 1)) - 1) & 31), 1) END
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -30, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -29, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -29, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -28, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -28, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -27, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -27, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -26, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -25, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -24, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -24, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -23, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -23, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -22, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -22, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -21, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -20, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -19, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -19, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -18, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -18, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -17, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -17, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -16, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -15, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -14, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -14, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -13, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -13, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -12, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -12, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -11, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -10, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -9, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -9, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -8, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -8, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -7, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -7, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -6, 1)) - 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -5, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -4, 1)) - 1) >> 3) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -4, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -3, 1)) - 1) >> 2) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((((instr('0123456789ABCDEF', substr(hex(eid), -3, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -2, 1)) - 1) >> 1) & 31), 1)
-                || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + (((instr('0123456789ABCDEF', substr(hex(eid), -2, 1)) - 1) * 16 + instr('0123456789ABCDEF', substr(hex(eid), -1, 1)) - 1) & 31), 1)
-        WHEN hex(substr(eid, 1, 1)) = '01' THEN
-            lower(substr(hex(eid), 3, 8)) || '-' || lower(substr(hex(eid), 11, 4)) || '-' || lower(substr(hex(eid), 15, 4))
-                || '-' || lower(substr(hex(eid), 19, 4)) || '-' || lower(substr(hex(eid), 23, 12))
-        ELSE 'derived-' || lower(substr(hex(eid), 3, 32))
-    END AS TEXT) AS event_id,
-    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch') AS TEXT) AS occurred_at,
-    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', received_at_ms / 1000.0, 'unixepoch') AS TEXT) AS received_at,
-    CAST(CASE flags & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS machine,
-    CAST(CASE flags >> 2 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS proxied,
-    CAST(CASE flags >> 4 & 3 WHEN 1 THEN 0 WHEN 2 THEN 1 END AS INTEGER) AS synthetic,
-    CAST(metric = 7 AND flags >> 4 & 3 = 2 AS INTEGER) AS implied,
-    CAST(own ->> '$.href' AS TEXT) AS href,
-    CAST(own ->> '$.link_id' AS TEXT) AS link_id,
-    CAST(own ->> '$.action_value' AS TEXT) AS action_value,
-    CAST(own ->> '$.reason' AS TEXT) AS reason
-FROM (
-    SELECT delivery, metric, eid, raw,
-        CASE typeof(own) WHEN 'integer' THEN (SELECT replace(replace(replace(form, char(1), second), char(2), second + third), char(3), third) FROM (
-            SELECT form, third, (folded >> 1) * (1 - 2 * (folded & 1)) - (folded & 1) AS second FROM (
-                SELECT form, ~own >> 12 >> bits AS folded, (~own >> 12 & (1 << bits) - 1) - (1 << bits >> 1) AS third
-                FROM forms WHERE id = ~own & 4095))) ELSE own END AS own,
-        at_ms,
-        CASE WHEN marks & 1 = 0 THEN at_ms + received_after
-            WHEN received_after < 0 THEN (at_ms / 3600000 - received_after) * 3600000
-            ELSE (at_ms / 1000 + received_after) * 1000 END AS received_at_ms,
-        marks >> 2 & 127 AS flags,
-        marks >> 9 & 65535 AS differs,
-        CASE typeof(raw) WHEN 'blob' THEN (marks >> 25) + 1 ELSE 0 END AS raw_dictionary
-    FROM (
-        SELECT *, CASE WHEN marks & 2 THEN origin_ms + at ELSE (origin_ms / 1000 + at) * 1000 END AS at_ms FROM (
-            SELECT *,
-                CASE WHEN length(eid) = 15 AND typeof(eid) = 'blob' THEN
-                    ((((instr(bytes, substr(eid, 1, 1)) - 1 + 256) * 256 + instr(bytes, substr(eid, 2, 1)) - 1) * 256
-                        + instr(bytes, substr(eid, 3, 1)) - 1) * 256 + instr(bytes, substr(eid, 4, 1)) - 1) * 256 ELSE 0 END AS origin_ms
-            -- where a byte stands in these is its value and 1
-            FROM (SELECT *, x'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F202122232425262728292A2B2C2D2E2F303132333435363738393A3B3C3D3E3F404142434445464748494A4B4C4D4E4F505152535455565758595A5B5C5D5E5F606162636465666768696A6B6C6D6E6F707172737475767778797A7B7C7D7E7F808182838485868788898A8B8C8D8E8F909192939495969798999A9B9C9D9E9FA0A1A2A3A4A5A6A7A8A9AAABACADAEAFB0B1B2B3B4B5B6B7B8B9BABBBCBDBEBFC0C1C2C3C4C5C6C7C8C9CACBCCCDCECFD0D1D2D3D4D5D6D7D8D9DADBDCDDDEDFE0E1E2E3E4E5E6E7E8E9EAEBECEDEEEFF0F1F2F3F4F5F6F7F8F9FAFBFCFDFEFF' AS bytes FROM events)
-        )
-    )
-);
+CREATE TABLE traits (
+    person    TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    at_ms     INTEGER NOT NULL,
+    event_id  TEXT NOT NULL,
+    value     TEXT,                                 -- JSON
+    PRIMARY KEY (person, name)
+) STRICT, WITHOUT ROWID;
 
--- The devices that an event names. `own` has of each its row in `addresses`, its platform and its reason, the latter two
--- as far as there are any.
-CREATE VIEW event_devices_read AS
-SELECT e.delivery, e.metric, e.eid, r.key AS place, a.address AS device_id,
-    CASE r.value ->> 1 WHEN 1 THEN 'ios' WHEN 2 THEN 'android' ELSE r.value ->> 1 END AS device_platform,
-    r.value ->> 2 AS reason
-FROM events_read e JOIN json_each(e.own, '$.to') r JOIN addresses a ON a.id = r.value ->> 0
-WHERE e.own IS NOT NULL;
+CREATE TABLE devices (
+    person     TEXT NOT NULL,
+    device_id  TEXT NOT NULL,
+    at_ms      INTEGER NOT NULL,
+    event_id   TEXT NOT NULL,
+    value      TEXT,                                -- a JSON object, platform among its keys
+    PRIMARY KEY (person, device_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX devices_device_id ON devices (device_id);
 
-CREATE VIEW cohorts_read AS
-SELECT quarter, message,
-    coalesce(created, 0) AS created, coalesce(queued, 0) AS queued, coalesce(drafted, 0) AS drafted,
-    coalesce(attempted, 0) AS attempted, coalesce(deferred, 0) AS deferred, coalesce(sent, 0) AS sent,
-    coalesce(delivered, 0) AS delivered, coalesce(opened, 0) AS opened, coalesce(clicked, 0) AS clicked,
-    coalesce(replied, 0) AS replied, coalesce(converted, 0) AS converted, coalesce(unsubscribed, 0) AS unsubscribed,
-    coalesce(bounced, 0) AS bounced, coalesce(suppressed, 0) AS suppressed, coalesce(spammed, 0) AS spammed,
-    coalesce(failed, 0) AS failed, coalesce(undeliverable, 0) AS undeliverable,
-    coalesce(human_opened, 0) AS human_opened, coalesce(machine_opened, 0) AS machine_opened,
-    coalesce(human_clicked, 0) AS human_clicked, coalesce(machine_clicked, 0) AS machine_clicked,
-    coalesce(queued, 0) + coalesce(queued_extra, 0) AS queued_events,
-    coalesce(drafted, 0) + coalesce(drafted_extra, 0) AS drafted_events,
-    coalesce(attempted, 0) + coalesce(attempted_extra, 0) AS attempted_events,
-    coalesce(deferred, 0) + coalesce(deferred_extra, 0) AS deferred_events,
-    coalesce(sent, 0) + coalesce(sent_extra, 0) AS sent_events,
-    coalesce(delivered, 0) + coalesce(delivered_extra, 0) AS delivered_events,
-    coalesce(opened, 0) + coalesce(opened_extra, 0) AS opened_events,
-    coalesce(clicked, 0) + coalesce(clicked_extra, 0) AS clicked_events,
-    coalesce(replied, 0) + coalesce(replied_extra, 0) AS replied_events,
-    coalesce(converted, 0) + coalesce(converted_extra, 0) AS converted_events,
-    coalesce(unsubscribed, 0) + coalesce(unsubscribed_extra, 0) AS unsubscribed_events,
-    coalesce(bounced, 0) + coalesce(bounced_extra, 0) AS bounced_events,
-    coalesce(suppressed, 0) + coalesce(suppressed_extra, 0) AS suppressed_events,
-    coalesce(spammed, 0) + coalesce(spammed_extra, 0) AS spammed_events,
-    coalesce(failed, 0) + coalesce(failed_extra, 0) AS failed_events,
-    coalesce(undeliverable, 0) + coalesce(undeliverable_extra, 0) AS undeliverable_events,
-    coalesce(human_opened, 0) + coalesce(human_opened_extra, 0) AS human_opened_events,
-    coalesce(machine_opened, 0) + coalesce(machine_opened_extra, 0) AS machine_opened_events,
-    coalesce(human_clicked, 0) + coalesce(human_clicked_extra, 0) AS human_clicked_events,
-    coalesce(machine_clicked, 0) + coalesce(machine_clicked_extra, 0) AS machine_clicked_events
-FROM cohorts;
+CREATE TABLE objects (
+    type_id           TEXT NOT NULL,
+    object_id         TEXT NOT NULL,
+    at_ms             INTEGER NOT NULL,
+    event_id          TEXT NOT NULL,
+    value             TEXT,
+    deleted_at_ms     INTEGER,
+    deleted_event_id  TEXT,
+    PRIMARY KEY (type_id, object_id)
+) STRICT, WITHOUT ROWID;
 
-CREATE VIEW totals_read AS
-SELECT source, channel,
-    coalesce(created, 0) AS created, coalesce(queued, 0) AS queued, coalesce(drafted, 0) AS drafted,
-    coalesce(attempted, 0) AS attempted, coalesce(deferred, 0) AS deferred, coalesce(sent, 0) AS sent,
-    coalesce(delivered, 0) AS delivered, coalesce(opened, 0) AS opened, coalesce(clicked, 0) AS clicked,
-    coalesce(replied, 0) AS replied, coalesce(converted, 0) AS converted, coalesce(unsubscribed, 0) AS unsubscribed,
-    coalesce(bounced, 0) AS bounced, coalesce(suppressed, 0) AS suppressed, coalesce(spammed, 0) AS spammed,
-    coalesce(failed, 0) AS failed, coalesce(undeliverable, 0) AS undeliverable,
-    coalesce(human_opened, 0) AS human_opened, coalesce(machine_opened, 0) AS machine_opened,
-    coalesce(human_clicked, 0) AS human_clicked, coalesce(machine_clicked, 0) AS machine_clicked,
-    coalesce(queued, 0) + coalesce(queued_extra, 0) AS queued_events,
-    coalesce(drafted, 0) + coalesce(drafted_extra, 0) AS drafted_events,
-    coalesce(attempted, 0) + coalesce(attempted_extra, 0) AS attempted_events,
-    coalesce(deferred, 0) + coalesce(deferred_extra, 0) AS deferred_events,
-    coalesce(sent, 0) + coalesce(sent_extra, 0) AS sent_events,
-    coalesce(delivered, 0) + coalesce(delivered_extra, 0) AS delivered_events,
-    coalesce(opened, 0) + coalesce(opened_extra, 0) AS opened_events,
-    coalesce(clicked, 0) + coalesce(clicked_extra, 0) AS clicked_events,
-    coalesce(replied, 0) + coalesce(replied_extra, 0) AS replied_events,
-    coalesce(converted, 0) + coalesce(converted_extra, 0) AS converted_events,
-    coalesce(unsubscribed, 0) + coalesce(unsubscribed_extra, 0) AS unsubscribed_events,
-    coalesce(bounced, 0) + coalesce(bounced_extra, 0) AS bounced_events,
-    coalesce(suppressed, 0) + coalesce(suppressed_extra, 0) AS suppressed_events,
-    coalesce(spammed, 0) + coalesce(spammed_extra, 0) AS spammed_events,
-    coalesce(failed, 0) + coalesce(failed_extra, 0) AS failed_events,
-    coalesce(undeliverable, 0) + coalesce(undeliverable_extra, 0) AS undeliverable_events,
-    coalesce(human_opened, 0) + coalesce(human_opened_extra, 0) AS human_opened_events,
-    coalesce(machine_opened, 0) + coalesce(machine_opened_extra, 0) AS machine_opened_events,
-    coalesce(human_clicked, 0) + coalesce(human_clicked_extra, 0) AS human_clicked_events,
-    coalesce(machine_clicked, 0) + coalesce(machine_clicked_extra, 0) AS machine_clicked_events
-FROM totals;
+CREATE TABLE object_traits (
+    type_id    TEXT NOT NULL,
+    object_id  TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    at_ms      INTEGER NOT NULL,
+    event_id   TEXT NOT NULL,
+    value      TEXT,                                -- JSON
+    PRIMARY KEY (type_id, object_id, name)
+) STRICT, WITHOUT ROWID;
 
-CREATE VIEW triggers_read AS
-SELECT source, trigger_id, channel,
-    coalesce(created, 0) AS created, coalesce(queued, 0) AS queued, coalesce(drafted, 0) AS drafted,
-    coalesce(attempted, 0) AS attempted, coalesce(deferred, 0) AS deferred, coalesce(sent, 0) AS sent,
-    coalesce(delivered, 0) AS delivered, coalesce(opened, 0) AS opened, coalesce(clicked, 0) AS clicked,
-    coalesce(replied, 0) AS replied, coalesce(converted, 0) AS converted, coalesce(unsubscribed, 0) AS unsubscribed,
-    coalesce(bounced, 0) AS bounced, coalesce(suppressed, 0) AS suppressed, coalesce(spammed, 0) AS spammed,
-    coalesce(failed, 0) AS failed, coalesce(undeliverable, 0) AS undeliverable,
-    coalesce(human_opened, 0) AS human_opened, coalesce(machine_opened, 0) AS machine_opened,
-    coalesce(human_clicked, 0) AS human_clicked, coalesce(machine_clicked, 0) AS machine_clicked,
-    coalesce(queued, 0) + coalesce(queued_extra, 0) AS queued_events,
-    coalesce(drafted, 0) + coalesce(drafted_extra, 0) AS drafted_events,
-    coalesce(attempted, 0) + coalesce(attempted_extra, 0) AS attempted_events,
-    coalesce(deferred, 0) + coalesce(deferred_extra, 0) AS deferred_events,
-    coalesce(sent, 0) + coalesce(sent_extra, 0) AS sent_events,
-    coalesce(delivered, 0) + coalesce(delivered_extra, 0) AS delivered_events,
-    coalesce(opened, 0) + coalesce(opened_extra, 0) AS opened_events,
-    coalesce(clicked, 0) + coalesce(clicked_extra, 0) AS clicked_events,
-    coalesce(replied, 0) + coalesce(replied_extra, 0) AS replied_events,
-    coalesce(converted, 0) + coalesce(converted_extra, 0) AS converted_events,
-    coalesce(unsubscribed, 0) + coalesce(unsubscribed_extra, 0) AS unsubscribed_events,
-    coalesce(bounced, 0) + coalesce(bounced_extra, 0) AS bounced_events,
-    coalesce(suppressed, 0) + coalesce(suppressed_extra, 0) AS suppressed_events,
-    coalesce(spammed, 0) + coalesce(spammed_extra, 0) AS spammed_events,
-    coalesce(failed, 0) + coalesce(failed_extra, 0) AS failed_events,
-    coalesce(undeliverable, 0) + coalesce(undeliverable_extra, 0) AS undeliverable_events,
-    coalesce(human_opened, 0) + coalesce(human_opened_extra, 0) AS human_opened_events,
-    coalesce(machine_opened, 0) + coalesce(machine_opened_extra, 0) AS machine_opened_events,
-    coalesce(human_clicked, 0) + coalesce(human_clicked_extra, 0) AS human_clicked_events,
-    coalesce(machine_clicked, 0) + coalesce(machine_clicked_extra, 0) AS machine_clicked_events
-FROM triggers;
+CREATE TABLE relationships (
+    type_id    TEXT NOT NULL,
+    object_id  TEXT NOT NULL,
+    person     TEXT NOT NULL,
+    at_ms      INTEGER NOT NULL,
+    event_id   TEXT NOT NULL,
+    value      TEXT,                                -- a JSON object
+    PRIMARY KEY (type_id, object_id, person)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX relationships_person ON relationships (person);
 
-CREATE VIEW activity_read AS
-SELECT quarter, source, channel,
-    coalesce(queued, 0) AS queued, coalesce(drafted, 0) AS drafted, coalesce(attempted, 0) AS attempted,
-    coalesce(deferred, 0) AS deferred, coalesce(sent, 0) AS sent, coalesce(delivered, 0) AS delivered,
-    coalesce(opened, 0) AS opened, coalesce(clicked, 0) AS clicked, coalesce(replied, 0) AS replied,
-    coalesce(converted, 0) AS converted, coalesce(unsubscribed, 0) AS unsubscribed, coalesce(bounced, 0) AS bounced,
-    coalesce(suppressed, 0) AS suppressed, coalesce(spammed, 0) AS spammed, coalesce(failed, 0) AS failed,
-    coalesce(undeliverable, 0) AS undeliverable, coalesce(human_opened, 0) AS human_opened,
-    coalesce(machine_opened, 0) AS machine_opened, coalesce(human_clicked, 0) AS human_clicked,
-    coalesce(machine_clicked, 0) AS machine_clicked
-FROM activity;
+CREATE TABLE identifiers (
+    -- Identifiers that one call carried together, under the name of the person that it gives.
+    person  TEXT NOT NULL,
+    kind    TEXT NOT NULL,                          -- id, email, cio_id, phone, anonymous_id
+    value   TEXT NOT NULL,
+    PRIMARY KEY (person, kind, value)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identifiers_value ON identifiers (value);
 
--- The views: a promise; columns are only added ----------------------------------------------------------------------
+CREATE TABLE subscription_changes (
+    -- Changes of people's subscriptions: a row for each event and what it changed.
+    event_id                  TEXT NOT NULL,
+    change                    TEXT NOT NULL,        -- subscribed, unsubscribed, preferences
+    at_ms                     INTEGER NOT NULL,
+    time_is_receipt           INTEGER NOT NULL,
+    person_id                 TEXT,
+    email                     TEXT,
+    cio_id                    TEXT,
+    phone                     TEXT,
+    anonymous_id              TEXT,
+    delivery_id               TEXT,                 -- the delivery that is named with it, and its channel and source
+    channel                   TEXT,
+    campaign_id               TEXT,
+    broadcast_id              TEXT,
+    newsletter_id             TEXT,
+    transactional_message_id  TEXT,
+    action_id                 TEXT,
+    content_id                TEXT,
+    content                   TEXT,                 -- of preferences: JSON, topics and channels
+    person                    TEXT AS (coalesce(person_id, email, cio_id, phone, anonymous_id)) VIRTUAL,
+    PRIMARY KEY (event_id, change)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX subscription_changes_person ON subscription_changes (person, at_ms, event_id);
 
--- With its row, for whoever comes by it: the view below shows the rest.
-CREATE VIEW deliveries_whole AS
-SELECT
-    d.id,
-    d.delivery_id,
-    c.channel,
-    s.source_kind,
-    s.source_id,
-    s.name AS source_name,
-    g.action_id,
-    d.parent_action_id,
-    g.content_id,
-    d.journey_id,
-    d.trigger_id,
-    d.trigger_event_id,
-    p.person_id,
-    p.email,
-    p.cio_id,
-    a.address AS recipient,
-    CAST(coalesce(d.own_subject, j.subject) AS TEXT) AS subject,
-    st.status,
-    d.status_at,
-    CAST(ou.status AS TEXT) AS outcome,
-    d.outcome_at,
-    CAST(en.status AS TEXT) AS engagement,
-    d.engagement_at,
-    d.created_at,
-    d.created_at_ms,
-    d.updated_at,
-    CAST(d.updated_at_ms AS INTEGER) AS updated_at_ms,
-    d.failure_reason,
-    CAST(d.devices AS INTEGER) AS devices,
-    CAST(d.devices_bounced AS INTEGER) AS devices_bounced,
-    CAST(d.forgotten AS INTEGER) AS forgotten,
-    CAST(d.events AS INTEGER) AS events,
-    CAST(CASE WHEN d.reached >> 1 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 1) END AS TEXT) AS queued_at,
-    CAST(CASE WHEN d.reached >> 2 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 2) END AS TEXT) AS drafted_at,
-    CAST(CASE WHEN d.reached >> 3 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 3) END AS TEXT) AS attempted_at,
-    CAST(CASE WHEN d.reached >> 4 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 4) END AS TEXT) AS deferred_at,
-    CAST(CASE WHEN d.reached >> 5 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 5) END AS TEXT) AS sent_at,
-    CAST(CASE WHEN d.reached >> 6 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 6) END AS TEXT) AS delivered_at,
-    CAST(CASE WHEN d.reached >> 7 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS opened_at,
-    CAST(CASE WHEN d.reached >> 8 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 8) END AS TEXT) AS clicked_at,
-    CAST(CASE WHEN d.reached >> 9 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 9) END AS TEXT) AS replied_at,
-    CAST(CASE WHEN d.reached >> 10 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 10) END AS TEXT) AS converted_at,
-    CAST(CASE WHEN d.reached >> 11 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 11) END AS TEXT) AS unsubscribed_at,
-    CAST(CASE WHEN d.reached >> 12 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 12) END AS TEXT) AS bounced_at,
-    CAST(CASE WHEN d.reached >> 13 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 13) END AS TEXT) AS suppressed_at,
-    CAST(CASE WHEN d.reached >> 14 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 14) END AS TEXT) AS spammed_at,
-    CAST(CASE WHEN d.reached >> 15 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 15) END AS TEXT) AS failed_at,
-    CAST(CASE WHEN d.reached >> 16 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 16) END AS TEXT) AS undeliverable_at,
-    CAST(CASE WHEN d.reached >> 17 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 <> 2 AND (CASE e.metric WHEN 7 THEN e.flags >> 4 & 3 <> 2 ELSE g.channel IN (1, 2) END)) END AS TEXT) AS human_opened_at,
-    CAST(CASE WHEN d.reached >> 18 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric IN (7, 8) AND e.flags & 3 = 2 AND (e.metric = 7 OR g.channel IN (1, 2))) END AS TEXT) AS machine_opened_at,
-    CAST(CASE WHEN d.reached >> 19 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 <> 2) END AS TEXT) AS human_clicked_at,
-    CAST(CASE WHEN d.reached >> 20 & 1 THEN
-        (SELECT strftime('%Y-%m-%dT%H:%M:%S', (min(e.at_ms)) / 1000, 'unixepoch') || printf('.%03dZ', (min(e.at_ms)) % 1000)
-         FROM events_read e WHERE e.delivery = d.id AND e.metric = 8 AND e.flags & 3 = 2) END AS TEXT) AS machine_clicked_at
-FROM deliveries_read d
-JOIN messages g ON g.id = d.message
-JOIN channels c ON c.id = g.channel
-JOIN sources s ON s.id = d.source
-JOIN statuses st ON st.id = d.status
-LEFT JOIN statuses ou ON ou.id = d.outcome
-LEFT JOIN statuses en ON en.id = d.engagement
-LEFT JOIN people p ON p.id = d.person
-LEFT JOIN addresses a ON a.id = d.recipient
-LEFT JOIN subjects j ON j.id = d.subject;
+-- Erasure -----------------------------------------------------------------------------------------------------------
 
--- A row for each delivery: one message to one recipient, and what became of it. Narrow by created_at_ms, which uses an
--- index: to order by time without a range, or to look for a delivery_id alone, reads them all, a second for ten million.
---   delivery_id: the sender's id of it
---   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
---   source_kind: campaign, broadcast, newsletter, transactional or unknown
---   source_id: its id there; null where unknown
---   source_name: the name that it was given here; null until then
---   action_id: the step of the campaign or broadcast that sent it
---   parent_action_id: the step that holds that one, as of a test
---   content_id: the content of the newsletter or variant
---   journey_id: the person's way through the campaign
---   trigger_id: the send of the broadcast
---   trigger_event_id: the event that set the campaign off
---   person_id, email, cio_id: who it is for: the identifiers that its events carry
---   recipient: the address that it went to; of a push null or a device
---   subject: its subject
---   status: where it stands: the engagement where there is one, else the outcome, else unknown
---   status_at: when that came about; ISO 8601, UTC
---   outcome: what became of the sending: queued to delivered, or bounced, failed and the like
---   outcome_at: when the outcome came about
---   engagement: the furthest that the person did: opened, clicked, replied, converted, unsubscribed, spammed
---   engagement_at: when the engagement came about
---   created_at: the time of its earliest event; ISO 8601, UTC
---   created_at_ms: the same in milliseconds since 1970, to filter by
---   updated_at: the time of its latest event
---   updated_at_ms: the same in milliseconds since 1970
---   failure_reason: why it failed or bounced, in the sender's words
---   devices: of a push: how many devices its events name
---   devices_bounced: of a push: how many of them bounced
---   forgotten: 1: its person was erased, and what said who it was is gone
---   events: how many distinct events it has
---   queued_at, drafted_at, attempted_at, deferred_at, sent_at, delivered_at: when it first was so; null if it never was
---   opened_at, clicked_at, replied_at, converted_at, unsubscribed_at: when that was first done, by anyone; null if it never was
---   bounced_at, suppressed_at, spammed_at, failed_at, undeliverable_at: when that first happened; null if it never did
---   human_opened_at, human_clicked_at: the first that was not marked as a machine's
---   machine_opened_at, machine_clicked_at: the first that was marked as a machine's
---   try: the newest deliveries, and where they stand
---     SELECT created_at, channel, source_kind, source_id, recipient, subject, status, failure_reason
---     FROM deliveries_v1 WHERE created_at_ms > unixepoch('now', '-1 day') * 1000 ORDER BY created_at_ms DESC LIMIT 50;
---   try: why mail bounced in the last 30 days
---     SELECT failure_reason, count(*) AS deliveries FROM deliveries_v1
---     WHERE outcome = 'bounced' AND channel = 'email' AND created_at_ms > unixepoch('now', '-30 days') * 1000
---     GROUP BY failure_reason ORDER BY deliveries DESC LIMIT 20;
---   try: hours from sent to the first human open, by channel, over the last week
---     SELECT channel, count(*) AS opened,
---         round(avg(unixepoch(human_opened_at) - unixepoch(sent_at)) / 3600, 1) AS hours
---     FROM deliveries_v1
---     WHERE created_at_ms > unixepoch('now', '-7 days') * 1000 AND human_opened_at IS NOT NULL AND sent_at IS NOT NULL
---     GROUP BY channel;
+CREATE TABLE erasure_requests (
+    -- Requests to erase a person, by each identifier that the request carried. A row goes once it has taken effect.
+    identifier      TEXT NOT NULL,
+    request         TEXT NOT NULL,                  -- deleted, suppressed, unsuppressed
+    at_ms           INTEGER NOT NULL,
+    event_id        TEXT NOT NULL,
+    received_at_ms  INTEGER NOT NULL,
+    due_at_ms       INTEGER,                        -- when it takes effect; NULL: it does not erase
+    revoked_at_ms   INTEGER,                        -- it was revoked before it took effect
+    PRIMARY KEY (identifier, request, at_ms, event_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX erasure_requests_due_at ON erasure_requests (due_at_ms) WHERE due_at_ms IS NOT NULL AND revoked_at_ms IS NULL;
+
+CREATE TABLE _forgotten (
+    -- Erasure requests in effect, by the keyed hash of the identifier.
+    hash     BLOB NOT NULL,
+    request  TEXT NOT NULL,
+    at_ms    INTEGER NOT NULL,
+    PRIMARY KEY (hash, request, at_ms)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE _forgotten_links (
+    -- What forgotten deliveries carried beside the identifier that the request named: forgotten with it.
+    hash   BLOB NOT NULL,
+    named  BLOB NOT NULL,
+    PRIMARY KEY (hash, named)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX _forgotten_links_named ON _forgotten_links (named);
+
+CREATE TABLE _erasures (
+    -- Identifiers whose traces are being erased; a row goes when none is left.
+    identifier  TEXT PRIMARY KEY,
+    stage       INTEGER NOT NULL DEFAULT 0,
+    cursor      INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- The views: a promise ----------------------------------------------------------------------------------------------
+
 CREATE VIEW deliveries_v1 AS
+-- A row for each delivery: one message to one recipient, its status now and when each metric first happened.
+-- try: the newest deliveries and their status
+--   SELECT created_at, channel, source_kind, source_id, recipient, subject, status, failure_reason
+--   FROM deliveries_v1 ORDER BY created_at_ms DESC LIMIT 50;
+-- try: why mail bounced in the last 30 days
+--   SELECT failure_reason, count(*) AS deliveries FROM deliveries_v1
+--   WHERE outcome = 'bounced' AND channel = 'email' AND created_at_ms > unixepoch('now', '-30 days') * 1000
+--   GROUP BY failure_reason ORDER BY deliveries DESC LIMIT 20;
+-- try: hours from sent to the first human open, by channel, over the last week
+--   SELECT channel, count(*) AS opened, round(avg(human_opened_at_ms - sent_at_ms) / 3600000.0, 1) AS hours
+--   FROM deliveries_v1
+--   WHERE created_at_ms > unixepoch('now', '-7 days') * 1000 AND human_opened_at IS NOT NULL AND sent_at IS NOT NULL
+--   GROUP BY channel;
 SELECT
-    delivery_id, channel, source_kind, source_id, source_name, action_id, parent_action_id, content_id, journey_id,
-    trigger_id, trigger_event_id, person_id, email, cio_id, recipient, subject, status, status_at, outcome,
-    outcome_at, engagement, engagement_at, created_at, created_at_ms, updated_at, updated_at_ms, failure_reason,
-    devices, devices_bounced, forgotten, events, queued_at, drafted_at, attempted_at, deferred_at, sent_at,
-    delivered_at, opened_at, clicked_at, replied_at, converted_at, unsubscribed_at, bounced_at, suppressed_at,
-    spammed_at, failed_at, undeliverable_at, human_opened_at, machine_opened_at, human_clicked_at, machine_clicked_at
-FROM deliveries_whole;
+    d.id,                                        -- the row in deliveries; events_v1.delivery refers to it
+    d.delivery_id,                               -- the sender's id
+    d.channel,                                   -- email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+    d.source_kind,                               -- campaign, broadcast, newsletter, transactional or unknown
+    d.source_id,                                 -- its id within the kind; NULL: not known
+    (SELECT n.name FROM source_names n WHERE n.source_kind = d.source_kind AND n.source_id = d.source_id) AS source_name, -- the name that it was given here; NULL: none yet
+    d.action_id,                                 -- the step of the campaign or broadcast that sent it
+    d.parent_action_id,                          -- the step that holds that one, as of a test
+    d.content_id,                                -- the content of the newsletter or variant
+    d.journey_id,                                -- the person's way through the campaign
+    d.trigger_id,                                -- the send of the broadcast
+    d.trigger_event_id,                          -- the event that started the campaign for the person
+    d.person_id,                                 -- whom it is for: the sender's id of the person
+    d.email,                                     -- the person's email address, in lower case
+    d.cio_id,                                    -- the person's id within Customer.io
+    d.recipient,                                 -- the address that it went to, to compare by: an email in lower case, a phone as + and digits; of a push a device or NULL
+    d.recipient_raw,                             -- the address as the sender wrote it, where that differs
+    d.recipient_domain,                          -- of an email: what follows the @
+    d.subject,                                   -- its subject
+    d.status,                                    -- where it is now: the engagement if there is one, else the outcome, else unknown
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.status_at_ms / 1000.0, 'unixepoch') AS TEXT) AS status_at, -- since when; ISO 8601, UTC
+    d.status_at_ms,                              -- the same in milliseconds since 1970
+    d.outcome,                                   -- how the sending went: queued to delivered, or bounced, failed and the like
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.outcome_at_ms / 1000.0, 'unixepoch') AS TEXT) AS outcome_at, -- when that happened; ISO 8601, UTC
+    d.outcome_at_ms,                             -- the same in milliseconds since 1970
+    d.engagement,                                -- the furthest that the person did: opened, clicked, replied, converted, unsubscribed, spammed
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.engagement_at_ms / 1000.0, 'unixepoch') AS TEXT) AS engagement_at, -- when that happened; ISO 8601, UTC
+    d.engagement_at_ms,                          -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.created_at_ms / 1000.0, 'unixepoch') AS TEXT) AS created_at, -- the time of its earliest event; ISO 8601, UTC
+    d.created_at_ms,                             -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.updated_at_ms / 1000.0, 'unixepoch') AS TEXT) AS updated_at, -- the time of its latest event; ISO 8601, UTC
+    d.updated_at_ms,                             -- the same in milliseconds since 1970
+    d.failure_reason,                            -- why it failed or bounced, in the sender's words
+    d.devices,                                   -- of a push: how many devices its events name
+    d.devices_bounced,                           -- of a push: on how many of them it bounced
+    d.forgotten,                                 -- 1: its person was erased, and what identified the person is gone
+    d.events,                                    -- how many distinct events it has
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.queued_at_ms / 1000.0, 'unixepoch') AS TEXT) AS queued_at, -- first time it was queued; NULL: never; ISO 8601, UTC
+    d.queued_at_ms,                              -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.drafted_at_ms / 1000.0, 'unixepoch') AS TEXT) AS drafted_at, -- first time it was drafted; NULL: never; ISO 8601, UTC
+    d.drafted_at_ms,                             -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.attempted_at_ms / 1000.0, 'unixepoch') AS TEXT) AS attempted_at, -- first attempt to hand it off; NULL: never; ISO 8601, UTC
+    d.attempted_at_ms,                           -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.deferred_at_ms / 1000.0, 'unixepoch') AS TEXT) AS deferred_at, -- first time the receiving side deferred it; NULL: never; ISO 8601, UTC
+    d.deferred_at_ms,                            -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.sent_at_ms / 1000.0, 'unixepoch') AS TEXT) AS sent_at, -- first time it was sent; NULL: never; ISO 8601, UTC
+    d.sent_at_ms,                                -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.delivered_at_ms / 1000.0, 'unixepoch') AS TEXT) AS delivered_at, -- first time it was delivered; NULL: never; ISO 8601, UTC
+    d.delivered_at_ms,                           -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.opened_at_ms / 1000.0, 'unixepoch') AS TEXT) AS opened_at, -- first open by anyone; a click implies one on email and push; NULL: never; ISO 8601, UTC
+    d.opened_at_ms,                              -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.clicked_at_ms / 1000.0, 'unixepoch') AS TEXT) AS clicked_at, -- first click by anyone; NULL: never; ISO 8601, UTC
+    d.clicked_at_ms,                             -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.replied_at_ms / 1000.0, 'unixepoch') AS TEXT) AS replied_at, -- first reply; NULL: never; ISO 8601, UTC
+    d.replied_at_ms,                             -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.converted_at_ms / 1000.0, 'unixepoch') AS TEXT) AS converted_at, -- first conversion; NULL: never; ISO 8601, UTC
+    d.converted_at_ms,                           -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.unsubscribed_at_ms / 1000.0, 'unixepoch') AS TEXT) AS unsubscribed_at, -- first unsubscription by it; NULL: never; ISO 8601, UTC
+    d.unsubscribed_at_ms,                        -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.bounced_at_ms / 1000.0, 'unixepoch') AS TEXT) AS bounced_at, -- first bounce; NULL: never; ISO 8601, UTC
+    d.bounced_at_ms,                             -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.suppressed_at_ms / 1000.0, 'unixepoch') AS TEXT) AS suppressed_at, -- first time the sender suppressed it; NULL: never; ISO 8601, UTC
+    d.suppressed_at_ms,                          -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.spammed_at_ms / 1000.0, 'unixepoch') AS TEXT) AS spammed_at, -- first spam complaint; NULL: never; ISO 8601, UTC
+    d.spammed_at_ms,                             -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.failed_at_ms / 1000.0, 'unixepoch') AS TEXT) AS failed_at, -- first failure; NULL: never; ISO 8601, UTC
+    d.failed_at_ms,                              -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.undeliverable_at_ms / 1000.0, 'unixepoch') AS TEXT) AS undeliverable_at, -- first time it was undeliverable; NULL: never; ISO 8601, UTC
+    d.undeliverable_at_ms,                       -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.human_opened_at_ms / 1000.0, 'unixepoch') AS TEXT) AS human_opened_at, -- first open not marked as a machine's; NULL: never; ISO 8601, UTC
+    d.human_opened_at_ms,                        -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.machine_opened_at_ms / 1000.0, 'unixepoch') AS TEXT) AS machine_opened_at, -- first open marked as a machine's; NULL: never; ISO 8601, UTC
+    d.machine_opened_at_ms,                      -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.human_clicked_at_ms / 1000.0, 'unixepoch') AS TEXT) AS human_clicked_at, -- first click not marked as a machine's; NULL: never; ISO 8601, UTC
+    d.human_clicked_at_ms,                       -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.machine_clicked_at_ms / 1000.0, 'unixepoch') AS TEXT) AS machine_clicked_at, -- first click marked as a machine's; NULL: never; ISO 8601, UTC
+    d.machine_clicked_at_ms                      -- the same in milliseconds since 1970
+FROM deliveries d;
 
-CREATE VIEW events_whole AS
-SELECT
-    e.delivery,
-    e.metric AS metric_code,
-    e.eid,
-    e.event_id,
-    d.delivery_id,
-    c.channel,
-    m.metric,
-    e.occurred_at,
-    CAST(e.at_ms AS INTEGER) AS occurred_at_ms,
-    e.received_at,
-    CAST(CASE WHEN e.differs >> 10 & 1 <> d.said >> 10 & 1 THEN a.address ELSE e.own ->> '$.recipient' END AS TEXT) AS recipient,
-    e.href,
-    e.link_id,
-    e.action_value,
-    CAST(coalesce(e.reason, CASE g.channel WHEN 2 THEN     -- push: else the first of its recipients'
-        (SELECT r.value ->> 2 FROM json_each(e.own, '$.to') r WHERE r.value ->> 2 IS NOT NULL ORDER BY r.key LIMIT 1) END) AS TEXT) AS reason,
-    e.machine,
-    e.proxied,
-    e.synthetic,
-    e.implied
-FROM events_read e
-JOIN deliveries d ON d.id = e.delivery
-JOIN messages g ON g.id = d.message
-JOIN channels c ON c.id = g.channel
-JOIN metrics m ON m.id = e.metric
-LEFT JOIN addresses a ON a.id = d.recipient;
-
--- A row for each distinct event of a delivery; one that came again is not another. Narrow by delivery_id, which is looked
--- for among the deliveries.
---   event_id: the sender's id of it; one made from what it says where it came without
---   delivery_id: the delivery that it is of
---   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
---   metric: what happened: sent, delivered, opened and so on, or as the sender named it
---   occurred_at: when it happened; ISO 8601, UTC
---   occurred_at_ms: the same in milliseconds since 1970
---   received_at: when it came in; only the second of it if that was a day after it happened, or the hour if 97 days
---   recipient: the address that it names
---   href: of a click: the link that was followed
---   link_id: of a click: the sender's id of the link
---   action_value: of an in-app message: what was pressed; of a conversion: its value
---   reason: of a failure: why, in the sender's words
---   machine: 1: by a machine; 0: by a person; null: not said
---   proxied: 1: opened through a proxy for images; 0: not; null: not said
---   synthetic: 1: inferred by the sender, not seen; 0: seen; null: not said
---   implied: 1: an open that the sender inferred from a click
---   try: the story of the newest delivery that was opened
---     SELECT occurred_at, metric, machine, reason, href FROM events_v1
---     WHERE delivery_id = (SELECT delivery_id FROM deliveries_v1 WHERE engagement = 'opened' ORDER BY created_at_ms DESC LIMIT 1)
---     ORDER BY occurred_at_ms;
 CREATE VIEW events_v1 AS
+-- A row for each distinct event of a delivery.
+-- try: the story of the newest delivery that was opened
+--   SELECT occurred_at, metric, machine, reason, href FROM events_v1
+--   WHERE delivery_id = (SELECT delivery_id FROM deliveries_v1 WHERE status = 'opened' ORDER BY created_at_ms DESC LIMIT 1)
+--   ORDER BY occurred_at_ms;
 SELECT
-    event_id, delivery_id, channel, metric, occurred_at, occurred_at_ms, received_at, recipient, href, link_id,
-    action_value, reason, machine, proxied, synthetic, implied
-FROM events_whole;
+    e.id,                                        -- the row in events, in order of arrival: id > ? is all that is new
+    e.event_id,                                  -- the sender's id; a keyed hash where none came
+    d.delivery_id,                               -- the delivery that it is of
+    e.delivery,                                  -- that delivery's row: deliveries_v1.id
+    d.channel,                                   -- the delivery's channel
+    e.metric,                                    -- what happened: sent, delivered, opened and so on, or as the sender names it
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', e.occurred_at_ms / 1000.0, 'unixepoch') AS TEXT) AS occurred_at, -- when it happened; ISO 8601, UTC
+    e.occurred_at_ms,                            -- the same in milliseconds since 1970
+    e.time_is_receipt,                           -- 1: it came without a time, so that of its receipt stands
+    e.clock_skew_ms,                             -- what was taken off its time because the sender's clock was wrong
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at_ms / 1000.0, 'unixepoch') AS TEXT) AS received_at, -- when the first copy came in; ISO 8601, UTC
+    e.received_at_ms,                            -- the same in milliseconds since 1970
+    e.recipient,                                 -- the address that it names; NULL: none
+    e.href,                                      -- of a click: the address that was followed
+    e.link_id,                                   -- of a click: the sender's id of the link
+    e.action_value,                              -- of an in-app message: what was pressed; of a conversion: its value
+    CAST(coalesce(e.reason, CASE WHEN d.channel = 'push' THEN (SELECT v.reason FROM event_devices v WHERE v.event = e.id AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END) AS TEXT) AS reason, -- of a failure: why, in the sender's words
+    e.machine,                                   -- 1: by a machine; 0: by a person; NULL: not stated
+    e.proxied,                                   -- 1: opened through an image proxy; 0: not; NULL: not stated
+    e.synthetic,                                 -- 1: inferred by the sender; 0: seen; NULL: not stated
+    CAST(e.metric = 'opened' AND coalesce(e.synthetic, 0) = 1 AS INTEGER) AS implied, -- 1: an open that the sender inferred from a click
+    e.repeats                                    -- how often a copy came again
+FROM events e
+JOIN deliveries d ON d.id = e.delivery;
 
--- A row for each event: what of its JSON no column holds, packed. A delivery's page shows the JSON whole.
---   event_id: the event
---   delivery_id: the delivery that it is of
---   metric: what happened
---   encoding: json, or zstd with a dictionary
---   body: a JSON array [format, mask, rest], in that encoding
---   dictionary_id: which dictionary, of raw_dictionaries_v1; 0 with json
---   try: how much room the raw JSON takes, over ten thousand events
---     SELECT encoding, count(*) AS events, sum(length(body)) AS bytes
---     FROM (SELECT encoding, body FROM events_raw_v1 LIMIT 10000) GROUP BY encoding;
 CREATE VIEW events_raw_v1 AS
+-- A row for each event with the JSON that it came as.
+-- try: fields of the latest bodies
+--   SELECT metric, body ->> '$.type' AS type, length(body) AS bytes FROM events_raw_v1 ORDER BY id DESC LIMIT 20;
 SELECT
-    e.event_id,
-    d.delivery_id,
-    m.metric,
-    CAST(CASE e.raw_dictionary WHEN 0 THEN 'json' ELSE 'zstd' END AS TEXT) AS encoding,
-    CAST(CASE typeof(e.raw)
-        WHEN 'integer' THEN CASE WHEN e.raw >= 0 THEN printf('[%d,%d]', e.raw & 15, e.raw >> 4) ELSE (SELECT replace(replace(replace(form, char(1), second), char(2), second + third), char(3), third) FROM (
-            SELECT form, third, (folded >> 1) * (1 - 2 * (folded & 1)) - (folded & 1) AS second FROM (
-                SELECT form, ~e.raw >> 12 >> bits AS folded, (~e.raw >> 12 & (1 << bits) - 1) - (1 << bits >> 1) AS third
-                FROM forms WHERE id = ~e.raw & 4095))) END
-        WHEN 'text' THEN e.raw
-        ELSE x'28b52ffd' || e.raw END AS BLOB) AS body,
-    CAST(e.raw_dictionary AS INTEGER) AS dictionary_id
-FROM events_read e
-JOIN deliveries d ON d.id = e.delivery
-JOIN metrics m ON m.id = e.metric
-WHERE e.raw IS NOT NULL;
+    e.id,                                        -- the row in events
+    e.event_id,                                  -- the event
+    d.delivery_id,                               -- the delivery that it is of
+    e.delivery,                                  -- that delivery's row: deliveries_v1.id
+    e.metric,                                    -- what happened
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at_ms / 1000.0, 'unixepoch') AS TEXT) AS received_at, -- when the first copy came in; ISO 8601, UTC
+    e.received_at_ms,                            -- the same in milliseconds since 1970
+    (SELECT b.format FROM event_bodies b WHERE b.id = e.id) AS format, -- webhook, pipelines, track, waybill and the like; NULL: no longer kept
+    (SELECT b.body FROM event_bodies b WHERE b.id = e.id) AS body -- the JSON as it came; NULL: no longer kept
+FROM events e
+JOIN deliveries d ON d.id = e.delivery;
 
--- A row for each zstd dictionary that raw JSON is packed with.
---   dictionary_id: its number
---   dictionary: the dictionary itself
---   try: which dictionaries this file uses
---     SELECT dictionary_id, length(dictionary) AS bytes FROM raw_dictionaries_v1;
-CREATE VIEW raw_dictionaries_v1 AS SELECT id AS dictionary_id, dictionary FROM raw_dictionaries;
-
--- A row for each device that an event of a push names.
---   event_id: the event
---   delivery_id: the delivery that it is of
---   metric: what happened
---   device_id: the device's token
---   device_platform: ios, android and the like, as the sender names it
---   reason: why it failed on this device
---   try: events of pushes by platform
---     SELECT device_platform, metric, count(*) AS devices FROM event_devices_v1
---     GROUP BY device_platform, metric ORDER BY device_platform, devices DESC;
 CREATE VIEW event_devices_v1 AS
+-- A row for each device that an event of a push names.
+-- try: events of pushes by platform
+--   SELECT device_platform, metric, count(*) AS devices FROM event_devices_v1
+--   GROUP BY device_platform, metric ORDER BY device_platform, devices DESC;
 SELECT
-    e.event_id,
-    d.delivery_id,
-    m.metric,
-    CAST(r.device_id AS TEXT) AS device_id,
-    CAST(r.device_platform AS TEXT) AS device_platform,
-    CAST(r.reason AS TEXT) AS reason
-FROM event_devices_read r
-JOIN events_read e ON e.delivery = r.delivery AND e.metric = r.metric AND e.eid = r.eid
-JOIN deliveries d ON d.id = e.delivery
-JOIN metrics m ON m.id = e.metric;
+    e.event_id,                                  -- the event
+    d.delivery_id,                               -- the delivery that it is of
+    e.delivery,                                  -- that delivery's row: deliveries_v1.id
+    e.metric,                                    -- what happened
+    v.device_id,                                 -- the device's token
+    v.platform AS device_platform,               -- ios, android and the like, as the sender names it
+    v.reason                                     -- why it failed on this device
+FROM event_devices v
+JOIN events e ON e.id = v.event
+JOIN deliveries d ON d.id = e.delivery;
 
--- A row for each campaign, broadcast, newsletter and transactional message.
---   source_kind: campaign, broadcast, newsletter, transactional or unknown
---   source_id: its id there; null where unknown
---   name: the name that it was given here; null until then
---   tags: tags that it was given here
---   first_seen: when its first delivery was created; ISO 8601, UTC
---   last_seen: when its latest delivery was created
---   try: what was sent from of late
---     SELECT source_kind, source_id, name, last_seen FROM sources_v1 ORDER BY last_seen DESC LIMIT 20;
 CREATE VIEW sources_v1 AS
+-- A row for each campaign, broadcast, newsletter and transactional message.
+-- try: what was sent lately
+--   SELECT source_kind, source_id, name, last_seen FROM sources_v1 ORDER BY last_seen DESC LIMIT 20;
 SELECT
-    s.source_kind,
-    s.source_id,
-    s.name,
-    s.tags,
-    CAST((SELECT d.created_at FROM deliveries_read d WHERE d.source = s.id ORDER BY d.created_at_ms LIMIT 1) AS TEXT) AS first_seen,
-    CAST((SELECT d.created_at FROM deliveries_read d WHERE d.source = s.id ORDER BY d.created_at_ms DESC LIMIT 1) AS TEXT) AS last_seen
-FROM sources s
-WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.source = s.id) OR s.name IS NOT NULL OR s.tags IS NOT NULL;
+    s.source_kind,                               -- campaign, broadcast, newsletter, transactional or unknown
+    s.source_id,                                 -- its id within the kind; NULL: not known
+    (SELECT n.name FROM source_names n WHERE n.source_kind = s.source_kind AND n.source_id = s.source_id) AS name, -- the name that it was given here; NULL: none yet
+    (SELECT n.tags FROM source_names n WHERE n.source_kind = s.source_kind AND n.source_id = s.source_id) AS tags, -- tags that it was given here
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', CASE WHEN s.source_id IS NULL THEN (SELECT d.created_at_ms FROM deliveries d WHERE d.source_kind = s.source_kind AND d.source_id IS NULL ORDER BY d.created_at_ms LIMIT 1) ELSE (SELECT d.created_at_ms FROM deliveries d WHERE d.source_kind = s.source_kind AND d.source_id = s.source_id ORDER BY d.created_at_ms LIMIT 1) END / 1000.0, 'unixepoch') AS TEXT) AS first_seen, -- when its first delivery was created; ISO 8601, UTC
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', CASE WHEN s.source_id IS NULL THEN (SELECT d.created_at_ms FROM deliveries d WHERE d.source_kind = s.source_kind AND d.source_id IS NULL ORDER BY d.created_at_ms DESC LIMIT 1) ELSE (SELECT d.created_at_ms FROM deliveries d WHERE d.source_kind = s.source_kind AND d.source_id = s.source_id ORDER BY d.created_at_ms DESC LIMIT 1) END / 1000.0, 'unixepoch') AS TEXT) AS last_seen -- when its latest delivery was created; ISO 8601, UTC
+FROM (
+    SELECT source_kind, source_id FROM campaign_metrics
+    UNION SELECT source_kind, source_id FROM source_names WHERE name IS NOT NULL OR tags IS NOT NULL
+) s;
 
--- A row for each source, channel and metric: the counts of the whole life, kept and not scanned for.
---   source_kind: campaign, broadcast, newsletter, transactional or unknown
---   source_id: its id there; null where unknown
---   source_name: the name that it was given here; null until then
---   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
---   metric: created, a metric's name, or human_opened, machine_opened, human_clicked, machine_clicked
---   deliveries: how many deliveries reached it: each counts once
---   events: how many distinct events say so; 0 for created
---   try: human open rate by source and channel, of what was delivered
---     SELECT source_kind, source_id, source_name, channel,
---         round(100.0 * max(CASE metric WHEN 'human_opened' THEN deliveries END)
---             / max(CASE metric WHEN 'delivered' THEN deliveries END), 1) AS percent
---     FROM campaign_metrics_v1
---     GROUP BY source_kind, source_id, channel HAVING percent IS NOT NULL ORDER BY percent DESC;
 CREATE VIEW campaign_metrics_v1 AS
-SELECT source_kind, source_id, source_name, channel, metric, deliveries, events FROM (
-    SELECT s.source_kind, s.source_id, s.name AS source_name, c.channel, m.metric,
-        CAST(CASE m.id
-            WHEN 0 THEN t.created WHEN 1 THEN t.queued WHEN 2 THEN t.drafted WHEN 3 THEN t.attempted
-            WHEN 4 THEN t.deferred WHEN 5 THEN t.sent WHEN 6 THEN t.delivered WHEN 7 THEN t.opened
-            WHEN 8 THEN t.clicked WHEN 9 THEN t.replied WHEN 10 THEN t.converted WHEN 11 THEN t.unsubscribed
-            WHEN 12 THEN t.bounced WHEN 13 THEN t.suppressed WHEN 14 THEN t.spammed WHEN 15 THEN t.failed
-            WHEN 16 THEN t.undeliverable WHEN 17 THEN t.human_opened WHEN 18 THEN t.machine_opened WHEN 19 THEN t.human_clicked
-            WHEN 20 THEN t.machine_clicked
-            ELSE 0 END AS INTEGER) AS deliveries,
-        CAST(CASE m.id
-            WHEN 1 THEN t.queued_events WHEN 2 THEN t.drafted_events WHEN 3 THEN t.attempted_events WHEN 4 THEN t.deferred_events
-            WHEN 5 THEN t.sent_events WHEN 6 THEN t.delivered_events WHEN 7 THEN t.opened_events WHEN 8 THEN t.clicked_events
-            WHEN 9 THEN t.replied_events WHEN 10 THEN t.converted_events WHEN 11 THEN t.unsubscribed_events WHEN 12 THEN t.bounced_events
-            WHEN 13 THEN t.suppressed_events WHEN 14 THEN t.spammed_events WHEN 15 THEN t.failed_events WHEN 16 THEN t.undeliverable_events
-            WHEN 17 THEN t.human_opened_events WHEN 18 THEN t.machine_opened_events WHEN 19 THEN t.human_clicked_events WHEN 20 THEN t.machine_clicked_events
-            ELSE 0 END AS INTEGER) AS events
-    FROM totals_read t
-    JOIN sources s ON s.id = t.source
-    JOIN channels c ON c.id = t.channel
-    JOIN counted m
-)
-WHERE deliveries > 0 OR events > 0;
+-- A row for each source, channel and metric, for the source's whole life.
+-- try: human open rate by source and channel, of delivered
+--   SELECT source_kind, source_id, source_name, channel,
+--       round(100.0 * max(CASE metric WHEN 'human_opened' THEN deliveries END)
+--           / max(CASE metric WHEN 'delivered' THEN deliveries END), 1) AS percent
+--   FROM campaign_metrics_v1
+--   GROUP BY source_kind, source_id, channel HAVING percent IS NOT NULL ORDER BY percent DESC;
+-- source_kind: campaign, broadcast, newsletter, transactional or unknown
+-- source_id: its id within the kind; NULL: not known
+-- source_name: the name that it was given here; NULL: none yet
+-- channel: email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+-- metric: created, a metric, or human_opened, machine_opened, human_clicked, machine_clicked
+-- deliveries: how many deliveries reached it, each counted once
+-- events: how many distinct events say so; 0 for created
+SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'created' AS metric, t.created AS deliveries, 0 AS events FROM campaign_metrics t WHERE t.created > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'queued' AS metric, t.queued AS deliveries, t.queued_events AS events FROM campaign_metrics t WHERE t.queued > 0 OR t.queued_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'drafted' AS metric, t.drafted AS deliveries, t.drafted_events AS events FROM campaign_metrics t WHERE t.drafted > 0 OR t.drafted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'attempted' AS metric, t.attempted AS deliveries, t.attempted_events AS events FROM campaign_metrics t WHERE t.attempted > 0 OR t.attempted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'deferred' AS metric, t.deferred AS deliveries, t.deferred_events AS events FROM campaign_metrics t WHERE t.deferred > 0 OR t.deferred_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'sent' AS metric, t.sent AS deliveries, t.sent_events AS events FROM campaign_metrics t WHERE t.sent > 0 OR t.sent_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'delivered' AS metric, t.delivered AS deliveries, t.delivered_events AS events FROM campaign_metrics t WHERE t.delivered > 0 OR t.delivered_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'opened' AS metric, t.opened AS deliveries, t.opened_events AS events FROM campaign_metrics t WHERE t.opened > 0 OR t.opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'clicked' AS metric, t.clicked AS deliveries, t.clicked_events AS events FROM campaign_metrics t WHERE t.clicked > 0 OR t.clicked_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'replied' AS metric, t.replied AS deliveries, t.replied_events AS events FROM campaign_metrics t WHERE t.replied > 0 OR t.replied_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'converted' AS metric, t.converted AS deliveries, t.converted_events AS events FROM campaign_metrics t WHERE t.converted > 0 OR t.converted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'unsubscribed' AS metric, t.unsubscribed AS deliveries, t.unsubscribed_events AS events FROM campaign_metrics t WHERE t.unsubscribed > 0 OR t.unsubscribed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'bounced' AS metric, t.bounced AS deliveries, t.bounced_events AS events FROM campaign_metrics t WHERE t.bounced > 0 OR t.bounced_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'suppressed' AS metric, t.suppressed AS deliveries, t.suppressed_events AS events FROM campaign_metrics t WHERE t.suppressed > 0 OR t.suppressed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'spammed' AS metric, t.spammed AS deliveries, t.spammed_events AS events FROM campaign_metrics t WHERE t.spammed > 0 OR t.spammed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'failed' AS metric, t.failed AS deliveries, t.failed_events AS events FROM campaign_metrics t WHERE t.failed > 0 OR t.failed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'undeliverable' AS metric, t.undeliverable AS deliveries, t.undeliverable_events AS events FROM campaign_metrics t WHERE t.undeliverable > 0 OR t.undeliverable_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'human_opened' AS metric, t.human_opened AS deliveries, t.human_opened_events AS events FROM campaign_metrics t WHERE t.human_opened > 0 OR t.human_opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'machine_opened' AS metric, t.machine_opened AS deliveries, t.machine_opened_events AS events FROM campaign_metrics t WHERE t.machine_opened > 0 OR t.machine_opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'human_clicked' AS metric, t.human_clicked AS deliveries, t.human_clicked_events AS events FROM campaign_metrics t WHERE t.human_clicked > 0 OR t.human_clicked_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'machine_clicked' AS metric, t.machine_clicked AS deliveries, t.machine_clicked_events AS events FROM campaign_metrics t WHERE t.machine_clicked > 0 OR t.machine_clicked_events > 0;
 
--- A row for each send of a broadcast, channel and metric: the counts of the whole life.
---   source_kind: broadcast, or as the events say
---   source_id: the broadcast's id
---   trigger_id: the send
---   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
---   metric: created, a metric's name, or human_opened, machine_opened, human_clicked, machine_clicked
---   deliveries: how many deliveries reached it: each counts once
---   events: how many distinct events say so; 0 for created
---   try: the latest sends of broadcasts
---     SELECT source_id, trigger_id, channel,
---         max(CASE metric WHEN 'sent' THEN deliveries END) AS sent,
---         max(CASE metric WHEN 'human_opened' THEN deliveries END) AS opened
---     FROM trigger_metrics_v1 GROUP BY source_id, trigger_id, channel ORDER BY CAST(trigger_id AS INTEGER) DESC LIMIT 20;
 CREATE VIEW trigger_metrics_v1 AS
-SELECT source_kind, source_id, trigger_id, channel, metric, deliveries, events FROM (
-    SELECT s.source_kind, s.source_id, t.trigger_id, c.channel, m.metric,
-        CAST(CASE m.id
-            WHEN 0 THEN t.created WHEN 1 THEN t.queued WHEN 2 THEN t.drafted WHEN 3 THEN t.attempted
-            WHEN 4 THEN t.deferred WHEN 5 THEN t.sent WHEN 6 THEN t.delivered WHEN 7 THEN t.opened
-            WHEN 8 THEN t.clicked WHEN 9 THEN t.replied WHEN 10 THEN t.converted WHEN 11 THEN t.unsubscribed
-            WHEN 12 THEN t.bounced WHEN 13 THEN t.suppressed WHEN 14 THEN t.spammed WHEN 15 THEN t.failed
-            WHEN 16 THEN t.undeliverable WHEN 17 THEN t.human_opened WHEN 18 THEN t.machine_opened WHEN 19 THEN t.human_clicked
-            WHEN 20 THEN t.machine_clicked
-            ELSE 0 END AS INTEGER) AS deliveries,
-        CAST(CASE m.id
-            WHEN 1 THEN t.queued_events WHEN 2 THEN t.drafted_events WHEN 3 THEN t.attempted_events WHEN 4 THEN t.deferred_events
-            WHEN 5 THEN t.sent_events WHEN 6 THEN t.delivered_events WHEN 7 THEN t.opened_events WHEN 8 THEN t.clicked_events
-            WHEN 9 THEN t.replied_events WHEN 10 THEN t.converted_events WHEN 11 THEN t.unsubscribed_events WHEN 12 THEN t.bounced_events
-            WHEN 13 THEN t.suppressed_events WHEN 14 THEN t.spammed_events WHEN 15 THEN t.failed_events WHEN 16 THEN t.undeliverable_events
-            WHEN 17 THEN t.human_opened_events WHEN 18 THEN t.machine_opened_events WHEN 19 THEN t.human_clicked_events WHEN 20 THEN t.machine_clicked_events
-            ELSE 0 END AS INTEGER) AS events
-    FROM triggers_read t
-    JOIN sources s ON s.id = t.source
-    JOIN channels c ON c.id = t.channel
-    JOIN counted m
-)
-WHERE deliveries > 0 OR events > 0;
+-- A row for each send of a broadcast, channel and metric, for the send's whole life.
+-- try: the latest sends of broadcasts
+--   SELECT source_id, trigger_id, channel,
+--       max(CASE metric WHEN 'sent' THEN deliveries END) AS sent,
+--       max(CASE metric WHEN 'human_opened' THEN deliveries END) AS opened
+--   FROM trigger_metrics_v1 GROUP BY source_id, trigger_id, channel ORDER BY CAST(trigger_id AS INTEGER) DESC LIMIT 20;
+-- source_kind: campaign, broadcast, newsletter, transactional or unknown
+-- source_id: its id within the kind; NULL: not known
+-- trigger_id: the send
+-- channel: email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+-- metric: created, a metric, or human_opened, machine_opened, human_clicked, machine_clicked
+-- deliveries: how many deliveries reached it, each counted once
+-- events: how many distinct events say so; 0 for created
+SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'created' AS metric, t.created AS deliveries, 0 AS events FROM trigger_metrics t WHERE t.created > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'queued' AS metric, t.queued AS deliveries, t.queued_events AS events FROM trigger_metrics t WHERE t.queued > 0 OR t.queued_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'drafted' AS metric, t.drafted AS deliveries, t.drafted_events AS events FROM trigger_metrics t WHERE t.drafted > 0 OR t.drafted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'attempted' AS metric, t.attempted AS deliveries, t.attempted_events AS events FROM trigger_metrics t WHERE t.attempted > 0 OR t.attempted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'deferred' AS metric, t.deferred AS deliveries, t.deferred_events AS events FROM trigger_metrics t WHERE t.deferred > 0 OR t.deferred_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'sent' AS metric, t.sent AS deliveries, t.sent_events AS events FROM trigger_metrics t WHERE t.sent > 0 OR t.sent_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'delivered' AS metric, t.delivered AS deliveries, t.delivered_events AS events FROM trigger_metrics t WHERE t.delivered > 0 OR t.delivered_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'opened' AS metric, t.opened AS deliveries, t.opened_events AS events FROM trigger_metrics t WHERE t.opened > 0 OR t.opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'clicked' AS metric, t.clicked AS deliveries, t.clicked_events AS events FROM trigger_metrics t WHERE t.clicked > 0 OR t.clicked_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'replied' AS metric, t.replied AS deliveries, t.replied_events AS events FROM trigger_metrics t WHERE t.replied > 0 OR t.replied_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'converted' AS metric, t.converted AS deliveries, t.converted_events AS events FROM trigger_metrics t WHERE t.converted > 0 OR t.converted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'unsubscribed' AS metric, t.unsubscribed AS deliveries, t.unsubscribed_events AS events FROM trigger_metrics t WHERE t.unsubscribed > 0 OR t.unsubscribed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'bounced' AS metric, t.bounced AS deliveries, t.bounced_events AS events FROM trigger_metrics t WHERE t.bounced > 0 OR t.bounced_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'suppressed' AS metric, t.suppressed AS deliveries, t.suppressed_events AS events FROM trigger_metrics t WHERE t.suppressed > 0 OR t.suppressed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'spammed' AS metric, t.spammed AS deliveries, t.spammed_events AS events FROM trigger_metrics t WHERE t.spammed > 0 OR t.spammed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'failed' AS metric, t.failed AS deliveries, t.failed_events AS events FROM trigger_metrics t WHERE t.failed > 0 OR t.failed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'undeliverable' AS metric, t.undeliverable AS deliveries, t.undeliverable_events AS events FROM trigger_metrics t WHERE t.undeliverable > 0 OR t.undeliverable_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'human_opened' AS metric, t.human_opened AS deliveries, t.human_opened_events AS events FROM trigger_metrics t WHERE t.human_opened > 0 OR t.human_opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'machine_opened' AS metric, t.machine_opened AS deliveries, t.machine_opened_events AS events FROM trigger_metrics t WHERE t.machine_opened > 0 OR t.machine_opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'human_clicked' AS metric, t.human_clicked AS deliveries, t.human_clicked_events AS events FROM trigger_metrics t WHERE t.human_clicked > 0 OR t.human_clicked_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'machine_clicked' AS metric, t.machine_clicked AS deliveries, t.machine_clicked_events AS events FROM trigger_metrics t WHERE t.machine_clicked > 0 OR t.machine_clicked_events > 0;
 
--- A row for each hour of creation, source, action, content, channel and metric. A click counts for the hour in which its
--- message was made, so an old hour keeps growing.
---   hour: the hour in which the deliveries were created; ISO 8601, UTC
---   source_kind: campaign, broadcast, newsletter, transactional or unknown
---   source_id: its id there; null where unknown
---   source_name: the name that it was given here; null until then
---   action_id: the step that sent it
---   content_id: the content of the newsletter or variant
---   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
---   metric: created, a metric's name, or human_opened, machine_opened, human_clicked, machine_clicked
---   deliveries: how many deliveries reached it: each counts once
---   events: how many distinct events say so; 0 for created
---   try: deliveries created and delivered by day
---     SELECT substr(hour, 1, 10) AS day, channel,
---         sum(CASE metric WHEN 'created' THEN deliveries END) AS created,
---         sum(CASE metric WHEN 'delivered' THEN deliveries END) AS delivered
---     FROM campaign_metrics_hourly_v1 GROUP BY day, channel ORDER BY day DESC, channel LIMIT 60;
 CREATE VIEW campaign_metrics_hourly_v1 AS
-SELECT hour, source_kind, source_id, source_name, action_id, content_id, channel, metric,
-    CAST(sum(deliveries) AS INTEGER) AS deliveries, CAST(sum(events) AS INTEGER) AS events
-FROM (
-    SELECT CAST(strftime('%Y-%m-%dT%H:%M:%S', (t.quarter / 4 * 3600000) / 1000, 'unixepoch') || printf('.%03dZ', (t.quarter / 4 * 3600000) % 1000) AS TEXT) AS hour,
-        s.source_kind, s.source_id, s.name AS source_name, g.action_id, g.content_id, c.channel, m.metric,
-        CASE m.id
-            WHEN 0 THEN t.created WHEN 1 THEN t.queued WHEN 2 THEN t.drafted WHEN 3 THEN t.attempted
-            WHEN 4 THEN t.deferred WHEN 5 THEN t.sent WHEN 6 THEN t.delivered WHEN 7 THEN t.opened
-            WHEN 8 THEN t.clicked WHEN 9 THEN t.replied WHEN 10 THEN t.converted WHEN 11 THEN t.unsubscribed
-            WHEN 12 THEN t.bounced WHEN 13 THEN t.suppressed WHEN 14 THEN t.spammed WHEN 15 THEN t.failed
-            WHEN 16 THEN t.undeliverable WHEN 17 THEN t.human_opened WHEN 18 THEN t.machine_opened WHEN 19 THEN t.human_clicked
-            WHEN 20 THEN t.machine_clicked
-            ELSE 0 END AS deliveries,
-        CASE m.id
-            WHEN 1 THEN t.queued_events WHEN 2 THEN t.drafted_events WHEN 3 THEN t.attempted_events WHEN 4 THEN t.deferred_events
-            WHEN 5 THEN t.sent_events WHEN 6 THEN t.delivered_events WHEN 7 THEN t.opened_events WHEN 8 THEN t.clicked_events
-            WHEN 9 THEN t.replied_events WHEN 10 THEN t.converted_events WHEN 11 THEN t.unsubscribed_events WHEN 12 THEN t.bounced_events
-            WHEN 13 THEN t.suppressed_events WHEN 14 THEN t.spammed_events WHEN 15 THEN t.failed_events WHEN 16 THEN t.undeliverable_events
-            WHEN 17 THEN t.human_opened_events WHEN 18 THEN t.machine_opened_events WHEN 19 THEN t.human_clicked_events WHEN 20 THEN t.machine_clicked_events
-            ELSE 0 END AS events
-    FROM cohorts_read t
-    JOIN messages g ON g.id = t.message
-    JOIN sources s ON s.id = g.source
-    JOIN channels c ON c.id = g.channel
-    JOIN counted m
-)
-WHERE deliveries > 0 OR events > 0
-GROUP BY hour, source_kind, source_id, source_name, action_id, content_id, channel, metric;
+-- A row for each hour of creation, source, action, content, channel and metric. A click counts in the hour in which its
+-- delivery was created, so an old hour keeps growing.
+-- try: deliveries created and delivered by day
+--   SELECT substr(hour, 1, 10) AS day, channel,
+--       sum(CASE metric WHEN 'created' THEN deliveries END) AS created,
+--       sum(CASE metric WHEN 'delivered' THEN deliveries END) AS delivered
+--   FROM campaign_metrics_hourly_v1 GROUP BY day, channel ORDER BY day DESC, channel LIMIT 60;
+-- hour: the hour in which the deliveries were created; ISO 8601, UTC
+-- hour_ms: the same in milliseconds since 1970
+-- source_kind: campaign, broadcast, newsletter, transactional or unknown
+-- source_id: its id within the kind; NULL: not known
+-- source_name: the name that it was given here; NULL: none yet
+-- action_id: the step that sent it
+-- content_id: the content of the newsletter or variant
+-- channel: email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+-- metric: created, a metric, or human_opened, machine_opened, human_clicked, machine_clicked
+-- deliveries: how many deliveries reached it, each counted once
+-- events: how many distinct events say so; 0 for created
+SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'created' AS metric, sum(t.created) AS deliveries, sum(0) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.created > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'queued' AS metric, sum(t.queued) AS deliveries, sum(t.queued_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.queued > 0 OR t.queued_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'drafted' AS metric, sum(t.drafted) AS deliveries, sum(t.drafted_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.drafted > 0 OR t.drafted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'attempted' AS metric, sum(t.attempted) AS deliveries, sum(t.attempted_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.attempted > 0 OR t.attempted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'deferred' AS metric, sum(t.deferred) AS deliveries, sum(t.deferred_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.deferred > 0 OR t.deferred_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'sent' AS metric, sum(t.sent) AS deliveries, sum(t.sent_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.sent > 0 OR t.sent_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'delivered' AS metric, sum(t.delivered) AS deliveries, sum(t.delivered_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.delivered > 0 OR t.delivered_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'opened' AS metric, sum(t.opened) AS deliveries, sum(t.opened_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.opened > 0 OR t.opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'clicked' AS metric, sum(t.clicked) AS deliveries, sum(t.clicked_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.clicked > 0 OR t.clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'replied' AS metric, sum(t.replied) AS deliveries, sum(t.replied_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.replied > 0 OR t.replied_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'converted' AS metric, sum(t.converted) AS deliveries, sum(t.converted_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.converted > 0 OR t.converted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'unsubscribed' AS metric, sum(t.unsubscribed) AS deliveries, sum(t.unsubscribed_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.unsubscribed > 0 OR t.unsubscribed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'bounced' AS metric, sum(t.bounced) AS deliveries, sum(t.bounced_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.bounced > 0 OR t.bounced_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'suppressed' AS metric, sum(t.suppressed) AS deliveries, sum(t.suppressed_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.suppressed > 0 OR t.suppressed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'spammed' AS metric, sum(t.spammed) AS deliveries, sum(t.spammed_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.spammed > 0 OR t.spammed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'failed' AS metric, sum(t.failed) AS deliveries, sum(t.failed_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.failed > 0 OR t.failed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'undeliverable' AS metric, sum(t.undeliverable) AS deliveries, sum(t.undeliverable_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.undeliverable > 0 OR t.undeliverable_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'human_opened' AS metric, sum(t.human_opened) AS deliveries, sum(t.human_opened_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.human_opened > 0 OR t.human_opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'machine_opened' AS metric, sum(t.machine_opened) AS deliveries, sum(t.machine_opened_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.machine_opened > 0 OR t.machine_opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'human_clicked' AS metric, sum(t.human_clicked) AS deliveries, sum(t.human_clicked_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.human_clicked > 0 OR t.human_clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'machine_clicked' AS metric, sum(t.machine_clicked) AS deliveries, sum(t.machine_clicked_events) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.machine_clicked > 0 OR t.machine_clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id;
 
--- A row for each hour, source, channel and metric: events by the time at which they happened.
---   hour: the hour in which the events happened; ISO 8601, UTC
---   source_kind: campaign, broadcast, newsletter, transactional or unknown
---   source_id: its id there; null where unknown
---   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
---   metric: a metric's name, or human_opened, machine_opened, human_clicked, machine_clicked
---   events: how many distinct events
---   try: events by hour of the last two days
---     SELECT hour, sum(events) AS events FROM activity_hourly_v1
---     WHERE metric NOT GLOB 'human_*' AND metric NOT GLOB 'machine_*' AND hour > strftime('%Y-%m-%dT%H', 'now', '-2 days')
---     GROUP BY hour ORDER BY hour DESC;
 CREATE VIEW activity_hourly_v1 AS
-SELECT hour, source_kind, source_id, channel, metric, CAST(sum(events) AS INTEGER) AS events
-FROM (
-    SELECT CAST(strftime('%Y-%m-%dT%H:%M:%S', (t.quarter / 4 * 3600000) / 1000, 'unixepoch') || printf('.%03dZ', (t.quarter / 4 * 3600000) % 1000) AS TEXT) AS hour, s.source_kind, s.source_id, c.channel, m.metric,
-        CASE m.id
-            WHEN 1 THEN t.queued WHEN 2 THEN t.drafted WHEN 3 THEN t.attempted
-            WHEN 4 THEN t.deferred WHEN 5 THEN t.sent WHEN 6 THEN t.delivered WHEN 7 THEN t.opened
-            WHEN 8 THEN t.clicked WHEN 9 THEN t.replied WHEN 10 THEN t.converted WHEN 11 THEN t.unsubscribed
-            WHEN 12 THEN t.bounced WHEN 13 THEN t.suppressed WHEN 14 THEN t.spammed WHEN 15 THEN t.failed
-            WHEN 16 THEN t.undeliverable WHEN 17 THEN t.human_opened WHEN 18 THEN t.machine_opened WHEN 19 THEN t.human_clicked
-            WHEN 20 THEN t.machine_clicked
-            ELSE 0 END AS events
-    FROM activity_read t
-    JOIN sources s ON s.id = t.source
-    JOIN channels c ON c.id = t.channel
-    JOIN counted m
-)
-WHERE events > 0
-GROUP BY hour, source_kind, source_id, channel, metric;
+-- A row for each hour, source, channel and metric: events by the time at which they happened.
+-- try: events by hour of the last two days
+--   SELECT hour, sum(events) AS events FROM activity_hourly_v1
+--   WHERE metric NOT GLOB 'human_*' AND metric NOT GLOB 'machine_*' AND hour_ms > unixepoch('now', '-2 days') * 1000
+--   GROUP BY hour ORDER BY hour DESC;
+-- hour: the hour in which the events happened; ISO 8601, UTC
+-- hour_ms: the same in milliseconds since 1970
+-- source_kind: campaign, broadcast, newsletter, transactional or unknown
+-- source_id: its id within the kind; NULL: not known
+-- channel: email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+-- metric: a metric, or human_opened, machine_opened, human_clicked, machine_clicked
+-- events: how many distinct events say so
+SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'queued' AS metric, sum(t.queued_events) AS events
+    FROM activity_quarter_hourly t WHERE t.queued_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'drafted' AS metric, sum(t.drafted_events) AS events
+    FROM activity_quarter_hourly t WHERE t.drafted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'attempted' AS metric, sum(t.attempted_events) AS events
+    FROM activity_quarter_hourly t WHERE t.attempted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'deferred' AS metric, sum(t.deferred_events) AS events
+    FROM activity_quarter_hourly t WHERE t.deferred_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'sent' AS metric, sum(t.sent_events) AS events
+    FROM activity_quarter_hourly t WHERE t.sent_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'delivered' AS metric, sum(t.delivered_events) AS events
+    FROM activity_quarter_hourly t WHERE t.delivered_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'opened' AS metric, sum(t.opened_events) AS events
+    FROM activity_quarter_hourly t WHERE t.opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'clicked' AS metric, sum(t.clicked_events) AS events
+    FROM activity_quarter_hourly t WHERE t.clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'replied' AS metric, sum(t.replied_events) AS events
+    FROM activity_quarter_hourly t WHERE t.replied_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'converted' AS metric, sum(t.converted_events) AS events
+    FROM activity_quarter_hourly t WHERE t.converted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'unsubscribed' AS metric, sum(t.unsubscribed_events) AS events
+    FROM activity_quarter_hourly t WHERE t.unsubscribed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'bounced' AS metric, sum(t.bounced_events) AS events
+    FROM activity_quarter_hourly t WHERE t.bounced_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'suppressed' AS metric, sum(t.suppressed_events) AS events
+    FROM activity_quarter_hourly t WHERE t.suppressed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'spammed' AS metric, sum(t.spammed_events) AS events
+    FROM activity_quarter_hourly t WHERE t.spammed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'failed' AS metric, sum(t.failed_events) AS events
+    FROM activity_quarter_hourly t WHERE t.failed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'undeliverable' AS metric, sum(t.undeliverable_events) AS events
+    FROM activity_quarter_hourly t WHERE t.undeliverable_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'human_opened' AS metric, sum(t.human_opened_events) AS events
+    FROM activity_quarter_hourly t WHERE t.human_opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'machine_opened' AS metric, sum(t.machine_opened_events) AS events
+    FROM activity_quarter_hourly t WHERE t.machine_opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'human_clicked' AS metric, sum(t.human_clicked_events) AS events
+    FROM activity_quarter_hourly t WHERE t.human_clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
+UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'machine_clicked' AS metric, sum(t.machine_clicked_events) AS events
+    FROM activity_quarter_hourly t WHERE t.machine_clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel;
 
--- A row for each source, channel and status: how many deliveries stand so now.
---   source_kind: campaign, broadcast, newsletter, transactional or unknown
---   source_id: its id there; null where unknown
---   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
---   status: where they stand: engagement where there is one, else outcome, else unknown
---   deliveries: how many stand so now
---   try: deliveries by status now
---     SELECT channel, status, sum(deliveries) AS deliveries FROM status_counts_v1
---     GROUP BY channel, status ORDER BY channel, deliveries DESC;
 CREATE VIEW status_counts_v1 AS
-SELECT s.source_kind, s.source_id, c.channel, st.status AS status, CAST(sum(n.deliveries) AS INTEGER) AS deliveries
-FROM status_counts n
-JOIN sources s ON s.id = n.source
-JOIN channels c ON c.id = n.channel
-JOIN statuses st ON st.id = iif(n.engagement, n.engagement, n.outcome)
-GROUP BY n.source, n.channel, st.id;
+-- A row for each source, channel and status: how many deliveries have it now.
+-- try: deliveries by status now
+--   SELECT channel, status, sum(deliveries) AS deliveries FROM status_counts_v1
+--   GROUP BY channel, status ORDER BY channel, deliveries DESC;
+SELECT
+    t.source_kind,                               -- campaign, broadcast, newsletter, transactional or unknown
+    t.source_id,                                 -- its id within the kind; NULL: not known
+    t.channel,                                   -- email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+    CAST(coalesce(t.engagement, t.outcome, 'unknown') AS TEXT) AS status, -- the engagement if there is one, else the outcome, else unknown
+    CAST(sum(t.deliveries) AS INTEGER) AS deliveries -- how many have it now
+FROM status_counts t
+GROUP BY t.source_kind, t.source_id, t.channel, coalesce(t.engagement, t.outcome, 'unknown');
 
--- A row for each source, channel and outcome: how many deliveries stand so now.
---   source_kind: campaign, broadcast, newsletter, transactional or unknown
---   source_id: its id there; null where unknown
---   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
---   outcome: what became of the sending
---   deliveries: how many stand so now
---   try: deliveries by outcome now
---     SELECT channel, outcome, sum(deliveries) AS deliveries FROM outcome_counts_v1
---     GROUP BY channel, outcome ORDER BY channel, deliveries DESC;
 CREATE VIEW outcome_counts_v1 AS
-SELECT s.source_kind, s.source_id, c.channel, st.status AS outcome, CAST(sum(n.deliveries) AS INTEGER) AS deliveries
-FROM status_counts n
-JOIN sources s ON s.id = n.source
-JOIN channels c ON c.id = n.channel
-JOIN statuses st ON st.id = n.outcome
-WHERE n.outcome <> 0
-GROUP BY n.source, n.channel, n.outcome;
+-- A row for each source, channel and outcome: how many deliveries have it now.
+-- try: deliveries by outcome now
+--   SELECT channel, outcome, sum(deliveries) AS deliveries FROM outcome_counts_v1
+--   GROUP BY channel, outcome ORDER BY channel, deliveries DESC;
+SELECT
+    t.source_kind,                               -- campaign, broadcast, newsletter, transactional or unknown
+    t.source_id,                                 -- its id within the kind; NULL: not known
+    t.channel,                                   -- email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+    t.outcome,                                   -- how the sending went
+    CAST(sum(t.deliveries) AS INTEGER) AS deliveries -- how many have it now
+FROM status_counts t
+WHERE t.outcome IS NOT NULL
+GROUP BY t.source_kind, t.source_id, t.channel, t.outcome;
 
--- A row for each source, channel and engagement: how many deliveries stand so now.
---   source_kind: campaign, broadcast, newsletter, transactional or unknown
---   source_id: its id there; null where unknown
---   channel: email, push, sms, in_app, webhook, slack, whatsapp or as the sender named it; null where unknown
---   engagement: the furthest that the person did
---   deliveries: how many stand so now
---   try: deliveries by engagement now
---     SELECT channel, engagement, sum(deliveries) AS deliveries FROM engagement_counts_v1
---     GROUP BY channel, engagement ORDER BY channel, deliveries DESC;
 CREATE VIEW engagement_counts_v1 AS
-SELECT s.source_kind, s.source_id, c.channel, st.status AS engagement, CAST(sum(n.deliveries) AS INTEGER) AS deliveries
-FROM status_counts n
-JOIN sources s ON s.id = n.source
-JOIN channels c ON c.id = n.channel
-JOIN statuses st ON st.id = n.engagement
-WHERE n.engagement <> 0
-GROUP BY n.source, n.channel, n.engagement;
+-- A row for each source, channel and engagement: how many deliveries have it now.
+-- try: deliveries by engagement now
+--   SELECT channel, engagement, sum(deliveries) AS deliveries FROM engagement_counts_v1
+--   GROUP BY channel, engagement ORDER BY channel, deliveries DESC;
+SELECT
+    t.source_kind,                               -- campaign, broadcast, newsletter, transactional or unknown
+    t.source_id,                                 -- its id within the kind; NULL: not known
+    t.channel,                                   -- email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+    t.engagement,                                -- the furthest that the person did
+    CAST(sum(t.deliveries) AS INTEGER) AS deliveries -- how many have it now
+FROM status_counts t
+WHERE t.engagement IS NOT NULL
+GROUP BY t.source_kind, t.source_id, t.channel, t.engagement;
 
--- A row for each link of a source: who followed it.
---   source_kind: campaign, broadcast, newsletter, transactional or unknown
---   source_id: its id there; null where unknown
---   action_id: the step whose message holds it
---   link: the sender's id of the link, else its address less query and fragment
---   address: where it led when it was last followed, less query and fragment
---   deliveries: in how many deliveries it was followed
---   events: how many clicks
---   human_deliveries: in how many a person followed it
---   machine_deliveries: in how many a machine did
---   try: the links that people follow most
---     SELECT source_kind, source_id, coalesce(address, link) AS link, human_deliveries, machine_deliveries
---     FROM link_metrics_v1 ORDER BY human_deliveries DESC LIMIT 20;
 CREATE VIEW link_metrics_v1 AS
-SELECT s.source_kind, s.source_id, l.action_id, l.link,
-    CAST((SELECT substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1)
-        FROM link_clicks k JOIN events_read e ON e.delivery = k.delivery AND e.metric = 8 AND e.eid = k.eid
-        WHERE k.link = l.id AND substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1) <> ''
-        ORDER BY k.at_ms DESC, e.event_id DESC, 1 LIMIT 1) AS TEXT) AS address,
-    l.deliveries, l.events, l.human_deliveries, l.machine_deliveries
-FROM links l
-JOIN sources s ON s.id = l.source;
+-- A row for each link of a source and action: who followed it.
+-- try: the links that people follow most
+--   SELECT source_kind, source_id, coalesce(address, link) AS link, human_deliveries, machine_deliveries
+--   FROM link_metrics_v1 ORDER BY human_deliveries DESC LIMIT 20;
+SELECT
+    t.source_kind,                               -- campaign, broadcast, newsletter, transactional or unknown
+    t.source_id,                                 -- its id within the kind; NULL: not known
+    t.action_id,                                 -- the step whose message holds it
+    t.link,                                      -- the sender's id of the link, else its address
+    t.address,                                   -- where it led when it was last followed, without query and fragment
+    t.deliveries,                                -- in how many deliveries it was followed
+    t.events,                                    -- how many clicks
+    t.human_deliveries,                          -- in how many a person followed it
+    t.machine_deliveries                         -- in how many a machine did
+FROM link_metrics t;
 
--- A row for each body that was not understood, or that waits for its time or its delivery.
---   quarantine_id: its number
---   received_at: when it came in; ISO 8601, UTC
---   received_at_ms: the same in milliseconds since 1970
---   format: how it would be read: webhook, pipelines, track, waybill
---   reason: why it was kept aside, as a word
---   detail: the same for people
---   delivery_id: the delivery that it names
---   due_at: of an event from the future: when it may be applied
---   due_at_ms: the same in milliseconds since 1970
---   body: what came, at most its beginning
---   body_bytes: how long the whole was
---   repeats: how often the same came again
---   public: 1: by a sender who may only report on deliveries that are known
---   try: what is kept aside, by reason
---     SELECT reason, count(*) AS bodies, max(received_at) AS latest FROM quarantine_v1 GROUP BY reason ORDER BY bodies DESC;
 CREATE VIEW quarantine_v1 AS
-SELECT id AS quarantine_id,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (received_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (received_at_ms) % 1000) AS TEXT) AS received_at,
-    received_at_ms, format, reason, detail, delivery_id,
-    CAST(strftime('%Y-%m-%dT%H:%M:%S', (due_at_ms) / 1000, 'unixepoch') || printf('.%03dZ', (due_at_ms) % 1000) AS TEXT) AS due_at,
-    due_at_ms, body, body_bytes, repeats, public
-FROM quarantine;
+-- A row for each body that was not understood, or that waits for its time or its delivery.
+-- try: what is in quarantine, by reason
+--   SELECT reason, count(*) AS bodies, max(received_at) AS latest FROM quarantine_v1 GROUP BY reason ORDER BY bodies DESC;
+SELECT
+    q.id AS quarantine_id,                       -- its number
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', q.received_at_ms / 1000.0, 'unixepoch') AS TEXT) AS received_at, -- when it came in; ISO 8601, UTC
+    q.received_at_ms,                            -- the same in milliseconds since 1970
+    q.format,                                    -- how it would be read: webhook, pipelines, track, waybill
+    q.reason,                                    -- why it is in quarantine, as a word
+    q.detail,                                    -- the same for people
+    q.delivery_id,                               -- the delivery that it names
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', q.due_at_ms / 1000.0, 'unixepoch') AS TEXT) AS due_at, -- of an event from the future: when it may be applied
+    q.due_at_ms,                                 -- the same in milliseconds since 1970
+    q.body,                                      -- what came, at most its beginning
+    q.body_bytes,                                -- how long it was
+    q.repeats,                                   -- how often the same came again
+    q.is_public AS public                        -- 1: from a sender who may only report on known deliveries
+FROM quarantine q;
+
+CREATE VIEW identifiers_v1 AS
+-- A row for each identifier that was stated together with a person.
+-- try: how many identifiers of each kind
+--   SELECT kind, count(*) AS identifiers FROM identifiers_v1 GROUP BY kind ORDER BY identifiers DESC;
+SELECT
+    person,                                      -- the name of the person in this file: id, else email, else cio_id
+    kind,                                        -- id, email, cio_id, phone, anonymous_id or device
+    value                                        -- the identifier
+FROM identifiers
+UNION SELECT person, 'device', device_id FROM devices
+UNION SELECT person, 'id', person_id FROM subscription_changes WHERE person_id IS NOT NULL
+UNION SELECT person, 'email', email FROM subscription_changes WHERE email IS NOT NULL
+UNION SELECT person, 'cio_id', cio_id FROM subscription_changes WHERE cio_id IS NOT NULL
+UNION SELECT person, 'phone', phone FROM subscription_changes WHERE phone IS NOT NULL
+UNION SELECT person, 'anonymous_id', anonymous_id FROM subscription_changes WHERE anonymous_id IS NOT NULL
+UNION SELECT coalesce(d.person_id, d.email, d.cio_id), 'id', d.person_id FROM deliveries d WHERE d.person_id IS NOT NULL
+UNION SELECT coalesce(d.person_id, d.email, d.cio_id), 'email', d.email FROM deliveries d WHERE d.email IS NOT NULL
+UNION SELECT coalesce(d.person_id, d.email, d.cio_id), 'cio_id', d.cio_id FROM deliveries d WHERE d.cio_id IS NOT NULL
+UNION SELECT coalesce(d.person_id, d.email, d.cio_id), CASE d.channel WHEN 'email' THEN 'email' ELSE 'phone' END, d.recipient
+    FROM deliveries d
+    WHERE d.channel IN ('email', 'sms', 'whatsapp') AND d.recipient IS NOT NULL AND coalesce(d.person_id, d.email, d.cio_id) IS NOT NULL
+UNION SELECT coalesce(d.person_id, d.email, d.cio_id), 'device', v.device_id
+    FROM deliveries d JOIN delivery_devices v ON v.delivery = d.id
+    WHERE d.channel = 'push' AND v.device_id <> '' AND coalesce(d.person_id, d.email, d.cio_id) IS NOT NULL;
+
+CREATE VIEW people_v1 AS
+-- A row for each person that anything was stated of or sent to.
+-- try: people that something was stated of
+--   SELECT person, traits, changed_at FROM people_v1 WHERE changed_at_ms IS NOT NULL ORDER BY changed_at_ms DESC LIMIT 20;
+SELECT
+    CAST(n.person AS TEXT) AS person,            -- the name of the person in this file
+    CAST(k.at_ms IS NOT NULL AND k.value IS NULL AS INTEGER) AS deleted, -- 1: the sender deleted the person
+    CAST((SELECT json_group_object(o.name, json(o.value)) FROM (SELECT t.name, t.value FROM traits t WHERE t.person = n.person AND t.value IS NOT NULL AND (k.deleted_at_ms IS NULL OR t.at_ms > k.deleted_at_ms OR (t.at_ms = k.deleted_at_ms AND t.event_id > k.deleted_event_id)) ORDER BY t.name) o) AS TEXT) AS traits, -- JSON: the traits that stand
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', k.at_ms / 1000.0, 'unixepoch') AS TEXT) AS changed_at, -- when that was stated; ISO 8601, UTC
+    k.at_ms AS changed_at_ms                     -- the same in milliseconds since 1970
+FROM (
+    SELECT person FROM people
+    UNION SELECT person FROM traits
+    UNION SELECT person FROM devices
+    UNION SELECT person FROM relationships
+    UNION SELECT person FROM identifiers
+    UNION SELECT person FROM subscription_changes WHERE person IS NOT NULL
+    UNION SELECT coalesce(d.person_id, d.email, d.cio_id) FROM deliveries d WHERE coalesce(d.person_id, d.email, d.cio_id) IS NOT NULL
+) n
+LEFT JOIN people k ON k.person = n.person;
+
+CREATE VIEW traits_v1 AS
+-- A row for each trait of a person that stands.
+-- try: which traits people have
+--   SELECT name, count(*) AS people FROM traits_v1 GROUP BY name ORDER BY people DESC;
+SELECT
+    t.person,                                    -- whose it is
+    t.name,                                      -- the trait's name
+    t.value,                                     -- JSON: what was stated last
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.at_ms / 1000.0, 'unixepoch') AS TEXT) AS changed_at, -- when that was stated; ISO 8601, UTC
+    t.at_ms AS changed_at_ms                     -- the same in milliseconds since 1970
+FROM traits t
+LEFT JOIN people k ON k.person = t.person
+WHERE t.value IS NOT NULL
+    AND (k.deleted_at_ms IS NULL OR t.at_ms > k.deleted_at_ms OR (t.at_ms = k.deleted_at_ms AND t.event_id > k.deleted_event_id));
+
+CREATE VIEW devices_v1 AS
+-- A row for each device that was stated to be a person's.
+-- try: devices by platform
+--   SELECT platform, count(*) AS devices FROM devices_v1 WHERE NOT deleted GROUP BY platform ORDER BY devices DESC;
+SELECT
+    t.person,                                    -- whose it is
+    t.device_id,                                 -- the device's token
+    CAST(t.value ->> '$.platform' AS TEXT) AS platform, -- ios, android and the like
+    t.value AS device,                           -- JSON: what was stated of it; NULL once deleted
+    CAST(t.value IS NULL AS INTEGER) AS deleted, -- 1: it is no longer the person's
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.at_ms / 1000.0, 'unixepoch') AS TEXT) AS changed_at, -- when that was stated; ISO 8601, UTC
+    t.at_ms AS changed_at_ms                     -- the same in milliseconds since 1970
+FROM devices t
+LEFT JOIN people k ON k.person = t.person
+WHERE (k.deleted_at_ms IS NULL OR t.at_ms > k.deleted_at_ms OR (t.at_ms = k.deleted_at_ms AND t.event_id > k.deleted_event_id));
+
+CREATE VIEW objects_v1 AS
+-- A row for each object, such as an account or a course, that people relate to.
+-- try: the objects of each kind
+--   SELECT object_type_id, count(*) AS objects FROM objects_v1 WHERE NOT deleted GROUP BY object_type_id;
+SELECT
+    CAST(n.type_id AS TEXT) AS object_type_id,   -- the kind of object
+    CAST(n.object_id AS TEXT) AS object_id,      -- its id within the kind
+    CAST(k.at_ms IS NOT NULL AND k.value IS NULL AS INTEGER) AS deleted, -- 1: the sender deleted it
+    CAST((SELECT json_group_object(o.name, json(o.value)) FROM (SELECT t.name, t.value FROM object_traits t WHERE t.type_id = n.type_id AND t.object_id = n.object_id AND t.value IS NOT NULL AND (k.deleted_at_ms IS NULL OR t.at_ms > k.deleted_at_ms OR (t.at_ms = k.deleted_at_ms AND t.event_id > k.deleted_event_id)) ORDER BY t.name) o) AS TEXT) AS traits, -- JSON: the traits that stand
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', k.at_ms / 1000.0, 'unixepoch') AS TEXT) AS changed_at, -- when that was stated; ISO 8601, UTC
+    k.at_ms AS changed_at_ms                     -- the same in milliseconds since 1970
+FROM (
+    SELECT type_id, object_id FROM objects
+    UNION SELECT type_id, object_id FROM object_traits
+    UNION SELECT type_id, object_id FROM relationships
+) n
+LEFT JOIN objects k ON k.type_id = n.type_id AND k.object_id = n.object_id;
+
+CREATE VIEW relationships_v1 AS
+-- A row for each relation of a person to an object.
+-- try: the objects with the most people
+--   SELECT object_type_id, object_id, count(*) AS people FROM relationships_v1
+--   WHERE NOT deleted GROUP BY object_type_id, object_id ORDER BY people DESC LIMIT 20;
+SELECT
+    t.type_id AS object_type_id,                 -- the kind of object
+    t.object_id,                                 -- its id within the kind
+    t.person,                                    -- who relates to it
+    t.value AS relation,                         -- JSON: what was stated of the relation; NULL once deleted
+    CAST(t.value IS NULL AS INTEGER) AS deleted, -- 1: the relation ended
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.at_ms / 1000.0, 'unixepoch') AS TEXT) AS changed_at, -- when that was stated; ISO 8601, UTC
+    t.at_ms AS changed_at_ms                     -- the same in milliseconds since 1970
+FROM relationships t
+LEFT JOIN objects k ON k.type_id = t.type_id AND k.object_id = t.object_id
+LEFT JOIN people p ON p.person = t.person
+WHERE (k.deleted_at_ms IS NULL OR t.at_ms > k.deleted_at_ms OR (t.at_ms = k.deleted_at_ms AND t.event_id > k.deleted_event_id))
+    AND (p.deleted_at_ms IS NULL OR t.at_ms > p.deleted_at_ms OR (t.at_ms = p.deleted_at_ms AND t.event_id > p.deleted_event_id));
+
+CREATE VIEW _subscription_preferences AS
+-- What each change of preferences states of each topic and channel. Of one topic the greatest stamp stands.
+SELECT c.person, p.key AS part, t.key AS topic, printf('%016d', c.at_ms) || c.event_id AS stamp,
+    CASE t.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'
+        WHEN 'object' THEN t.value WHEN 'array' THEN t.value ELSE json_quote(t.value) END AS stated
+FROM subscription_changes c, json_each(CASE WHEN json_valid(c.content) THEN c.content END) p,
+    json_each(CASE p.type WHEN 'object' THEN p.value END) t
+WHERE c.change = 'preferences' AND p.key IN ('topics', 'channels');
+
+CREATE VIEW subscription_changes_v1 AS
+-- A row for each change of a subscription: one event and what it changed.
+-- try: changes by month
+--   SELECT substr(changed_at, 1, 7) AS month, change, count(*) AS changes FROM subscription_changes_v1
+--   GROUP BY month, change ORDER BY month DESC;
+SELECT
+    c.event_id,                                  -- the event
+    c.change,                                    -- subscribed, unsubscribed or preferences
+    c.person,                                    -- whom it is about
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', c.at_ms / 1000.0, 'unixepoch') AS TEXT) AS changed_at, -- when that was stated; ISO 8601, UTC
+    c.at_ms AS changed_at_ms,                    -- the same in milliseconds since 1970
+    c.delivery_id,                               -- the delivery by which it was done
+    c.channel,                                   -- the channel of that delivery
+    CAST(CASE WHEN c.campaign_id IS NOT NULL THEN 'campaign' WHEN c.broadcast_id IS NOT NULL THEN 'broadcast' WHEN c.newsletter_id IS NOT NULL THEN 'newsletter' WHEN c.transactional_message_id IS NOT NULL THEN 'transactional' END AS TEXT) AS source_kind, -- the kind of its source
+    CAST(coalesce(c.campaign_id, c.broadcast_id, c.newsletter_id, c.transactional_message_id) AS TEXT) AS source_id, -- the id of its source
+    c.action_id,                                 -- the step that sent it
+    c.content_id,                                -- its content
+    c.content                                    -- of preferences: JSON, topics and channels
+FROM subscription_changes c;
+
+CREATE VIEW subscriptions_v1 AS
+-- A row for each person whose subscription was stated: what stands, and since when; of preferences, the latest of each topic
+-- and channel.
+-- try: how many are subscribed
+--   SELECT coalesce(state, 'preferences only') AS state, count(*) AS people FROM subscriptions_v1 GROUP BY state;
+SELECT
+    n.person,                                    -- who
+    s.change AS state,                           -- subscribed or unsubscribed; NULL: only preferences were stated
+    s.changed_at AS since,                       -- since when; ISO 8601, UTC
+    s.changed_at_ms AS since_ms,                 -- the same in milliseconds since 1970
+    s.delivery_id,                               -- the delivery by which it was done
+    s.channel,                                   -- the channel of that delivery
+    s.source_kind,                               -- the kind of its source
+    s.source_id,                                 -- the id of its source
+    s.action_id,                                 -- the step that sent it
+    s.content_id,                                -- its content
+    CAST((SELECT json_group_object(w.topic, json(w.stated)) FROM (SELECT p.topic, p.stated, max(p.stamp) FROM _subscription_preferences p WHERE p.person = n.person AND p.part = 'topics' GROUP BY p.topic ORDER BY p.topic) w) AS TEXT) AS topics, -- JSON: each topic and what was stated of it last
+    CAST((SELECT json_group_object(w.topic, json(w.stated)) FROM (SELECT p.topic, p.stated, max(p.stamp) FROM _subscription_preferences p WHERE p.person = n.person AND p.part = 'channels' GROUP BY p.topic ORDER BY p.topic) w) AS TEXT) AS channels -- JSON: each channel and what was stated of it last
+FROM (
+    SELECT o.person, (SELECT c.event_id || '/' || c.change FROM subscription_changes c
+        WHERE c.person = o.person AND c.change IN ('subscribed', 'unsubscribed')
+        ORDER BY c.at_ms DESC, c.event_id DESC, c.change DESC LIMIT 1) AS latest
+    FROM (SELECT DISTINCT person FROM subscription_changes WHERE person IS NOT NULL) o
+) n
+LEFT JOIN subscription_changes_v1 s ON s.event_id || '/' || s.change = n.latest AND s.person = n.person;
+
+CREATE VIEW _suppression_lifts AS
+-- All that lifts a listing: a later delivery, and that the person of a cause, or the address, was unsuppressed. Ask with ORDER BY
+-- and LIMIT, not min() or max(): SQLite passes a condition to the parts of a union only then.
+SELECT address, channel, occurred_at_ms AS at_ms, 'delivered' AS lifted_by FROM suppression_lifts
+UNION ALL
+SELECT c.address, c.channel, r.at_ms, 'unsuppressed'
+FROM suppression_causes c
+JOIN erasure_requests r ON r.identifier = c.address AND r.request = 'unsuppressed'
+UNION ALL
+SELECT c.address, c.channel, r.at_ms, 'unsuppressed'
+FROM suppression_causes c
+JOIN deliveries d ON d.id = c.delivery
+JOIN erasure_requests r ON r.identifier IN (d.person_id, d.email, d.cio_id) AND r.request = 'unsuppressed';
+
+CREATE VIEW _suppressions AS
+-- Each listed address and channel once, by the cause that stands: the earliest that no lift took away, as of the latest cause.
+-- lifted_at_ms is the first lift after the latest cause.
+SELECT b.*,
+    (SELECT l.at_ms FROM _suppression_lifts l
+     WHERE l.address = b.address AND l.channel = b.channel AND l.at_ms > b.latest_ms
+     ORDER BY l.at_ms LIMIT 1) AS lifted_at_ms,
+    (SELECT min(x.occurred_at_ms) FROM suppression_causes x
+     WHERE x.address = b.address AND x.channel = b.channel
+       AND x.occurred_at_ms >= coalesce(b.before_ms, x.occurred_at_ms)) AS first_ms
+FROM (
+    SELECT a.*,
+        (SELECT l.at_ms FROM _suppression_lifts l
+         WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms <= a.latest_ms
+         ORDER BY l.at_ms DESC LIMIT 1) AS before_ms
+    FROM (
+        SELECT c.*, (SELECT max(x.occurred_at_ms) FROM suppression_causes x
+            WHERE x.address = c.address AND x.channel = c.channel) AS latest_ms
+        FROM suppression_causes c
+    ) a
+) b;
+
+CREATE VIEW suppressions_v1 AS
+-- A row for each address or device, and channel, that should not be written to, or was not to be until it was lifted.
+-- try: who should not be written to any more
+--   SELECT channel, address, cause, since FROM suppressions_v1 WHERE active ORDER BY since_ms DESC LIMIT 50;
+SELECT
+    r.id,                                        -- its number: the cause that stands, in suppression_causes
+    r.address,                                   -- the address, the phone number or the device's token
+    CAST(CASE r.channel WHEN 'push' THEN 'device' ELSE 'address' END AS TEXT) AS kind, -- address or device
+    r.channel,                                   -- the channel for which it is listed
+    CAST(CASE r.metric WHEN 'bounced' THEN 'likely' ELSE 'proven' END AS TEXT) AS class, -- proven, or likely: only the words of a bounce say so
+    CAST(CASE r.metric WHEN 'bounced' THEN 'hard_bounce' WHEN 'spammed' THEN 'spam_complaint' ELSE 'suppressed' END AS TEXT) AS cause, -- hard_bounce, spam_complaint or suppressed
+    CAST(coalesce(CASE r.channel WHEN 'push' THEN (SELECT v.reason FROM events e JOIN event_devices v ON v.event = e.id WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric AND v.device_id = r.address AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END, (SELECT e.reason FROM events e WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric)) AS TEXT) AS reason, -- why, in the words of the event
+    (SELECT d.delivery_id FROM deliveries d WHERE d.id = r.delivery) AS delivery_id, -- the delivery that lists it
+    r.delivery,                                  -- that delivery's row: deliveries_v1.id
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', r.occurred_at_ms / 1000.0, 'unixepoch') AS TEXT) AS since, -- since when; ISO 8601, UTC
+    r.occurred_at_ms AS since_ms,                -- the same in milliseconds since 1970
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', r.lifted_at_ms / 1000.0, 'unixepoch') AS TEXT) AS lifted_at, -- when it was lifted; NULL while it stands
+    r.lifted_at_ms,                              -- the same in milliseconds since 1970
+    CAST((SELECT l.lifted_by FROM _suppression_lifts l WHERE l.address = r.address AND l.channel = r.channel AND l.at_ms = r.lifted_at_ms ORDER BY l.lifted_by LIMIT 1) AS TEXT) AS lifted_by, -- delivered: a later message arrived; unsuppressed: it was stated
+    CAST(r.lifted_at_ms IS NULL AS INTEGER) AS active -- 1: it stands
+FROM _suppressions r
+WHERE r.occurred_at_ms = r.first_ms
+    -- of several at one moment the first by delivery, metric and event
+    AND r.id = (SELECT x.id FROM suppression_causes x JOIN deliveries y ON y.id = x.delivery
+        WHERE x.address = r.address AND x.channel = r.channel AND x.occurred_at_ms = r.occurred_at_ms
+        ORDER BY y.delivery_id, x.metric, x.event_id LIMIT 1);
