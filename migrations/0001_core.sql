@@ -52,7 +52,7 @@ CREATE TABLE deliveries (
     cio_id            TEXT,                      -- the person's id within Customer.io
     recipient         TEXT,                      -- the address to compare by: no display name; an email in lower case; a phone as + and digits
     recipient_raw     TEXT,                      -- as the sender wrote it, where that differs
-    recipient_domain  TEXT AS (CASE WHEN instr(recipient, '@') > 0 THEN substr(recipient, instr(recipient, '@') + 1) END) VIRTUAL, -- what follows the @
+    recipient_domain  TEXT,                      -- of an email recipient: what follows the @
     subject           TEXT,
     status            TEXT NOT NULL,             -- the engagement if there is one, else the outcome, else unknown
     status_at_ms      INTEGER,
@@ -495,7 +495,7 @@ CREATE TABLE subscription_changes (
     action_id                 TEXT,
     content_id                TEXT,
     content                   TEXT,                 -- of preferences: JSON, topics and channels
-    person                    TEXT AS (coalesce(person_id, email, cio_id, phone, anonymous_id)) VIRTUAL,
+    person                    TEXT,                 -- the person's name: the first of these that is known
     PRIMARY KEY (event_id, change)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX subscription_changes_person ON subscription_changes (person, at_ms, event_id);
@@ -700,6 +700,12 @@ FROM event_devices v
 JOIN events e ON e.id = v.event
 JOIN deliveries d ON d.id = e.delivery;
 
+CREATE VIEW _sources AS
+-- All sources that have deliveries, a name or tags. (DuckDB reads a view either by itself, or, if it lacks a function such as
+-- strftime with three arguments, as SQL that it writes again, wrongly for UNION. So unions stand in views of their own.)
+SELECT source_kind, source_id FROM campaign_metrics
+UNION SELECT source_kind, source_id FROM source_names WHERE name IS NOT NULL OR tags IS NOT NULL;
+
 CREATE VIEW sources_v1 AS
 -- A row for each campaign, broadcast, newsletter and transactional message.
 -- try: what was sent lately
@@ -711,10 +717,7 @@ SELECT
     (SELECT n.tags FROM source_names n WHERE n.source_kind = s.source_kind AND n.source_id = s.source_id) AS tags, -- tags that it was given here
     CAST(strftime('%Y-%m-%dT%H:%M:%fZ', CASE WHEN s.source_id IS NULL THEN (SELECT d.created_at_ms FROM deliveries d WHERE d.source_kind = s.source_kind AND d.source_id IS NULL ORDER BY d.created_at_ms LIMIT 1) ELSE (SELECT d.created_at_ms FROM deliveries d WHERE d.source_kind = s.source_kind AND d.source_id = s.source_id ORDER BY d.created_at_ms LIMIT 1) END / 1000.0, 'unixepoch') AS TEXT) AS first_seen, -- when its first delivery was created; ISO 8601, UTC
     CAST(strftime('%Y-%m-%dT%H:%M:%fZ', CASE WHEN s.source_id IS NULL THEN (SELECT d.created_at_ms FROM deliveries d WHERE d.source_kind = s.source_kind AND d.source_id IS NULL ORDER BY d.created_at_ms DESC LIMIT 1) ELSE (SELECT d.created_at_ms FROM deliveries d WHERE d.source_kind = s.source_kind AND d.source_id = s.source_id ORDER BY d.created_at_ms DESC LIMIT 1) END / 1000.0, 'unixepoch') AS TEXT) AS last_seen -- when its latest delivery was created; ISO 8601, UTC
-FROM (
-    SELECT source_kind, source_id FROM campaign_metrics
-    UNION SELECT source_kind, source_id FROM source_names WHERE name IS NOT NULL OR tags IS NOT NULL
-) s;
+FROM _sources s;
 
 CREATE VIEW campaign_metrics_v1 AS
 -- A row for each source, channel and metric, for the source's whole life.
@@ -731,27 +734,27 @@ CREATE VIEW campaign_metrics_v1 AS
 -- metric: created, a metric, or human_opened, machine_opened, human_clicked, machine_clicked
 -- deliveries: how many deliveries reached it, each counted once
 -- events: how many distinct events say so; 0 for created
-SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'created' AS metric, t.created AS deliveries, 0 AS events FROM campaign_metrics t WHERE t.created > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'queued' AS metric, t.queued AS deliveries, t.queued_events AS events FROM campaign_metrics t WHERE t.queued > 0 OR t.queued_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'drafted' AS metric, t.drafted AS deliveries, t.drafted_events AS events FROM campaign_metrics t WHERE t.drafted > 0 OR t.drafted_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'attempted' AS metric, t.attempted AS deliveries, t.attempted_events AS events FROM campaign_metrics t WHERE t.attempted > 0 OR t.attempted_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'deferred' AS metric, t.deferred AS deliveries, t.deferred_events AS events FROM campaign_metrics t WHERE t.deferred > 0 OR t.deferred_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'sent' AS metric, t.sent AS deliveries, t.sent_events AS events FROM campaign_metrics t WHERE t.sent > 0 OR t.sent_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'delivered' AS metric, t.delivered AS deliveries, t.delivered_events AS events FROM campaign_metrics t WHERE t.delivered > 0 OR t.delivered_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'opened' AS metric, t.opened AS deliveries, t.opened_events AS events FROM campaign_metrics t WHERE t.opened > 0 OR t.opened_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'clicked' AS metric, t.clicked AS deliveries, t.clicked_events AS events FROM campaign_metrics t WHERE t.clicked > 0 OR t.clicked_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'replied' AS metric, t.replied AS deliveries, t.replied_events AS events FROM campaign_metrics t WHERE t.replied > 0 OR t.replied_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'converted' AS metric, t.converted AS deliveries, t.converted_events AS events FROM campaign_metrics t WHERE t.converted > 0 OR t.converted_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'unsubscribed' AS metric, t.unsubscribed AS deliveries, t.unsubscribed_events AS events FROM campaign_metrics t WHERE t.unsubscribed > 0 OR t.unsubscribed_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'bounced' AS metric, t.bounced AS deliveries, t.bounced_events AS events FROM campaign_metrics t WHERE t.bounced > 0 OR t.bounced_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'suppressed' AS metric, t.suppressed AS deliveries, t.suppressed_events AS events FROM campaign_metrics t WHERE t.suppressed > 0 OR t.suppressed_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'spammed' AS metric, t.spammed AS deliveries, t.spammed_events AS events FROM campaign_metrics t WHERE t.spammed > 0 OR t.spammed_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'failed' AS metric, t.failed AS deliveries, t.failed_events AS events FROM campaign_metrics t WHERE t.failed > 0 OR t.failed_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'undeliverable' AS metric, t.undeliverable AS deliveries, t.undeliverable_events AS events FROM campaign_metrics t WHERE t.undeliverable > 0 OR t.undeliverable_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'human_opened' AS metric, t.human_opened AS deliveries, t.human_opened_events AS events FROM campaign_metrics t WHERE t.human_opened > 0 OR t.human_opened_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'machine_opened' AS metric, t.machine_opened AS deliveries, t.machine_opened_events AS events FROM campaign_metrics t WHERE t.machine_opened > 0 OR t.machine_opened_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'human_clicked' AS metric, t.human_clicked AS deliveries, t.human_clicked_events AS events FROM campaign_metrics t WHERE t.human_clicked > 0 OR t.human_clicked_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, 'machine_clicked' AS metric, t.machine_clicked AS deliveries, t.machine_clicked_events AS events FROM campaign_metrics t WHERE t.machine_clicked > 0 OR t.machine_clicked_events > 0;
+SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('created' AS TEXT) AS metric, t.created AS deliveries, CAST(0 AS INTEGER) AS events FROM campaign_metrics t WHERE t.created > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('queued' AS TEXT) AS metric, t.queued AS deliveries, t.queued_events AS events FROM campaign_metrics t WHERE t.queued > 0 OR t.queued_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('drafted' AS TEXT) AS metric, t.drafted AS deliveries, t.drafted_events AS events FROM campaign_metrics t WHERE t.drafted > 0 OR t.drafted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('attempted' AS TEXT) AS metric, t.attempted AS deliveries, t.attempted_events AS events FROM campaign_metrics t WHERE t.attempted > 0 OR t.attempted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('deferred' AS TEXT) AS metric, t.deferred AS deliveries, t.deferred_events AS events FROM campaign_metrics t WHERE t.deferred > 0 OR t.deferred_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('sent' AS TEXT) AS metric, t.sent AS deliveries, t.sent_events AS events FROM campaign_metrics t WHERE t.sent > 0 OR t.sent_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('delivered' AS TEXT) AS metric, t.delivered AS deliveries, t.delivered_events AS events FROM campaign_metrics t WHERE t.delivered > 0 OR t.delivered_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('opened' AS TEXT) AS metric, t.opened AS deliveries, t.opened_events AS events FROM campaign_metrics t WHERE t.opened > 0 OR t.opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('clicked' AS TEXT) AS metric, t.clicked AS deliveries, t.clicked_events AS events FROM campaign_metrics t WHERE t.clicked > 0 OR t.clicked_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('replied' AS TEXT) AS metric, t.replied AS deliveries, t.replied_events AS events FROM campaign_metrics t WHERE t.replied > 0 OR t.replied_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('converted' AS TEXT) AS metric, t.converted AS deliveries, t.converted_events AS events FROM campaign_metrics t WHERE t.converted > 0 OR t.converted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('unsubscribed' AS TEXT) AS metric, t.unsubscribed AS deliveries, t.unsubscribed_events AS events FROM campaign_metrics t WHERE t.unsubscribed > 0 OR t.unsubscribed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('bounced' AS TEXT) AS metric, t.bounced AS deliveries, t.bounced_events AS events FROM campaign_metrics t WHERE t.bounced > 0 OR t.bounced_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('suppressed' AS TEXT) AS metric, t.suppressed AS deliveries, t.suppressed_events AS events FROM campaign_metrics t WHERE t.suppressed > 0 OR t.suppressed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('spammed' AS TEXT) AS metric, t.spammed AS deliveries, t.spammed_events AS events FROM campaign_metrics t WHERE t.spammed > 0 OR t.spammed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('failed' AS TEXT) AS metric, t.failed AS deliveries, t.failed_events AS events FROM campaign_metrics t WHERE t.failed > 0 OR t.failed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('undeliverable' AS TEXT) AS metric, t.undeliverable AS deliveries, t.undeliverable_events AS events FROM campaign_metrics t WHERE t.undeliverable > 0 OR t.undeliverable_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('human_opened' AS TEXT) AS metric, t.human_opened AS deliveries, t.human_opened_events AS events FROM campaign_metrics t WHERE t.human_opened > 0 OR t.human_opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('machine_opened' AS TEXT) AS metric, t.machine_opened AS deliveries, t.machine_opened_events AS events FROM campaign_metrics t WHERE t.machine_opened > 0 OR t.machine_opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('human_clicked' AS TEXT) AS metric, t.human_clicked AS deliveries, t.human_clicked_events AS events FROM campaign_metrics t WHERE t.human_clicked > 0 OR t.human_clicked_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.channel, CAST('machine_clicked' AS TEXT) AS metric, t.machine_clicked AS deliveries, t.machine_clicked_events AS events FROM campaign_metrics t WHERE t.machine_clicked > 0 OR t.machine_clicked_events > 0;
 
 CREATE VIEW trigger_metrics_v1 AS
 -- A row for each send of a broadcast, channel and metric, for the send's whole life.
@@ -767,27 +770,72 @@ CREATE VIEW trigger_metrics_v1 AS
 -- metric: created, a metric, or human_opened, machine_opened, human_clicked, machine_clicked
 -- deliveries: how many deliveries reached it, each counted once
 -- events: how many distinct events say so; 0 for created
-SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'created' AS metric, t.created AS deliveries, 0 AS events FROM trigger_metrics t WHERE t.created > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'queued' AS metric, t.queued AS deliveries, t.queued_events AS events FROM trigger_metrics t WHERE t.queued > 0 OR t.queued_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'drafted' AS metric, t.drafted AS deliveries, t.drafted_events AS events FROM trigger_metrics t WHERE t.drafted > 0 OR t.drafted_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'attempted' AS metric, t.attempted AS deliveries, t.attempted_events AS events FROM trigger_metrics t WHERE t.attempted > 0 OR t.attempted_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'deferred' AS metric, t.deferred AS deliveries, t.deferred_events AS events FROM trigger_metrics t WHERE t.deferred > 0 OR t.deferred_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'sent' AS metric, t.sent AS deliveries, t.sent_events AS events FROM trigger_metrics t WHERE t.sent > 0 OR t.sent_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'delivered' AS metric, t.delivered AS deliveries, t.delivered_events AS events FROM trigger_metrics t WHERE t.delivered > 0 OR t.delivered_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'opened' AS metric, t.opened AS deliveries, t.opened_events AS events FROM trigger_metrics t WHERE t.opened > 0 OR t.opened_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'clicked' AS metric, t.clicked AS deliveries, t.clicked_events AS events FROM trigger_metrics t WHERE t.clicked > 0 OR t.clicked_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'replied' AS metric, t.replied AS deliveries, t.replied_events AS events FROM trigger_metrics t WHERE t.replied > 0 OR t.replied_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'converted' AS metric, t.converted AS deliveries, t.converted_events AS events FROM trigger_metrics t WHERE t.converted > 0 OR t.converted_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'unsubscribed' AS metric, t.unsubscribed AS deliveries, t.unsubscribed_events AS events FROM trigger_metrics t WHERE t.unsubscribed > 0 OR t.unsubscribed_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'bounced' AS metric, t.bounced AS deliveries, t.bounced_events AS events FROM trigger_metrics t WHERE t.bounced > 0 OR t.bounced_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'suppressed' AS metric, t.suppressed AS deliveries, t.suppressed_events AS events FROM trigger_metrics t WHERE t.suppressed > 0 OR t.suppressed_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'spammed' AS metric, t.spammed AS deliveries, t.spammed_events AS events FROM trigger_metrics t WHERE t.spammed > 0 OR t.spammed_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'failed' AS metric, t.failed AS deliveries, t.failed_events AS events FROM trigger_metrics t WHERE t.failed > 0 OR t.failed_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'undeliverable' AS metric, t.undeliverable AS deliveries, t.undeliverable_events AS events FROM trigger_metrics t WHERE t.undeliverable > 0 OR t.undeliverable_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'human_opened' AS metric, t.human_opened AS deliveries, t.human_opened_events AS events FROM trigger_metrics t WHERE t.human_opened > 0 OR t.human_opened_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'machine_opened' AS metric, t.machine_opened AS deliveries, t.machine_opened_events AS events FROM trigger_metrics t WHERE t.machine_opened > 0 OR t.machine_opened_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'human_clicked' AS metric, t.human_clicked AS deliveries, t.human_clicked_events AS events FROM trigger_metrics t WHERE t.human_clicked > 0 OR t.human_clicked_events > 0
-UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, 'machine_clicked' AS metric, t.machine_clicked AS deliveries, t.machine_clicked_events AS events FROM trigger_metrics t WHERE t.machine_clicked > 0 OR t.machine_clicked_events > 0;
+SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('created' AS TEXT) AS metric, t.created AS deliveries, CAST(0 AS INTEGER) AS events FROM trigger_metrics t WHERE t.created > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('queued' AS TEXT) AS metric, t.queued AS deliveries, t.queued_events AS events FROM trigger_metrics t WHERE t.queued > 0 OR t.queued_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('drafted' AS TEXT) AS metric, t.drafted AS deliveries, t.drafted_events AS events FROM trigger_metrics t WHERE t.drafted > 0 OR t.drafted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('attempted' AS TEXT) AS metric, t.attempted AS deliveries, t.attempted_events AS events FROM trigger_metrics t WHERE t.attempted > 0 OR t.attempted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('deferred' AS TEXT) AS metric, t.deferred AS deliveries, t.deferred_events AS events FROM trigger_metrics t WHERE t.deferred > 0 OR t.deferred_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('sent' AS TEXT) AS metric, t.sent AS deliveries, t.sent_events AS events FROM trigger_metrics t WHERE t.sent > 0 OR t.sent_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('delivered' AS TEXT) AS metric, t.delivered AS deliveries, t.delivered_events AS events FROM trigger_metrics t WHERE t.delivered > 0 OR t.delivered_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('opened' AS TEXT) AS metric, t.opened AS deliveries, t.opened_events AS events FROM trigger_metrics t WHERE t.opened > 0 OR t.opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('clicked' AS TEXT) AS metric, t.clicked AS deliveries, t.clicked_events AS events FROM trigger_metrics t WHERE t.clicked > 0 OR t.clicked_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('replied' AS TEXT) AS metric, t.replied AS deliveries, t.replied_events AS events FROM trigger_metrics t WHERE t.replied > 0 OR t.replied_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('converted' AS TEXT) AS metric, t.converted AS deliveries, t.converted_events AS events FROM trigger_metrics t WHERE t.converted > 0 OR t.converted_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('unsubscribed' AS TEXT) AS metric, t.unsubscribed AS deliveries, t.unsubscribed_events AS events FROM trigger_metrics t WHERE t.unsubscribed > 0 OR t.unsubscribed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('bounced' AS TEXT) AS metric, t.bounced AS deliveries, t.bounced_events AS events FROM trigger_metrics t WHERE t.bounced > 0 OR t.bounced_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('suppressed' AS TEXT) AS metric, t.suppressed AS deliveries, t.suppressed_events AS events FROM trigger_metrics t WHERE t.suppressed > 0 OR t.suppressed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('spammed' AS TEXT) AS metric, t.spammed AS deliveries, t.spammed_events AS events FROM trigger_metrics t WHERE t.spammed > 0 OR t.spammed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('failed' AS TEXT) AS metric, t.failed AS deliveries, t.failed_events AS events FROM trigger_metrics t WHERE t.failed > 0 OR t.failed_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('undeliverable' AS TEXT) AS metric, t.undeliverable AS deliveries, t.undeliverable_events AS events FROM trigger_metrics t WHERE t.undeliverable > 0 OR t.undeliverable_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('human_opened' AS TEXT) AS metric, t.human_opened AS deliveries, t.human_opened_events AS events FROM trigger_metrics t WHERE t.human_opened > 0 OR t.human_opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('machine_opened' AS TEXT) AS metric, t.machine_opened AS deliveries, t.machine_opened_events AS events FROM trigger_metrics t WHERE t.machine_opened > 0 OR t.machine_opened_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('human_clicked' AS TEXT) AS metric, t.human_clicked AS deliveries, t.human_clicked_events AS events FROM trigger_metrics t WHERE t.human_clicked > 0 OR t.human_clicked_events > 0
+UNION ALL SELECT t.source_kind, t.source_id, t.trigger_id, t.channel, CAST('machine_clicked' AS TEXT) AS metric, t.machine_clicked AS deliveries, t.machine_clicked_events AS events FROM trigger_metrics t WHERE t.machine_clicked > 0 OR t.machine_clicked_events > 0;
+
+CREATE VIEW _campaign_metrics_hourly AS
+-- Four quarters of an hour together, a row for each metric.
+SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('created' AS TEXT) AS metric, CAST(sum(t.created) AS INTEGER) AS deliveries, CAST(sum(0) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.created > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('queued' AS TEXT) AS metric, CAST(sum(t.queued) AS INTEGER) AS deliveries, CAST(sum(t.queued_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.queued > 0 OR t.queued_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('drafted' AS TEXT) AS metric, CAST(sum(t.drafted) AS INTEGER) AS deliveries, CAST(sum(t.drafted_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.drafted > 0 OR t.drafted_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('attempted' AS TEXT) AS metric, CAST(sum(t.attempted) AS INTEGER) AS deliveries, CAST(sum(t.attempted_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.attempted > 0 OR t.attempted_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('deferred' AS TEXT) AS metric, CAST(sum(t.deferred) AS INTEGER) AS deliveries, CAST(sum(t.deferred_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.deferred > 0 OR t.deferred_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('sent' AS TEXT) AS metric, CAST(sum(t.sent) AS INTEGER) AS deliveries, CAST(sum(t.sent_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.sent > 0 OR t.sent_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('delivered' AS TEXT) AS metric, CAST(sum(t.delivered) AS INTEGER) AS deliveries, CAST(sum(t.delivered_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.delivered > 0 OR t.delivered_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('opened' AS TEXT) AS metric, CAST(sum(t.opened) AS INTEGER) AS deliveries, CAST(sum(t.opened_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.opened > 0 OR t.opened_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('clicked' AS TEXT) AS metric, CAST(sum(t.clicked) AS INTEGER) AS deliveries, CAST(sum(t.clicked_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.clicked > 0 OR t.clicked_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('replied' AS TEXT) AS metric, CAST(sum(t.replied) AS INTEGER) AS deliveries, CAST(sum(t.replied_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.replied > 0 OR t.replied_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('converted' AS TEXT) AS metric, CAST(sum(t.converted) AS INTEGER) AS deliveries, CAST(sum(t.converted_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.converted > 0 OR t.converted_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('unsubscribed' AS TEXT) AS metric, CAST(sum(t.unsubscribed) AS INTEGER) AS deliveries, CAST(sum(t.unsubscribed_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.unsubscribed > 0 OR t.unsubscribed_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('bounced' AS TEXT) AS metric, CAST(sum(t.bounced) AS INTEGER) AS deliveries, CAST(sum(t.bounced_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.bounced > 0 OR t.bounced_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('suppressed' AS TEXT) AS metric, CAST(sum(t.suppressed) AS INTEGER) AS deliveries, CAST(sum(t.suppressed_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.suppressed > 0 OR t.suppressed_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('spammed' AS TEXT) AS metric, CAST(sum(t.spammed) AS INTEGER) AS deliveries, CAST(sum(t.spammed_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.spammed > 0 OR t.spammed_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('failed' AS TEXT) AS metric, CAST(sum(t.failed) AS INTEGER) AS deliveries, CAST(sum(t.failed_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.failed > 0 OR t.failed_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('undeliverable' AS TEXT) AS metric, CAST(sum(t.undeliverable) AS INTEGER) AS deliveries, CAST(sum(t.undeliverable_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.undeliverable > 0 OR t.undeliverable_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('human_opened' AS TEXT) AS metric, CAST(sum(t.human_opened) AS INTEGER) AS deliveries, CAST(sum(t.human_opened_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.human_opened > 0 OR t.human_opened_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('machine_opened' AS TEXT) AS metric, CAST(sum(t.machine_opened) AS INTEGER) AS deliveries, CAST(sum(t.machine_opened_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.machine_opened > 0 OR t.machine_opened_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('human_clicked' AS TEXT) AS metric, CAST(sum(t.human_clicked) AS INTEGER) AS deliveries, CAST(sum(t.human_clicked_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.human_clicked > 0 OR t.human_clicked_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, t.action_id, t.content_id, CAST('machine_clicked' AS TEXT) AS metric, CAST(sum(t.machine_clicked) AS INTEGER) AS deliveries, CAST(sum(t.machine_clicked_events) AS INTEGER) AS events
+    FROM campaign_metrics_quarter_hourly t WHERE t.machine_clicked > 0 OR t.machine_clicked_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel, t.action_id, t.content_id;
 
 CREATE VIEW campaign_metrics_hourly_v1 AS
 -- A row for each hour of creation, source, action, content, channel and metric. A click counts in the hour in which its
@@ -797,59 +845,62 @@ CREATE VIEW campaign_metrics_hourly_v1 AS
 --       sum(CASE metric WHEN 'created' THEN deliveries END) AS created,
 --       sum(CASE metric WHEN 'delivered' THEN deliveries END) AS delivered
 --   FROM campaign_metrics_hourly_v1 GROUP BY day, channel ORDER BY day DESC, channel LIMIT 60;
--- hour: the hour in which the deliveries were created; ISO 8601, UTC
--- hour_ms: the same in milliseconds since 1970
--- source_kind: campaign, broadcast, newsletter, transactional or unknown
--- source_id: its id within the kind; NULL: not known
--- source_name: the name that it was given here; NULL: none yet
--- action_id: the step that sent it
--- content_id: the content of the newsletter or variant
--- channel: email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
--- metric: created, a metric, or human_opened, machine_opened, human_clicked, machine_clicked
--- deliveries: how many deliveries reached it, each counted once
--- events: how many distinct events say so; 0 for created
-SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'created' AS metric, sum(t.created) AS deliveries, sum(0) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.created > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'queued' AS metric, sum(t.queued) AS deliveries, sum(t.queued_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.queued > 0 OR t.queued_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'drafted' AS metric, sum(t.drafted) AS deliveries, sum(t.drafted_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.drafted > 0 OR t.drafted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'attempted' AS metric, sum(t.attempted) AS deliveries, sum(t.attempted_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.attempted > 0 OR t.attempted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'deferred' AS metric, sum(t.deferred) AS deliveries, sum(t.deferred_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.deferred > 0 OR t.deferred_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'sent' AS metric, sum(t.sent) AS deliveries, sum(t.sent_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.sent > 0 OR t.sent_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'delivered' AS metric, sum(t.delivered) AS deliveries, sum(t.delivered_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.delivered > 0 OR t.delivered_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'opened' AS metric, sum(t.opened) AS deliveries, sum(t.opened_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.opened > 0 OR t.opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'clicked' AS metric, sum(t.clicked) AS deliveries, sum(t.clicked_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.clicked > 0 OR t.clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'replied' AS metric, sum(t.replied) AS deliveries, sum(t.replied_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.replied > 0 OR t.replied_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'converted' AS metric, sum(t.converted) AS deliveries, sum(t.converted_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.converted > 0 OR t.converted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'unsubscribed' AS metric, sum(t.unsubscribed) AS deliveries, sum(t.unsubscribed_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.unsubscribed > 0 OR t.unsubscribed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'bounced' AS metric, sum(t.bounced) AS deliveries, sum(t.bounced_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.bounced > 0 OR t.bounced_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'suppressed' AS metric, sum(t.suppressed) AS deliveries, sum(t.suppressed_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.suppressed > 0 OR t.suppressed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'spammed' AS metric, sum(t.spammed) AS deliveries, sum(t.spammed_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.spammed > 0 OR t.spammed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'failed' AS metric, sum(t.failed) AS deliveries, sum(t.failed_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.failed > 0 OR t.failed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'undeliverable' AS metric, sum(t.undeliverable) AS deliveries, sum(t.undeliverable_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.undeliverable > 0 OR t.undeliverable_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'human_opened' AS metric, sum(t.human_opened) AS deliveries, sum(t.human_opened_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.human_opened > 0 OR t.human_opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'machine_opened' AS metric, sum(t.machine_opened) AS deliveries, sum(t.machine_opened_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.machine_opened > 0 OR t.machine_opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'human_clicked' AS metric, sum(t.human_clicked) AS deliveries, sum(t.human_clicked_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.human_clicked > 0 OR t.human_clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, (SELECT n.name FROM source_names n WHERE n.source_kind = t.source_kind AND n.source_id = t.source_id) AS source_name, t.action_id, t.content_id, t.channel, 'machine_clicked' AS metric, sum(t.machine_clicked) AS deliveries, sum(t.machine_clicked_events) AS events
-    FROM campaign_metrics_quarter_hourly t WHERE t.machine_clicked > 0 OR t.machine_clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel, t.action_id, t.content_id;
+SELECT
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', u.hour_ms / 1000.0, 'unixepoch') AS TEXT) AS hour, -- the hour in which the deliveries were created; ISO 8601, UTC
+    u.hour_ms,                                   -- the same in milliseconds since 1970
+    u.source_kind,                               -- campaign, broadcast, newsletter, transactional or unknown
+    u.source_id,                                 -- its id within the kind; NULL: not known
+    (SELECT n.name FROM source_names n WHERE n.source_kind = u.source_kind AND n.source_id = u.source_id) AS source_name, -- the name that it was given here; NULL: none yet
+    u.action_id,                                 -- the step that sent it
+    u.content_id,                                -- the content of the newsletter or variant
+    u.channel,                                   -- email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+    u.metric,                                    -- created, a metric, or human_opened, machine_opened, human_clicked, machine_clicked
+    u.deliveries,                                -- how many deliveries reached it, each counted once
+    u.events                                     -- how many distinct events say so; 0 for created
+FROM _campaign_metrics_hourly u;
+
+CREATE VIEW _activity_hourly AS
+-- Four quarters of an hour together, a row for each metric.
+SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('queued' AS TEXT) AS metric, CAST(sum(t.queued_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.queued_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('drafted' AS TEXT) AS metric, CAST(sum(t.drafted_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.drafted_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('attempted' AS TEXT) AS metric, CAST(sum(t.attempted_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.attempted_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('deferred' AS TEXT) AS metric, CAST(sum(t.deferred_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.deferred_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('sent' AS TEXT) AS metric, CAST(sum(t.sent_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.sent_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('delivered' AS TEXT) AS metric, CAST(sum(t.delivered_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.delivered_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('opened' AS TEXT) AS metric, CAST(sum(t.opened_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.opened_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('clicked' AS TEXT) AS metric, CAST(sum(t.clicked_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.clicked_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('replied' AS TEXT) AS metric, CAST(sum(t.replied_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.replied_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('converted' AS TEXT) AS metric, CAST(sum(t.converted_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.converted_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('unsubscribed' AS TEXT) AS metric, CAST(sum(t.unsubscribed_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.unsubscribed_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('bounced' AS TEXT) AS metric, CAST(sum(t.bounced_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.bounced_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('suppressed' AS TEXT) AS metric, CAST(sum(t.suppressed_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.suppressed_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('spammed' AS TEXT) AS metric, CAST(sum(t.spammed_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.spammed_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('failed' AS TEXT) AS metric, CAST(sum(t.failed_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.failed_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('undeliverable' AS TEXT) AS metric, CAST(sum(t.undeliverable_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.undeliverable_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('human_opened' AS TEXT) AS metric, CAST(sum(t.human_opened_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.human_opened_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('machine_opened' AS TEXT) AS metric, CAST(sum(t.machine_opened_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.machine_opened_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('human_clicked' AS TEXT) AS metric, CAST(sum(t.human_clicked_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.human_clicked_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel
+UNION ALL SELECT t.source_kind, t.source_id, CAST((t.bucket_ms - t.bucket_ms % 3600000) AS INTEGER) AS hour_ms, t.channel, CAST('machine_clicked' AS TEXT) AS metric, CAST(sum(t.machine_clicked_events) AS INTEGER) AS events
+    FROM activity_quarter_hourly t WHERE t.machine_clicked_events > 0 GROUP BY t.source_kind, t.source_id, (t.bucket_ms - t.bucket_ms % 3600000), t.channel;
 
 CREATE VIEW activity_hourly_v1 AS
 -- A row for each hour, source, channel and metric: events by the time at which they happened.
@@ -857,53 +908,15 @@ CREATE VIEW activity_hourly_v1 AS
 --   SELECT hour, sum(events) AS events FROM activity_hourly_v1
 --   WHERE metric NOT GLOB 'human_*' AND metric NOT GLOB 'machine_*' AND hour_ms > unixepoch('now', '-2 days') * 1000
 --   GROUP BY hour ORDER BY hour DESC;
--- hour: the hour in which the events happened; ISO 8601, UTC
--- hour_ms: the same in milliseconds since 1970
--- source_kind: campaign, broadcast, newsletter, transactional or unknown
--- source_id: its id within the kind; NULL: not known
--- channel: email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
--- metric: a metric, or human_opened, machine_opened, human_clicked, machine_clicked
--- events: how many distinct events say so
-SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'queued' AS metric, sum(t.queued_events) AS events
-    FROM activity_quarter_hourly t WHERE t.queued_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'drafted' AS metric, sum(t.drafted_events) AS events
-    FROM activity_quarter_hourly t WHERE t.drafted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'attempted' AS metric, sum(t.attempted_events) AS events
-    FROM activity_quarter_hourly t WHERE t.attempted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'deferred' AS metric, sum(t.deferred_events) AS events
-    FROM activity_quarter_hourly t WHERE t.deferred_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'sent' AS metric, sum(t.sent_events) AS events
-    FROM activity_quarter_hourly t WHERE t.sent_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'delivered' AS metric, sum(t.delivered_events) AS events
-    FROM activity_quarter_hourly t WHERE t.delivered_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'opened' AS metric, sum(t.opened_events) AS events
-    FROM activity_quarter_hourly t WHERE t.opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'clicked' AS metric, sum(t.clicked_events) AS events
-    FROM activity_quarter_hourly t WHERE t.clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'replied' AS metric, sum(t.replied_events) AS events
-    FROM activity_quarter_hourly t WHERE t.replied_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'converted' AS metric, sum(t.converted_events) AS events
-    FROM activity_quarter_hourly t WHERE t.converted_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'unsubscribed' AS metric, sum(t.unsubscribed_events) AS events
-    FROM activity_quarter_hourly t WHERE t.unsubscribed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'bounced' AS metric, sum(t.bounced_events) AS events
-    FROM activity_quarter_hourly t WHERE t.bounced_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'suppressed' AS metric, sum(t.suppressed_events) AS events
-    FROM activity_quarter_hourly t WHERE t.suppressed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'spammed' AS metric, sum(t.spammed_events) AS events
-    FROM activity_quarter_hourly t WHERE t.spammed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'failed' AS metric, sum(t.failed_events) AS events
-    FROM activity_quarter_hourly t WHERE t.failed_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'undeliverable' AS metric, sum(t.undeliverable_events) AS events
-    FROM activity_quarter_hourly t WHERE t.undeliverable_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'human_opened' AS metric, sum(t.human_opened_events) AS events
-    FROM activity_quarter_hourly t WHERE t.human_opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'machine_opened' AS metric, sum(t.machine_opened_events) AS events
-    FROM activity_quarter_hourly t WHERE t.machine_opened_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'human_clicked' AS metric, sum(t.human_clicked_events) AS events
-    FROM activity_quarter_hourly t WHERE t.human_clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel
-UNION ALL SELECT CAST(strftime('%Y-%m-%dT%H:%M:%fZ', t.bucket_ms / 3600000 * 3600000 / 1000.0, 'unixepoch') AS TEXT) AS hour, t.bucket_ms / 3600000 * 3600000 AS hour_ms, t.source_kind, t.source_id, t.channel, 'machine_clicked' AS metric, sum(t.machine_clicked_events) AS events
-    FROM activity_quarter_hourly t WHERE t.machine_clicked_events > 0 GROUP BY t.source_kind, t.source_id, t.bucket_ms / 3600000 * 3600000, t.channel;
+SELECT
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', u.hour_ms / 1000.0, 'unixepoch') AS TEXT) AS hour, -- the hour in which the events happened; ISO 8601, UTC
+    u.hour_ms,                                   -- the same in milliseconds since 1970
+    u.source_kind,                               -- campaign, broadcast, newsletter, transactional or unknown
+    u.source_id,                                 -- its id within the kind; NULL: not known
+    u.channel,                                   -- email, push, sms, in_app, webhook, slack, whatsapp, or as the sender names it; NULL: not known
+    u.metric,                                    -- a metric, or human_opened, machine_opened, human_clicked, machine_clicked
+    u.events                                     -- how many distinct events say so
+FROM _activity_hourly u;
 
 CREATE VIEW status_counts_v1 AS
 -- A row for each source, channel and status: how many deliveries have it now.
@@ -1011,6 +1024,16 @@ UNION SELECT coalesce(d.person_id, d.email, d.cio_id), 'device', v.device_id
     FROM deliveries d JOIN delivery_devices v ON v.delivery = d.id
     WHERE d.channel = 'push' AND v.device_id <> '' AND coalesce(d.person_id, d.email, d.cio_id) IS NOT NULL;
 
+CREATE VIEW _people AS
+-- The names of all people that anything was stated of or sent to.
+SELECT person FROM people
+UNION SELECT person FROM traits
+UNION SELECT person FROM devices
+UNION SELECT person FROM relationships
+UNION SELECT person FROM identifiers
+UNION SELECT person FROM subscription_changes WHERE person IS NOT NULL
+UNION SELECT coalesce(d.person_id, d.email, d.cio_id) FROM deliveries d WHERE coalesce(d.person_id, d.email, d.cio_id) IS NOT NULL;
+
 CREATE VIEW people_v1 AS
 -- A row for each person that anything was stated of or sent to.
 -- try: people that something was stated of
@@ -1021,15 +1044,7 @@ SELECT
     CAST((SELECT json_group_object(o.name, json(o.value)) FROM (SELECT t.name, t.value FROM traits t WHERE t.person = n.person AND t.value IS NOT NULL AND (k.deleted_at_ms IS NULL OR t.at_ms > k.deleted_at_ms OR (t.at_ms = k.deleted_at_ms AND t.event_id > k.deleted_event_id)) ORDER BY t.name) o) AS TEXT) AS traits, -- JSON: the traits that stand
     CAST(strftime('%Y-%m-%dT%H:%M:%fZ', k.at_ms / 1000.0, 'unixepoch') AS TEXT) AS changed_at, -- when that was stated; ISO 8601, UTC
     k.at_ms AS changed_at_ms                     -- the same in milliseconds since 1970
-FROM (
-    SELECT person FROM people
-    UNION SELECT person FROM traits
-    UNION SELECT person FROM devices
-    UNION SELECT person FROM relationships
-    UNION SELECT person FROM identifiers
-    UNION SELECT person FROM subscription_changes WHERE person IS NOT NULL
-    UNION SELECT coalesce(d.person_id, d.email, d.cio_id) FROM deliveries d WHERE coalesce(d.person_id, d.email, d.cio_id) IS NOT NULL
-) n
+FROM _people n
 LEFT JOIN people k ON k.person = n.person;
 
 CREATE VIEW traits_v1 AS
@@ -1063,6 +1078,12 @@ FROM devices t
 LEFT JOIN people k ON k.person = t.person
 WHERE (k.deleted_at_ms IS NULL OR t.at_ms > k.deleted_at_ms OR (t.at_ms = k.deleted_at_ms AND t.event_id > k.deleted_event_id));
 
+CREATE VIEW _objects AS
+-- All objects that anything was stated of.
+SELECT type_id, object_id FROM objects
+UNION SELECT type_id, object_id FROM object_traits
+UNION SELECT type_id, object_id FROM relationships;
+
 CREATE VIEW objects_v1 AS
 -- A row for each object, such as an account or a course, that people relate to.
 -- try: the objects of each kind
@@ -1074,11 +1095,7 @@ SELECT
     CAST((SELECT json_group_object(o.name, json(o.value)) FROM (SELECT t.name, t.value FROM object_traits t WHERE t.type_id = n.type_id AND t.object_id = n.object_id AND t.value IS NOT NULL AND (k.deleted_at_ms IS NULL OR t.at_ms > k.deleted_at_ms OR (t.at_ms = k.deleted_at_ms AND t.event_id > k.deleted_event_id)) ORDER BY t.name) o) AS TEXT) AS traits, -- JSON: the traits that stand
     CAST(strftime('%Y-%m-%dT%H:%M:%fZ', k.at_ms / 1000.0, 'unixepoch') AS TEXT) AS changed_at, -- when that was stated; ISO 8601, UTC
     k.at_ms AS changed_at_ms                     -- the same in milliseconds since 1970
-FROM (
-    SELECT type_id, object_id FROM objects
-    UNION SELECT type_id, object_id FROM object_traits
-    UNION SELECT type_id, object_id FROM relationships
-) n
+FROM _objects n
 LEFT JOIN objects k ON k.type_id = n.type_id AND k.object_id = n.object_id;
 
 CREATE VIEW relationships_v1 AS
