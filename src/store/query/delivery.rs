@@ -223,3 +223,33 @@ fn known_devices(connection: &Connection, events: &[Event]) -> Result<HashMap<St
     }
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, BEGIN_MS};
+    use super::*;
+    use crate::domain::{Attribute, EventTime, MetricName};
+
+    #[test]
+    fn a_delivery_with_very_many_events_is_cut_and_goes_on() {
+        let event = |n: usize| {
+            let time = EventTime::given(BEGIN_MS + n as Millis / 10);
+            let mut event =
+                crate::domain::Event::new("d", MetricName::parse("opened"), &format!("e{n}"), time, BEGIN_MS);
+            event.attributes = event.attributes.with(Attribute::Channel, "email");
+            event
+        };
+        let (_dir, connection) = fixture::recorded((0..1_234).map(event).collect());
+        let found = by_id(&connection, "d").unwrap().unwrap();
+        assert_eq!((found.events.len(), found.events_total), (EVENTS_MAX, 1_234));
+        assert_eq!((found.events[7].number, found.events[7].body.as_deref()), (8, Some("{}")));
+        let (mut ids, mut more) = (found.events.iter().map(|event| event.id).collect::<Vec<_>>(), found.more);
+        while more.is_some() {
+            let (events, next) = events(&connection, found.id, more).unwrap();
+            ids.extend(events.iter().map(|event| event.id));
+            more = next;
+        }
+        assert_eq!(ids, (1..=1_234).collect::<Vec<_>>());
+        assert!(by_id(&connection, "other").unwrap().is_none());
+    }
+}

@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_public_view_and_column_has_a_meaning_and_its_samples_run() {
-        let connection = super::super::fixture::filled();
+        let (_dir, connection) = super::super::fixture::filled();
         let views = views(&connection).unwrap();
         assert!(views.len() >= 20);
         for view in &views {

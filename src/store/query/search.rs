@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn words_are_looked_up_in_order() {
-        let connection = super::super::fixture::filled();
+        let (_dir, connection) = super::super::fixture::filled();
         connection.execute_batch("INSERT INTO source_names VALUES ('campaign', '1', 'Spring News', NULL)").unwrap();
         let find = |words| find(&connection, words, &|| false).unwrap();
         let source = |kind: &str, id: &str| Found::Source(SourceRef { kind: kind.into(), id: id.into() });

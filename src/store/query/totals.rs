@@ -112,7 +112,8 @@ fn sum(connection: &Connection, filter: &Filter, columns: &str) -> Result<Option
     let mut all = conditions::of_feed(filter, &mut values);
     let table = match (trigger_id, is_of_message || !is_all_time) {
         (None, false) => "campaign_metrics",
-        (None, true) => {
+        // without a source or a time it would be all of a large table
+        (None, true) if filter.source.is_some() || !is_all_time => {
             let Some(range) = quarters(*since_ms, *until_ms, &mut values) else { return Ok(None) };
             all.extend(range);
             all.extend(conditions::of_message(filter, &mut values));
