@@ -206,7 +206,7 @@ pub(super) fn leads(connection: &Connection, filter: &Filter, values: &mut Value
         return Ok(sources.iter().map(|source| of_source(source, values)).collect());
     }
     Ok(match statuses.len() {
-        // nothing has it: an index tells so at once
+        // no delivery has it: the index shows that at once
         0 => vec!["d.status = ''".into()],
         1..=STATUSES_MAX => statuses.iter().map(|status| format!("d.status = {}", values.text(status))).collect(),
         _ => vec!["1".into()],

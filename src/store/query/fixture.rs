@@ -64,7 +64,8 @@ pub fn filled() -> (TempDir, Connection) {
             }
             event.reason = (metric == "bounced").then(|| dice.pick(&["full", "gone"]).into());
             events.push(event);
-            at_ms += 1_000;
+            // some happen at the same moment
+            at_ms += [0, 1_000][dice.roll(2)];
         }
     }
     recorded(events)
