@@ -10,7 +10,7 @@ use serde_json::Value;
 use support::file;
 use support::server::{Server, waybill};
 use tempfile::TempDir;
-use waybill::traffic::{Format, Traffic};
+use waybill_traffic::{Format, Traffic};
 
 #[allow(clippy::disallowed_methods, reason = "queries and pages ask for the last days, as they are when the test runs")]
 fn now_ms() -> i64 {
