@@ -1,10 +1,11 @@
-//! `waybill demo`: three weeks of traffic in a file that is deleted in the end, and more arriving while one looks.
+//! `waybill demo`: some weeks of traffic in a file that is deleted in the end, and more arriving while one looks.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use waybill_traffic::{Format, Line, SOURCES, Traffic};
 
 use super::serve::Serve;
@@ -16,10 +17,15 @@ use crate::web;
 use crate::web::ingest::Ingest;
 use crate::wire::{self, IdKey};
 
-/// Tomorrow's traffic is what arrives while one looks.
-const DAYS: u16 = 22;
+#[derive(Args)]
+pub struct Demo {
+    /// How many weeks of traffic there are to look at
+    #[arg(long, env = "WAYBILL_WEEKS", default_value_t = 3, value_name = "WEEKS", value_parser = clap::value_parser!(u16).range(1..=52))]
+    weeks: u16,
+}
+
 /// Some three events a minute: every page has something to show, and the file is filled within seconds.
-const DELIVERIES: u32 = 33_000;
+const DELIVERIES_PER_DAY: u32 = 1_500;
 const DAY_MS: Millis = 86_400_000;
 
 /// How many lines are recorded in a transaction: at least so many, up to the end of their quarter of an hour, since what was
@@ -33,15 +39,20 @@ const NOT_UNDERSTOOD: [&str; 3] = [
     r#"{"path":"/v1/track","body":{"type":"track","event":"Email Opened","userId":"p1","timestamp":"yesterday","properties":{"delivery_id":"demo"}}}"#,
 ];
 
-pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
-    let folder = tempfile::tempdir().context("cannot create a folder for the demo's file")?;
-    let config = serve.config(folder.path().join("demo.db"))?;
-    let now_ms = chrono::Utc::now().timestamp_millis();
-    eprintln!("generating three weeks of traffic; it is deleted when the demo stops");
-    let mut lines = Traffic::new(7, DELIVERIES, now_ms + DAY_MS).over_days(DAYS).lines(&Format::ALL).peekable();
-    record(&config.db, std::iter::from_fn(|| lines.next_if(|line| line.arrives_at_ms <= now_ms)), now_ms)?;
-    web::serve_with(config, move |ingest| trickle(ingest, lines))?;
-    Ok(ExitCode::SUCCESS)
+impl Demo {
+    pub fn run(self, serve: Serve) -> anyhow::Result<ExitCode> {
+        let folder = tempfile::tempdir().context("cannot create a folder for the demo's file")?;
+        let config = serve.config(folder.path().join("demo.db"))?;
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        eprintln!("generating {} weeks of traffic; it is deleted when the demo stops", self.weeks);
+        // the last day is still to come
+        let days = 7 * self.weeks + 1;
+        let traffic = Traffic::new(7, DELIVERIES_PER_DAY * u32::from(days), now_ms + DAY_MS).over_days(days);
+        let mut lines = traffic.lines(&Format::ALL).peekable();
+        record(&config.db, std::iter::from_fn(|| lines.next_if(|line| line.arrives_at_ms <= now_ms)), now_ms)?;
+        web::serve_with(config, move |ingest| trickle(ingest, lines))?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Records what has arrived by now.
