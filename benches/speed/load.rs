@@ -15,7 +15,8 @@ pub const PATH: &str = "/webhooks/customerio";
 
 /// What became of a load.
 pub struct Sent {
-    pub took: Duration,
+    /// Events a second.
+    pub rate: f64,
     /// How long each request took, in order of length.
     pub latencies: Vec<Duration>,
     /// When each was answered, from the beginning, in order.
@@ -55,7 +56,9 @@ pub fn send(port: u16, events: &[String], batch: usize, connections: usize) -> a
         let (mut latencies, mut answered): (Vec<_>, Vec<_>) = times.into_iter().unzip();
         latencies.sort_unstable();
         answered.sort_unstable();
-        Ok(Sent { took, latencies, answered, load_share: processor.as_secs_f64() / took.as_secs_f64() })
+        let (rate, load_share) =
+            (events.len() as f64 / took.as_secs_f64(), processor.as_secs_f64() / took.as_secs_f64());
+        Ok(Sent { rate, latencies, answered, load_share })
     })
 }
 
@@ -83,30 +86,21 @@ async fn send_over(
 /// Whether an answer, which must be 200, has come to its end.
 fn is_complete(answer: &[u8]) -> anyhow::Result<bool> {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(false) };
-    let head = std::str::from_utf8(&answer[..end])?.to_ascii_lowercase();
-    ensure!(head.starts_with("http/1.1 200"), "answered {}", String::from_utf8_lossy(answer));
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).context("no length")?;
-    Ok(answer.len() >= end + 4 + length.trim().parse::<usize>()?)
+    let head = std::str::from_utf8(&answer[..end])?;
+    ensure!(head.starts_with("HTTP/1.1 200"), "answered {}", String::from_utf8_lossy(answer));
+    let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+    let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length")).context("no length")?.1;
+    Ok(answer.len() >= end + 4 + length.parse::<usize>()?)
 }
 
 /// The body of a page, over a connection of its own.
 pub fn get(port: u16, path: &str) -> anyhow::Result<String> {
-    call(port, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).context(path.to_owned())
-}
-
-/// Posts some events over a connection of its own.
-pub fn post_once(port: u16, events: &[String]) -> anyhow::Result<()> {
-    let request = post(&format!("[{}]", events.join(",")));
-    call(port, &request.replacen("\r\n", "\r\nConnection: close\r\n", 1)).map(drop)
-}
-
-fn call(port: u16, request: &str) -> anyhow::Result<String> {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
-    stream.write_all(request.as_bytes())?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-    ensure!(head.starts_with("HTTP/1.1 200"), "answered {}", head.lines().next().unwrap_or_default());
+    ensure!(head.starts_with("HTTP/1.1 200"), "{path} answered {}", head.lines().next().unwrap_or_default());
     Ok(body.to_owned())
 }
 

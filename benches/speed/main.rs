@@ -119,7 +119,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a server on a new file made of a load, and how many events its mean transaction had.
+/// Sends a load to a server on a new file. Also how many events its mean transaction had.
 fn serve(events: &[String], (batch, connections): (usize, usize)) -> anyhow::Result<(Sent, usize)> {
     let folder = tempfile::tempdir()?;
     let db = folder.path().join("waybill.db");
@@ -131,10 +131,6 @@ fn serve(events: &[String], (batch, connections): (usize, usize)) -> anyhow::Res
     Ok((sent, events_a_commit))
 }
 
-fn rate(events: &[String], sent: &Sent) -> f64 {
-    events.len() as f64 / sent.took.as_secs_f64()
-}
-
 /// Single posts, against the naive design.
 fn singles(events: &[String], table: &mut Table) -> anyhow::Result<()> {
     let (ours, events_a_commit) = serve(events, SINGLE)?;
@@ -142,27 +138,22 @@ fn singles(events: &[String], table: &mut Table) -> anyhow::Result<()> {
     let db = folder.path().join("naive.db");
     let naive = serve_naively(&db, |port| load::send(port, events, SINGLE.0, SINGLE.1))?;
     ensure_stored(&db, events.len())?;
-    table.add("single posts, events/s", rate(events, &ours), Bound::None);
-    table.add("single posts, p50 ms", percentile(&ours.latencies, 50), Bound::None);
+    table.load("single posts", &ours);
     table.add("single posts, p99 ms", percentile(&ours.latencies, 99), Bound::AtMost(40.0));
     table.add("single posts, events a transaction", events_a_commit as f64, Bound::None);
-    table.add("single posts, load generator's share of a core", ours.load_share, Bound::None);
-    table.add("naive design, events/s", rate(events, &naive), Bound::None);
-    table.add("naive design, p99 ms", percentile(&naive.latencies, 99), Bound::None);
-    table.add("single posts / naive design", rate(events, &ours) / rate(events, &naive), Bound::AtLeast(3.0));
+    table.load("naive design", &naive);
+    table.add("single posts / naive design", ours.rate / naive.rate, Bound::AtLeast(3.0));
     Ok(())
 }
 
 /// Batches, against raw SQLite in transactions of the size that the writer came to.
 fn batches(events: &[String], table: &mut Table) -> anyhow::Result<()> {
     let (ours, events_a_commit) = serve(events, BATCHES)?;
-    let raw = events.len() as f64 / raw::replay(events, events_a_commit.max(1))?.as_secs_f64();
-    table.add("batches of 500, events/s", rate(events, &ours), Bound::None);
-    table.add("batches of 500, p99 ms", percentile(&ours.latencies, 99), Bound::None);
+    let raw = raw::replay(events, events_a_commit.max(1))?;
+    table.load("batches of 500", &ours);
     table.add("batches of 500, events a transaction", events_a_commit as f64, Bound::None);
-    table.add("batches of 500, load generator's share of a core", ours.load_share, Bound::None);
     table.add("raw SQLite, same transactions, events/s", raw, Bound::None);
-    table.add("batches of 500 / raw SQLite", rate(events, &ours) / raw, Bound::AtLeast(0.7));
+    table.add("batches of 500 / raw SQLite", ours.rate / raw, Bound::AtLeast(0.7));
     Ok(())
 }
 
@@ -178,7 +169,7 @@ fn import(events: usize, table: &mut Table) -> anyhow::Result<()> {
     let ours = events as f64 / begun.elapsed().as_secs_f64();
     ensure!(import.success(), "the import failed");
     ensure_stored(&db, events)?;
-    let raw = events as f64 / raw::replay(&bodies, IMPORT_TRANSACTION)?.as_secs_f64();
+    let raw = raw::replay(&bodies, IMPORT_TRANSACTION)?;
     table.add("import, events/s", ours, Bound::None);
     table.add("raw SQLite, as large transactions, events/s", raw, Bound::None);
     table.add("import / raw SQLite", ours / raw, Bound::AtLeast(0.6));
@@ -196,8 +187,8 @@ fn hot(events: &[String], table: &mut Table) -> anyhow::Result<()> {
         ends.windows(2).map(|ends| ends[1] - ends[0]).collect()
     };
     let slowest = tenths(&even).iter().zip(tenths(&hot)).map(|(even, hot)| even / hot).fold(f64::MAX, f64::min);
-    table.add("one hot delivery, events/s", rate(events, &hot), Bound::None);
-    table.add("one hot delivery / even traffic", rate(events, &hot) / rate(events, &even), Bound::AtLeast(0.7));
+    table.load("one hot delivery", &hot);
+    table.add("one hot delivery / even traffic", hot.rate / even.rate, Bound::AtLeast(0.7));
     table.add("one hot delivery / even traffic, slowest tenth", slowest, Bound::AtLeast(0.7));
     Ok(())
 }
@@ -206,9 +197,9 @@ fn hot(events: &[String], table: &mut Table) -> anyhow::Result<()> {
 fn shape(events: &[String], table: &mut Table) -> anyhow::Result<()> {
     let other = shapes::other_shape(events.len());
     for (name, load) in [("single posts", SINGLE), ("batches of 500", BATCHES)] {
-        let (ours, theirs) = (rate(events, &serve(events, load)?.0), rate(&other, &serve(&other, load)?.0));
-        table.add(&format!("another shape, {name}, events/s"), theirs, Bound::None);
-        table.add(&format!("another shape / the project's, {name}"), theirs / ours, Bound::AtLeast(0.67));
+        let ((ours, _), (theirs, _)) = (serve(events, load)?, serve(&other, load)?);
+        table.load(&format!("another shape, {name}"), &theirs);
+        table.add(&format!("another shape / the project's, {name}"), theirs.rate / ours.rate, Bound::AtLeast(0.67));
     }
     Ok(())
 }

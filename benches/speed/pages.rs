@@ -65,7 +65,7 @@ fn feed(port: u16, rate: f64, ends: &AtomicBool) -> anyhow::Result<()> {
     let mut events = shapes::webhooks(super::new_seed(), 300_000);
     let (begun, mut sent) = (Instant::now(), 0);
     while !ends.load(Ordering::Relaxed) {
-        load::post_once(port, &events.by_ref().take(POST).collect::<Vec<_>>())?;
+        load::send(port, &events.by_ref().take(POST).collect::<Vec<_>>(), POST, 1)?;
         sent += POST;
         thread::sleep((begun + Duration::from_secs_f64(sent as f64 / rate)).saturating_duration_since(Instant::now()));
     }

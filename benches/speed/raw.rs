@@ -44,8 +44,8 @@ fn recorded<T>(with: impl FnOnce(&mut Recorded) -> T) -> T {
     with(RECORDED.lock().expect("invariant: no holder panics").get_or_insert_default())
 }
 
-/// How long the statements for these bodies take, a checkpoint in the end included.
-pub fn replay(bodies: &[String], transaction: usize) -> anyhow::Result<Duration> {
+/// Runs the statements for these bodies: events a second, a checkpoint in the end included.
+pub fn replay(bodies: &[String], transaction: usize) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir()?;
     let (product_db, raw_db) = (folder.path().join("product.db"), folder.path().join("raw.db"));
     let id_key = IdKey::new(&Tracker::open(&product_db)?.id_key()?);
@@ -86,7 +86,7 @@ pub fn replay(bodies: &[String], transaction: usize) -> anyhow::Result<Duration>
     raw.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     took += begun.elapsed();
     ensure_same(product.connection(), &raw_db)?;
-    Ok(took)
+    Ok(bodies.len() as f64 / took.as_secs_f64())
 }
 
 fn run(raw: &Connection, statements: &mut [Statement], calls: &[Call]) -> anyhow::Result<()> {

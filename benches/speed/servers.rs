@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use actix_web::web::{self, Bytes, Data};
@@ -13,11 +14,14 @@ use anyhow::{Context, ensure};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use waybill::intake::entries_of_line;
-use waybill::store::{Entry, Error, Tracker};
+use waybill::store::{Entry, Tracker};
 use waybill::wire::{self, IdKey};
 
 use super::ENDS_AT_MS;
 use super::load::{self, PATH, Sent};
+
+/// Connections of the naive design.
+const POOL: usize = 8;
 
 /// `waybill serve` on a file. It ends with this.
 pub struct Served {
@@ -76,9 +80,12 @@ pub fn ensure_stored(db: &Path, sent: usize) -> anyhow::Result<()> {
 /// The naive design: a pool of connections, and each request a transaction that it commits before it answers. It writes the
 /// same tables by the same code as Waybill, so what it lacks is the one writer that commits for many requests together.
 pub fn serve_naively(db: &Path, load: impl FnOnce(u16) -> anyhow::Result<Sent>) -> anyhow::Result<Sent> {
-    let id_key = Tracker::open(db)?.id_key()?;
-    let pool = r2d2::Pool::builder().max_size(8).build(Trackers(db.to_owned()))?;
-    let data = Data::new((pool, IdKey::new(&id_key)));
+    let (back, free) = channel();
+    for _ in 0..POOL {
+        back.send(Tracker::open(db)?).ok().context("invariant: the receiver is there")?;
+    }
+    let id_key = IdKey::new(&Tracker::open(db)?.id_key()?);
+    let data = Data::new(Naive { id_key, free: Mutex::new(free), back });
     let (ready, listens) = channel();
     let serving = thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
@@ -99,32 +106,21 @@ pub fn serve_naively(db: &Path, load: impl FnOnce(u16) -> anyhow::Result<Sent>) 
     sent
 }
 
-/// Connections that write to a file.
-struct Trackers(PathBuf);
-
-impl r2d2::ManageConnection for Trackers {
-    type Connection = Tracker;
-    type Error = Error;
-
-    fn connect(&self) -> Result<Tracker, Error> {
-        Tracker::open(&self.0)
-    }
-
-    fn is_valid(&self, _: &mut Tracker) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn has_broken(&self, _: &mut Tracker) -> bool {
-        false
-    }
+struct Naive {
+    id_key: IdKey,
+    /// The pool: whoever takes a connection out puts it back.
+    free: Mutex<Receiver<Tracker>>,
+    back: Sender<Tracker>,
 }
 
-async fn ingest_naively(body: Bytes, data: Data<(r2d2::Pool<Trackers>, IdKey)>) -> HttpResponse {
+async fn ingest_naively(body: Bytes, naive: Data<Naive>) -> HttpResponse {
     let stored = web::block(move || -> anyhow::Result<()> {
-        let context = wire::Context { received_at_ms: ENDS_AT_MS, id_key: &data.1 };
+        let context = wire::Context { received_at_ms: ENDS_AT_MS, id_key: &naive.id_key };
         let entries: Vec<Entry> = entries_of_line(&body, &context).collect();
-        data.0.get()?.record(&entries.iter().collect::<Vec<_>>(), ENDS_AT_MS)?;
-        Ok(())
+        let mut tracker = naive.free.lock().expect("invariant: no holder panics").recv()?;
+        let recorded = tracker.record(&entries.iter().collect::<Vec<_>>(), ENDS_AT_MS);
+        naive.back.send(tracker).ok().context("invariant: the receiver is there")?;
+        Ok(recorded.map(drop)?)
     });
     match stored.await {
         Ok(Ok(())) => HttpResponse::Ok().json(json!({ "success": true })),

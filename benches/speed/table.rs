@@ -4,6 +4,8 @@ use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::time::Duration;
 
+use super::load::Sent;
+
 /// What a figure is to reach.
 #[derive(Clone, Copy)]
 pub enum Bound {
@@ -17,6 +19,12 @@ pub enum Bound {
 pub struct Table(Vec<(String, Bound, Vec<f64>)>);
 
 impl Table {
+    /// The rate of a load, and what the load generator took of a core.
+    pub fn load(&mut self, name: &str, sent: &Sent) {
+        self.add(&format!("{name}, events/s"), sent.rate, Bound::None);
+        self.add(&format!("{name}, load generator's share of a core"), sent.load_share, Bound::None);
+    }
+
     pub fn add(&mut self, name: &str, value: f64, bound: Bound) {
         match self.0.iter_mut().find(|(known, ..)| known == name) {
             Some((.., values)) => values.push(value),

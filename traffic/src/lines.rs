@@ -145,25 +145,16 @@ fn unrelated(seed: u64, message: &Message, at_ms: Millis) -> Line {
         json!({"metric": metric, "event_id": id, "object_type": "customer", "timestamp": at, "data": data})
     };
     let id = ulid(at_ms, random);
-    let (kind, path, body) = match random.below(10) {
-        0..4 => {
-            let event = random.pick(&OTHER_EVENTS);
-            let more = json!({"event": event, "properties": {"plan": "pro", "total": 4_200}});
+    let (kind, path, body) = match random.below(5) {
+        0 | 1 => {
+            let more = json!({"event": random.pick(&OTHER_EVENTS), "properties": {"plan": "pro", "total": 4_200}});
             (Kind::Unrelated, "/v1/track", call("track", id, more))
         }
-        4 => {
-            let more = json!({"name": "Pricing", "properties": {"path": "/pricing"}});
-            (Kind::Unrelated, "/v1/page", call("page", id, more))
-        }
-        5 => {
+        2 => {
             let more = json!({"traits": {"email": person.email, "first_name": person.first_name}});
             (Kind::Person, "/v1/identify", call("identify", id, more))
         }
-        6 => {
-            let more = json!({"event": "Unsubscribed", "properties": {}});
-            (Kind::Person, "/v1/track", call("track", id, more))
-        }
-        7 => {
+        3 => {
             let mut body = webhook("cio_subscription_preferences_changed", id);
             body["data"]["delivery_id"] = message.delivery_id.as_str().into();
             body["data"]["content"] = "{\"topics\":{\"topic_1\":false}}".into();

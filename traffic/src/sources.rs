@@ -79,23 +79,14 @@ pub const SOURCES: [Source; 22] = [
         1,
         "Welcome series",
         (90, 0),
-        &[
-            email(101, WELCOME, APP),
-            email(102, &["Day 3: invite your team, {name}"], APP),
-            other(103, "push", DEEP),
-            other(104, "in_app", IN_APP),
-        ],
+        &[email(101, WELCOME, APP), other(103, "push", DEEP), other(104, "in_app", IN_APP)],
     ),
     source(
         "campaign",
         2,
         "Trial is ending",
         (40, 0),
-        &[
-            email(111, &["{name}, 3 days left — don't lose your work"], APP),
-            other(112, "in_app", IN_APP),
-            other(113, "slack", DESK),
-        ],
+        &[email(111, &["{name}, 3 days left — don't lose your work"], APP), other(113, "slack", DESK)],
     ),
     source(
         "campaign",

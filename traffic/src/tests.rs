@@ -36,15 +36,12 @@ fn lines_come_in_order_of_arrival_and_some_are_repeats_or_unrelated() {
         *paths.entry(line.path).or_default() += 1;
     }
     assert_eq!(kinds[&Kind::Event] as u64, traffic(6_000).expected().events);
-    for (kind, low, high) in [(Kind::Repeat, 15, 28), (Kind::Unrelated, 3, 8), (Kind::Person, 3, 8)] {
+    for (kind, low, high) in [(Kind::Repeat, 15, 28), (Kind::Unrelated, 2, 8), (Kind::Person, 3, 10)] {
         let per_mille = kinds[&kind] * 1000 / lines.len();
         assert!((low..=high).contains(&per_mille), "{kind:?}: {per_mille} in a thousand");
     }
     let paths: Vec<&str> = paths.into_keys().collect();
-    assert_eq!(
-        paths,
-        ["/v1/events", "/v1/identify", "/v1/page", "/v1/track", "/webhooks/customerio", "/webhooks/pipelines"]
-    );
+    assert_eq!(paths, ["/v1/events", "/v1/identify", "/v1/track", "/webhooks/customerio", "/webhooks/pipelines"]);
 }
 
 #[test]
