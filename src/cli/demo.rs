@@ -24,8 +24,8 @@ pub struct Demo {
     weeks: u16,
 }
 
-/// Some three events a minute: every page has something to show, and the file is filled within seconds.
-const DELIVERIES_PER_DAY: u32 = 1_500;
+/// Some two events a minute: every page has something to show, and the file is filled within seconds.
+const DELIVERIES_PER_DAY: u32 = 1_000;
 const DAY_MS: Millis = 86_400_000;
 
 /// How many lines are recorded in a transaction: at least so many, up to the end of their quarter of an hour, since what was
