@@ -26,7 +26,7 @@ fn run(folder: &TempDir, command: &str, arguments: &[&Path]) -> Output {
 /// A file of lifelike traffic that ends now.
 fn traffic(more: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let traffic = Traffic::new(5, 900, now_ms() - 60_000).over_days(9);
+    let traffic = Traffic::new(5, 750, now_ms() - 60_000).over_days(9);
     let lines: String = traffic.lines(&Format::ALL).map(|line| line.with_path() + "\n").collect();
     let file = folder.path().join("traffic.ndjson");
     fs::write(&file, lines + more).unwrap();
