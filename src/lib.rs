@@ -28,7 +28,6 @@
 //! | [`intake`] | from what `wire` says to what `store` takes | those three |
 //! | [`web`] | ways in ([`web::ingest`]) and pages ([`web::pages`]) | all but `cli` |
 //! | [`cli`] | one file a command | all |
-//! | [`traffic`] | lifelike traffic with counts told apart, for tests, benchmarks and demonstrations | `domain` |
 //!
 //! `wire` and `store` do not know each other; `tests/tidy` reads the `use` lines and keeps all of this true.
 //!

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use support::file::{assert_same, rows, views};
 use support::server::{Server, waybill};
-use waybill::traffic::{Format, Traffic};
+use waybill_traffic::{Format, Traffic};
 
 fn run(db: &Path, arguments: &[&str]) -> Output {
     let output = command(db, arguments).output().unwrap();

@@ -9,7 +9,7 @@ use scraper::{ElementRef, Html, Selector};
 use support::client::Client;
 use support::server::{Server, waybill};
 use tempfile::TempDir;
-use waybill::traffic::{Format, Traffic};
+use waybill_traffic::{Format, Traffic};
 
 /// A file of lifelike traffic that ends now, so that the overview has something to show.
 #[allow(clippy::disallowed_methods, reason = "the overview shows the last days as they are when the test runs")]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use support::file;
 use support::server::{Server, waybill};
 use tempfile::TempDir;
-use waybill::traffic::{Format, Traffic};
+use waybill_traffic::{Format, Traffic};
 
 #[allow(clippy::disallowed_methods, reason = "queries and pages ask for the last days, as they are when the test runs")]
 fn now_ms() -> i64 {
@@ -26,7 +26,7 @@ fn run(folder: &TempDir, command: &str, arguments: &[&Path]) -> Output {
 /// A file of lifelike traffic that ends now.
 fn traffic(more: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let traffic = Traffic::new(5, 900, now_ms() - 60_000).over_days(9);
+    let traffic = Traffic::new(5, 750, now_ms() - 60_000).over_days(9);
     let lines: String = traffic.lines(&Format::ALL).map(|line| line.with_path() + "\n").collect();
     let file = folder.path().join("traffic.ndjson");
     fs::write(&file, lines + more).unwrap();

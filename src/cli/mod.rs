@@ -60,7 +60,7 @@ enum Command {
     /// Take events and serve the pages (also without a command)
     Serve,
     /// Look around: weeks of made-up traffic in a file that is thrown away, and live events
-    Demo,
+    Demo(demo::Demo),
     /// Bring in events from NDJSON files
     Import(import::Import),
     /// Write what a filter finds, as NDJSON or CSV
@@ -80,7 +80,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     let Cli { file, serve, command } = Cli::parse();
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
-        Some(Command::Demo) => demo::run(serve),
+        Some(Command::Demo(demo)) => demo.run(serve),
         Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.deletion_grace()),
         Some(Command::Export(export)) => export.run(&file.db),
         Some(Command::Verify) => upkeep::verify(&file.db),

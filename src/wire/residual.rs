@@ -334,9 +334,9 @@ mod tests {
 
     #[test]
     fn all_formats_of_lifelike_traffic_are_shortened() {
-        let traffic = crate::traffic::Traffic::new(3, 200, RECEIVED_AT_MS);
+        let traffic = waybill_traffic::Traffic::new(3, 200, RECEIVED_AT_MS);
         let (mut before, mut after) = (0, 0);
-        for line in traffic.lines(&crate::traffic::Format::ALL) {
+        for line in traffic.lines(&waybill_traffic::Format::ALL) {
             let format = match line.path {
                 "/webhooks/customerio" => Format::Webhook,
                 "/v1/events" => Format::Waybill,

@@ -1,33 +1,31 @@
 //! Why messages fail, in the words of servers, carriers and push services.
 
-use crate::domain::Channel;
-
-/// What is said when something goes wrong, by channel.
+/// What is reported when something goes wrong, on one channel. `{address}` is the recipient's.
 pub struct Reasons {
-    /// Handing over failed and will be tried again, or was put off.
+    /// Sending failed and will be tried again, or was put off.
     pub temporary: &'static [&'static str],
-    /// Handing over failed for good.
+    /// Sending failed for good.
     pub failed: &'static [&'static str],
-    /// It went out and came back, and so will the next.
+    /// It bounced, and so will the next.
     pub hard_bounce: &'static [&'static str],
-    /// It came back, but the next may not.
+    /// It bounced, but the next may not.
     pub soft_bounce: &'static [&'static str],
     pub suppressed: &'static [&'static str],
 }
 
-pub const UNDELIVERABLE: &[&str] = &[
-    "message limit reached",
-    "the newsletter was cancelled",
-    "sending is disabled in this workspace",
-    "the person was deleted before the message was sent",
-];
+pub(crate) const UNDELIVERABLE: &[&str] =
+    &["message limit reached", "the newsletter was cancelled", "sending is disabled in this workspace"];
 
-pub fn reasons(channel: Channel) -> &'static Reasons {
+/// What the servers of [`crate::OUTAGE_DOMAIN`] answer during the outage.
+pub const OUTAGE: &str = "554 5.7.1 Service unavailable; client host [192.0.2.25] blocked by example.net policy";
+
+/// The reasons of a channel.
+pub fn reasons(channel: &str) -> &'static Reasons {
     match channel {
-        Channel::Email => &EMAIL,
-        Channel::Push => &PUSH,
-        Channel::Sms | Channel::Whatsapp => &PHONE,
-        Channel::Slack | Channel::Webhook | Channel::InApp => &CALL,
+        "email" => &EMAIL,
+        "push" => &PUSH,
+        "sms" | "whatsapp" => &PHONE,
+        _ => &CALL,
     }
 }
 
@@ -36,25 +34,18 @@ const EMAIL: Reasons = Reasons {
         "451 4.7.1 Greylisting in action, please come back later",
         "421 4.7.0 [TSS04] Messages temporarily deferred due to user complaints",
         "dial tcp 203.0.113.25:25: i/o timeout",
-        "452 4.2.2 The recipient's inbox is out of storage space",
     ],
-    failed: &[
-        "liquid: \"customer.plan\" is undefined in the subject",
-        "the From address is not verified for this domain",
-        "552 5.3.4 Message size exceeds fixed limit",
-    ],
+    failed: &["liquid: \"customer.plan\" is undefined in the subject", "552 5.3.4 Message size exceeds fixed limit"],
     hard_bounce: &[
         "550 5.1.1 The email account that you tried to reach does not exist",
         "550 5.1.1 <{address}>: Recipient address rejected: User unknown in virtual mailbox table",
         "554 5.4.4 Unable to route: no mail hosts for domain",
-        "550-5.2.1 The email account that you tried to reach is inactive.",
         "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
     ],
     soft_bounce: &[
         "452 4.2.2 Mailbox full",
         "550 5.7.1 Message rejected as spam by content scanning",
         "421 4.4.2 Connection dropped due to timeout",
-        "554 5.7.9 Message not accepted for policy reasons",
     ],
     suppressed: &["Not delivering to previously bounced address", "Not delivering to a user who marked mail as spam"],
 };
@@ -77,26 +68,8 @@ const PHONE: Reasons = Reasons {
 
 const CALL: Reasons = Reasons {
     temporary: &["503 Service Unavailable", "context deadline exceeded", "429 Too Many Requests: rate_limited"],
-    failed: &["404 Not Found", "channel_not_found", "401 Unauthorized: {\"error\":\"invalid_auth\"}", "is_archived"],
+    failed: &["404 Not Found", "channel_not_found", "401 Unauthorized: {\"error\":\"invalid_auth\"}"],
     hard_bounce: &[],
     soft_bounce: &[],
     suppressed: &[],
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::bounce::{BounceClass, classify};
-
-    #[test]
-    fn a_reason_is_of_the_class_that_it_is_made_for() {
-        for reasons in Channel::ALL.map(reasons) {
-            for reason in reasons.hard_bounce {
-                assert_eq!(classify(Some(reason)), BounceClass::Hard, "{reason}");
-            }
-            for reason in reasons.soft_bounce.iter().chain(reasons.temporary) {
-                assert_ne!(classify(Some(reason)), BounceClass::Hard, "{reason}");
-            }
-        }
-    }
-}
