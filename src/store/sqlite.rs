@@ -270,7 +270,7 @@ mod tests {
             for column in columns {
                 let (column, declared) = column.unwrap();
                 assert!(
-                    ["TEXT", "INTEGER", "INT", "BLOB"].contains(&&*declared),
+                    ["TEXT", "INTEGER", "INT", "NUM", "BLOB"].contains(&&*declared),
                     "{name}.{column} has type {declared:?}"
                 );
             }
