@@ -134,7 +134,7 @@ fn write(file: &Path, lines: impl Iterator<Item = Line> + Send, together: usize)
     let begun = Instant::now();
     let written = thread::scope(|scope| -> anyhow::Result<Written> {
         scope.spawn(move || {
-            let context = Context { received_at_ms: ENDS_AT_MS, id_key: &id_key };
+            let context = Context { received_at_ms: ENDS_AT_MS, id_key: &id_key, live: false };
             let mut lines = lines.peekable();
             while lines.peek().is_some() {
                 let lines = lines.by_ref().take(INGEST);

@@ -196,7 +196,7 @@ fn batches(lines: &[Line], bodies: &[String], table: &mut Table) -> anyhow::Resu
 /// How many events a second one thread makes ready to be written.
 fn parsing(bodies: &[String], size: usize) -> anyhow::Result<f64> {
     let id_key = IdKey::new(b"parsing");
-    let context = Context { received_at_ms: ENDS_AT_MS, id_key: &id_key };
+    let context = Context { received_at_ms: ENDS_AT_MS, id_key: &id_key, live: false };
     let posts: Vec<String> = bodies.chunks(size).map(|chunk| format!("[{}]", chunk.join(","))).collect();
     let begun = Instant::now();
     for post in &posts {

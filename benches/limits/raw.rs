@@ -147,7 +147,7 @@ pub fn measure(mut bodies: impl Iterator<Item = String>, size: Size, until: Unti
 
 fn record(product: &mut Tracker, bodies: &[String], size: Size) -> anyhow::Result<Vec<Vec<Call>>> {
     let id_key = IdKey::new(&product.id_key()?);
-    let context = Context { received_at_ms: super::ENDS_AT_MS, id_key: &id_key };
+    let context = Context { received_at_ms: super::ENDS_AT_MS, id_key: &id_key, live: false };
     for bodies in bodies.chunks(size.transaction) {
         let mut recording = product.begin()?;
         for bodies in bodies.chunks(size.at_once) {

@@ -59,7 +59,7 @@ fn fill(db: &Path, now_ms: Millis) -> anyhow::Result<impl Iterator<Item = Line> 
                 while let Some((received_at_ms, line)) =
                     lines.next_if(|(at_ms, _)| chunk.1.len() < TOGETHER || quarter_of(*at_ms) == quarter_of(chunk.0))
                 {
-                    let context = wire::Context { received_at_ms, id_key: &id_key };
+                    let context = wire::Context { received_at_ms, id_key: &id_key, live: false };
                     chunk.0 = received_at_ms;
                     chunk.1.extend(intake::entries_of_line(line.as_bytes(), &context));
                 }
@@ -95,7 +95,7 @@ async fn trickle(ingest: Ingest, to_come: impl Iterator<Item = Line>) {
     for line in to_come {
         let wait_ms = line.arrives_at_ms - chrono::Utc::now().timestamp_millis();
         tokio::time::sleep(Duration::from_millis(wait_ms.max(0) as u64)).await;
-        let context = wire::Context { received_at_ms: line.arrives_at_ms, id_key: &ingest.id_key };
+        let context = wire::Context { received_at_ms: line.arrives_at_ms, id_key: &ingest.id_key, live: false };
         let entries: Vec<Entry> = intake::entries_of_line(line.with_path().as_bytes(), &context).collect();
         if let Err(refused) = ingest.writer.write(entries, line.arrives_at_ms).await {
             tracing::warn!(%refused, "an event of the demo was not stored");

@@ -9,6 +9,7 @@
 //! [`Delivery::of`] is the definition: a delivery read off all of its events. [`Delivery::apply`] is the short
 //! cut for one more event; where the short cut does not hold it says so, and the caller reads the events again.
 
+pub mod address;
 pub mod attributes;
 pub mod bounce;
 pub mod compare;

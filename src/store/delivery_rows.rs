@@ -9,7 +9,6 @@ use super::names::Names;
 use super::progress::{self, Progress};
 use super::statements::Statements;
 use super::{Error, delivery_keys, people, spans};
-use crate::domain::attributes::Gathered;
 use crate::domain::{Attribute, Attributes, Delivery, Millis};
 
 /// The row of a delivery.
@@ -85,7 +84,7 @@ pub fn one_like(
         engagement_after: row.get(4)?,
     };
     let progress::Unpacked { updated_at_ms, outcome, engagement, reached, events } = progress.unpack(created_at_ms);
-    let mut attributes = Gathered::default();
+    let mut attributes = Attributes::default();
     for (place, attribute) in ATTRIBUTES_FROM_13.into_iter().enumerate() {
         attributes.set(attribute, row.get_ref(13 + place)?.as_str_or_null().map_err(rusqlite::Error::from)?);
     }
@@ -96,7 +95,7 @@ pub fn one_like(
         } else {
             let texts = people::texts_of_person(connection, names, person)?;
             for (attribute, text) in people::PERSON.into_iter().zip(texts) {
-                attributes.set(attribute, text.as_ref());
+                attributes.set(attribute, text.as_deref());
             }
         }
     }
@@ -104,15 +103,16 @@ pub fn one_like(
         match likely.get(Attribute::Recipient).filter(|likely| people::is_address(names, likely, recipient)) {
             Some(text) => attributes.set(Attribute::Recipient, Some(text)),
             None => {
-                attributes.set(Attribute::Recipient, Some(people::text_of_address(connection, names, recipient)?));
+                let text = people::text_of_address(connection, names, recipient)?;
+                attributes.set(Attribute::Recipient, Some(&text));
             }
         }
     }
     if let Some(subject) = row.get(9)? {
-        attributes.set(Attribute::Subject, Some(names.subject_text(connection, subject)?));
+        attributes.set(Attribute::Subject, Some(&names.subject_text(connection, subject)?));
     }
     let delivery = Delivery {
-        attributes: attributes.attributes(),
+        attributes,
         created_at_ms,
         updated_at_ms,
         outcome,

@@ -38,7 +38,7 @@ impl EventRow {
         (metric, eid): (i64, Eid),
         shown: Shown,
     ) -> Result<EventRow, Error> {
-        let mut carried = i64::from(event.attributes.bits());
+        let mut carried = marks::bits(&event.attributes);
         let mut own = BTreeMap::new();
         own.extend(texts(event).map(|(key, text)| (key, Own::Text(text))));
         if event.attributes != *shown.attributes {
@@ -419,7 +419,7 @@ mod tests {
         ) -> Event {
             let (delivery_id, metric, id) = names;
             let (from_receipt, ms, received_at_ms) = times;
-            let time = EventTime { ms, from_receipt };
+            let time = EventTime { ms, from_receipt, clock_skew_ms: 0 };
             let mut event = Event::new(&delivery_id, MetricName::parse(&metric), &id, time, received_at_ms);
             for (attribute, value) in attributes {
                 event.attributes.set(attribute, Some(&value));

@@ -31,8 +31,13 @@ pub struct Said(pub i64);
 impl Said {
     /// Of a new delivery that shows these.
     pub fn of(shown: &Attributes) -> Said {
-        Said(shown.bits().into())
+        Said(bits(shown))
     }
+}
+
+/// The attributes that are known: bit n stands for attribute n.
+pub fn bits(attributes: &Attributes) -> i64 {
+    attributes.iter().fold(0, |bits, (attribute, _)| bits | 1 << attribute as i64)
 }
 
 /// What a delivery shows, against which the rows of its events are written.
@@ -96,7 +101,7 @@ impl Packed {
     }
 }
 
-const _: () = assert!(Attribute::COUNT as u32 == DICTIONARY_FROM - DIFFERS_FROM);
+const _: () = assert!(Attribute::RecipientRaw as u32 == DICTIONARY_FROM - DIFFERS_FROM);
 
 /// The mark of what is packed with a dictionary.
 pub fn of_dictionary(id: i64) -> i64 {
@@ -121,7 +126,7 @@ pub fn time_and_flags(ms: Millis, bits: i64) -> (EventTime, Flags) {
         _ => None,
     };
     let flags = Flags { machine: flag(bits), proxied: flag(bits >> 2), synthetic: flag(bits >> 4) };
-    (EventTime { ms, from_receipt: bits >> 6 & 1 == 1 }, flags)
+    (EventTime { ms, from_receipt: bits >> 6 & 1 == 1, clock_skew_ms: 0 }, flags)
 }
 
 #[cfg(test)]
@@ -150,7 +155,7 @@ mod tests {
             from_receipt in any::<bool>(), flags in flags(), carried in 0..65_536i64, said in 0..65_536i64,
             origin_ms in prop_oneof![Just(0), 0..4_000_000_000_000i64],
         ) {
-            let time = EventTime { ms, from_receipt };
+            let time = EventTime { ms, from_receipt, clock_skew_ms: 0 };
             let event = Unpacked { time, received_at_ms: ms + after, flags, carried };
             let packed = Packed::of(event, Said(said), origin_ms);
             let again = packed.unpack(Said(said), origin_ms);
@@ -207,7 +212,7 @@ mod tests {
         ];
         let afters = prop_oneof![-86_400_000..86_400_000i64, 0..99_999_999_999i64];
         proptest!(|(id in ids, ms in times, after in afters, flags in flags(), from_receipt in any::<bool>())| {
-            let (eid, time) = (Eid::pack(&id), EventTime { ms, from_receipt });
+            let (eid, time) = (Eid::pack(&id), EventTime { ms, from_receipt, clock_skew_ms: 0 });
             let event = Unpacked { time, received_at_ms: ms + after, flags, carried: 0 };
             let packed = Packed::of(event, Said(0), eid.origin_ms());
             connection.execute("DELETE FROM events", []).unwrap();

@@ -14,9 +14,8 @@ use super::forgetting::Forgotten;
 use super::forms::Forms;
 use super::remembered::Remembered;
 use super::statements::Statements;
-use crate::domain::attributes::Gathered;
 use crate::domain::message::{Feed, Message, MessageRef};
-use crate::domain::{Attribute, Channel, Delivery, MetricName, Source, SourceKind, Text};
+use crate::domain::{Attribute, Attributes, Channel, Delivery, MetricName, Source, SourceKind, Text};
 
 /// How many subjects of one message are shared; more are taken for personal and stay in the delivery's row.
 const SUBJECTS_MAX: usize = 256;
@@ -100,13 +99,13 @@ impl Names {
 
 impl Message {
     /// Shows the parts of the message as a delivery's attributes.
-    pub(super) fn show(&self, attributes: &mut Gathered) {
-        attributes.set(Attribute::Channel, self.feed.channel.as_ref());
+    pub(super) fn show(&self, attributes: &mut Attributes) {
+        attributes.set(Attribute::Channel, self.feed.channel.as_deref());
         if let Some(source) = &self.feed.source {
             attributes.set(source.kind.attribute(), Some(&source.id));
         }
-        attributes.set(Attribute::ActionId, self.action_id.as_ref());
-        attributes.set(Attribute::ContentId, self.content_id.as_ref());
+        attributes.set(Attribute::ActionId, self.action_id.as_deref());
+        attributes.set(Attribute::ContentId, self.content_id.as_deref());
     }
 }
 

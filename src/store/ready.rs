@@ -3,7 +3,7 @@
 use super::eid::Eid;
 use super::fingerprint::Fingerprint;
 use super::raw::{self, Packed};
-use crate::domain::{Event, Millis};
+use crate::domain::{Attribute, Event, Millis};
 
 /// An event, with its JSON.
 #[derive(Clone, Debug)]
@@ -22,7 +22,9 @@ impl Ready {
     }
 
     /// The same, of what is packed already.
-    pub(super) fn packed(event: Event, raw: Packed) -> Ready {
+    pub(super) fn packed(mut event: Event, raw: Packed) -> Ready {
+        // has no column yet
+        event.attributes.set(Attribute::RecipientRaw, None);
         Ready { eid: Eid::pack(&event.id), delivery: Fingerprint::of(&event.delivery_id), event, raw }
     }
 

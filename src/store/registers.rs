@@ -198,7 +198,7 @@ fn told(row: &Row, copy: &Subscription) -> rusqlite::Result<Told> {
         attributes.set(attribute, row.get_ref(column)?.as_str_or_null()?);
     }
     Ok(Told {
-        time: EventTime { ms: row.get(0)?, from_receipt: row.get(1)? },
+        time: EventTime { ms: row.get(0)?, from_receipt: row.get(1)?, clock_skew_ms: 0 },
         who: Identifiers {
             person_id: row.get(2)?,
             email: row.get(3)?,
