@@ -140,13 +140,13 @@ fn an_event_keeps_the_text_of_its_json() {
         for item in read_as(format, &body).unwrap() {
             let Item::Event { body, .. } = item else { continue };
             let stored = parse_json(&body).unwrap();
-            let is_there = came.iter().any(|came| holds(came, &stored)) && text.contains(&*body);
             // calls inherit the context of their batch, and a recorder's line may hold its body as a string
-            assert!(
-                is_there
-                    || ["pipelines_batch", "pipelines_people", "line_by_path", "line_track_batch"].contains(&&*name),
-                "{name}: {stored}"
-            );
+            let is_changed =
+                ["pipelines_batch", "pipelines_people", "line_by_path", "line_track_batch"].contains(&&*name);
+            assert!(is_changed || came.iter().any(|came| holds(came, &stored)), "{name}: {stored}");
+            // what the path of a Track API call says is put beside its body, and half an emoji is replaced
+            let is_rewritten = is_changed || name == "line_track_api" || body.contains("\\ufffd");
+            assert!(is_rewritten || text.contains(&*body), "{name}: {body}");
         }
     }
 }

@@ -241,7 +241,7 @@ impl Inherited {
     fn add_to(&self, call: &mut Object) -> bool {
         let mut added = Object::new();
         if let Some(sent_at) = &self.sent_at
-            && !call.contains_key("sentAt")
+            && call.get("sentAt").is_none_or(Value::is_null)
         {
             added.insert("sentAt".into(), (&**sent_at).into());
         }

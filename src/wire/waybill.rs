@@ -299,7 +299,7 @@ mod tests {
             read,
             [
                 "a",
-                "line 3 of the body: not JSON: EOF while parsing an object at line 1 column 19",
+                "line 3 of the body: not JSON: EOF while parsing a value at line 1 column 19",
                 "line 4 of the body: expected an object, found an array",
                 "c"
             ]
