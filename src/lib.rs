@@ -62,4 +62,6 @@
 //! The clock is read in `web` and `cli` only, and handed down; the writer alone times its batches.
 
 pub mod domain;
+pub mod intake;
 pub mod store;
+pub mod wire;

@@ -5,6 +5,7 @@ mod export;
 mod forget;
 pub mod import;
 mod name;
+mod one_per_line;
 mod secret;
 mod serve;
 mod upkeep;

@@ -26,7 +26,7 @@ pub mod verify;
 #[allow(clippy::disallowed_methods, reason = "how long a batch takes is known where it is written")]
 pub mod writer;
 
-pub use apply::{Entry, Incoming, Outcome};
+pub use apply::{Entry, Incoming, Outcome, Report};
 pub use error::Error;
 pub use quarantine::{BODY_BYTES_KEPT, NOT_STORED, PUBLIC_MAX, Quarantined};
 pub use sqlite::{Reader, Readers};

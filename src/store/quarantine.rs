@@ -42,7 +42,7 @@ pub fn give_up_waiting(_: &Connection, _: &str, _: &str) -> Result<usize, Error>
 pub fn has_waiting(_: &Connection) -> Result<bool, Error> {
     Ok(false)
 }
-pub fn insert_waiting(_: &Connection, _: &Forgotten, _: &Incoming) -> Result<bool, Error> {
+pub fn insert_waiting(_: &Connection, _: &Forgotten, _: &super::Report) -> Result<bool, Error> {
     Ok(true)
 }
 pub fn take_waiting(_: &Connection, _: &str) -> Result<Vec<Incoming>, Error> {

@@ -22,7 +22,7 @@ use super::pages::log_query::LogQuery;
 use super::pages::twin::{self, Format};
 use crate::domain::Millis;
 use crate::store::{self, events, kept, log, rows};
-use crate::wire::{residual, waybill};
+use crate::wire::waybill;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ fn write_ndjson(connection: &Connection, what: &What, out: &mut impl Write) -> R
         let line = match found {
             Found::Event(event) => {
                 let (event, kept) = kept.event(event)?;
-                let raw = kept.map(|kept| residual::whole(&kept.residual, &kept.event));
+                let raw = kept.map(|kept| kept.residual);
                 waybill::line(&event, raw.as_deref())
             }
             Found::Delivery(cursor) => {

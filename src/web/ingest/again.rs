@@ -34,7 +34,8 @@ pub fn read(aside: &Aside, id_key: &IdKey, now_ms: Millis) -> Option<Entry> {
     };
     // what waited for its time was from the future when it came
     let received_at_ms = if waits { now_ms } else { aside.received_at_ms };
-    let context = Context { received_at_ms, id_key };
+    // only SDKs send without a key
+    let context = Context { received_at_ms, id_key, live: aside.public && !waits };
     let items = wire::read(Format::parse(&aside.format)?, aside.body.as_deref()?, &context).ok()?;
     let is_for_later = |item: &Item| matches!(item, Item::Quarantined(aside) if aside.due_at_ms.is_some());
     let stays = if waits {

@@ -41,7 +41,8 @@ async fn receive(
     read: impl Fn(&[u8], &wire::Context) -> Result<Vec<Item>, Unreadable>,
 ) -> Result<HttpResponse, Refusal> {
     let Taken { started, scope, plain, body } = take(request, payload, ingest, bytes_max, Without::WriteKey).await?;
-    let items = read(&plain, &ingest.context(&started)).map_err(unreadable)?;
+    let context = wire::Context { live: true, ..ingest.context(&started) };
+    let items = read(&plain, &context).map_err(unreadable)?;
     if items.len() > CALL_ITEMS_MAX {
         return Err(Refusal::TooMany { max: CALL_ITEMS_MAX });
     }

@@ -101,7 +101,7 @@ impl Started {
 
 impl Ingest {
     fn context(&self, started: &Started) -> wire::Context<'_> {
-        wire::Context { received_at_ms: started.received_at_ms, id_key: &self.id_key }
+        wire::Context { received_at_ms: started.received_at_ms, id_key: &self.id_key, live: false }
     }
 
     /// Stores what a body was read as; what became of it is known once it is on disk. The body's share of the budget is

@@ -23,7 +23,6 @@ use crate::store::suppression_list::{self, Listed};
 use crate::web::address::followable;
 use crate::web::error::Error;
 use crate::web::format::{Clock, Gap, Plural};
-use crate::wire::residual;
 
 #[derive(Template)]
 #[template(path = "delivery.html")]
@@ -454,7 +453,7 @@ fn raw(delivery: &Delivery) -> Vec<Raw> {
     let raw = |event: &delivery::Event| {
         Some(Raw {
             title: format!("{} at {}", event.metric, crate::web::format::Exact(event.at_ms)),
-            body: event.raw.as_ref().map(|kept| residual::whole(&kept.residual, &kept.event))?,
+            body: event.raw.as_ref().map(|kept| kept.residual.clone())?,
             id: format!("raw-{}", event.number),
         })
     };

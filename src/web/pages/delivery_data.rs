@@ -1,12 +1,11 @@
 //! One delivery as programs get it.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::twin::{Data, Table};
 use crate::store::delivery::{self, Delivery};
 use crate::store::rows::{self, Row};
-use crate::wire::residual;
 
 /// Its row and its events.
 #[derive(Serialize)]
@@ -23,8 +22,8 @@ struct OneEvent {
     #[serde(flatten)]
     event: Row,
     repeats: i64,
-    /// Its JSON as it came: every key, value and digit.
-    raw: Option<Box<RawValue>>,
+    /// Its JSON as it came: every key and value.
+    raw: Option<Value>,
 }
 
 impl OneDelivery {
@@ -32,10 +31,7 @@ impl OneDelivery {
         let event = |(event, told): (Row, &delivery::Event)| OneEvent {
             event,
             repeats: told.repeats,
-            raw: told
-                .raw
-                .as_ref()
-                .and_then(|kept| RawValue::from_string(residual::whole(&kept.residual, &kept.event)).ok()),
+            raw: told.raw.as_ref().and_then(|kept| serde_json::from_str(&kept.residual).ok()),
         };
         OneDelivery {
             delivery: shown.delivery,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::twin::{Data, Table};
 use crate::domain::{Metric, Millis};
@@ -51,7 +51,7 @@ struct Identifier {
 #[derive(Serialize)]
 struct Trait {
     name: String,
-    value: Option<Box<RawValue>>,
+    value: Option<Value>,
     changed_at: String,
 }
 
@@ -69,7 +69,7 @@ struct Relationship {
     object_type_id: String,
     object_id: String,
     object_name: Option<String>,
-    relation: Option<Box<RawValue>>,
+    relation: Option<Value>,
     deleted: bool,
     changed_at: String,
 }
@@ -90,7 +90,7 @@ struct Preference {
     /// `topics` or `channels`.
     part: String,
     name: String,
-    value: Option<Box<RawValue>>,
+    value: Option<Value>,
 }
 
 /// All deliveries, as far as they were gathered.
@@ -107,8 +107,8 @@ fn iso(at_ms: Millis) -> String {
 }
 
 /// What is kept as JSON.
-fn json(text: String) -> Option<Box<RawValue>> {
-    RawValue::from_string(text).ok()
+fn json(text: String) -> Option<Value> {
+    serde_json::from_str(&text).ok()
 }
 
 impl OnePerson {
