@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::web;
 
-use super::{Ingest, again};
+use super::{Ingest, replay};
 use crate::store::{Entry, Error, Readers, forgetting, quarantine};
 use crate::wire::IdKey;
 
@@ -62,6 +62,6 @@ async fn delete_due(ingest: &Ingest, readers: &Readers) -> bool {
 
 /// What is due, read again.
 fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>, Error> {
-    let due = quarantine::due(&*readers.get()?, now_ms, again::STEP)?;
-    Ok(due.iter().filter_map(|aside| again::read(aside, id_key, now_ms)).collect())
+    let due = quarantine::due(&*readers.get()?, now_ms, replay::STEP)?;
+    Ok(due.iter().filter_map(|aside| replay::read(aside, id_key, now_ms)).collect())
 }
