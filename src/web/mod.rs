@@ -100,7 +100,7 @@ where
     let thread = Data::from(writing.clone());
     let is_loopback = config.listen.ip().is_loopback();
     let open = ingest.keys.is_open().then(|| Data::new(OpenServer { is_loopback }));
-    let access = ingest.keys.summary(config.listen);
+    let keys = ingest.keys.clone();
     let base = config.base.clone();
     let pages = Data::new(Pages {
         readers: readers.clone(),
@@ -140,8 +140,8 @@ where
     let server = server.disable_signals().run();
     // before the line that says it listens: whoever reads it may stop the server at once
     let stop = stop_signals()?;
-    tracing::info!("{access}");
     for address in addresses {
+        tracing::info!("{}", keys.summary(address));
         println!("listening on http://{address}");
     }
     let handle = server.handle();

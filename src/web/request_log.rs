@@ -29,10 +29,10 @@ impl RootSpanBuilder for RequestLog {
         let status = response.status();
         let pattern = || response.request().match_pattern().unwrap_or_else(|| NO_ROUTE.into());
         let (method, code) = (response.request().method().as_str(), status.as_u16());
-        if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
-            tracing::error!(method, route = pattern(), status = code, "request failed");
-        } else if status.is_client_error() {
-            tracing::info!(method, route = pattern(), status = code, "request refused");
+        let has_failed = status.is_client_error() || status.is_server_error();
+        // the cause of a server error is logged where it is handled
+        if has_failed && status != StatusCode::SERVICE_UNAVAILABLE {
+            tracing::info!(method, route = pattern(), status = code, "request failed");
         } else {
             tracing::debug!(method, route = pattern(), status = code, "request answered");
         }
