@@ -105,8 +105,6 @@ enum Failure {
     Store(#[from] store::Error),
     #[error(transparent)]
     Refused(#[from] Refused),
-    #[error("the server is stopping")]
-    Stopping,
 }
 
 /// Runs replays, one step after the other.
@@ -177,11 +175,8 @@ impl Replayer {
         loop {
             let now_ms = chrono::Utc::now().timestamp_millis();
             let (readers, id_key, these) = (self.readers.clone(), self.id_key.clone(), rows.clone());
-            let step = web::block(move || match action {
-                Action::Replay => replay_step(&readers, &id_key, &these, now_ms),
-                Action::Dismiss => dismiss_step(&readers, &these),
-            });
-            let step = step.await.map_err(|_| Failure::Stopping)??;
+            let step = web::block(move || read_step(action, &these, &readers, &id_key, now_ms));
+            let step = step.await.map_err(|_| Refused::Stopping)??;
             if !step.entries.is_empty() {
                 let outcomes = self.writer.write(step.entries, now_ms).await?;
                 progress.released += outcomes.iter().filter(|outcome| **outcome == Outcome::Released).count() as u64;
@@ -202,7 +197,7 @@ impl Replayer {
             let reader = readers.get()?;
             Ok::<_, store::Error>((quarantine::read_by(&reader)?, quarantine::counts(&reader)?))
         });
-        let (read_by, counts) = read.await.map_err(|_| Failure::Stopping)??;
+        let (read_by, counts) = read.await.map_err(|_| Refused::Stopping)??;
         if read_by.as_deref() == Some(version) {
             return Ok(());
         }
@@ -235,7 +230,13 @@ struct Step {
     last_id: Option<i64>,
 }
 
-fn replay_step(readers: &Readers, id_key: &IdKey, rows: &Rows, now_ms: Millis) -> Result<Step, store::Error> {
+fn read_step(
+    action: Action,
+    rows: &Rows,
+    readers: &Readers,
+    id_key: &IdKey,
+    now_ms: Millis,
+) -> Result<Step, store::Error> {
     let reader = readers.get()?;
     let found = match rows {
         Rows::One(id) => quarantine::one(&reader, *id)?.into_iter().collect(),
@@ -244,11 +245,16 @@ fn replay_step(readers: &Readers, id_key: &IdKey, rows: &Rows, now_ms: Millis) -
     let (mut step, mut entries) = (Step::default(), 0);
     for row in &found {
         step.rows += 1;
-        step.truncated += u64::from(row.body.is_none());
         step.last_id = Some(row.id);
-        let Some(entry) = read(row, id_key, now_ms) else { continue };
-        entries += if let Entry::Released { entries, .. } = &entry { entries.len() } else { 1 };
-        step.entries.push(entry);
+        let released = match action {
+            Action::Replay => {
+                step.truncated += u64::from(row.body.is_none());
+                read(row, id_key, now_ms)
+            }
+            Action::Dismiss => Some(Entry::Released { quarantine_id: row.id, entries: Vec::new() }),
+        };
+        entries += if let Some(Entry::Released { entries, .. }) = &released { entries.len() } else { 0 };
+        step.entries.extend(released);
         if entries >= STEP_ENTRIES_MAX {
             break;
         }
@@ -256,22 +262,12 @@ fn replay_step(readers: &Readers, id_key: &IdKey, rows: &Rows, now_ms: Millis) -
     Ok(step)
 }
 
-fn dismiss_step(readers: &Readers, rows: &Rows) -> Result<Step, store::Error> {
-    let reader = readers.get()?;
-    let ids = match rows {
-        Rows::One(id) => quarantine::one(&reader, *id)?.map(|row| row.id).into_iter().collect(),
-        Rows::Of(stretch) => quarantine::ids_of(&reader, stretch, STEP.rows)?,
-    };
-    let entries = ids.iter().map(|id| Entry::Released { quarantine_id: *id, entries: Vec::new() });
-    Ok(Step { entries: entries.collect(), rows: ids.len() as u64, truncated: 0, last_id: ids.last().copied() })
-}
-
 /// Replays all rows up to one if another version of the program did so last. Left out are those that wait for their
 /// time or their delivery, and those that arrived since this version started, which it has read itself.
 pub async fn after_upgrade(replayer: Replayer, up_to: i64) {
     let version = format!("{}, formats {}", env!("CARGO_PKG_VERSION"), wire::GENERATION);
     while let Err(error) = replayer.replay_all(&version, up_to).await {
-        if matches!(error, Failure::Stopping | Failure::Refused(Refused::Stopping)) {
+        if matches!(error, Failure::Refused(Refused::Stopping)) {
             return;
         }
         tracing::warn!(%error, "the quarantine could not be replayed after an upgrade; trying again in a minute");
