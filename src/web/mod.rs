@@ -35,24 +35,27 @@ use pages::Pages;
 use request_log::RequestLog;
 use same_origin::OpenServer;
 
-/// One worker takes and parses; the other core is the writer's. Two were measured to be slower on two cores.
+/// One worker parses requests; the other core is the writer's. Two were measured to be slower on two cores.
 const WORKERS: usize = 1;
 
-/// Readers at a time; each keeps 8 MB of pages.
+/// Read connections; each caches 8 MB of pages.
 const READERS: u32 = 4;
 
-/// How often it is tried whether another server has the file.
+/// How often the lock of the file is tried.
 const LOCK_TRIES: u32 = 5;
 
-/// How long what is under way may take once the server stops.
+/// How long open requests may take once the server stops.
 const STOP_WITHIN_S: u64 = 5;
 
-/// Serves until it is told to stop (SIGTERM, SIGINT): takes no more, finishes, commits, checkpoints.
+/// Serves until SIGTERM or SIGINT; then finishes open requests, commits, checkpoints and returns.
+///
+/// # Errors
+/// The file cannot be opened, another server has it, or the address cannot be listened on.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     serve_with(config, |_| std::future::ready(()))
 }
 
-/// Serves, with a task beside it that ends with the server.
+/// The same, with a task that ends with the server.
 pub fn serve_with<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = ()> + 'static,
@@ -138,7 +141,7 @@ where
     .with_context(|| format!("cannot listen on {}", config.listen))?;
     let addresses = server.addrs();
     let server = server.disable_signals().run();
-    // before the line that says it listens: whoever reads it may stop the server at once
+    // before the ready line: whoever reads that may stop the server at once
     let stop = stop_signals()?;
     for address in addresses {
         tracing::info!("{}", keys.summary(address));
@@ -170,15 +173,15 @@ where
     Arc::into_inner(writing).map_or(Ok(()), JoinHandle::join).map_err(|_| anyhow::anyhow!("the writer panicked"))
 }
 
-/// Makes sure that no other server has the file: each would answer for what the other's queue still holds. Commands may
-/// work beside a server. The lock ends with the process, however it ends.
+/// Locks the file against other servers, which would queue events apart. Commands may work beside a server. The lock
+/// ends with the process, however that ends.
 fn only_server(db: &Path) -> anyhow::Result<File> {
     let path = lock_of(db);
     let lock = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     for _ in 0..LOCK_TRIES {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
-            // a command that asks whether the file is served has it for a moment
+            // a command that asks whether the file is served holds it for a moment
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
@@ -197,12 +200,12 @@ fn lock_of(db: &Path) -> PathBuf {
     db.with_added_extension("lock")
 }
 
-/// The whole route table: `ingest` and `pages` list theirs. Pages take all addresses that are left, so they come last.
+/// All routes. Pages take every address that is left, so they come last.
 fn routes(config: &mut ServiceConfig) {
     config.configure(ingest::routes).configure(ops::routes).configure(pages::routes);
 }
 
-/// Waits for SIGTERM or SIGINT; they are caught from the call on.
+/// Waits for SIGTERM or SIGINT, which are caught from this call on.
 #[cfg(unix)]
 fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

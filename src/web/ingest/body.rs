@@ -116,9 +116,10 @@ pub async fn read(
                 body.reserve(budget, chunk.len())?;
                 body.bytes.extend_from_slice(&chunk);
             } else {
-                body.bytes.extend_from_slice(&chunk[..chunk.len().min(limits.beginning)]);
                 body.bytes.truncate(limits.beginning);
                 body.bytes.shrink_to_fit();
+                let room = limits.beginning - body.bytes.len();
+                body.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
             }
         }
         Ok(())
