@@ -65,13 +65,6 @@ pub enum Action {
     Dismiss,
 }
 
-/// The rows of a job.
-#[derive(Clone, Debug)]
-pub enum Rows {
-    One(i64),
-    Of(Stretch),
-}
-
 /// How far a job is, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -137,7 +130,7 @@ impl ReplayQueue {
     }
 
     /// Starts a job as a task, which goes on when nobody awaits it; `None` while another job runs.
-    pub fn start(&self, action: Action, parts: Vec<Rows>) -> Option<JoinHandle<()>> {
+    pub fn start(&self, action: Action, parts: Vec<Stretch>) -> Option<JoinHandle<()>> {
         let mut job = self.lock();
         if job.is_some_and(|job| job.state == JobState::Running) {
             return None;
@@ -147,9 +140,9 @@ impl ReplayQueue {
         Some(actix_web::rt::spawn(async move {
             let mut progress = Progress::default();
             let mut state = JobState::Done;
-            for rows in parts {
+            for stretch in parts {
                 let report = |progress| queue.set(ReplayJob { action, progress, state: JobState::Running });
-                if let Err(error) = queue.replayer.run(action, rows, &mut progress, report).await {
+                if let Err(error) = queue.replayer.run(action, stretch, &mut progress, report).await {
                     tracing::warn!(%error, ?action, "a quarantine job ended early");
                     state = JobState::Failed;
                     break;
@@ -168,13 +161,13 @@ impl Replayer {
     async fn run(
         &self,
         action: Action,
-        mut rows: Rows,
+        mut stretch: Stretch,
         progress: &mut Progress,
         report: impl Fn(Progress),
     ) -> Result<(), Failure> {
         loop {
             let now_ms = chrono::Utc::now().timestamp_millis();
-            let (readers, id_key, these) = (self.readers.clone(), self.id_key.clone(), rows.clone());
+            let (readers, id_key, these) = (self.readers.clone(), self.id_key.clone(), stretch.clone());
             let step = web::block(move || read_step(action, &these, &readers, &id_key, now_ms));
             let step = step.await.map_err(|_| Refused::Stopping)??;
             if !step.entries.is_empty() {
@@ -184,9 +177,9 @@ impl Replayer {
             progress.rows += step.rows;
             progress.truncated += step.truncated;
             report(*progress);
-            match (&mut rows, step.last_id) {
-                (Rows::Of(stretch), Some(last_id)) => stretch.after = last_id,
-                _ => return Ok(()),
+            match step.last_id {
+                Some(last_id) => stretch.after = last_id,
+                None => return Ok(()),
             }
         }
     }
@@ -204,8 +197,8 @@ impl Replayer {
         let mut progress = Progress::default();
         for (reason, _) in counts {
             if reason != waiting::REASON && reason != wire::Reason::TimeInTheFuture.name() {
-                let rows = Rows::Of(Stretch { reason, after: 0, up_to });
-                self.run(Action::Replay, rows, &mut progress, |_| ()).await?;
+                let stretch = Stretch { reason, after: 0, up_to };
+                self.run(Action::Replay, stretch, &mut progress, |_| ()).await?;
             }
         }
         if progress.rows > 0 {
@@ -232,18 +225,14 @@ struct Step {
 
 fn read_step(
     action: Action,
-    rows: &Rows,
+    stretch: &Stretch,
     readers: &Readers,
     id_key: &IdKey,
     now_ms: Millis,
 ) -> Result<Step, store::Error> {
     let reader = readers.get()?;
-    let found = match rows {
-        Rows::One(id) => quarantine::one(&reader, *id)?.into_iter().collect(),
-        Rows::Of(stretch) => quarantine::of(&reader, stretch, STEP)?,
-    };
     let (mut step, mut entries) = (Step::default(), 0);
-    for row in &found {
+    for row in &quarantine::of(&reader, stretch, STEP)? {
         step.rows += 1;
         step.last_id = Some(row.id);
         let released = match action {

@@ -11,7 +11,7 @@ use super::quarantine::{is_replayed_plainly, title};
 use crate::store::quarantine::{self, Stretch};
 use crate::web::error::Error;
 use crate::web::format::{Count, Plural};
-use crate::web::ingest::replay::{Action, JobState, Progress, ReplayJob, ReplayQueue, Rows};
+use crate::web::ingest::replay::{Action, JobState, Progress, ReplayJob, ReplayQueue};
 use crate::web::same_origin;
 
 /// How long the page waits for a job; a longer one goes on, and the list shows its progress.
@@ -120,21 +120,24 @@ async fn start(
     same_origin::check(request)?;
     let fields = form.map_err(|error| Error::BadRequest(format!("The form cannot be read: {error}.")))?.into_inner();
     let parts = match (id_of(&fields, "id")?, get(&fields, "reason"), get(&fields, "all")) {
-        (Some(id), ..) => vec![Rows::One(id)],
+        (Some(id), ..) => {
+            let row = pages.read(move |connection| quarantine::row(connection, id)).await?;
+            row.map(|row| Stretch { reason: row.reason, after: id - 1, up_to: id }).into_iter().collect()
+        }
         (None, Some(reason), _) => {
             // later arrivals were not meant
             let up_to = match id_of(&fields, "up_to")? {
                 Some(up_to) => up_to,
                 None => pages.read(quarantine::latest).await?,
             };
-            vec![Rows::Of(Stretch { reason: reason.into(), after: 0, up_to })]
+            vec![Stretch { reason: reason.into(), after: 0, up_to }]
         }
         // every event that neither needs a person to vouch for it nor waits for its time
         (None, None, Some(_)) if action == Action::Replay => {
             let (counts, up_to) =
                 pages.read(|connection| Ok((quarantine::counts(connection)?, quarantine::latest(connection)?))).await?;
             let reasons = counts.into_iter().map(|(reason, _)| reason).filter(|reason| is_replayed_plainly(reason));
-            reasons.map(|reason| Rows::Of(Stretch { reason, after: 0, up_to })).collect()
+            reasons.map(|reason| Stretch { reason, after: 0, up_to }).collect()
         }
         (None, None, _) => return Err(no_selection()),
     };
