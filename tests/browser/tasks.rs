@@ -344,7 +344,7 @@ fn all_tasks(with_scripts: bool) {
             hands.tab_to("button.row");
         }
         hands.enter();
-        assert_eq!(browser.text(".note"), "2 of 3 applied; 1 still not understood.");
+        assert_eq!(browser.text(".note"), "Replayed 3: 2 succeeded, 1 still failing.");
     });
     browser.goto(&server.url("/deliveries?source=campaign:9"));
     assert_eq!(browser.texts("a.row"), ["late@example.com"; 2], "what was replayed is in the log");

@@ -11,7 +11,7 @@ use crate::store::{self, NOT_STORED, PUBLIC_MAX, quarantine, rows};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count, Plural};
-use crate::web::ingest::again::Desk;
+use crate::web::ingest::replay::ReplayQueue;
 use crate::wire;
 
 const ROWS: usize = 25;
@@ -125,11 +125,15 @@ impl Replay {
     }
 }
 
-pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data<Desk>) -> Result<HttpResponse, Error> {
+pub async fn page(
+    request: HttpRequest,
+    pages: web::Data<Pages>,
+    queue: web::Data<ReplayQueue>,
+) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let (mut reason, mut at) = (None, quarantine::At::Newest);
     let query = layout::pairs(request.query_string())?;
-    let notice = Notice::read(&query, &desk.state())?;
+    let notice = Notice::read(&query, queue.job());
     for (key, value) in query {
         let id =
             || value.parse().map_err(|_| Error::BadRequest(format!("`{key}={value}` is no place in the quarantine.")));

@@ -13,7 +13,7 @@ use crate::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscrip
 use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Identifiers, MetricName, SourceKind, Statement};
 use crate::store::{Entry, Readers, Tracker, Writer};
 use crate::web::export::Exports;
-use crate::web::ingest::again::{Again, Desk};
+use crate::web::ingest::replay::{ReplayQueue, Replayer};
 use crate::wire::IdKey;
 
 mod compare;
@@ -31,7 +31,7 @@ struct Site {
     _dir: tempfile::TempDir,
     readers: Readers,
     writer: Writer,
-    desk: web::Data<Desk>,
+    queue: web::Data<ReplayQueue>,
 }
 
 fn event(delivery: &str, metric: &str, minutes_ago: i64, channel: &str) -> Event {
@@ -89,8 +89,8 @@ impl Site {
         let readers = Readers::open(&path, 2).unwrap();
         let (writer, _) = Writer::start(tracker).unwrap();
         let id_key = Arc::new(IdKey::new(b"test"));
-        let again = Again { writer: writer.clone(), id_key, readers: readers.clone() };
-        Site { _dir: dir, readers, writer, desk: web::Data::new(Desk::new(again)) }
+        let replayer = Replayer { writer: writer.clone(), id_key, readers: readers.clone() };
+        Site { _dir: dir, readers, writer, queue: web::Data::new(ReplayQueue::new(replayer)) }
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -105,7 +105,7 @@ impl Site {
             base: BASE.into(),
             exports: Exports::default(),
         });
-        web::scope(BASE).app_data(pages).app_data(self.desk.clone()).configure(routes)
+        web::scope(BASE).app_data(pages).app_data(self.queue.clone()).configure(routes)
     }
 
     /// By a link on another page.
