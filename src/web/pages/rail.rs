@@ -1,4 +1,4 @@
-//! Choices of a filter in the rail beside a list.
+//! The choices of a filter in the sidebar of a list.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -14,18 +14,18 @@ pub struct Choices {
 
 impl HtmlSafe for Choices {}
 
-/// A value of a filter, as a switch.
+/// A value of a filter, as a toggle.
 pub struct Choice {
     pub title: String,
-    /// A symbol of the sprite.
+    /// The ID of a symbol in the sprite.
     pub icon: String,
-    /// How many deliveries, or events, there are, where that is known.
+    /// How many deliveries or events have it, if known.
     pub count: Option<Count>,
     pub is_on: bool,
     pub href: Address,
 }
 
-/// With the value where it was not chosen, without it where it was.
+/// Adds the value, or removes it if it is chosen.
 pub fn switched(address: &Address, key: &str, value: &str, is_on: bool) -> Address {
     let address = address.clone();
     if is_on { address.without_pair(key, value) } else { address.with(key, value) }
