@@ -1,4 +1,4 @@
-//! The filter beside the list of events: metrics, who did it, channels, with their counts where they are kept.
+//! The sidebar of the list of events: metrics, by whom, channels, with the counts that are stored.
 
 use super::event_query::EventQuery;
 use super::parts::{channel_icon, channel_title};
@@ -12,7 +12,7 @@ pub struct EventRail {
     pub metrics: Choices,
     pub by: Choices,
     pub channels: Choices,
-    /// The filter as fields of a form, without those that the form asks for.
+    /// The rest of the filter, as hidden fields of the form.
     pub hidden: Vec<(String, String)>,
     pub source: String,
     pub recipient: String,
@@ -21,7 +21,7 @@ pub struct EventRail {
 const ASKED: [&str; 4] = ["source", "recipient", "from", "to"];
 
 impl EventRail {
-    /// `totals`: of the source, or of all, by channel.
+    /// `totals` are those of the source, or of all, by channel.
     pub fn new(query: &EventQuery, totals: &[(Option<String>, Counts)]) -> EventRail {
         let address = &query.log.address;
         let value = |key: &str| address.value(key).unwrap_or_default().to_owned();
@@ -37,7 +37,7 @@ impl EventRail {
     }
 }
 
-/// Whether the kept counts are those of this filter: of all time, a source, metrics and channels.
+/// Whether the stored counts, of all time by source, metric and channel, are those of this filter.
 fn is_counted(query: &EventQuery) -> bool {
     query.log.address.query().iter().all(|(key, _)| ["metric", "source", "channel"].contains(&key.as_str()))
 }
@@ -66,7 +66,7 @@ fn by(query: &EventQuery) -> Choices {
     let address = &query.log.address;
     let choice = |(by, name, title, icon): (By, &str, &str, &str)| {
         let is_on = query.filter.by == Some(by);
-        // one alone: who did it is one of them
+        // a toggle that replaces the others
         let rest = address.clone().without("by");
         Choice {
             title: title.into(),
@@ -88,7 +88,7 @@ fn channels(query: &EventQuery, totals: &[(Option<String>, Counts)]) -> Choices 
     let address = &query.log.address;
     let kinds = &query.filter.kinds;
     let known = |counted: &Counted| kinds.is_empty() || kinds.contains(&Kind::Counted(*counted));
-    // a kind that is in no table has no count, and all events have none of their own
+    // custom metrics have no counts, and neither have all events together
     let is_kept = !kinds.is_empty() && kinds.iter().all(|kind| matches!(kind, Kind::Counted(_)));
     let mut rows: Vec<&(Option<String>, Counts)> = totals.iter().collect();
     rows.sort_by_key(|(name, _)| Channel::ALL.iter().position(|it| Some(it.name()) == name.as_deref()).unwrap_or(99));

@@ -14,6 +14,7 @@ use crate::store;
 use crate::web::error::Error;
 use crate::web::export::Exports;
 use crate::web::format::printable;
+use crate::web::nearest::nearest;
 use crate::web::pages::twin::Format;
 use crate::web::{address::Address, assets};
 
@@ -98,7 +99,17 @@ fn sanitize(page: &str) -> String {
 pub fn pairs(query: &str) -> Result<Vec<(String, String)>, Error> {
     web::Query::<Vec<(String, String)>>::from_query(query)
         .map(web::Query::into_inner)
-        .map_err(|error| Error::BadRequest(format!("The query of the address cannot be read: {error}.")))
+        .map_err(|error| Error::BadRequest(format!("The query of the address is invalid: {error}.")))
+}
+
+/// Refuses parameters that a page does not have: a misspelled filter would find everything.
+///
+/// # Errors
+/// [`Error::BadRequest`] with the unknown key and the known one that is spelled most like it.
+pub fn refuse_unknown(pairs: &[(String, String)], known: &[&str]) -> Result<(), Error> {
+    let Some((key, _)) = pairs.iter().find(|(key, _)| !known.contains(&key.as_str())) else { return Ok(()) };
+    let hint = nearest(key, known).map_or(String::new(), |known| format!(" Did you mean `{known}`?"));
+    Err(Error::BadRequest(format!("Unknown parameter `{key}`.{hint}")))
 }
 
 #[derive(Template)]
