@@ -5,7 +5,7 @@ use askama::Template;
 use serde::Serialize;
 
 use super::chart::{Chart, Series};
-use super::deliveries::total_said;
+use super::deliveries::total_text;
 use super::layout::{self, Layout, Pages};
 use super::overview::Silence;
 use super::parts::{Linked, Moment, channel_icon, channel_title};
@@ -452,7 +452,7 @@ impl ChannelLine {
             Some(since_ms) => arrived.with("since", Iso(since_ms)),
             None => arrived,
         };
-        let said = |total| total_said(total, "delivery", "deliveries");
+        let said = |total| total_text(total, "delivery", "deliveries");
         ChannelLine {
             title: channel_title(of.channel.as_deref()),
             icon: channel_icon(of.channel.as_deref()),
