@@ -74,9 +74,7 @@ impl Error {
         match self {
             Error::NotFound(what) | Error::BadRequest(what) => what.clone(),
             Error::Busy(what) => (*what).into(),
-            Error::Foreign => {
-                "The request did not come from a page of this server, so it was not carried out.".into()
-            }
+            Error::Foreign => "The request did not come from a page of this server, so it was not carried out.".into(),
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 "The database could not be read: it is locked, or its disk does not respond.".into()
             }

@@ -15,9 +15,8 @@ pub type Named = (Source, Option<Text>);
 /// A message for people: which part is wrong.
 pub fn named(kind: &str, id: &str, name: &str) -> Result<Named, String> {
     let (kind, id, name) = (kind.trim(), id.trim(), name.trim());
-    let known = SourceKind::parse(kind).ok_or_else(|| {
-        format!("unknown source kind `{kind}`; use campaign, broadcast, newsletter or transactional")
-    })?;
+    let known = SourceKind::parse(kind)
+        .ok_or_else(|| format!("unknown source kind `{kind}`; use campaign, broadcast, newsletter or transactional"))?;
     if id.is_empty() || id.len() > ID_BYTES_MAX {
         return Err(format!("the ID of a {kind} must have 1 to {ID_BYTES_MAX} bytes"));
     }

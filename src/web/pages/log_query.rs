@@ -234,7 +234,7 @@ impl LogQuery {
                     Recipient::StartingWith(text) => format!("{text}…"),
                     Recipient::With(text) => format!("…{text}…"),
                 },
-                "ever" | "-ever" => counted(value).map_or(value, Counted::title).to_owned(),
+                "ever" | "-ever" => counted(value).map_or_else(|| value.to_owned(), |counted| counted.title().into()),
                 "reason" if value == "*" => "any".into(),
                 "link" => match self.filter.link.as_ref().and_then(|link| link.by) {
                     Some(by) => format!("{value}, {}", by_title(by)),

@@ -126,8 +126,8 @@ pub fn written(pairs: &[(String, String)]) -> Option<String> {
         if value.is_empty() || value.contains('"') {
             return None;
         }
-        let needs_quotes = value.contains(char::is_whitespace)
-            || name.is_empty() && (value.starts_with('-') || value.contains(':'));
+        let needs_quotes =
+            value.contains(char::is_whitespace) || name.is_empty() && (value.starts_with('-') || value.contains(':'));
         let value = if needs_quotes { format!("\"{value}\"") } else { value.to_owned() };
         Some(if name.is_empty() { format!("{minus}{value}") } else { format!("{minus}{name}:{value}") })
     };
