@@ -37,8 +37,6 @@ mod span;
 mod start;
 mod story;
 mod suppressions;
-#[cfg(test)]
-mod tests;
 pub(super) mod twin;
 mod why;
 mod width;
