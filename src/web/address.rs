@@ -61,6 +61,10 @@ impl Address {
         self.query.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
+    pub fn has(&self, key: &str, value: &str) -> bool {
+        self.query.iter().any(|(k, v)| k == key && v == value)
+    }
+
     pub fn query(&self) -> &[(String, String)] {
         &self.query
     }

@@ -94,11 +94,6 @@ async fn words_lead_to_recipients_and_subjects() {
     let log = site.get("/below/deliveries?channel=email&-subject=alert").await;
     assert_eq!(log.all(".head .total"), ["120 deliveries"]);
     assert_eq!(log.all(".chips .key + bdi"), ["Email", "alert"]);
-    let wrong = site.get("/below/search?q=staus%3Abounced").await;
-    assert!(wrong.all(".empty p")[0].contains("Did you mean “status:”"), "{:?}", wrong.all(".empty p"));
-    let wrong = site.get("/below/search?q=status%3Abouncy").await;
-    assert!(wrong.all(".empty p")[0].contains("Unknown value status=bouncy."));
-    assert!(wrong.attributes("#q", "value").contains(&"status:bouncy".to_owned()));
 }
 
 #[actix_web::test]
@@ -199,7 +194,7 @@ async fn events_are_filtered_as_deliveries_are() {
         assert_eq!(site.get(&href).await.all(".head .total")[0].split(' ').next(), Some(push), "{href}");
     }
     let opened = site.get("/below/events?metric=opened&by=human").await;
-    assert_eq!(opened.all(".rail a[aria-current]"), ["Opened", "A person"]);
+    assert_eq!(opened.all(".rail a[aria-current]"), ["Opened", "Human"]);
     let machine = opened.attributes(".rail a[href*='by=machine']", "href").pop().unwrap();
     assert_eq!(machine, "/below/events?metric=opened&by=machine");
 }

@@ -3,12 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
+use super::empty_state::EmptyState;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
 use super::log_query::{Chip, LogQuery};
-use super::nothing::Nothing;
-use super::parts::{PROBLEMS, channel_icon, channel_title};
-use super::rail::{Choice, Choices, switched};
+use super::parts::PROBLEMS;
+use super::rail::{self, Choice, Choices};
 use super::search_words;
 use super::span;
 use super::start::Start;
@@ -16,10 +16,11 @@ use super::suppressions::Note;
 use super::twin::{self, Format, List, Twins};
 use super::why::Why;
 use crate::domain::Metric::*;
-use crate::domain::{Channel, Counted, Counts, Metric};
+use crate::domain::{Counted, Counts, Metric};
 use crate::store::log::total::Total;
 use crate::store::log::{self, At, Filter, Listing, Recipient};
 use crate::store::reasons::{self, Reasons};
+use crate::store::status_counts::StatusCount;
 use crate::store::{self, overview, rows, source, status_counts, suppression_list};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -63,7 +64,7 @@ struct DeliveriesPage {
     is_beyond: bool,
     newest: Address,
     /// If nothing matches: what there is instead.
-    nothing: Option<Nothing>,
+    empty_state: Option<EmptyState>,
     twins: Twins,
 }
 
@@ -112,12 +113,13 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         })
         .await?;
 
-    let filter = &query.filter;
-    let is_nothing = has_deliveries && found.rows.is_empty() && found.looked.is_none();
-    let is_beyond = is_nothing && matches!(query.at, At::OlderThan(_));
-    let nothing = if is_nothing && !is_beyond { Some(Nothing::of(&pages, filter, now_ms).await?) } else { None };
+    let is_empty = has_deliveries && found.rows.is_empty() && found.looked.is_none();
+    let is_beyond = is_empty && matches!(query.at, At::OlderThan(_));
+    let empty_state = match is_empty && !is_beyond {
+        true => Some(EmptyState::of(&pages, &query.filter, now_ms).await?),
+        false => None,
+    };
     let start = if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) };
-    let asked_elsewhere = ["recipient", "since", "until"];
     let here = query.here();
     // after a search that stopped early, new deliveries cannot be told from those not searched
     let is_newest = found.newer.is_none() && (!found.rows.is_empty() || found.looked.is_none());
@@ -140,13 +142,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         spans: query.span.choices(&query.address),
         chips: query.chips(source_name.as_deref()),
         clear: pages.address("/deliveries").to_string(),
-        hidden: query
-            .address
-            .query()
-            .iter()
-            .filter(|(key, _)| !asked_elsewhere.contains(&key.as_str()))
-            .cloned()
-            .collect(),
+        hidden: rail::hidden(&query.address, &["recipient", "since", "until"]),
         recipient: query.address.value("recipient").unwrap_or_default().to_owned(),
         newer: found.newer.map(|cursor| query.place("after", cursor)),
         older: found.older.map(|cursor| query.place("before", cursor)),
@@ -157,7 +153,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         start,
         is_beyond,
         newest: query.address.clone(),
-        nothing,
+        empty_state,
         why: Why::new(&reasons, &query.address, REASONS_SHOWN),
         twins: Twins::of_list(&here, &query.address),
         span: query.span,
@@ -235,59 +231,38 @@ fn ever(query: &LogQuery, counts: &Counts) -> Vec<Ever> {
 }
 
 /// The statuses of deliveries (of the chosen channels and source), in the order of a delivery's life.
-fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices {
+fn statuses(query: &LogQuery, counts: &[StatusCount]) -> Choices {
     let chosen = &query.filter.channels;
-    let all = [None].into_iter().chain(Metric::ALL.map(Some));
+    let is_here = |count: &&StatusCount| chosen.is_empty() || chosen.iter().any(|it| it == name_of(count));
     let choice = |status: Option<Metric>| {
-        let here = |count: &&status_counts::StatusCount| {
-            let channel = count.channel.as_deref().unwrap_or("unknown");
-            count.status == status && (chosen.is_empty() || chosen.iter().any(|it| it == channel))
-        };
-        let deliveries: i64 = counts.iter().filter(here).map(|count| count.deliveries).sum();
+        let here = counts.iter().filter(is_here).filter(|count| count.status == status);
+        let deliveries: i64 = here.map(|count| count.deliveries).sum();
         let (name, title) = status.map_or(("unknown", "Unknown"), |metric| (metric.name(), metric.title()));
-        let is_on = query.is_chosen(name);
-        (deliveries > 0 || is_on).then(|| {
-            // choosing an excluded one includes it again
-            let address = query.address.clone().without_pair("status", &format!("-{name}"));
-            Choice {
-                title: title.into(),
-                icon: name.into(),
-                count: query.is_counted().then_some(Count(deliveries)),
-                is_on,
-                href: switched(&address, "status", name, is_on),
-            }
-        })
+        // choosing an excluded one includes it again
+        let address = query.address.clone().without_pair("status", &format!("-{name}"));
+        let count = query.is_counted().then_some(deliveries);
+        (deliveries > 0 || address.has("status", name))
+            .then(|| Choice::new(&address, "status", name, title, name, count))
     };
-    Choices { choices: all.filter_map(choice).collect() }
+    Choices { choices: [None].into_iter().chain(Metric::ALL.map(Some)).filter_map(choice).collect() }
 }
 
-fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices {
-    let mut names: Vec<&str> = Channel::ALL.iter().map(|channel| channel.name()).collect();
-    for name in counts.iter().map(|count| count.channel.as_deref().unwrap_or("unknown")) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
+fn channels(query: &LogQuery, counts: &[StatusCount]) -> Choices {
+    let mut channels: Vec<Option<&str>> = counts.iter().map(|count| count.channel.as_deref()).collect();
+    channels.sort_by_key(|channel| rail::place_of(*channel));
+    channels.dedup();
     let chosen = &query.filter.statuses;
-    let choice = |name: &str| {
-        let of_channel = |count: &&status_counts::StatusCount| count.channel.as_deref().unwrap_or("unknown") == name;
-        if !counts.iter().any(|count| of_channel(&count)) {
-            return None;
-        }
-        let here = |count: &&status_counts::StatusCount| {
-            of_channel(count) && (chosen.is_empty() || chosen.contains(&count.status))
-        };
-        let known = Some(name).filter(|name| *name != "unknown");
-        let is_on = query.filter.channels.iter().any(|channel| channel == name);
-        Some(Choice {
-            title: channel_title(known),
-            icon: channel_icon(known).into(),
-            count: query.is_counted().then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
-            is_on,
-            href: switched(&query.address, "channel", name, is_on),
-        })
+    let choice = |channel: Option<&str>| {
+        let here = counts.iter().filter(|count| count.channel.as_deref() == channel);
+        let here = here.filter(|count| chosen.is_empty() || chosen.contains(&count.status));
+        let count = query.is_counted().then(|| here.map(|count| count.deliveries).sum());
+        Choice::channel(&query.address, channel, count)
     };
-    Choices { choices: names.into_iter().filter_map(choice).collect() }
+    Choices { choices: channels.into_iter().map(choice).collect() }
+}
+
+fn name_of(count: &StatusCount) -> &str {
+    count.channel.as_deref().unwrap_or("unknown")
 }
 
 /// The log by one filter.

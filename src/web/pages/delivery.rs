@@ -9,20 +9,23 @@ use super::delivery_data::OneDelivery;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line as LogLine, Lines};
 use super::log_query::{Chip, LogQuery};
-use super::parts::{Badge, Moment, channel_icon, channel_title, person_address, source_address, source_title};
+use super::parts::{
+    Badge, Moment, channel_icon, channel_title, devices_summary, person_address, source_address, source_title,
+};
 use super::story;
 use super::suppressions::{self, Note};
+use super::timeline::{self, Day, Mark, class_of};
 use super::twin::{self, Format, Twins};
-use crate::domain::bounce::{self, BounceClass};
+use crate::domain::bounce::BounceClass;
 use crate::domain::{Channel, Metric, Millis};
 use crate::store;
 use crate::store::delivery::{self, Delivery, EVENTS_MAX};
 use crate::store::log::{self, At, Cursor, Filter, Neighbours, Recipient, SourceRef};
 use crate::store::rows;
 use crate::store::suppression_list::{self, Listed};
-use crate::web::address::{Address, followable};
+use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{self, Clock, Exact, Gap, Iso, Plural};
+use crate::web::format::{Exact, Plural};
 use crate::wire::residual;
 
 #[derive(Template)]
@@ -34,7 +37,7 @@ struct DeliveryPage {
     badge: Badge,
     answer: String,
     /// That its address is not suppressed.
-    standing: Option<String>,
+    suppression_status: Option<String>,
     ticket: String,
     channel: String,
     channel_icon: &'static str,
@@ -92,36 +95,6 @@ struct DeviceLine {
     badge: Option<Badge>,
     reason: String,
     class: Option<BounceClass>,
-}
-
-/// The events of one day, oldest first.
-struct Day {
-    title: String,
-    events: Vec<Step>,
-}
-
-struct Step {
-    number: i64,
-    name: String,
-    title: String,
-    iso: String,
-    clock: String,
-    gap: Option<String>,
-    marks: Vec<Mark>,
-    reason: Option<String>,
-    href: Option<String>,
-    is_link: bool,
-    action_value: Option<String>,
-    devices: Vec<String>,
-    received: String,
-    unchanged: Option<String>,
-    event_id: String,
-}
-
-#[derive(Clone)]
-struct Mark {
-    text: String,
-    title: &'static str,
 }
 
 struct Raw {
@@ -241,11 +214,6 @@ fn listed(connection: &Connection, delivery: &Delivery) -> Result<Vec<Listed>, s
     Ok(listed)
 }
 
-/// The class of a bounce by its reason; `None` for another metric.
-fn class_of(metric: Metric, reason: Option<&str>) -> Option<BounceClass> {
-    (metric == Metric::Bounced).then(|| bounce::classify(reason))
-}
-
 impl DeliveryPage {
     fn new(pages: &Pages, delivery: &Delivery, context: Context, query: &LogQuery, now_ms: Millis) -> DeliveryPage {
         let Context { listed, neighbours, others } = context;
@@ -258,16 +226,16 @@ impl DeliveryPage {
         let status = delivery.engagement.or(delivery.outcome);
         let badge = Badge::of(status.map(|(metric, _)| metric));
         let answer = story::answer(delivery);
-        let to =
-            delivery.recipient.clone().or_else(|| delivery.person.as_ref().map(|person| format!("person {person}")));
-        let standing = suppressions::standing(delivery.channel.as_deref(), &addresses(delivery), &listed);
+        let person = delivery.person.as_ref().map(|person| format!("person {person}"));
+        let to = delivery.recipient.clone().or(person);
+        let suppression_status = suppressions::standing(delivery.channel.as_deref(), &addresses(delivery), &listed);
         let ticket = format!(
             "{} to {}{}\n{}{}\nDelivery ID: {}",
             channel_title(delivery.channel.as_deref()),
             to.as_deref().unwrap_or("an unknown recipient"),
             delivery.subject.as_ref().map_or(String::new(), |subject| format!(", \"{subject}\"")),
             answer,
-            standing.iter().map(|standing| format!("\n{standing}")).collect::<String>(),
+            suppression_status.iter().map(|status| format!("\n{status}")).collect::<String>(),
             delivery.delivery_id,
         );
         let line = |status: Option<(Metric, Millis)>, reason: Option<String>| {
@@ -283,33 +251,27 @@ impl DeliveryPage {
                     .map(|event| format!("event-{}", event.number)),
             })
         };
-        let devices = story::devices(delivery);
-        let days = days(delivery);
+        let device_page = |id: &str| person_address(&pages.base, id).to_string();
+        let days = timeline::days(delivery);
         DeliveryPage {
             page: pages.layout("deliveries"),
             title: to.unwrap_or_else(|| delivery.delivery_id.clone()),
             subject: delivery.subject.clone(),
             badge,
             answer,
-            standing: standing.filter(|_| !listed.iter().any(Listed::is_active)),
+            suppression_status: suppression_status.filter(|_| !listed.iter().any(Listed::is_active)),
             ticket,
             channel: channel_title(delivery.channel.as_deref()),
             channel_icon: channel_icon(delivery.channel.as_deref()),
             facts: facts(&pages.base, delivery),
             outcome: line(delivery.outcome, delivery.failure_reason.clone()),
             engagement: line(delivery.engagement, None),
-            devices_summary: match (delivery.devices_bounced, delivery.devices) {
-                (0, n) | (_, n @ 1) => Plural(n, "device", "devices").to_string(),
-                (bounced, n) => format!("{bounced} of {} bounced", Plural(n, "device", "devices")),
-            },
-            devices: devices
+            devices_summary: devices_summary(delivery.devices, delivery.devices_bounced),
+            devices: story::devices(delivery)
                 .into_iter()
                 .map(|device| DeviceLine {
                     name: delivery.known_devices.get(&device.device_id).cloned().flatten(),
-                    href: delivery
-                        .known_devices
-                        .contains_key(&device.device_id)
-                        .then(|| person_address(&pages.base, &device.device_id).to_string()),
+                    href: delivery.known_devices.get(&device.device_id).map(|_| device_page(&device.device_id)),
                     device_id: device.device_id,
                     platform: device.platform.unwrap_or_default(),
                     badge: device.outcome.map(|outcome| Badge::of(Some(outcome))),
@@ -317,7 +279,7 @@ impl DeliveryPage {
                     reason: device.reason.unwrap_or_default(),
                 })
                 .collect(),
-            marks: legend(&days),
+            marks: timeline::legend(&days),
             days,
             events_summary: match delivery.events.len() {
                 n @ ..=EVENTS_MAX => Plural(n as i64, "event", "events").to_string(),
@@ -378,85 +340,6 @@ fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
         }
     }
     facts
-}
-
-fn days(delivery: &Delivery) -> Vec<Day> {
-    let unchanged = story::unchanged(delivery);
-    let mut days: Vec<Day> = Vec::new();
-    let mut before: Option<Millis> = None;
-    for (event, unchanged) in delivery.events.iter().take(EVENTS_MAX).zip(unchanged) {
-        let known = Metric::parse(&event.metric);
-        let mut marks: Vec<Mark> = [
-            (event.machine == Some(true), "machine", "Automated: a prefetched open, or a click by a scanner"),
-            (
-                event.proxied == Some(true),
-                "proxied",
-                "Through a proxy that hides the person; may be human or automated",
-            ),
-            (event.synthetic == Some(true), "implied", "An open inferred from a click, not observed"),
-            (event.at_from_receipt, "time of receipt", "The event had no time of its own"),
-        ]
-        .into_iter()
-        .filter(|(is, ..)| *is)
-        .map(|(_, text, title)| Mark { text: text.into(), title })
-        .collect();
-        if event.repeats > 0 {
-            let text = format!("received {} times", event.repeats + 1);
-            marks.push(Mark { text, title: "Duplicates count once" });
-        }
-        let reason = event.reason.clone().or_else(|| push_reason(delivery, event));
-        if let Some(class) = known.and_then(|metric| class_of(metric, reason.as_deref())) {
-            marks.push(Mark { text: class.title().into(), title: class.meaning() });
-        }
-        let step = Step {
-            number: event.number,
-            name: known.map_or("other", Metric::name).into(),
-            title: known.map_or_else(|| event.metric.clone(), |metric| metric.title().into()),
-            iso: Iso(event.at_ms).to_string(),
-            clock: Clock(event.at_ms).to_string(),
-            gap: before.map(|before| format!("+{}", Gap(event.at_ms - before))),
-            marks,
-            reason,
-            is_link: event.href.as_deref().is_some_and(followable),
-            href: event.href.clone().or_else(|| event.link_id.as_ref().map(|id| format!("link {id}"))),
-            action_value: event.action_value.clone(),
-            devices: if event.devices.len() > 1 {
-                event.devices.iter().map(|device| device.device_id.clone()).collect()
-            } else {
-                Vec::new()
-            },
-            received: match event.received_at_ms - event.at_ms {
-                late if late >= 0 => format!("received {} later", Gap(late)),
-                early => format!("received {} before its time", Gap(-early)),
-            },
-            unchanged,
-            event_id: event.event_id.clone(),
-        };
-        before = Some(event.at_ms);
-        let title = format::Day(event.at_ms).to_string();
-        match days.last_mut() {
-            Some(day) if day.title == title => day.events.push(step),
-            _ => days.push(Day { title, events: vec![step] }),
-        }
-    }
-    days
-}
-
-/// The marks on the timeline, one of each kind.
-fn legend(days: &[Day]) -> Vec<Mark> {
-    let mut marks: Vec<Mark> = Vec::new();
-    for mark in days.iter().flat_map(|day| &day.events).flat_map(|step| &step.marks) {
-        if !marks.iter().any(|known| known.title == mark.title) {
-            marks.push(mark.clone());
-        }
-    }
-    marks
-}
-
-/// The reason of a push event is the first reason of its devices.
-fn push_reason(delivery: &Delivery, event: &delivery::Event) -> Option<String> {
-    let is_push = delivery.channel.as_deref() == Some(Channel::Push.name());
-    event.devices.iter().filter(|_| is_push).find_map(|device| device.reason.clone())
 }
 
 fn raw(delivery: &Delivery) -> Vec<Raw> {

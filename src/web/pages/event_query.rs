@@ -99,38 +99,3 @@ fn kind_title(value: &str) -> String {
         _ => "Problems".into(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::log::By;
-
-    fn parse(query: &str) -> Result<EventQuery, Error> {
-        EventQuery::parse("", &super::super::layout::pairs(query)?, 1_795_269_731_500)
-    }
-
-    #[test]
-    fn a_filter_becomes_an_address_and_chips() {
-        let query = "source=campaign:3&metric=opened&by=implied&from=2026-11-21T09&to=2026-11-21T09&channel=email";
-        let read = parse(query).unwrap();
-        assert_eq!(read.filter.kinds, [Kind::Counted(Counted::Metric(Metric::Opened))]);
-        assert_eq!(read.filter.by, Some(By::Implied));
-        assert_eq!(read.filter.to_ms.unwrap() - read.filter.from_ms.unwrap(), 3_600_000);
-        assert_eq!(read.log.address.to_string(), format!("/events?{query}"));
-        let keys: Vec<&str> = read.chips(None).iter().map(|chip| chip.key).collect();
-        assert_eq!(keys, ["Campaign", "Channel", "Event", "By", "Happened"]);
-        assert_eq!(parse("metric=problem&once=1").unwrap().filter.kinds.len(), 5);
-    }
-
-    #[test]
-    fn a_place_is_read_as_written() {
-        for place in ["1795269731500.42", "1795269731500.42.7.b0102ff", "1795269731500.42.7.tc3a9", "1.1.7.t"] {
-            assert_eq!(parse(&format!("before={place}")).unwrap().after.unwrap().to_string(), place);
-        }
-        for wrong in ["1", "x.1", "1.1.7", "1.1.7.x00", "1.1.7.b0g", "1.1.7.é", "1.1.7.tff"] {
-            assert!(parse(&format!("before={wrong}")).is_err(), "{wrong}");
-        }
-        let unknown = parse("metrc=opened").err().unwrap().to_string();
-        assert!(unknown.contains("`metrc`. Did you mean `metric`?"), "{unknown}");
-    }
-}

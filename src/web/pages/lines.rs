@@ -3,11 +3,13 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::parts::{Badge, Milestone, channel_icon, channel_title, milestones, source_address, source_title};
+use super::parts::{
+    Badge, Milestone, channel_icon, channel_title, devices_summary, milestones, source_address, source_title,
+};
 use crate::domain::Millis;
 use crate::store::log::{self, SourceRef};
 use crate::web::address::Address;
-use crate::web::format::{Ago, IsoSecond, Plural};
+use crate::web::format::{Ago, IsoSecond};
 
 /// A table of deliveries.
 #[derive(Template)]
@@ -50,11 +52,7 @@ impl Lines {
 impl Line {
     pub fn new(base: &str, row: log::Row, now_ms: Millis) -> Line {
         let source = SourceRef { kind: row.source_kind, id: row.source_id.unwrap_or_default() };
-        let devices = match (row.devices, row.devices_bounced) {
-            (0 | 1, _) => None,
-            (n, 0) => Some(format!("{n} devices")),
-            (n, bounced) => Some(format!("{bounced} of {} bounced", Plural(n, "device", "devices"))),
-        };
+        let devices = (row.devices > 1).then(|| devices_summary(row.devices, row.devices_bounced));
         let person = row.person.map(|person| format!("person {person}"));
         let to = match row.forgotten {
             true => "forgotten".into(),

@@ -18,52 +18,41 @@ const FILTERS_MAX: usize = 64;
 /// In characters. Stored text is no longer than this.
 const VALUE_MAX: usize = 2_000;
 
-/// The keys of a filter, and the titles of their chips. A minus leaves out what the rest of the key finds.
-const KEYS: [(&str, &str); 27] = [
-    ("status", "Status"),
-    ("outcome", "Outcome"),
-    ("engagement", "Engagement"),
-    ("ever", "Ever"),
-    ("channel", "Channel"),
-    ("source", "Campaign"),
-    ("action_id", "Action"),
-    ("content_id", "Content"),
-    ("trigger_id", "Trigger"),
-    ("recipient", "To"),
-    ("domain", "Domain"),
-    ("person", "Person"),
-    ("delivery_id", "Delivery"),
-    ("reason", "Reason"),
-    ("link", "Link"),
-    ("subject", "Subject"),
-    ("words", "Contains"),
-    ("-recipient", "Not to"),
-    ("-domain", "Not domain"),
-    ("-subject", "Not subject"),
-    ("-words", "Not containing"),
-    ("-channel", "Not channel"),
-    ("-source", "Not campaign"),
-    ("-person", "Not person"),
-    ("-ever", "Never"),
-    ("since", "Created"),
-    ("until", "Created"),
+/// The keys of a filter, the titles of their chips, and of those that exclude: `-channel=sms`.
+const KEYS: [(&str, &str, Option<&str>); 19] = [
+    ("status", "Status", None),
+    ("outcome", "Outcome", None),
+    ("engagement", "Engagement", None),
+    ("ever", "Ever", Some("Never")),
+    ("channel", "Channel", Some("Not channel")),
+    ("source", "Campaign", Some("Not campaign")),
+    ("action_id", "Action", None),
+    ("content_id", "Content", None),
+    ("trigger_id", "Trigger", None),
+    ("recipient", "To", Some("Not to")),
+    ("domain", "Domain", Some("Not domain")),
+    ("person", "Person", Some("Not person")),
+    ("delivery_id", "Delivery", None),
+    ("reason", "Reason", None),
+    ("link", "Link", None),
+    ("subject", "Subject", Some("Not subject")),
+    ("words", "Contains", Some("Not containing")),
+    ("since", "Created", None),
+    ("until", "Created", None),
 ];
 
-/// Keys with one value: a second one would replace the first.
-const ONCE: [&str; 12] = [
-    "source",
-    "action_id",
-    "content_id",
-    "trigger_id",
-    "recipient",
-    "domain",
-    "person",
-    "delivery_id",
-    "reason",
-    "link",
-    "since",
-    "until",
-];
+/// The title of a key's chip. `None`: not a key of a filter.
+fn title_of(key: &str) -> Option<&'static str> {
+    let name = key.strip_prefix('-');
+    let (_, title, not) = KEYS.iter().find(|(known, ..)| *known == name.unwrap_or(key))?;
+    if name.is_some() { *not } else { Some(title) }
+}
+
+/// Whether a key may have several values. Of others a second one would replace the first.
+fn may_repeat(key: &str) -> bool {
+    let many = ["status", "outcome", "engagement", "ever", "channel", "subject", "words", "metric"];
+    key.starts_with('-') || many.contains(&key)
+}
 
 /// Keys whose empty value means "without one".
 const MAY_BE_EMPTY: [&str; 2] = ["action_id", "content_id"];
@@ -126,11 +115,12 @@ impl LogQuery {
         places: &[&str],
         now_ms: Millis,
     ) -> Result<LogQuery, Error> {
-        let filters: Vec<&str> = KEYS.iter().map(|(key, _)| *key).chain(more.iter().copied()).collect();
-        layout::refuse_unknown(pairs, &[&filters, places, &["all"]].concat())?;
+        let is_filter = |key: &str| title_of(key).is_some() || more.contains(&key);
+        let others: Vec<_> = pairs.iter().filter(|(key, _)| !is_filter(key)).cloned().collect();
+        layout::refuse_unknown(&others, &[&KEYS.map(|(key, ..)| key), more, places, &["all"]].concat())?;
         let mut filter = Filter::default();
         let (mut excluded, mut by) = (Vec::new(), None);
-        for (key, value) in pairs.iter().filter(|(key, _)| filters.contains(&key.as_str())) {
+        for (key, value) in pairs.iter().filter(|(key, _)| is_filter(key)) {
             if value.is_empty() && !MAY_BE_EMPTY.contains(&key.as_str()) {
                 continue;
             }
@@ -138,7 +128,7 @@ impl LogQuery {
             if value.chars().count() > VALUE_MAX {
                 return Err(Error::BadRequest(format!("`{key}` is longer than {VALUE_MAX} characters.")));
             }
-            if ONCE.contains(&key.as_str()) && address.value(key).is_some_and(|other| other != value) {
+            if !may_repeat(key) && address.value(key).is_some_and(|other| other != value) {
                 return Err(Error::BadRequest(format!("`{key}` can have one value only.")));
             }
             match (key.as_str(), key.strip_prefix('-'), value.strip_prefix('-')) {
@@ -193,11 +183,6 @@ impl LogQuery {
         self.is_of_all() && self.filter.statuses.is_empty() && self.filter.ever.len() <= 1
     }
 
-    /// Whether the address names the status, rather than excluding others.
-    pub fn is_chosen(&self, status: &str) -> bool {
-        self.address.query().iter().any(|(key, value)| key == "status" && value == status)
-    }
-
     /// Whether there is no other condition than those that counts are stored by.
     fn is_of_all(&self) -> bool {
         let more = ["status", "channel", "source", "ever"];
@@ -221,20 +206,22 @@ impl LogQuery {
     pub fn chips(&self, source_name: Option<&str>) -> Vec<Chip> {
         let chip = |key: &str, value: &str| {
             let without = self.address.clone().without_pair(key, value);
-            let (_, title) = KEYS.iter().find(|(name, _)| *name == key)?;
-            let value = match key {
+            let title = title_of(key)?;
+            let value = match key.trim_start_matches('-') {
                 "since" | "until" => return None,
-                "recipient" | "-recipient" if value.starts_with("*@") => value.trim_start_matches('*').to_owned(),
                 "status" | "outcome" | "engagement" => status_title(value),
-                "channel" | "-channel" => channel_title(Some(value).filter(|name| *name != "unknown")),
-                "source" => self.filter.source.as_ref().map(|source| source_title(source, source_name))?,
-                "-source" => source_title(&self::source(value).ok()?, None),
-                "recipient" | "-recipient" => match recipient(value) {
+                "channel" => channel_title(Some(value).filter(|name| *name != "unknown")),
+                "source" => {
+                    let name = source_name.filter(|_| !key.starts_with('-'));
+                    source_title(&source(value).ok()?, name)
+                }
+                "recipient" => match recipient(value) {
+                    _ if value.starts_with("*@") && !value.ends_with('*') => value.trim_start_matches('*').to_owned(),
                     Recipient::Exactly(text) => text,
                     Recipient::StartingWith(text) => format!("{text}…"),
                     Recipient::With(text) => format!("…{text}…"),
                 },
-                "ever" | "-ever" => counted(value).map_or_else(|| value.to_owned(), |counted| counted.title().into()),
+                "ever" => counted(value).map_or_else(|| value.to_owned(), |counted| counted.title().into()),
                 "reason" if value == "*" => "any".into(),
                 "link" => match self.filter.link.as_ref().and_then(|link| link.by) {
                     Some(by) => format!("{value}, {}", by_title(by)),
@@ -268,9 +255,9 @@ fn add(filter: &mut Filter, key: &str, value: &str) -> Result<(), Error> {
         "action_id" => filter.action_id = Some(value.into()),
         "content_id" => filter.content_id = Some(value.into()),
         "trigger_id" => filter.trigger_id = Some(value.into()),
-        "domain" => filter.domain = Some(domain(value)?),
+        "domain" => set_domain(filter, value)?,
         "recipient" => match value.strip_prefix("*@").filter(|domain| !domain.contains('*')) {
-            Some(domain) => filter.domain = Some(self::domain(domain)?),
+            Some(domain) => set_domain(filter, domain)?,
             None => filter.recipient = Some(recipient(value)),
         },
         "person" => filter.person = Some(value.into()),
@@ -284,12 +271,14 @@ fn add(filter: &mut Filter, key: &str, value: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The domain of an address: `example.net`, also written `@example.net`.
-fn domain(value: &str) -> Result<String, Error> {
-    match value.trim_start_matches('@') {
-        "" => Err(Error::BadRequest("`domain` is empty; write it as in `domain=example.net`.".into())),
-        domain => Ok(domain.to_lowercase()),
+/// The domain of addresses: `example.net`, also written `@example.net`.
+fn set_domain(filter: &mut Filter, value: &str) -> Result<(), Error> {
+    let domain = value.trim_start_matches('@').to_lowercase();
+    let other = filter.domain.replace(domain.clone());
+    if domain.is_empty() || other.is_some_and(|other| other != domain) {
+        return Err(Error::BadRequest("A filter can have one domain, as in `domain=example.net`.".into()));
     }
+    Ok(())
 }
 
 /// Who opened or clicked.
@@ -387,104 +376,4 @@ pub fn cursor(key: &str, value: &str) -> Result<Cursor, Error> {
     value.parse().map_err(|()| {
         Error::BadRequest(format!("`{key}={value}` is no position in the list. Remove it to start at the newest."))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(query: &str) -> Result<LogQuery, Error> {
-        LogQuery::parse("", &super::super::layout::pairs(query)?, 1_795_269_731_500)
-    }
-
-    fn chips(query: &LogQuery) -> Vec<String> {
-        query.chips(None).into_iter().map(|chip| format!("{} {}", chip.key, chip.value)).collect()
-    }
-
-    #[test]
-    fn a_filter_becomes_an_address_and_chips() {
-        let query = "status=bounced&status=failed&channel=email&source=campaign:3&recipient=a%2Bb@c.d&ever=opened";
-        let read = parse(query).unwrap();
-        assert_eq!(read.filter.statuses, [Some(Metric::Bounced), Some(Metric::Failed)]);
-        assert_eq!(read.filter.source, Some(SourceRef { kind: "campaign".into(), id: "3".into() }));
-        assert_eq!(read.filter.recipient, Some(Recipient::Exactly("a+b@c.d".into())));
-        assert_eq!(read.address.to_string(), format!("/deliveries?{query}"));
-        assert_eq!(chips(&read).len(), 6);
-
-        let query = "source=broadcast&action_id=&content_id=7&trigger_id=9&outcome=bounced&outcome=none\
-            &engagement=clicked&reason=*&link=x.example&by=human&delivery_id=d";
-        let read = parse(query).unwrap();
-        assert_eq!((read.filter.action_id.as_deref(), read.filter.content_id.as_deref()), (Some(""), Some("7")));
-        assert_eq!(read.filter.outcomes, [Some(Metric::Bounced), None]);
-        assert_eq!(read.filter.link.clone().unwrap().by, Some(By::Human));
-        assert_eq!(read.address.to_string(), format!("/deliveries?{query}"));
-        assert_eq!(
-            chips(&read).join(", "),
-            "Campaign Every broadcast, Action none, Content 7, Trigger 9, Outcome Bounced, Outcome None, \
-            Engagement Clicked, Reason any, Link x.example, by a person, Delivery d"
-        );
-    }
-
-    #[test]
-    fn a_minus_excludes() {
-        let read = parse("status=-clicked&ever=opened").unwrap();
-        assert_eq!(read.filter.statuses.len(), Metric::ALL.len());
-        assert!(!read.filter.statuses.contains(&Some(Metric::Clicked)) && !read.is_chosen("opened"));
-        assert_eq!(read.address.to_string(), "/deliveries?status=-clicked&ever=opened");
-        assert_eq!(parse("status=sent&status=opened&status=-sent").unwrap().filter.statuses, [Some(Metric::Opened)]);
-
-        let read = parse("words=tom&subject=Sale&-channel=sms&-source=campaign:3&-ever=opened&-domain=X.test").unwrap();
-        assert_eq!((read.filter.words.len(), read.filter.subjects.len(), read.filter.without.len()), (1, 1, 4));
-        assert_eq!(read.filter.without[3].domain.as_deref(), Some("x.test"));
-        let titles: Vec<String> = read.chips(None).iter().map(Chip::title).collect();
-        assert_eq!(titles[2..], ["Not channel SMS", "Not campaign Campaign 3", "Never Opened", "Not domain X.test"]);
-    }
-
-    #[test]
-    fn a_domain_is_asked_for_in_two_ways() {
-        for query in ["domain=Example.NET", "domain=@example.net", "recipient=*@example.net"] {
-            let read = parse(query).unwrap();
-            assert_eq!((read.filter.domain.as_deref(), &read.filter.recipient), (Some("example.net"), &None));
-        }
-        assert_eq!(chips(&parse("recipient=*@example.net").unwrap()), ["To @example.net"]);
-        let part = parse("recipient=*@example*").unwrap().filter.recipient;
-        assert_eq!(part, Some(Recipient::With("@example".into())));
-    }
-
-    #[test]
-    fn a_position_is_no_filter() {
-        let read = parse("before=1795269731500.42").unwrap();
-        assert_eq!(read.at, At::OlderThan(Cursor { at_ms: 1_795_269_731_500, id: 42 }));
-        assert_eq!(read.address.to_string(), "/deliveries");
-    }
-
-    #[test]
-    fn errors_name_what_is_possible() {
-        let many: Vec<String> = (0..3_000).map(|i| format!("channel=c{i}")).collect();
-        let long = format!("recipient={}", "x".repeat(2_001));
-        for (query, part) in [
-            ("status=bouncy", "bounced"),
-            ("source=3", "campaign:3"),
-            ("-source=3", "campaign:3"),
-            ("ever=never", "human_opened"),
-            ("-ever=never", "human_opened"),
-            ("outcome=clicked", "bounced"),
-            ("engagement=sent", "clicked"),
-            ("before=x", "position"),
-            ("since=soon", "24h"),
-            ("by=human", "`link`"),
-            ("domain=@", "empty"),
-            ("status=sent&status=-sent", "No status is left"),
-            ("staus=bounced", "Unknown parameter `staus`. Did you mean `status`?"),
-            ("-status=sent", "`-status`"),
-            ("seen=3", "`seen`"),
-            ("source=campaign:3&source=campaign:4", "one value only"),
-            (&many.join("&"), "more than 64 filters"),
-            (&long, "longer than"),
-        ] {
-            let error = parse(query).err().unwrap().to_string();
-            assert!(error.contains(part), "{query}: {error}");
-        }
-        assert_eq!(parse(&vec!["channel=email"; 3_000].join("&")).unwrap().address.query().len(), 1);
-    }
 }

@@ -10,7 +10,7 @@ use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Metric, Millis, Reached, SourceKind};
 use crate::store::log::SourceRef;
 use crate::web::address::Address;
-use crate::web::format::{Ago, Count, Exact, Iso, Percent};
+use crate::web::format::{Ago, Count, Exact, Iso, Percent, Plural};
 
 /// A status: a shape, a word and a colour.
 #[derive(Template, Clone, Debug, PartialEq)]
@@ -259,6 +259,14 @@ pub fn channel_title(channel: Option<&str>) -> String {
 /// The ID of a channel's symbol in the sprite.
 pub fn channel_icon(channel: Option<&str>) -> &'static str {
     channel.and_then(Channel::parse).map_or("channel", Channel::name)
+}
+
+/// `3 devices`, or `1 of 3 devices bounced`.
+pub fn devices_summary(devices: i64, bounced: i64) -> String {
+    match Plural(devices, "device", "devices") {
+        all if bounced == 0 || devices == 1 => all.to_string(),
+        all => format!("{bounced} of {all} bounced"),
+    }
 }
 
 /// A source's name, else its kind and ID.

@@ -14,8 +14,8 @@ use crate::web::error::Error;
 use crate::web::format::Gap;
 
 #[derive(Template)]
-#[template(path = "parts/nothing.html")]
-pub struct Nothing {
+#[template(path = "parts/empty_state.html")]
+pub struct EmptyState {
     /// When the first and the last delivery were created.
     span: Option<(Moment, Moment)>,
     /// The filter asks for a time without any delivery.
@@ -32,10 +32,10 @@ pub struct Nothing {
     looked_since: Moment,
 }
 
-impl HtmlSafe for Nothing {}
+impl HtmlSafe for EmptyState {}
 
-impl Nothing {
-    pub async fn of(pages: &Pages, filter: &Filter, now_ms: Millis) -> Result<Nothing, Error> {
+impl EmptyState {
+    pub async fn of(pages: &Pages, filter: &Filter, now_ms: Millis) -> Result<EmptyState, Error> {
         let address = match &filter.recipient {
             Some(Recipient::Exactly(address)) => Some(address.clone()),
             Some(Recipient::StartingWith(_) | Recipient::With(_)) | None => None,
@@ -63,7 +63,7 @@ impl Nothing {
             let href = log_of(&pages.base, "recipient", &address).to_string();
             (address, href)
         };
-        Ok(Nothing {
+        Ok(EmptyState {
             span: span.map(|(first, last)| (Moment::exact(first, now_ms), Moment::exact(last, now_ms))),
             is_outside,
             near: near.into_iter().map(log).collect(),
