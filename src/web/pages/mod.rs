@@ -4,17 +4,16 @@
 //! Templates hold no logic; what is shown is decided here, what is known in `store`.
 
 mod campaign;
-mod campaign_data;
 mod campaigns;
 mod chart;
 mod compare;
-mod compare_data;
 mod deliveries;
 mod delivery;
 mod delivery_data;
 pub(super) mod event_query;
 mod event_rail;
 mod events;
+mod figures;
 mod health;
 pub mod layout;
 mod lines;
@@ -24,7 +23,6 @@ mod nothing;
 mod overview;
 mod parts;
 mod people;
-mod person_data;
 mod quarantine;
 mod quarantine_acts;
 mod rail;
@@ -32,6 +30,7 @@ mod schema;
 mod search;
 mod search_words;
 mod series;
+mod sheet;
 mod source_names;
 mod span;
 mod start;
@@ -41,7 +40,6 @@ mod suppressions;
 mod tests;
 pub(super) mod twin;
 mod why;
-mod width;
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
