@@ -242,7 +242,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         .read(move |connection| {
             let mut all = sources::all(connection, range)?;
             let one = |of: &SourceRef| match all.iter().position(|source| source.source == *of) {
-                Some(place) => Ok(Some(all.swap_remove(place))),
+                Some(place) => Ok(Some(all.remove(place))),
                 // known, without deliveries in the range
                 None => source::one(connection, of, None).map(|found| found.map(without_deliveries)),
             };
