@@ -121,7 +121,7 @@ fn the_operator_sees_the_feed_the_writer_and_the_gaps() {
     assert!(
         page.contains("/deliveries?status=sent&#38;channel=email&#38;until=") && page.contains("/deliveries/never")
     );
-    assert!(page.contains("Nothing needs attention"), "{page}");
+    assert!(page.contains("No issues found"), "{page}");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_verify_found_is_left_in_the_file() {
     let verified = json(&server, "/health.json")["verified"].clone();
     assert_eq!(verified["differences"], 0);
     assert_eq!(verified["deliveries"].to_string(), file::rows(&server.db(), "SELECT count(*) FROM deliveries_v1")[0]);
-    assert!(server.get("/health").1.contains("nothing differed"));
+    assert!(server.get("/health").1.contains("no differences"));
 
     let (_, folder) = server.stop();
     let connection = rusqlite::Connection::open(folder.path().join("waybill.db")).unwrap();

@@ -79,7 +79,7 @@ fn many_are_named_by_a_file() {
     let many: String = (0..1_200).map(|n| format!("broadcast,{n},Send {n}\n")).collect();
     let saved = upload(&server, &[OURS], format!("kind,id,name\ncampaign,3,\"Reset, again\"\n{many}").as_bytes());
     assert_eq!((saved.status, saved.header("Location")), (303, "/campaigns?named=1201"), "{}", saved.text);
-    assert!(server.get(saved.header("Location")).1.contains("1,201 names were taken"));
+    assert!(server.get(saved.header("Location")).1.contains("1,201 names imported"));
     assert_eq!(names(&server)[1], ("3".into(), Some("Reset, again".into())));
 
     // all or none

@@ -163,7 +163,7 @@ fn what_was_not_kept_whole_is_not_replayed() {
     let said = "0 of 1 applied; 1 cannot be read again, as not all of it was kept.";
     assert_eq!(press(&server, "replay", "id=1"), said);
     let page = server.get("/quarantine").1;
-    assert!(page.contains("It cannot be replayed: only its beginning was kept.") && !page.contains("<button>Replay"));
+    assert!(page.contains("Can&#39;t be replayed: only the beginning was stored.") && !page.contains("<button>Replay"));
 }
 
 #[test]

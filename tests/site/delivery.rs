@@ -82,7 +82,7 @@ async fn marks_have_a_legend() {
     assert_eq!(page.all(".marks dt"), ["implied", "machine"]);
     assert!(page.all(".marks dd")[0].contains("inferred from a click"));
     let campaign = site.get("/below/campaigns/campaign/3").await;
-    assert!(campaign.all(".figures td:last-child").contains(&"0 human, 1 machine, 1 implied, 2 in all".to_owned()));
+    assert!(campaign.all(".figures td:last-child").contains(&"0 human, 1 automated, 1 implied, 2 total".to_owned()));
 }
 
 #[actix_web::test]

@@ -18,6 +18,7 @@ use waybill::web::pages::layout::now_ms;
 use waybill::web::pages::{Pages, routes};
 use waybill::wire::IdKey;
 
+mod campaigns;
 mod compare;
 mod delivery;
 mod filters;
@@ -230,7 +231,7 @@ async fn a_person_is_shown_with_all_that_is_known() {
     assert_eq!(page.attributes(".standing a", "href"), ["/below/deliveries/sms-1"]);
     let devices = page.all("[aria-label=Devices] tbody tr");
     assert!(devices[0].starts_with("oneAnn's <b>phone</b>ios"), "{devices:?}");
-    assert!(devices[1].contains("deleted") && devices[2].ends_with("named by pushes only"), "{devices:?}");
+    assert!(devices[1].contains("deleted") && devices[2].ends_with("seen in push events only"), "{devices:?}");
     assert!(page.all("[aria-label=Objects] tbody tr")[0].starts_with("Acme acme/<b>1{\"role\":\"admin\"}"));
     assert_eq!(
         page.all("[aria-label='Subscription history'] tbody th"),
@@ -268,12 +269,12 @@ async fn a_shared_address_names_its_people_and_tells_of_none() {
     let mut people = page.attributes(".note a", "href");
     people.sort();
     assert_eq!(people, ["/below/people/bob", "/below/people/user%2F1%2Bx@y"]);
-    assert_eq!(page.all(".standing dd"), ["nothing was said of it"]);
+    assert_eq!(page.all(".standing dd"), ["Unknown"]);
     assert_eq!(page.all(".lines a.row").len(), 2);
     assert_eq!(page.attributes(".about [data-copy]", "data-copy"), ["family@example.com"]);
     let bob = site.get("/below/people/bob").await;
     assert_eq!(bob.all(".lines a.row").len(), 1, "what was sent to the other is not his");
-    assert_eq!(bob.all(".standing dd"), ["nothing was said of it"]);
+    assert_eq!(bob.all(".standing dd"), ["Unknown"]);
 }
 
 /// Follows every link from the overview, and holds each page to the same rules.
@@ -361,7 +362,7 @@ async fn of_a_time_before_it_began_a_source_shows_nothing() {
     for by in ["", "&time=event"] {
         let page = site.get(&format!("/below/campaigns/campaign/3?since=2020-01-01&until=2020-01-02{by}")).await;
         assert!(page.all(".chart, .funnel").is_empty(), "{by}");
-        assert!(page.all("main p").contains(&"No delivery was created in this time.".to_owned()));
+        assert!(page.all("main p").contains(&"No deliveries were created in this period.".to_owned()));
     }
 }
 
@@ -423,7 +424,7 @@ async fn an_empty_file_shows_where_to_send() {
         let page = site.get(path).await;
         assert!(page.all("#curl")[0].contains("http://localhost:8080/below/v1/events"), "{path}");
     }
-    assert!(site.get("/below/quarantine").await.all("main")[0].contains("Nothing is waiting"));
+    assert!(site.get("/below/quarantine").await.all("main")[0].contains("No unprocessed events"));
 }
 
 #[actix_web::test]

@@ -165,6 +165,14 @@ async fn a_person_has_twins() {
     );
     assert_eq!(json["deliveries"].as_array().unwrap().len(), page.all("a.row").len());
     assert_eq!(json["sent"]["deliveries"], 123);
+    let older = json["older"].as_str().unwrap();
+    assert!(older.starts_with("/below/deliveries.json?person="), "{older}");
+    let rest = site.get(older).await.json();
+    assert!(!json["deliveries"].as_array().unwrap().contains(&rest["rows"][0]) && rest["older"].is_string());
+    let app = test::init_service(App::new().service(site.scope())).await;
+    let request = test::TestRequest::get().uri(&format!("{path}.csv")).to_request();
+    let link = test::call_service(&app, request).await.headers().get("link").unwrap().to_str().unwrap().to_owned();
+    assert_eq!(link, format!("<{}>; rel=\"next\"", older.replace(".json?", ".csv?")));
     assert_eq!(json["devices"].as_array().unwrap().len(), page.all("[aria-label=Devices] tbody tr").len());
     assert_eq!(json["identifiers"].as_array().unwrap().len(), page.all(".about dt").len());
     let sheet = site.get(&format!("{path}.csv")).await.records();

@@ -4,11 +4,9 @@
 //! renders it. Templates hold no logic.
 
 mod campaign;
-mod campaign_data;
 mod campaigns;
 mod chart;
 mod compare;
-mod compare_data;
 mod deliveries;
 mod delivery;
 mod delivery_data;
@@ -16,6 +14,7 @@ mod empty_state;
 pub(super) mod event_query;
 mod event_rail;
 mod events;
+mod figures;
 mod health;
 pub mod layout;
 mod lines;
@@ -24,7 +23,6 @@ mod meanings;
 mod overview;
 mod parts;
 mod people;
-mod person_data;
 mod quarantine;
 mod quarantine_acts;
 mod rail;
@@ -32,6 +30,7 @@ mod schema;
 mod search;
 mod search_words;
 mod series;
+mod sheet;
 mod source_names;
 mod span;
 mod start;
@@ -40,7 +39,6 @@ mod suppressions;
 mod timeline;
 pub(super) mod twin;
 mod why;
-mod width;
 
 use actix_web::http::Method;
 use actix_web::middleware::{Compress, from_fn};

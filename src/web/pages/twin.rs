@@ -81,13 +81,6 @@ pub struct Table {
     pub rows: Vec<Vec<Value>>,
 }
 
-impl Table {
-    /// Rows of one shape.
-    pub fn of(columns: &[&str], rows: impl IntoIterator<Item = Vec<Value>>) -> Table {
-        Table { columns: columns.iter().map(|&name| name.to_owned()).collect(), rows: rows.into_iter().collect() }
-    }
-}
-
 /// What a page shows, for programs. It serializes to the JSON of the page.
 pub trait Data: Serialize {
     /// The rows of the CSV.

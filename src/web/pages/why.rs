@@ -8,7 +8,7 @@ use crate::web::format::{Exact, Iso};
 /// The most frequent reasons of the newest deliveries with one.
 pub struct Why {
     pub rows: Vec<Reason>,
-    /// "of the newest", "of all".
+    /// "newest", "all".
     pub of: &'static str,
     pub deliveries: Linked,
     /// What limits them: since when, and how many are not shown.
@@ -36,7 +36,7 @@ impl Why {
         }
         (!grouped.is_empty()).then(|| Why {
             rows: grouped.iter().take(shown).map(row).collect(),
-            of: if since_ms.is_some() { "of the newest" } else { "of all" },
+            of: if since_ms.is_some() { "newest" } else { "all" },
             deliveries: Linked::new(*deliveries, of("*")),
             more,
         })
