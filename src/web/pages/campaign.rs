@@ -182,6 +182,7 @@ pub async fn page(
         return Err(Error::NotFound(format!("There is no kind of source `{kind}`.")));
     }
     let pairs = layout::pairs(request.query_string())?;
+    layout::refuse_unknown(&pairs, &["since", "until", "time", "by", "zone", "links"])?;
     let (span, series) = (Span::parse(&pairs, now_ms)?, Series::parse(&pairs)?);
     let all_links = pairs.iter().any(|(key, value)| key == "links" && value == "all");
     let (asked, span_asked) = ((kind.clone(), id.clone()), span.clone());

@@ -67,6 +67,7 @@ struct Row {
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let pairs = layout::pairs(request.query_string())?;
+    layout::refuse_unknown(&pairs, &["since", "until", "sort", "dir", "kind", "named"])?;
     let span = Span::parse(&pairs, now_ms)?;
     let value = |key: &str| pairs.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, value)| value.as_str());
     let sort = Sort::parse(value("sort"), value("dir"))?;

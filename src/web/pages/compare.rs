@@ -141,6 +141,7 @@ struct Query {
 
 impl Query {
     fn parse(pairs: &[(String, String)], now_ms: Millis) -> Result<Query, Error> {
+        layout::refuse_unknown(pairs, &["source", "age", "since", "until"])?;
         let span = Span::parse(pairs, now_ms)?;
         // in a short range, the age leaves at least half to compare
         let days = span.since_ms.map_or(i64::MAX, |since_ms| (now_ms - since_ms) / DAY_MS);

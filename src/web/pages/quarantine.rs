@@ -115,6 +115,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
     let now_ms = layout::now_ms();
     let (mut reason, mut at) = (None, quarantine::At::Newest);
     let query = layout::pairs(request.query_string())?;
+    layout::refuse_unknown(&query, &["reason", "before", "after", "done", "rows", "gone", "cut"])?;
     let notice = Notice::read(&query, &desk.state())?;
     for (key, value) in query {
         let id = || {

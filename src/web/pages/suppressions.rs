@@ -185,6 +185,8 @@ impl Query {
     fn parse(base: &str, pairs: &[(String, String)]) -> Result<Query, Error> {
         let mut query =
             Query { filter: Filter::default(), at: At::Newest, address: Address::new(base, "/suppressions") };
+        let known = ["state", "class", "cause", "channel", "address", "before", "after"];
+        layout::refuse_unknown(pairs, &known)?;
         for (key, value) in pairs {
             let value = value.trim();
             if value.is_empty() {
