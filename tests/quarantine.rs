@@ -164,7 +164,7 @@ fn what_was_not_kept_whole_is_not_replayed() {
     let said = "Replayed 1: 0 succeeded, 1 can't be replayed because the body was truncated.";
     assert_eq!(press(&server, "replay", "id=1"), said);
     let page = server.get("/quarantine").1;
-    assert!(page.contains("It cannot be replayed: only its beginning was kept.") && !page.contains("<button>Replay"));
+    assert!(page.contains("Can&#39;t be replayed: only the beginning was stored.") && !page.contains("<button>Replay"));
 }
 
 #[test]

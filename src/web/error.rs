@@ -1,4 +1,4 @@
-//! Errors of pages, and their public texts. The cause is logged, not shown.
+//! Errors of a page, and the message that people see. The cause is logged, not shown.
 
 use actix_web::http::StatusCode;
 
@@ -7,10 +7,10 @@ use crate::store;
 /// Why a page could not be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing exists at this address: what was looked for.
+    /// Nothing exists at this address.
     #[error("{0}")]
     NotFound(String),
-    /// A part of the address or the form is invalid: which, and what it may be.
+    /// A parameter is invalid: which one, and what it can be.
     #[error("{0}")]
     BadRequest(String),
     /// A form that no page of this server sent.
@@ -21,7 +21,7 @@ pub enum Error {
     /// The thread of the query ended early.
     #[error("the query was dropped")]
     Dropped,
-    /// The server is at a limit, such as the number of exports.
+    /// As many exports run as are allowed.
     #[error("{0}")]
     Busy(&'static str),
     #[error("the data could not be written: {0}")]
@@ -48,7 +48,7 @@ impl Error {
         }
     }
 
-    /// For programs.
+    /// The `code` in JSON.
     pub fn code(&self) -> &'static str {
         match self.status() {
             StatusCode::NOT_FOUND => "not_found",
@@ -74,9 +74,9 @@ impl Error {
         match self {
             Error::NotFound(what) | Error::BadRequest(what) => what.clone(),
             Error::Busy(what) => (*what).into(),
-            Error::Foreign => "This form was not sent from a page of this server, so nothing was changed.".into(),
+            Error::Foreign => "The request did not come from a page of this server, so it was not carried out.".into(),
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                "The database cannot be read at the moment: it is locked, or its disk does not respond.".into()
+                "The database could not be read: it is locked, or its disk does not respond.".into()
             }
             _ => "The page could not be loaded. The cause is in the server log.".into(),
         }
@@ -86,14 +86,16 @@ impl Error {
     pub fn advice(&self) -> &'static str {
         match self.status() {
             StatusCode::NOT_FOUND => {
-                "Search for an address, a delivery id, a person or a campaign, or go to the delivery log."
+                "Search for an address, delivery ID, person or campaign, or go to the delivery log."
             }
-            StatusCode::BAD_REQUEST => "Correct the address, or start again from the delivery log.",
+            StatusCode::BAD_REQUEST => "Change the address, or start again from the delivery log.",
             StatusCode::FORBIDDEN => {
-                "Open the page and use its button. A proxy without TLS must pass on the Host header unchanged."
+                "Open the page and use its button. A proxy without TLS must pass on the browser's Host header."
             }
-            StatusCode::SERVICE_UNAVAILABLE => "Reload in a few seconds. No events are lost: senders retry.",
-            _ => "Reload. If this persists, run `waybill verify` and report the error in the server log.",
+            StatusCode::SERVICE_UNAVAILABLE => {
+                "Reload the page in a few seconds. No events are lost meanwhile: senders retry."
+            }
+            _ => "Reload the page. If the error persists, run `waybill verify` and report what the log says.",
         }
     }
 }

@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::ingest::Ingest;
 use super::ingest::answer::wrong_method;
-use super::pages::seen;
+use super::pages::get_or_head;
 use crate::store::{self, Readers};
 
 pub fn routes(config: &mut ServiceConfig) {
     let otherwise = web::to(|| async { wrong_method("GET, HEAD") });
-    config.service(web::resource("/healthz").route(seen().to(healthz)).default_service(otherwise));
+    config.service(web::resource("/healthz").route(get_or_head().to(healthz)).default_service(otherwise));
 }
 
 /// 200 while events can be stored and the file can be read, with counts since the start; else 503 with the reason.

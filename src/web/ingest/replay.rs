@@ -32,7 +32,7 @@ pub fn read(row: &Aside, id_key: &IdKey, now_ms: Millis) -> Option<Entry> {
     // an event from the future was too early for the time it was received at
     let received_at_ms = if is_due { now_ms } else { row.received_at_ms };
     // only SDKs send without a key
-    let context = Context { received_at_ms, id_key, live: item.public && !waits };
+    let context = Context { received_at_ms, id_key, live: row.public && !is_due };
     let items = wire::read(Format::parse(&row.format)?, row.body.as_deref()?, &context).ok()?;
     let is_for_later = |item: &Item| matches!(item, Item::Quarantined(item) if item.due_at_ms.is_some());
     let stays = if is_due {
