@@ -61,7 +61,6 @@ struct CampaignPage {
     /// Deliveries that came so far and no further: what they did and did not, and the log of them.
     segments: Vec<(&'static str, Address)>,
     split: Vec<SplitRow>,
-    zones: [&'static str; 24],
     /// The rest of the address, as fields of the form for the zone.
     of_zone: Vec<(String, String)>,
     series: Series,
@@ -247,7 +246,6 @@ pub async fn page(
             .map(|(title, metrics)| (title, steps(metrics, &channels, &behind, created))),
         segments: segments(&channels, &behind),
         split: split(&channels, &behind),
-        zones: ZONES,
         of_zone: here.clone().without("zone").query().to_vec(),
         times: series.times(&span.on(bare.clone())),
         widths: series.widths(fitted.width, &span.on(bare.clone())),

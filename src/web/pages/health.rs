@@ -298,12 +298,9 @@ impl ChannelLine {
             })
         };
         let log = Address::new(base, "/deliveries");
-        let unheard = health::unheard(name, now_ms);
-        let unheard = log
-            .clone()
-            .with("status", Metric::Sent.name())
-            .with("channel", name.unwrap_or("unknown"))
-            .with("until", Iso(unheard.until_ms.unwrap_or(now_ms)));
+        let until_ms = health::unheard(name, now_ms).until_ms.unwrap_or(now_ms);
+        let unheard = log.clone().with("status", Metric::Sent.name()).with("channel", name.unwrap_or("unknown"));
+        let unheard = unheard.with("until", Iso(until_ms));
         ChannelLine {
             title: channel_title(name),
             icon: channel_icon(name),
