@@ -180,7 +180,7 @@ fn only_our_own_pages_may_post() {
         for act in ["replay", "dismiss"] {
             let answer = server.client().post(&format!("/quarantine/{act}"), headers, "id=1");
             assert_eq!(answer.status, 403, "{headers:?}");
-            assert!(answer.text.contains("<h1>Not from here</h1>"), "{}", answer.text);
+            assert!(answer.text.contains("<h1>Request blocked</h1>"), "{}", answer.text);
         }
     }
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM quarantine_v1"), ["1"]);

@@ -38,6 +38,10 @@ pub struct Filter {
     pub content_id: Option<String>,
     pub trigger_id: Option<String>,
     pub recipient: Option<Recipient>,
+    /// The recipient's address is of this domain: what follows its last `@`, in lower case.
+    pub domain: Option<String>,
+    /// This delivery alone.
+    pub delivery_id: Option<String>,
     /// A person's id, else e-mail, else cio_id: the name that the file knows the person by.
     pub person: Option<String>,
     /// Created at or after.

@@ -7,6 +7,7 @@ pub mod export;
 pub mod format;
 pub mod ingest;
 pub mod names;
+mod nearest;
 mod ops;
 pub mod pages;
 mod same_origin;

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::ingest::Ingest;
 use super::ingest::answer::wrong_method;
-use super::pages::seen;
+use super::pages::get_or_head;
 use crate::store::Readers;
 
 pub fn routes(config: &mut ServiceConfig) {
     let otherwise = web::to(|| async { wrong_method("GET, HEAD") });
-    config.service(web::resource("/healthz").route(seen().to(healthz)).default_service(otherwise));
+    config.service(web::resource("/healthz").route(get_or_head().to(healthz)).default_service(otherwise));
 }
 
 /// 200 while the server answers and the file can be read; with what was committed since the start.

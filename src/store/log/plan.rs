@@ -27,6 +27,9 @@ pub fn plan(connection: &Connection, filter: &Filter) -> Result<Option<(Vec<Lead
             return Ok(Some((vec![Lead::Rows(ids)], rest)));
         }
     }
+    if let Some(id) = &filter.delivery_id {
+        return Ok(super::super::delivery::find(connection, id)?.map(|row| (vec![Lead::Rows(vec![row])], rest)));
+    }
     for whose in [Whose::Recipient, Whose::Person] {
         let ids = if whose == Whose::Recipient { &rest.recipients } else { &rest.people };
         if let Some(ids) = ids
@@ -158,7 +161,9 @@ fn rest(connection: &Connection, filter: &Filter) -> Result<Option<Rest>, Error>
         rest.channels.extend(channel_id(connection, channel)?);
     }
     rest.messages = messages(connection, filter, rest.sources.as_ref())?;
-    if let Some(recipient) = &filter.recipient {
+    // of its domain or of one that begins so: near enough for this store, which goes
+    let domain = filter.domain.as_ref().map(|domain| Recipient::With(format!("@{domain}")));
+    if let Some(recipient) = filter.recipient.as_ref().or(domain.as_ref()) {
         let recipient = recipient.in_lower_case();
         rest.recipients = addresses::fitting(connection, &recipient)?.map(HashSet::from_iter);
         rest.recipient = Some(recipient).filter(|_| rest.recipients.is_none());

@@ -176,6 +176,8 @@ impl Narrow {
     /// `None`: nothing is kept for it.
     fn of(filter: &Filter) -> Option<Narrow> {
         let is_kept = filter.recipient.is_none()
+            && filter.domain.is_none()
+            && filter.delivery_id.is_none()
             && filter.person.is_none()
             && filter.reason.is_none()
             && filter.link.is_none()

@@ -1,4 +1,4 @@
-//! One delivery as programs get it.
+//! One delivery as JSON and CSV.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -6,14 +6,17 @@ use serde_json::value::RawValue;
 use super::twin::{Data, Table};
 use crate::store::delivery::{self, Delivery};
 use crate::store::rows::{self, Row};
+use crate::web::address::Address;
 use crate::wire::residual;
 
-/// Its row and its events.
+/// Its row and its first events, oldest first. The table is its events.
 #[derive(Serialize)]
 pub struct OneDelivery {
     #[serde(flatten)]
     delivery: Row,
     timeline: Vec<OneEvent>,
+    /// The list of all its events, if the timeline is cut.
+    next: Option<Address>,
     #[serde(skip)]
     columns: Vec<String>,
 }
@@ -21,36 +24,30 @@ pub struct OneDelivery {
 #[derive(Serialize)]
 struct OneEvent {
     #[serde(flatten)]
-    event: Row,
+    row: Row,
     repeats: i64,
-    /// Its JSON as it came: every key, value and digit.
+    /// The JSON as it was received.
     raw: Option<Box<RawValue>>,
 }
 
 impl OneDelivery {
-    pub fn new(delivery: &Delivery, shown: rows::WithEvents) -> OneDelivery {
-        let event = |(event, told): (Row, &delivery::Event)| OneEvent {
-            event,
-            repeats: told.repeats,
-            raw: told
-                .raw
-                .as_ref()
-                .and_then(|kept| RawValue::from_string(residual::whole(&kept.residual, &kept.event)).ok()),
+    pub fn new(delivery: &Delivery, shown: rows::WithEvents, next: Option<Address>) -> OneDelivery {
+        let event = |(row, event): (Row, &delivery::Event)| {
+            let raw = event.raw.as_ref().map(|kept| residual::whole(&kept.residual, &kept.event));
+            OneEvent { row, repeats: event.repeats, raw: raw.and_then(|raw| RawValue::from_string(raw).ok()) }
         };
-        OneDelivery {
-            delivery: shown.delivery,
-            timeline: shown.events.into_iter().zip(&delivery.events).map(event).collect(),
-            columns: shown.event_columns,
-        }
+        let timeline = shown.events.into_iter().zip(&delivery.events).map(event).collect();
+        OneDelivery { delivery: shown.delivery, timeline, next, columns: shown.event_columns }
     }
 }
 
-/// Its events.
 impl Data for OneDelivery {
     fn table(&self) -> Table {
-        Table {
-            columns: self.columns.clone(),
-            rows: self.timeline.iter().map(|event| event.event.values().cloned().collect()).collect(),
-        }
+        let rows = self.timeline.iter().map(|event| event.row.values().cloned().collect()).collect();
+        Table { columns: self.columns.clone(), rows }
+    }
+
+    fn older(&self) -> Option<&Address> {
+        self.next.as_ref()
     }
 }

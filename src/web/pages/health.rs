@@ -5,7 +5,7 @@ use askama::Template;
 use serde_json::json;
 
 use super::chart::{Chart, Series};
-use super::deliveries::total_said;
+use super::deliveries::total_text;
 use super::layout::{self, Layout, Pages};
 use super::overview::Silence;
 use super::parts::{Linked, Moment, channel_icon, channel_title};
@@ -309,7 +309,7 @@ impl ChannelLine {
             never_sent_of: Count(of.looked_at as i64),
             unheard: of.unheard.map(|total| match total {
                 Total::Exactly(0) => ("0".into(), None),
-                total => (total_said(total, "delivery", "deliveries"), Some(unheard)),
+                total => (total_text(total, "delivery", "deliveries"), Some(unheard)),
             }),
         }
     }

@@ -1,17 +1,17 @@
-//! Top failure reasons, each with its log.
+//! Why deliveries failed: the most frequent reasons, each with its log.
 
 use super::parts::Linked;
 use crate::store::reasons::Reasons;
 use crate::web::address::Address;
 use crate::web::format::{Exact, Iso};
 
-/// The most frequent reasons of the newest failed deliveries.
+/// The most frequent reasons of the newest deliveries with one.
 pub struct Why {
     pub rows: Vec<Reason>,
     /// "newest", "all".
     pub of: &'static str,
     pub deliveries: Linked,
-    /// Since when, and how many reasons are not shown.
+    /// What limits them: since when, and how many are not shown.
     pub more: String,
 }
 
@@ -21,17 +21,7 @@ pub struct Reason {
 }
 
 impl Why {
-    /// Limits the total length of the links: each holds its reason, which may be long.
-    pub fn light(mut self, bytes: usize) -> Why {
-        let mut left = bytes;
-        self.rows.retain(|reason| {
-            left = left.saturating_sub(reason.deliveries.href.len());
-            left > 0
-        });
-        self
-    }
-
-    /// Up to `shown` reasons of the deliveries in the log. `None`: no delivery has one.
+    /// Up to `shown` reasons of what the log finds. `None`: none was given.
     pub fn new(reasons: &Reasons, log: &Address, shown: usize) -> Option<Why> {
         let Reasons { deliveries, since_ms, grouped, .. } = reasons;
         let log = match since_ms {
