@@ -13,6 +13,7 @@ use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
 use super::log_query::source_value;
 use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, source_title};
+use super::rail;
 use super::series::{Fitted, Series, ZONES};
 use super::sheet::{self, SOURCE, Sheet};
 use super::span::{Choice, Span};
@@ -181,6 +182,7 @@ pub async fn page(
         return Err(Error::NotFound(format!("There is no kind of source `{kind}`.")));
     }
     let pairs = layout::pairs(request.query_string())?;
+    layout::refuse_unknown(&pairs, &["since", "until", "time", "by", "zone", "links"])?;
     let (span, series) = (Span::parse(&pairs, now_ms)?, Series::parse(&pairs)?);
     let all_links = pairs.iter().any(|(key, value)| key == "links" && value == "all");
     let (asked, span_asked) = ((kind.clone(), id.clone()), span.clone());
@@ -246,7 +248,7 @@ pub async fn page(
             .map(|(title, metrics)| (title, steps(metrics, &channels, &behind, created))),
         segments: segments(&channels, &behind),
         split: split(&channels, &behind),
-        of_zone: here.clone().without("zone").query().to_vec(),
+        of_zone: rail::hidden(&here, &["zone"]),
         times: series.times(&span.on(bare.clone())),
         widths: series.widths(fitted.width, &span.on(bare.clone())),
         note: fitted.note(),

@@ -12,6 +12,7 @@ use super::figures::{counts, deliveries, is_unlabelled};
 use super::layout::{self, Layout, Pages};
 use super::log_query::{self, source_value};
 use super::parts::{Behind, Figure, Linked, source_address, source_title};
+use super::rail;
 use super::sheet::{self, SOURCE, Sheet};
 use super::span::{Choice, Span};
 use super::twin::{self, Format, Twins};
@@ -141,6 +142,7 @@ struct Query {
 
 impl Query {
     fn parse(pairs: &[(String, String)], now_ms: Millis) -> Result<Query, Error> {
+        layout::refuse_unknown(pairs, &["source", "age", "since", "until"])?;
         let span = Span::parse(pairs, now_ms)?;
         // in a short range, the age leaves at least half to compare
         let days = span.since_ms.map_or(i64::MAX, |since_ms| (now_ms - since_ms) / DAY_MS);
@@ -298,7 +300,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             })
             .into(),
         what: query.what(range),
-        of_dates: here.clone().without("since").without("until").query().to_vec(),
+        of_dates: rail::hidden(&here, &["since", "until"]),
         of_more: here.query().to_vec(),
         action: pages.address("/compare").to_string(),
         twins: Twins::of(&here),
