@@ -99,7 +99,7 @@ mod tests {
         for (csv, part) in [
             (&b""[..], "empty"),
             (b"campaign,8,Reset\n", "first line"),
-            (b"kind,id,name\ncampaign,8,Reset\ncompany,9,X\n", "line 3: `company`"),
+            (b"kind,id,name\ncampaign,8,Reset\ncompany,9,X\n", "line 3: unknown source kind `company`"),
             (b"kind,id,name\ncampaign,,Reset\n", "line 2: the ID"),
             (b"kind,id,name\ncampaign,8,\"a\nb\"\n", "single line"),
             (b"kind,id,name\ncampaign,8,\xff\n", "UTF-8"),

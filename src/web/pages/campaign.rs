@@ -144,7 +144,7 @@ impl Read {
         let first_ms = fitted.starts.first().copied().unwrap_or(shown.since_ms);
         let in_buckets = Range { since_ms: first_ms, until_ms: fitted.until_ms };
         let both = Range { since_ms: shown.since_ms.min(first_ms), until_ms: shown.until_ms.max(in_buckets.until_ms) };
-        // counts are told apart where a bucket begins, and at the ends of what is shown
+        // counts are split where a bucket begins, and at the ends of what is shown
         let starts = fitted.starts.iter().map(|ms| rollup::quarter_of(*ms));
         let ends = [shown, in_buckets].map(Range::quarters).map(|(from, to)| [from, to]);
         let bounds: BTreeSet<i64> = starts.chain(ends.into_iter().flatten()).collect();

@@ -1,6 +1,6 @@
 //! `/compare`: two to four sources side by side.
 //!
-//! Counts are kept by the quarter hour of creation, not by age. So the page compares deliveries that are all at least
+//! Counts are stored by the quarter hour of creation, not by age. So the page compares deliveries that are all at least
 //! some days old, with everything that happened to them until now.
 
 use actix_web::{HttpRequest, HttpResponse, web};

@@ -125,6 +125,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
     let now_ms = layout::now_ms();
     let (mut reason, mut at) = (None, quarantine::At::Newest);
     let query = layout::pairs(request.query_string())?;
+    layout::refuse_unknown(&query, &["reason", "before", "after", "done", "rows", "gone", "cut"])?;
     let notice = Notice::read(&query, &desk.state())?;
     for (key, value) in query {
         let id = || {
@@ -139,11 +140,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
             _ => {}
         }
     }
-    let wanted = reason.clone();
+    let asked = reason.clone();
     let format = Format::of(&request);
     let (found, counts, dropped, columns, shown) = pages
         .read(move |connection| {
-            let found = quarantine::page(connection, wanted.as_deref(), at, ROWS)?;
+            let found = quarantine::page(connection, asked.as_deref(), at, ROWS)?;
             let rows = found.rows.iter().filter(|_| format != Format::Html);
             let shown = rows.map(|row| rows::quarantined(connection, row.id)).collect::<Result<Vec<_>, _>>()?;
             let columns = rows::quarantine_columns(connection)?;

@@ -18,7 +18,7 @@ use crate::web::format::{Day, Iso, IsoDay, IsoHour, Minute, Month, ShortDay};
 const HOUR_MS: Millis = 3_600_000;
 const DAY_MS: Millis = 24 * HOUR_MS;
 
-/// More bars than this cannot be told apart; the oldest are left out, and the page says so.
+/// More bars than this are too thin; the oldest are left out, and the page says so.
 const BUCKETS_MAX: usize = 400;
 
 /// Offered beside the field, separated by spaces; any other of the tz database can be typed.
@@ -47,7 +47,7 @@ impl Width {
         }
     }
 
-    /// What all times of one bucket have in common. An hour that the clock shows twice is told apart by its offset.
+    /// What all times of one bucket have in common. Two hours of the same name differ by their offset.
     fn key(self, zone: Tz, ms: Millis) -> (i64, i64) {
         let local_ms = local(zone, ms);
         let day = utc(local_ms).date_naive();
@@ -60,7 +60,7 @@ impl Width {
         }
     }
 
-    /// The first or the last quarter hour of the bucket of a time: counts are kept by the quarter hour, and buckets are
+    /// The first or the last quarter hour of the bucket of a time: counts are stored by the quarter hour, and buckets are
     /// as long as daylight saving time makes them.
     fn edge(self, zone: Tz, ms: Millis, sign: Millis) -> Millis {
         let mut at = ms.div_euclid(QUARTER_MS) * QUARTER_MS;

@@ -343,7 +343,7 @@ mod tests {
             ("class=1", "proven"),
             ("cause=x", "hard_bounce"),
             ("channel=slack", "whatsapp"),
-            ("after=x", "place"),
+            ("after=x", "position"),
         ] {
             let error = Query::parse("", &layout::pairs(text).unwrap()).err().unwrap();
             assert!(error.to_string().contains(valid), "{text}: {error}");
