@@ -62,7 +62,7 @@ fn a_source_is_named_where_it_stands() {
     assert_eq!(server.get(gone.header("Location")).0, 200);
     assert_eq!(names(&server)[1].1, None);
     for (form, said) in [
-        ("kind=company&id=3&name=x", "source kind `company`"),
+        ("kind=company&id=3&name=x", "Unknown source kind"),
         ("kind=campaign&id=&name=x", "1 to"),
         (&*format!("kind=campaign&id=3&name={}", "x".repeat(201)), "longer than 200"),
         ("kind=campaign&id=3&name=a%0Ab", "single line"),
