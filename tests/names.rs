@@ -62,7 +62,7 @@ fn a_source_is_named_where_it_stands() {
     assert_eq!(server.get(gone.header("Location")).0, 200);
     assert_eq!(names(&server)[1].1, None);
     for (form, said) in [
-        ("kind=company&id=3&name=x", "unknown source kind"),
+        ("kind=company&id=3&name=x", "Unknown source kind"),
         ("kind=campaign&id=&name=x", "1 to"),
         (&*format!("kind=campaign&id=3&name={}", "x".repeat(201)), "longer than 200"),
         ("kind=campaign&id=3&name=a%0Ab", "single line"),
@@ -90,7 +90,7 @@ fn many_are_named_by_a_file() {
     let sheet = server.get("/campaigns.csv").1.replace("Reset, again", "Edited");
     assert_eq!(upload(&server, &[OURS], sheet.as_bytes()).status, 303);
     assert!(names(&server).contains(&("3".into(), Some("Edited".into()))));
-    for (csv, said) in [(&b""[..], "No file was chosen"), (&[b'x'; 2 << 20], "cannot be read")] {
+    for (csv, said) in [(&b""[..], "No file was chosen"), (&[b'x'; 2 << 20], "Invalid file")] {
         let refused = upload(&server, &[OURS], csv);
         assert!(refused.status == 400 && refused.text.contains(said), "{} {}", refused.status, refused.text);
     }

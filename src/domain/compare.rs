@@ -68,8 +68,8 @@ fn wilson(rate: Rate, z: f64) -> (f64, f64) {
     let share = hits / of;
     let middle = 2.0 * hits + z * z;
     let spread = z * (z * z + 4.0 * hits * (1.0 - share)).sqrt();
-    let whole = 2.0 * (of + z * z);
-    ((middle - spread) / whole, (middle + spread) / whole)
+    let scale = 2.0 * (of + z * z);
+    ((middle - spread) / scale, (middle + spread) / scale)
 }
 
 #[cfg(test)]

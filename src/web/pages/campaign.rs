@@ -13,6 +13,7 @@ use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
 use super::log_query::source_value;
 use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, source_title};
+use super::rail;
 use super::series::{Fitted, Series, ZONES};
 use super::sheet::{self, SOURCE, Sheet};
 use super::span::{Choice, Span};
@@ -61,7 +62,6 @@ struct CampaignPage {
     /// Deliveries that came so far and no further: what they did and did not, and the log of them.
     segments: Vec<(&'static str, Address)>,
     split: Vec<SplitRow>,
-    zones: [&'static str; 24],
     /// The rest of the address, as fields of the form for the zone.
     of_zone: Vec<(String, String)>,
     series: Series,
@@ -144,7 +144,7 @@ impl Read {
         let first_ms = fitted.starts.first().copied().unwrap_or(shown.since_ms);
         let in_buckets = Range { since_ms: first_ms, until_ms: fitted.until_ms };
         let both = Range { since_ms: shown.since_ms.min(first_ms), until_ms: shown.until_ms.max(in_buckets.until_ms) };
-        // counts are told apart where a bucket begins, and at the ends of what is shown
+        // counts are split where a bucket begins, and at the ends of what is shown
         let starts = fitted.starts.iter().map(|ms| rollup::quarter_of(*ms));
         let ends = [shown, in_buckets].map(Range::quarters).map(|(from, to)| [from, to]);
         let bounds: BTreeSet<i64> = starts.chain(ends.into_iter().flatten()).collect();
@@ -248,8 +248,7 @@ pub async fn page(
             .map(|(title, metrics)| (title, steps(metrics, &channels, &behind, created))),
         segments: segments(&channels, &behind),
         split: split(&channels, &behind),
-        zones: ZONES,
-        of_zone: here.clone().without("zone").query().to_vec(),
+        of_zone: rail::hidden(&here, &["zone"]),
         times: series.times(&span.on(bare.clone())),
         widths: series.widths(fitted.width, &span.on(bare.clone())),
         note: fitted.note(),

@@ -8,6 +8,7 @@ use super::figures::{self, COLUMNS, counts, deliveries, figure};
 use super::layout::{self, Layout, Pages};
 use super::log_query::source_value;
 use super::parts::{Behind, Figure, problems, source_address, source_title};
+use super::rail;
 use super::sheet::{self, SOURCE, Sheet};
 use super::span::{Choice, Span};
 use super::start::Start;
@@ -67,7 +68,7 @@ struct Row {
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let pairs = layout::pairs(request.query_string())?;
-    layout::refuse_unknown(&pairs, &["since", "until", "sort", "dir", "kind", "named"])?;
+    layout::refuse_unknown(&pairs, &["since", "until", "kind", "sort", "dir", "named"])?;
     let span = Span::parse(&pairs, now_ms)?;
     let value = |key: &str| pairs.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, value)| value.as_str());
     let sort = Sort::parse(value("sort"), value("dir"))?;
@@ -108,7 +109,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         spans: span.choices(&sorted_here),
         kinds: kinds(&sorted_here, kind),
         of_span: span.on(Address::default()).query().to_vec(),
-        hidden: sorted_here.clone().without("since").without("until").query().to_vec(),
+        hidden: rail::hidden(&sorted_here, &["since", "until"]),
         action: action.to_string(),
         is_unlabelled,
         count: Plural(found.len() as i64, "campaign", "campaigns").to_string(),

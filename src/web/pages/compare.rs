@@ -1,6 +1,6 @@
 //! `/compare`: two to four sources side by side.
 //!
-//! Counts are kept by the quarter hour of creation, not by age. So the page compares deliveries that are all at least
+//! Counts are stored by the quarter hour of creation, not by age. So the page compares deliveries that are all at least
 //! some days old, with everything that happened to them until now.
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -12,6 +12,7 @@ use super::figures::{counts, deliveries, is_unlabelled};
 use super::layout::{self, Layout, Pages};
 use super::log_query::{self, source_value};
 use super::parts::{Behind, Figure, Linked, source_address, source_title};
+use super::rail;
 use super::sheet::{self, SOURCE, Sheet};
 use super::span::{Choice, Span};
 use super::twin::{self, Format, Twins};
@@ -299,7 +300,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             })
             .into(),
         what: query.what(range),
-        of_dates: here.clone().without("since").without("until").query().to_vec(),
+        of_dates: rail::hidden(&here, &["since", "until"]),
         of_more: here.query().to_vec(),
         action: pages.address("/compare").to_string(),
         twins: Twins::of(&here),

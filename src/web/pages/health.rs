@@ -200,11 +200,11 @@ fn data(base: &str, read: &Read, state: &writer::State, now_ms: Millis) -> Sheet
 fn notes(state: &writer::State, read: &Read) -> Vec<String> {
     let requests = |n: u64| Plural(n as i64, "request", "requests");
     let unwritable = format!(
-        "{} could not be stored since the start: the disk is full, or another program locks the file. Senders were told \
-         to retry; the server's log shows the cause.",
+        "{} could not be stored since the start: the disk is full, or another program locks the file. Senders will \
+         retry; the server's log shows the cause.",
         requests(state.unwritable)
     );
-    let busy = format!("{} rejected because the queue was full; senders were told to retry.", requests(state.busy));
+    let busy = format!("{} rejected because the queue was full; senders will retry.", requests(state.busy));
     let differences = read.verified.map_or(0, |verified| verified.differences);
     let verified = format!(
         "{} differed from a recount; run `waybill rebuild` to correct them.",
@@ -298,12 +298,9 @@ impl ChannelLine {
             })
         };
         let log = Address::new(base, "/deliveries");
-        let unheard = health::unheard(name, now_ms);
-        let unheard = log
-            .clone()
-            .with("status", Metric::Sent.name())
-            .with("channel", name.unwrap_or("unknown"))
-            .with("until", Iso(unheard.until_ms.unwrap_or(now_ms)));
+        let until_ms = health::unheard(name, now_ms).until_ms.unwrap_or(now_ms);
+        let unheard = log.clone().with("status", Metric::Sent.name()).with("channel", name.unwrap_or("unknown"));
+        let unheard = unheard.with("until", Iso(until_ms));
         ChannelLine {
             title: channel_title(name),
             icon: channel_icon(name),

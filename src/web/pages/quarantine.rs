@@ -40,20 +40,30 @@ struct QuarantinePage {
     twins: Twins,
 }
 
-/// A reason, and what can be done with all of it.
+/// A reason with its acts.
 struct Chosen {
     name: String,
-    replay: Replay,
     rows: Count,
+    acts: Acts,
+}
+
+/// What can be done with one event, or with all of a reason, and the pages that ask for a confirmation.
+struct Acts {
+    replay: Replay,
     confirm_replay: Address,
     dismiss: Address,
 }
 
+impl Acts {
+    fn new(replay: Replay, confirm: Address) -> Acts {
+        let act = |act: &str| confirm.clone().with("act", act);
+        Acts { replay, confirm_replay: act("replay"), dismiss: act("dismiss") }
+    }
+}
+
 struct Line {
     row: quarantine::Row,
-    replay: Replay,
-    confirm_replay: Address,
-    dismiss: Address,
+    acts: Acts,
     received: Moment,
     due: Option<Moment>,
 }
@@ -134,11 +144,11 @@ pub async fn page(
             _ => {}
         }
     }
-    let wanted = reason.clone();
+    let asked = reason.clone();
     let format = Format::of(&request);
     let (found, counts, dropped, columns, shown) = pages
         .read(move |connection| {
-            let found = quarantine::page(connection, wanted.as_deref(), at, ROWS)?;
+            let found = quarantine::page(connection, asked.as_deref(), at, ROWS)?;
             let rows = found.rows.iter().filter(|_| format != Format::Html);
             let shown = rows.map(|row| rows::quarantined(connection, row.id)).collect::<Result<Vec<_>, _>>()?;
             let columns = rows::quarantine_columns(connection)?;
@@ -164,28 +174,16 @@ pub async fn page(
         quarantine::At::NewerThan(id) => here.clone().with("after", id),
     };
     let confirm = reason.iter().fold(address.clone().segment("confirm"), |address, it| address.with("list", it));
-    let act = |address: &Address, act: &str| address.clone().with("act", act);
     let chosen = reason.as_ref().and_then(|reason| {
         let (_, rows) = counts.iter().find(|(name, _)| name == reason)?;
-        let confirm = confirm.clone().with("reason", reason);
-        Some(Chosen {
-            name: reason.clone(),
-            replay: Replay::of_reason(reason),
-            rows: Count(*rows),
-            confirm_replay: act(&confirm, "replay"),
-            dismiss: act(&confirm, "dismiss"),
-        })
+        let acts = Acts::new(Replay::of_reason(reason), confirm.clone().with("reason", reason));
+        Some(Chosen { name: reason.clone(), rows: Count(*rows), acts })
     });
-    let line = |row: quarantine::Row| {
-        let confirm = confirm.clone().with("id", row.id);
-        Line {
-            replay: Replay::of(&row),
-            confirm_replay: act(&confirm, "replay"),
-            dismiss: act(&confirm, "dismiss"),
-            received: Moment::ago(row.received_at_ms, now_ms),
-            due: row.due_at_ms.map(|ms| Moment::exact(ms, now_ms)),
-            row,
-        }
+    let line = |row: quarantine::Row| Line {
+        acts: Acts::new(Replay::of(&row), confirm.clone().with("id", row.id)),
+        received: Moment::ago(row.received_at_ms, now_ms),
+        due: row.due_at_ms.map(|ms| Moment::exact(ms, now_ms)),
+        row,
     };
     let choice = |(name, rows): &(String, i64)| {
         let is_current = reason.as_ref() == Some(name);

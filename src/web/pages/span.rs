@@ -42,7 +42,7 @@ pub struct Span {
     /// The names of its two ends in an address.
     keys: Keys,
     preset: Option<&'static str>,
-    /// As written in the fields of the form: whole days.
+    /// As in the fields of the form, for days.
     pub since_day: String,
     pub until_day: String,
     in_address: Vec<(&'static str, String)>,
@@ -101,7 +101,7 @@ impl Span {
         self.since_ms.is_none() && self.until_ms.is_none()
     }
 
-    /// The range for counts, in whole quarters of an hour, as they are kept; `None` for all time.
+    /// The range in quarter hours, by which counts are stored; `None` for all time.
     pub fn range(&self) -> Option<Range> {
         (!self.is_all()).then(|| Range {
             since_ms: floor(self.since_ms.unwrap_or(0)),
@@ -117,7 +117,7 @@ impl Span {
         address
     }
 
-    /// The same as times that are whole quarters of an hour, so that the address names exactly what was counted.
+    /// The same in quarter hours, so that the address finds exactly what was counted.
     pub fn fixed_on(&self, mut address: Address) -> Address {
         let range = self.range();
         let is_whole = |ms: Option<Millis>| ms.is_none_or(|ms| ms == floor(ms));

@@ -7,6 +7,7 @@ use askama::filters::HtmlSafe;
 use super::layout::{self, Layout, Pages};
 use super::log_query::{Chip, cursor};
 use super::parts::{Badge, Moment, channel_icon, channel_title};
+use super::rail;
 use super::span::Choice;
 use super::twin::{self, Format, List, Twins};
 use crate::domain::suppression::{CHANNELS, Cause};
@@ -183,10 +184,10 @@ struct Query {
 
 impl Query {
     fn parse(base: &str, pairs: &[(String, String)]) -> Result<Query, Error> {
+        let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).chain(["before", "after"]).collect();
+        layout::refuse_unknown(pairs, &known)?;
         let mut query =
             Query { filter: Filter::default(), at: At::Newest, address: Address::new(base, "/suppressions") };
-        let known = ["state", "class", "cause", "channel", "address", "before", "after"];
-        layout::refuse_unknown(pairs, &known)?;
         for (key, value) in pairs {
             let value = value.trim();
             if value.is_empty() {
@@ -215,26 +216,25 @@ impl Query {
         Ok(query)
     }
 
-    fn group(&self, key: &'static str, items: impl IntoIterator<Item = ChoiceOf>) -> Group {
-        let item = |(value, title, icon, class): ChoiceOf| {
-            let is_current = self.address.value(key) == Some(value);
-            let address = self.address.clone();
-            let href = if is_current { address.without(key) } else { address.set(key, value) };
-            Item { choice: Choice { title: title.into(), href, is_current }, icon, class }
-        };
-        Group { title: key_title(key), choices: items.into_iter().map(item).collect() }
-    }
-
     fn groups(&self) -> Vec<Group> {
         let cause = |cause: Cause| (cause.name(), cause.title(), cause.metric().name(), cause.metric().name());
         let channel = |channel: Channel| (channel.name(), channel.title(), channel.name(), "other");
         let states = [("listed", "Suppressed", "suppressed", "other"), ("lifted", "Removed", "delivered", "other")];
         let classes = [("proven", "Confirmed", "spammed", "other"), ("likely", "Likely", "bounced", "other")];
+        let group = |key: &'static str, items: &[(&str, &'static str, &'static str, &'static str)]| {
+            let item = |&(value, title, icon, class): &(&str, &str, &'static str, &'static str)| {
+                let is_current = self.address.has(key, value);
+                let address = self.address.clone();
+                let href = if is_current { address.without(key) } else { address.set(key, value) };
+                Item { choice: Choice { title: title.into(), href, is_current }, icon, class }
+            };
+            Group { title: key_title(key), choices: items.iter().map(item).collect() }
+        };
         vec![
-            self.group("state", states),
-            self.group("class", classes),
-            self.group("cause", Cause::ALL.map(cause)),
-            self.group("channel", CHANNELS.map(channel)),
+            group("state", &states),
+            group("class", &classes),
+            group("cause", &Cause::ALL.map(cause)),
+            group("channel", &CHANNELS.map(channel)),
         ]
     }
 
@@ -250,9 +250,6 @@ impl Query {
         self.address.query().iter().map(chip).collect()
     }
 }
-
-/// The value in an address, its title, its icon, and the class that colours it.
-type ChoiceOf = (&'static str, &'static str, &'static str, &'static str);
 
 const KEYS: [(&str, &str); 5] =
     [("state", "State"), ("class", "Confidence"), ("cause", "Cause"), ("channel", "Channel"), ("address", "Address")];
@@ -300,7 +297,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         page: pages.layout("suppressions"),
         is_of_address: query.address.query().len() == 1 && matches!(query.filter.address, Some(Wanted::Exactly(_))),
         groups: query.groups(),
-        hidden: query.address.query().iter().filter(|(key, _)| key != "address").cloned().collect(),
+        hidden: rail::hidden(&query.address, &["address"]),
         address: query.address.value("address").unwrap_or_default().to_owned(),
         chips: query.chips(),
         clear: pages.address("/suppressions").to_string(),
