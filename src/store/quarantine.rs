@@ -1,225 +1,255 @@
-//! What is kept aside: pages of it, newest first, and parts of it to be read again.
+//! Writes what is not applied: bodies in quarantine, names of ignored events, and how much came in.
 
-use rusqlite::{Connection, OptionalExtension, Row as Found};
+mod waiting;
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
 
 use super::Error;
-use crate::domain::Millis;
+use super::apply::Outcome;
+use crate::domain::rollup::QUARTER_MS;
+use crate::domain::{Millis, Text};
 
-/// The longest part of a body that is read for a page.
-pub const BODY_BYTES_SHOWN_MAX: usize = 64 << 10;
+pub use waiting::{UNKNOWN_DELIVERY, as_quarantined, give_up_waiting, take_waiting, wait, waiting};
 
+/// How many names of ignored events are counted apart; the rest are counted together. Names come from outside.
+const NAMES_MAX: i64 = 1_000;
+const OTHER_NAMES: &str = "(other names)";
+
+/// What is counted in the place of something that names a forgotten person and belongs to no delivery.
+pub const OF_THE_FORGOTTEN: &str = "of a forgotten person";
+
+/// The longest body that is stored in full, to be replayed when a later version understands it or its time has come: the
+/// longest that is read at all.
+pub const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// How much is stored of one that is longer.
+pub const BODY_BYTES_KEPT: usize = 64 << 10;
+
+/// How many bodies from senders without a full key are stored for a reason: anybody sends them, about whatever they make
+/// up. The oldest makes room.
+pub const PUBLIC_MAX: i64 = 100_000;
+
+/// The reason of what was understood, and could not be stored.
+pub const NOT_STORED: &str = "not_stored";
+
+/// A body that was not understood, and why.
 #[derive(Clone, Debug)]
-pub struct Row {
-    pub id: i64,
-    pub received_at_ms: Millis,
-    pub format: String,
-    pub reason: String,
-    pub detail: String,
-    pub delivery_id: Option<String>,
+pub struct Quarantined {
+    /// How to read the body again.
+    pub format: Text,
+    pub reason: Text,
+    pub detail: Text,
+    pub delivery_id: Option<Text>,
+    /// An event from the future: when it may be applied.
     pub due_at_ms: Option<Millis>,
-    pub body: Vec<u8>,
-    pub body_bytes: i64,
-    pub repeats: i64,
-    /// Whether all of the body was kept.
-    pub is_whole: bool,
-    /// By a sender who may only report on deliveries that are known.
-    pub is_public: bool,
-}
-
-/// Something that is kept aside, to be read again.
-#[derive(Clone, Debug)]
-pub struct Aside {
-    pub id: i64,
-    pub received_at_ms: Millis,
-    pub due_at_ms: Option<Millis>,
-    pub format: String,
-    pub reason: String,
-    /// By a sender who may only report on deliveries that are known.
+    /// By a sender who may only report on known deliveries: replayed, it may do no more.
     pub public: bool,
-    /// `None` where it was not kept whole.
-    pub body: Option<Vec<u8>>,
+    /// All of it, or the beginning of one that was too long to be read.
+    pub body: Vec<u8>,
+    /// The length as received.
+    pub body_bytes: i64,
 }
 
-/// How much is read at a time.
-#[derive(Clone, Copy, Debug)]
-pub struct Portion {
-    pub rows: u32,
-    /// When so many bytes of bodies have been read, the rest waits for the next time.
-    pub bytes: usize,
+/// Stores a body. The same body for the same reason is one row, however often it comes: senders retry. True if there was
+/// none yet.
+pub fn insert(connection: &Connection, item: &Quarantined, received_at_ms: Millis) -> Result<bool, Error> {
+    insert_with(connection, item, received_at_ms, None)
 }
 
-const ASIDE: &str = "id, received_at_ms, due_at_ms, format, reason, public, \
-    CASE WHEN length(body) = body_bytes THEN body END";
-
-/// Events from the future whose time has come, the earliest first. One whose body was not kept whole cannot be applied,
-/// and stays.
-pub fn due(connection: &Connection, now_ms: Millis, portion: Portion) -> Result<Vec<Aside>, Error> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {ASIDE} FROM quarantine
-         WHERE due_at_ms <= ?1 AND length(body) = body_bytes ORDER BY due_at_ms LIMIT ?2"
-    ))?;
-    asides(statement.query((now_ms, portion.rows))?, portion)
-}
-
-/// The one of this number.
-pub fn one(connection: &Connection, id: i64) -> Result<Option<Aside>, Error> {
-    let mut statement = connection.prepare_cached(&format!("SELECT {ASIDE} FROM quarantine WHERE id = ?1"))?;
-    Ok(statement.query_row([id], aside).optional()?)
-}
-
-/// Which rows of a reason: those after one, up to another.
-#[derive(Clone, Debug)]
-pub struct Stretch {
-    pub reason: String,
-    pub after: i64,
-    pub up_to: i64,
-}
-
-/// Those of a stretch, the oldest first.
-pub fn of(connection: &Connection, stretch: &Stretch, portion: Portion) -> Result<Vec<Aside>, Error> {
-    let mut statement = connection.prepare_cached(&stretch_sql(ASIDE))?;
-    asides(statement.query((&stretch.reason, stretch.after, stretch.up_to, portion.rows))?, portion)
-}
-
-/// Their numbers alone.
-pub fn ids_of(connection: &Connection, stretch: &Stretch, rows: u32) -> Result<Vec<i64>, Error> {
-    let mut statement = connection.prepare_cached(&stretch_sql("id"))?;
-    let ids = statement.query_map((&stretch.reason, stretch.after, stretch.up_to, rows), |row| row.get(0))?;
-    Ok(ids.collect::<Result<_, _>>()?)
-}
-
-pub(super) fn stretch_sql(columns: &str) -> String {
-    format!("SELECT {columns} FROM quarantine WHERE reason = ?1 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4")
-}
-
-/// The number of the latest row.
-pub fn latest(connection: &Connection) -> Result<i64, Error> {
-    Ok(connection.prepare_cached("SELECT coalesce(max(id), 0) FROM quarantine")?.query_row([], |row| row.get(0))?)
-}
-
-fn asides(mut rows: rusqlite::Rows, portion: Portion) -> Result<Vec<Aside>, Error> {
-    let (mut found, mut bytes) = (Vec::new(), 0);
-    while bytes < portion.bytes
-        && let Some(row) = rows.next()?
-    {
-        let aside = aside(row)?;
-        bytes += aside.body.as_ref().map_or(0, Vec::len);
-        found.push(aside);
+/// The same, with the event as JSON for a report that waits.
+fn insert_with(
+    connection: &Connection,
+    item: &Quarantined,
+    received_at_ms: Millis,
+    event: Option<&str>,
+) -> Result<bool, Error> {
+    let fingerprint = fingerprint(item);
+    let again = connection
+        .prepare_cached("UPDATE quarantine SET repeats = repeats + 1 WHERE fingerprint = ?1")?
+        .execute([&fingerprint])?;
+    if again > 0 {
+        return Ok(false);
     }
-    Ok(found)
-}
-
-fn aside(row: &Found) -> rusqlite::Result<Aside> {
-    Ok(Aside {
-        id: row.get(0)?,
-        received_at_ms: row.get(1)?,
-        due_at_ms: row.get(2)?,
-        format: row.get(3)?,
-        reason: row.get(4)?,
-        public: row.get(5)?,
-        body: row.get(6)?,
-    })
-}
-
-/// The version of the program that last read again all that is kept aside.
-pub fn read_by(connection: &Connection) -> Result<Option<String>, Error> {
-    let mut statement = connection.prepare_cached("SELECT value FROM settings WHERE key = 'quarantine_read_by'")?;
-    Ok(statement.query_row([], |row| row.get(0)).optional()?)
-}
-
-/// Notes it.
-pub fn set_read_by(connection: &Connection, version: &str) -> Result<(), Error> {
     connection
-        .prepare_cached("INSERT OR REPLACE INTO settings (key, value) VALUES ('quarantine_read_by', ?1)")?
+        .prepare_cached(
+            "INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, due_at_ms, is_public, event,
+                body, body_bytes, fingerprint)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            received_at_ms,
+            item.format,
+            item.reason,
+            item.detail,
+            item.delivery_id,
+            item.due_at_ms,
+            item.public,
+            event,
+            &item.body[..item.body.len().min(BODY_BYTES_MAX)],
+            item.body_bytes,
+            fingerprint
+        ])?;
+    add_to_count(connection, &item.reason, 1)?;
+    if item.public && count(connection, &item.reason)? > PUBLIC_MAX {
+        drop_oldest_public(connection, &item.reason)?;
+    }
+    Ok(true)
+}
+
+/// What makes two bodies the same.
+fn fingerprint(item: &Quarantined) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    let (length, public) = (item.body_bytes.to_le_bytes(), [u8::from(item.public)]);
+    let words = [item.format.as_bytes(), item.reason.as_bytes(), item.detail.as_bytes()];
+    for part in words.into_iter().chain([&length[..], &item.body, &public]) {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize()[..16].to_vec()
+}
+
+/// How many bodies are in quarantine for a reason.
+pub fn count(connection: &Connection, reason: &str) -> Result<i64, Error> {
+    let entries = connection
+        .prepare_cached("SELECT entries FROM _quarantine_counts WHERE reason = ?1")?
+        .query_row([reason], |row| row.get(0))
+        .optional()?;
+    Ok(entries.unwrap_or(0))
+}
+
+const OLDEST_PUBLIC: &str = "SELECT id FROM quarantine WHERE reason = ?1 AND is_public = 1 ORDER BY id LIMIT 1";
+
+fn drop_oldest_public(connection: &Connection, reason: &str) -> Result<(), Error> {
+    let oldest: Option<i64> =
+        connection.prepare_cached(OLDEST_PUBLIC)?.query_row([reason], |row| row.get(0)).optional()?;
+    if let Some(oldest) = oldest {
+        release(connection, oldest)?;
+        connection
+            .prepare_cached("UPDATE _quarantine_counts SET dropped = dropped + 1 WHERE reason = ?1")?
+            .execute([reason])?;
+    }
+    Ok(())
+}
+
+/// Deletes a body from the quarantine. False if it has gone already.
+pub fn release(connection: &Connection, quarantine_id: i64) -> Result<bool, Error> {
+    let reason: Option<Text> = connection
+        .prepare_cached("DELETE FROM quarantine WHERE id = ?1 RETURNING reason")?
+        .query_row([quarantine_id], |row| row.get(0))
+        .optional()?;
+    let Some(reason) = reason else { return Ok(false) };
+    add_to_count(connection, &reason, -1)?;
+    Ok(true)
+}
+
+/// Marks a body as one that was understood and could not be stored. It is not replayed automatically.
+pub fn give_up(connection: &Connection, quarantine_id: i64, detail: &str) -> Result<(), Error> {
+    let reason: Option<Text> = connection
+        .prepare_cached("SELECT reason FROM quarantine WHERE id = ?1")?
+        .query_row([quarantine_id], |row| row.get(0))
+        .optional()?;
+    let Some(reason) = reason else { return Ok(()) };
+    connection
+        .prepare_cached("UPDATE quarantine SET reason = ?2, detail = ?3, due_at_ms = NULL, event = NULL WHERE id = ?1")?
+        .execute(params![quarantine_id, NOT_STORED, detail])?;
+    add_to_count(connection, &reason, -1)?;
+    add_to_count(connection, NOT_STORED, 1)
+}
+
+fn add_to_count(connection: &Connection, reason: &str, n: i64) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO _quarantine_counts (reason, entries) VALUES (?1, ?2)
+             ON CONFLICT (reason) DO UPDATE SET entries = entries + excluded.entries",
+        )?
+        .execute(params![reason, n])?;
+    Ok(())
+}
+
+/// Notes that this version of the program has replayed the quarantine.
+pub fn set_replayed_by(connection: &Connection, version: &str) -> Result<(), Error> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO _settings (key, value) VALUES ('replayed_by', ?1)")?
         .execute([version])?;
     Ok(())
 }
 
-#[derive(Debug, Default)]
-pub struct Page {
-    pub rows: Vec<Row>,
-    pub newer: Option<i64>,
-    pub older: Option<i64>,
+/// The small counts of a batch.
+#[derive(Default)]
+pub struct Receipts {
+    ignored: HashMap<Text, i64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum At {
-    #[default]
-    Newest,
-    OlderThan(i64),
-    NewerThan(i64),
-}
-
-const COLUMNS: &str = "id, received_at_ms, format, reason, detail, delivery_id, due_at_ms, substr(body, 1, 65536), body_bytes, \
-    repeats, length(body) = body_bytes, public";
-
-pub(super) fn sql(by_reason: bool, newer: bool) -> String {
-    let reason = if by_reason { "reason = :reason AND " } else { "" };
-    let (op, order) = if newer { (">", "id") } else { ("<", "id DESC") };
-    format!("SELECT {COLUMNS} FROM quarantine WHERE {reason}id {op} :id ORDER BY {order} LIMIT :limit")
-}
-
-/// A page of up to `size`, of one reason or all.
-pub fn page(connection: &Connection, reason: Option<&str>, at: At, size: usize) -> Result<Page, Error> {
-    let (newer, from) = match at {
-        At::Newest => (false, i64::MAX),
-        At::OlderThan(id) => (false, id),
-        At::NewerThan(id) => (true, id),
-    };
-    let mut statement = connection.prepare_cached(&sql(reason.is_some(), newer))?;
-    let limit = size as i64 + 1;
-    let mut values: Vec<(&str, &dyn rusqlite::ToSql)> = vec![(":id", &from), (":limit", &limit)];
-    if let Some(reason) = &reason {
-        values.push((":reason", reason));
+impl Receipts {
+    /// Counts an event that is not about messages.
+    pub fn ignore(&mut self, name: Text) {
+        *self.ignored.entry(name).or_default() += 1;
     }
-    let rows = statement.query_map(values.as_slice(), shown)?;
-    let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-    let has_more = rows.len() > size;
-    rows.truncate(size);
-    if newer {
-        if rows.len() < size {
-            return page(connection, reason, At::Newest, size);
+
+    /// Writes the counts of a batch with these outcomes, received at this time.
+    pub fn write(self, connection: &Connection, outcomes: &[Outcome], received_at_ms: Millis) -> Result<(), Error> {
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Released) {
+            // no event came in
+            return Ok(());
         }
-        rows.reverse();
+        for (name, n) in &self.ignored {
+            write_ignored(connection, name, *n, received_at_ms)?;
+        }
+        let count = |counted| outcomes.iter().filter(|outcome| **outcome == counted).count() as i64;
+        connection
+            .prepare_cached(
+                "INSERT INTO receipts (bucket_ms, accepted, duplicate, ignored, quarantined, last_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (bucket_ms) DO UPDATE SET accepted = accepted + excluded.accepted,
+                    duplicate = duplicate + excluded.duplicate, ignored = ignored + excluded.ignored,
+                    quarantined = quarantined + excluded.quarantined,
+                    last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+            )?
+            .execute(params![
+                received_at_ms.div_euclid(QUARTER_MS) * QUARTER_MS,
+                count(Outcome::Accepted),
+                count(Outcome::Duplicate),
+                count(Outcome::Ignored),
+                count(Outcome::Quarantined),
+                received_at_ms
+            ])?;
+        Ok(())
     }
-    let (first, last) = (rows.first().map(|row| row.id), rows.last().map(|row| row.id));
-    let has_newer = if newer { has_more } else { at != At::Newest };
-    let has_older = newer || has_more;
-    Ok(Page { rows, newer: first.filter(|_| has_newer), older: last.filter(|_| has_older) })
 }
 
-/// The row of this number, as pages show it.
-pub fn row(connection: &Connection, id: i64) -> Result<Option<Row>, Error> {
-    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM quarantine WHERE id = ?1"))?;
-    Ok(statement.query_row([id], shown).optional()?)
+fn write_ignored(connection: &Connection, name: &str, n: i64, at_ms: Millis) -> Result<(), Error> {
+    let known = connection
+        .prepare_cached("UPDATE ignored SET events = events + ?2, last_at_ms = max(last_at_ms, ?3) WHERE name = ?1")?
+        .execute(params![name, n, at_ms])?;
+    if known == 0 {
+        connection
+            .prepare_cached(
+                "INSERT INTO ignored (name, events, last_at_ms)
+                 SELECT iif((SELECT count(*) FROM ignored) < ?4, ?1, ?5), ?2, ?3 WHERE true
+                 ON CONFLICT (name) DO UPDATE
+                 SET events = events + excluded.events, last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+            )?
+            .execute(params![name, n, at_ms, NAMES_MAX, OTHER_NAMES])?;
+    }
+    Ok(())
 }
 
-fn shown(row: &Found) -> rusqlite::Result<Row> {
-    Ok(Row {
-        id: row.get(0)?,
-        received_at_ms: row.get(1)?,
-        format: row.get(2)?,
-        reason: row.get(3)?,
-        detail: row.get(4)?,
-        delivery_id: row.get(5)?,
-        due_at_ms: row.get(6)?,
-        body: row.get(7)?,
-        body_bytes: row.get(8)?,
-        repeats: row.get(9)?,
-        is_whole: row.get(10)?,
-        is_public: row.get(11)?,
-    })
+/// Counts what was ignored under a name with those of all other names: the name must go.
+pub fn ignore_under_another_name(connection: &Connection, name: &str) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO ignored (name, events, last_at_ms)
+             SELECT ?2, events, last_at_ms FROM ignored WHERE name = ?1
+             ON CONFLICT (name) DO UPDATE
+             SET events = events + excluded.events, last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+        )?
+        .execute([name, OTHER_NAMES])?;
+    connection.prepare_cached("DELETE FROM ignored WHERE name = ?1")?.execute([name])?;
+    Ok(())
 }
 
-/// How many wait, by reason, most first.
-pub fn counts(connection: &Connection) -> Result<Vec<(String, i64)>, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT reason, rows FROM quarantine_counts WHERE rows > 0 ORDER BY rows DESC, reason")?;
-    Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
-}
-
-/// How much of what senders without a full key said made room for what came later.
-pub fn dropped(connection: &Connection) -> Result<i64, Error> {
-    let mut statement = connection.prepare_cached("SELECT coalesce(sum(dropped), 0) FROM quarantine_counts")?;
-    Ok(statement.query_row([], |row| row.get(0))?)
-}
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
-//! What is said about people and objects: takes statements in.
+//! Writes what is stated about people and objects.
 //!
 //! A register is written iff what comes is greater than what stands, so the set of statements decides and their order
-//! does not. What became of subscriptions is kept as history, the copies of one event taken together.
+//! does not. Changes of subscriptions are stored as history, the copies of one event merged.
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
@@ -10,8 +10,8 @@ use super::apply::Outcome;
 use crate::domain::people::{Register, Said, Setting, Subscription};
 use crate::domain::{Attribute, Attributes, EventTime, Identifiers, Statement};
 
-/// Takes a statement in. One that changes nothing is a duplicate: it came before, or something greater stands.
-pub fn take_in(connection: &Connection, statement: &Statement) -> Result<Outcome, Error> {
+/// Stores a statement. One that changes nothing is a duplicate: it came before, or something greater stands.
+pub fn record(connection: &Connection, statement: &Statement) -> Result<Outcome, Error> {
     let mut changed = match &statement.said {
         Said::Set(settings) => {
             let mut changed = false;
@@ -27,7 +27,7 @@ pub fn take_in(connection: &Connection, statement: &Statement) -> Result<Outcome
     Ok(if changed { Outcome::Accepted } else { Outcome::Duplicate })
 }
 
-/// Files the identifiers that a statement carries together under the name that it gives.
+/// Stores the identifiers that a statement carries together, under the name that it gives.
 fn link(connection: &Connection, who: &Identifiers) -> Result<bool, Error> {
     let Some(name) = who.name() else { return Ok(false) };
     let mut insert =
@@ -56,7 +56,7 @@ macro_rules! write_row {
     };
 }
 
-/// Keeps the latest deletion, which hides what was said before it even where the thing was made anew.
+/// Stores the latest deletion, which hides what was stated before it even where the thing was made again.
 macro_rules! write_deletion {
     ($table:literal, $keys:literal) => {
         concat!(
@@ -75,12 +75,12 @@ fn set(connection: &Connection, statement: &Statement, setting: &Setting) -> Res
         Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
     };
     let mut changed = match &setting.register {
-        Register::Person { person } => execute(write_row!("people_known", "person", "?4"), &[at, id, value, person]),
+        Register::Person { person } => execute(write_row!("people", "person", "?4"), &[at, id, value, person]),
         Register::Trait { person, name } => {
             execute(write_row!("traits", "person, name", "?4, ?5"), &[at, id, value, person, name])
         }
         Register::Device { person, device_id } => {
-            let sql = write_row!("person_devices", "person, device_id", "?4, ?5");
+            let sql = write_row!("devices", "person, device_id", "?4, ?5");
             execute(sql, &[at, id, value, person, device_id])
         }
         Register::Object { object } => {
@@ -98,7 +98,7 @@ fn set(connection: &Connection, statement: &Statement, setting: &Setting) -> Res
     }?;
     if value.is_none() {
         changed |= match &setting.register {
-            Register::Person { person } => execute(write_deletion!("people_known", "person = ?3"), &[at, id, person]),
+            Register::Person { person } => execute(write_deletion!("people", "person = ?3"), &[at, id, person]),
             Register::Object { object } => {
                 let sql = write_deletion!("objects", "type_id = ?3 AND object_id = ?4");
                 execute(sql, &[at, id, &object.type_id, &object.id])
@@ -109,8 +109,8 @@ fn set(connection: &Connection, statement: &Statement, setting: &Setting) -> Res
     Ok(changed)
 }
 
-/// The attributes that may be named beside a change, in the order of their columns.
-const BESIDE: [Attribute; 7] = [
+/// The attributes that may be named with a change, in the order of their columns.
+const NAMED: [Attribute; 7] = [
     Attribute::Channel,
     Attribute::CampaignId,
     Attribute::BroadcastId,
@@ -120,45 +120,45 @@ const BESIDE: [Attribute; 7] = [
     Attribute::ContentId,
 ];
 
-/// A change of subscription as all of its copies say it.
-struct Told {
+/// A change of subscription, merged from all of its copies.
+struct Merged {
     time: EventTime,
     who: Identifiers,
     subscription: Subscription,
 }
 
 fn change(connection: &Connection, statement: &Statement, subscription: &Subscription) -> Result<bool, Error> {
-    let copy = Told { time: statement.time, who: statement.who.clone(), subscription: beside_only(subscription) };
+    let copy = Merged { time: statement.time, who: statement.who.clone(), subscription: named_only(subscription) };
     let key = (&*statement.id, subscription.change.name());
-    let stands = connection
+    let stored = connection
         .prepare_cached(
-            "SELECT at_ms, at_from_receipt, person_id, email, cio_id, phone, anonymous_id, delivery_id, content,
+            "SELECT at_ms, time_is_receipt, person_id, email, cio_id, phone, anonymous_id, delivery_id, content,
                 channel, campaign_id, broadcast_id, newsletter_id, transactional_message_id, action_id, content_id
             FROM subscription_changes WHERE event_id = ?1 AND change = ?2",
         )?
-        .query_row(key, |row| told(row, subscription))
+        .query_row(key, |row| merged(row, subscription))
         .optional()?;
-    let told = match stands {
+    let merged = match stored {
         None => copy,
-        Some(mut told) => {
-            let mut changed = told.time.merge(copy.time);
-            changed |= told.who.merge(&copy.who);
-            changed |= told.subscription.merge(&copy.subscription);
+        Some(mut merged) => {
+            let mut changed = merged.time.merge(copy.time);
+            changed |= merged.who.merge(&copy.who);
+            changed |= merged.subscription.merge(&copy.subscription);
             if !changed {
                 return Ok(false);
             }
-            told
+            merged
         }
     };
-    let Told { time, who, subscription } = &told;
+    let Merged { time, who, subscription } = &merged;
     let [channel, campaign, broadcast, newsletter, transactional, action, content] =
-        BESIDE.map(|attribute| subscription.attributes.get(attribute));
+        NAMED.map(|attribute| subscription.attributes.get(attribute));
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO subscription_changes (event_id, change, at_ms, at_from_receipt, person_id, email,
+            "INSERT OR REPLACE INTO subscription_changes (event_id, change, at_ms, time_is_receipt, person_id, email,
                 cio_id, phone, anonymous_id, delivery_id, content, channel, campaign_id, broadcast_id, newsletter_id,
-                transactional_message_id, action_id, content_id)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                transactional_message_id, action_id, content_id, person)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         )?
         .execute(params![
             key.0,
@@ -178,27 +178,30 @@ fn change(connection: &Connection, statement: &Statement, subscription: &Subscri
             newsletter,
             transactional,
             action,
-            content
+            content,
+            who.name()
         ])?;
     Ok(true)
 }
 
 /// Without attributes that have no column.
-fn beside_only(subscription: &Subscription) -> Subscription {
+fn named_only(subscription: &Subscription) -> Subscription {
     let mut attributes = Attributes::default();
-    for attribute in BESIDE {
+    for attribute in NAMED {
         attributes.set(attribute, subscription.attributes.get(attribute));
     }
     Subscription { attributes, ..subscription.clone() }
 }
 
-fn told(row: &Row, copy: &Subscription) -> rusqlite::Result<Told> {
+fn merged(row: &Row, copy: &Subscription) -> rusqlite::Result<Merged> {
     let mut attributes = Attributes::default();
-    for (attribute, column) in BESIDE.into_iter().zip(9..) {
+    for (attribute, column) in NAMED.into_iter().zip(9..) {
         attributes.set(attribute, row.get_ref(column)?.as_str_or_null()?);
     }
-    Ok(Told {
-        time: EventTime { ms: row.get(0)?, from_receipt: row.get(1)? },
+    let mut time = EventTime::given(row.get(0)?);
+    time.from_receipt = row.get(1)?;
+    Ok(Merged {
+        time,
         who: Identifiers {
             person_id: row.get(2)?,
             email: row.get(3)?,
@@ -209,3 +212,6 @@ fn told(row: &Row, copy: &Subscription) -> rusqlite::Result<Told> {
         subscription: Subscription { change: copy.change, delivery_id: row.get(7)?, attributes, content: row.get(8)? },
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,32 +1,32 @@
-//! What statements said of a person.
+//! What was stated of a person by calls of the sender.
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Device, PARTS_MAX, Person, Preference, ROWS_MAX, Relation, Standing, SubscriptionChange, Trait};
+use super::{Device, ErasureRequest, PARTS_MAX, Person, Preference, ROWS_MAX, Relation, SubscriptionChange, Trait};
 use crate::domain::Millis;
 use crate::domain::people::Change;
 use crate::store::Error;
 
-/// What statements said of those who stand under these names.
-pub fn said(connection: &Connection, names: &[String]) -> Result<Person, Error> {
+/// What was stated of those who stand under these names.
+pub(super) fn of(connection: &Connection, names: &[String]) -> Result<Person, Error> {
     let mut person = Person::default();
-    let mut last_said: Option<(Millis, bool)> = None;
+    let mut last_stated: Option<(Millis, bool)> = None;
     for name in names {
         let known = connection
-            .prepare_cached("SELECT at_ms, value IS NULL FROM people_known WHERE person = ?1")?
+            .prepare_cached("SELECT at_ms, value IS NULL FROM people WHERE person = ?1")?
             .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        last_said = last_said.max(known);
-        let standing = connection
-            .prepare_cached(STANDING)?
+        last_stated = last_stated.max(known);
+        let erasure = connection
+            .prepare_cached(ERASURE)?
             .query_row([name], |row| {
-                let (said, at_ms) = (row.get(0)?, row.get(1)?);
-                Ok(Standing { said, at_ms, due_at_ms: row.get(2)?, is_revoked: row.get(3)? })
+                let (request, at_ms) = (row.get(0)?, row.get(1)?);
+                Ok(ErasureRequest { request, at_ms, due_at_ms: row.get(2)?, is_revoked: row.get(3)? })
             })
             .optional()?;
-        if standing.as_ref().map(|it| it.at_ms) > person.standing.as_ref().map(|it| it.at_ms) {
-            person.standing = standing;
+        if erasure.as_ref().map(|it| it.at_ms) > person.erasure.as_ref().map(|it| it.at_ms) {
+            person.erasure = erasure;
         }
         person.traits.extend(all(connection, TRAITS, name, |row| {
             Ok(Trait { name: row.get(0)?, value: row.get(1)?, at_ms: row.get(2)? })
@@ -59,11 +59,11 @@ pub fn said(connection: &Connection, names: &[String]) -> Result<Person, Error> 
         }
         person.preferences.extend(all(connection, PREFERENCES, name, |row| {
             let stamp = (row.get(3)?, row.get(4)?);
-            Ok(Preference { part: row.get(0)?, name: row.get(1)?, says: row.get(2)?, stamp })
+            Ok(Preference { part: row.get(0)?, name: row.get(1)?, value: row.get(2)?, stamp })
         })?);
     }
-    person.deleted_at_ms = last_said.filter(|(_, deleted)| *deleted).map(|(at_ms, _)| at_ms);
-    // of what was said under several names the latest
+    person.deleted_at_ms = last_stated.filter(|(_, deleted)| *deleted).map(|(at_ms, _)| at_ms);
+    // of what was stated under several names the latest
     person.traits.sort_by(|a, b| (&a.name, b.at_ms).cmp(&(&b.name, a.at_ms)));
     person.traits.dedup_by(|a, b| a.name == b.name);
     person.devices.sort_by(|a, b| (&a.device_id, b.at_ms).cmp(&(&b.device_id, a.at_ms)));
@@ -90,17 +90,17 @@ fn all<T>(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub const STANDING: &str = "SELECT standing, at_ms, due_at_ms, revoked_at_ms IS NOT NULL FROM standings
-    WHERE identifier = ?1 ORDER BY at_ms DESC, event_id DESC, standing DESC LIMIT 1";
+pub(super) const ERASURE: &str = "SELECT request, at_ms, due_at_ms, revoked_at_ms IS NOT NULL FROM erasure_requests
+    WHERE identifier = ?1 ORDER BY at_ms DESC, event_id DESC, request DESC LIMIT 1";
 
-pub const TRAITS: &str = "SELECT name, value, changed_at_ms FROM traits_v1 WHERE person = ?1 ORDER BY name LIMIT ?2";
+pub(super) const TRAITS: &str = "SELECT name, value, changed_at_ms FROM traits_v1 WHERE person = ?1 ORDER BY name LIMIT ?2";
 
-pub const DEVICES: &str = "SELECT device_id, platform,
+pub(super) const DEVICES: &str = "SELECT device_id, platform,
         coalesce(device ->> '$.name', device ->> '$.device_name', device ->> '$.device_model', device ->> '$.model'),
         changed_at_ms, deleted
     FROM devices_v1 WHERE person = ?1 ORDER BY device_id LIMIT ?2";
 
-pub const RELATIONS: &str = "SELECT r.object_type_id, r.object_id, n.value ->> '$', r.relation, r.deleted,
+pub(super) const RELATIONS: &str = "SELECT r.object_type_id, r.object_id, n.value ->> '$', r.relation, r.deleted,
         r.changed_at_ms
     FROM relationships_v1 r
     LEFT JOIN objects k ON k.type_id = r.object_type_id AND k.object_id = r.object_id
@@ -108,16 +108,16 @@ pub const RELATIONS: &str = "SELECT r.object_type_id, r.object_id, n.value ->> '
         AND (k.deleted_at_ms IS NULL OR (n.at_ms, n.event_id) > (k.deleted_at_ms, k.deleted_event_id))
     WHERE r.person = ?1 ORDER BY r.object_type_id, r.object_id LIMIT ?2";
 
-pub const CHANGES: &str = "SELECT change, changed_at_ms, delivery_id, channel, source_kind, source_id, content,
+pub(super) const CHANGES: &str = "SELECT change, changed_at_ms, delivery_id, channel, source_kind, source_id, content,
         event_id
     FROM subscription_changes_v1 WHERE person = ?1 ORDER BY changed_at_ms DESC, event_id DESC LIMIT ?2";
 
-pub const STATE: &str = "SELECT change, changed_at_ms, delivery_id, channel, source_kind, source_id, content,
+pub(super) const STATE: &str = "SELECT change, changed_at_ms, delivery_id, channel, source_kind, source_id, content,
         event_id
     FROM subscription_changes_v1 WHERE person = ?1 AND change IN ('subscribed', 'unsubscribed')
     ORDER BY changed_at_ms DESC, event_id DESC, change DESC LIMIT 1";
 
-pub const PREFERENCES: &str = "SELECT p.key, t.key,
+pub(super) const PREFERENCES: &str = "SELECT p.key, t.key,
         CASE t.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' WHEN 'null' THEN 'null'
             WHEN 'object' THEN t.value WHEN 'array' THEN t.value ELSE json_quote(t.value) END,
         c.at_ms, c.event_id

@@ -1,0 +1,221 @@
+//! Reports on deliveries that are not known yet: they wait in quarantine, found by the delivery's id, until the
+//! transaction that creates it applies them.
+//!
+//! A report is stored as an event too, beside its body: it is applied with what was worked out when it came, its id and
+//! its time among that.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use super::{Quarantined, count, give_up, insert_with, release};
+use crate::domain::{Attribute, Device, Event, EventTime, Flags, MetricName, Millis, Text};
+use crate::store::{Error, Incoming};
+
+/// The reason of the reports that wait. They are known by it, so nothing else is quarantined for it.
+pub const UNKNOWN_DELIVERY: &str = "unknown_delivery";
+
+/// How many reports wait now.
+pub fn waiting(connection: &Connection) -> Result<i64, Error> {
+    count(connection, UNKNOWN_DELIVERY)
+}
+
+/// A report as it stands in quarantine; so the caller may look for forgotten people in it first.
+pub fn as_quarantined(report: &Incoming) -> Quarantined {
+    let Incoming { event, format, body } = report;
+    Quarantined {
+        format: format.clone(),
+        reason: UNKNOWN_DELIVERY.into(),
+        detail: format!("{} of an unknown delivery, from a sender without a full key", event.metric.as_str()).into(),
+        delivery_id: Some(event.delivery_id.clone()),
+        due_at_ms: None,
+        public: true,
+        body: body.as_bytes().to_vec(),
+        body_bytes: body.len() as i64,
+    }
+}
+
+/// Lets a report wait. The same one again is one row.
+pub fn wait(connection: &Connection, report: &Incoming) -> Result<(), Error> {
+    let event = serde_json::to_string(&Stored::of(&report.event)).map_err(|error| Error::Row(error.to_string()))?;
+    insert_with(connection, &as_quarantined(report), report.event.received_at_ms, Some(&event))?;
+    Ok(())
+}
+
+const OF_DELIVERY: &str =
+    "SELECT id, event, format, body FROM quarantine WHERE delivery_id = ?1 AND reason = ?2 ORDER BY id";
+
+/// Takes out what waits for a delivery, in the order in which it came.
+pub fn take_waiting(connection: &Connection, delivery_id: &str) -> Result<Vec<Incoming>, Error> {
+    let mut statement = connection.prepare_cached(OF_DELIVERY)?;
+    let mut rows = statement.query([delivery_id, UNKNOWN_DELIVERY])?;
+    let (mut ids, mut reports) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let event: Option<String> = row.get(1)?;
+        let Some(event) = event else { continue };
+        let stored: Stored = serde_json::from_str(&event)
+            .map_err(|error| Error::Row(format!("a report that waits for {delivery_id}: {error}")))?;
+        let body = row.get::<_, Option<Vec<u8>>>(3)?.unwrap_or_default();
+        ids.push(row.get::<_, i64>(0)?);
+        reports.push(Incoming {
+            event: stored.event(delivery_id),
+            format: row.get(2)?,
+            body: String::from_utf8_lossy(&body).into(),
+        });
+    }
+    for id in ids {
+        release(connection, id)?;
+    }
+    Ok(reports)
+}
+
+/// Gives up what waits for a delivery, since the delivery cannot be stored with it. Returns how many that were.
+pub fn give_up_waiting(connection: &Connection, delivery_id: &str, detail: &str) -> Result<usize, Error> {
+    let mut statement = connection.prepare_cached(OF_DELIVERY)?;
+    let ids: Vec<i64> =
+        statement.query_map([delivery_id, UNKNOWN_DELIVERY], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for id in &ids {
+        give_up(connection, *id, detail)?;
+    }
+    Ok(ids.len())
+}
+
+/// An event as JSON, exact in every field. The delivery's id has a column.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    id: Text,
+    metric: Text,
+    at_ms: Millis,
+    time_is_receipt: bool,
+    received_at_ms: Millis,
+    attributes: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    href: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    link_id: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action_value: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    machine: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proxied: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    synthetic: Option<bool>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recipients: Vec<StoredDevice>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredDevice {
+    device_id: Text,
+    platform: Option<Text>,
+    reason: Option<Text>,
+}
+
+impl Stored {
+    fn of(event: &Event) -> Stored {
+        let device = |device: &Device| StoredDevice {
+            device_id: device.device_id.clone(),
+            platform: device.platform.clone(),
+            reason: device.reason.clone(),
+        };
+        Stored {
+            id: event.id.clone(),
+            metric: event.metric.as_str().into(),
+            at_ms: event.time.ms,
+            time_is_receipt: event.time.from_receipt,
+            received_at_ms: event.received_at_ms,
+            attributes: event.attributes.iter().map(|(it, value)| (it.name().into(), value.into())).collect(),
+            href: event.href.clone(),
+            link_id: event.link_id.clone(),
+            action_value: event.action_value.clone(),
+            reason: event.reason.clone(),
+            machine: event.flags.machine,
+            proxied: event.flags.proxied,
+            synthetic: event.flags.synthetic,
+            recipients: event.recipients.iter().map(device).collect(),
+        }
+    }
+
+    fn event(self, delivery_id: &str) -> Event {
+        let mut time = EventTime::given(self.at_ms);
+        time.from_receipt = self.time_is_receipt;
+        let mut event = Event::new(delivery_id, MetricName::parse(&self.metric), &self.id, time, self.received_at_ms);
+        for attribute in Attribute::ALL {
+            event.attributes.set(attribute, self.attributes.get(attribute.name()).map(String::as_str));
+        }
+        event.href = self.href;
+        event.link_id = self.link_id;
+        event.action_value = self.action_value;
+        event.reason = self.reason;
+        event.flags = Flags { machine: self.machine, proxied: self.proxied, synthetic: self.synthetic };
+        let device = |it: StoredDevice| Device { device_id: it.device_id, platform: it.platform, reason: it.reason };
+        event.recipients = self.recipients.into_iter().map(device).collect();
+        event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::quarantine::{NOT_STORED, PUBLIC_MAX};
+    use crate::store::testing;
+
+    const AT: Millis = 1_790_000_000_000;
+
+    fn report(delivery_id: &str, id: &str) -> Incoming {
+        let time = EventTime::from_receipt(AT);
+        let mut event = Event::new(delivery_id, MetricName::parse("opened"), id, time, AT + 5);
+        for (n, attribute) in Attribute::ALL.into_iter().enumerate() {
+            event.attributes.set(attribute, Some(&format!("\"{n}\u{1F600}")));
+        }
+        event.flags = Flags { machine: Some(false), proxied: None, synthetic: Some(true) };
+        event.link_id = Some("l".into());
+        event.recipients = vec![Device { device_id: "A".into(), platform: None, reason: Some("gone".into()) }];
+        Incoming { event, format: "webhook".into(), body: format!("{{\"id\":{id:?}}}").into() }
+    }
+
+    fn ids(reports: Vec<Incoming>) -> Vec<Text> {
+        reports.into_iter().map(|report| report.event.id).collect()
+    }
+
+    #[test]
+    fn a_report_is_taken_out_as_it_came() {
+        let connection = testing::file();
+        for it in [report("d", "1"), report("e", "2"), report("d", "3"), report("d", "1")] {
+            wait(&connection, &it).unwrap();
+        }
+        assert_eq!(waiting(&connection).unwrap(), 3);
+        let taken = take_waiting(&connection, "d").unwrap();
+        for (taken, came) in taken.iter().zip([report("d", "1"), report("d", "3")]) {
+            assert_eq!((&taken.event, &taken.format, &taken.body), (&came.event, &came.format, &came.body));
+        }
+        assert_eq!((ids(taken).len(), ids(take_waiting(&connection, "d").unwrap()).len()), (2, 0));
+        assert_eq!(waiting(&connection).unwrap(), 1);
+
+        assert_eq!(give_up_waiting(&connection, "e", "it was not taken").unwrap(), 1);
+        assert_eq!((waiting(&connection).unwrap(), count(&connection, NOT_STORED).unwrap()), (0, 1));
+        assert!(take_waiting(&connection, "e").unwrap().is_empty());
+        testing::assert_searches(&connection, OF_DELIVERY);
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let connection = testing::file();
+        wait(&connection, &report("first", "1")).unwrap();
+        let full = format!("UPDATE _quarantine_counts SET entries = {PUBLIC_MAX}");
+        connection.execute_batch(&full).unwrap();
+        wait(&connection, &report("first", "1")).unwrap();
+        let dropped = || -> i64 {
+            connection.query_row("SELECT sum(dropped) FROM _quarantine_counts", [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(dropped(), 0, "a repeat takes no room");
+        wait(&connection, &report("last", "2")).unwrap();
+        assert_eq!((dropped(), waiting(&connection).unwrap()), (1, PUBLIC_MAX));
+        assert!(take_waiting(&connection, "first").unwrap().is_empty());
+        assert_eq!(ids(take_waiting(&connection, "last").unwrap()), ["2".into()]);
+    }
+}
