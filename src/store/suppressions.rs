@@ -68,9 +68,14 @@ fn write_cause(connection: &Connection, mark: &Mark, n: i64) -> Result<(), Error
     };
     let delivery = delivery_of(connection, mark)?;
     let Mark { address, channel, at_ms, metric, event_id, .. } = mark;
-    connection
-        .prepare_cached(sql)?
-        .execute(params![address, channel.name(), at_ms, delivery, metric.name(), event_id])?;
+    connection.prepare_cached(sql)?.execute(params![
+        address,
+        channel.name(),
+        at_ms,
+        delivery,
+        metric.name(),
+        event_id
+    ])?;
     Ok(())
 }
 

@@ -233,9 +233,8 @@ fn newest_arrived(connection: &Connection, size: usize) -> Result<(Vec<Cursor>, 
     let mut statement = connection.prepare_cached(NEWEST)?;
     let mut newest = Vec::new();
     for status in ARRIVED {
-        let found = statement.query_map(params![status.name(), size as i64], |row| {
-            Ok(Cursor { at_ms: row.get(0)?, id: row.get(1)? })
-        })?;
+        let found = statement
+            .query_map(params![status.name(), size as i64], |row| Ok(Cursor { at_ms: row.get(0)?, id: row.get(1)? }))?;
         for cursor in found {
             newest.push(cursor?);
         }
@@ -295,9 +294,10 @@ mod tests {
         // of more than are looked at, the last and what was created beside it are left out
         let (newest, since_ms) = newest_arrived(&connection, 2).unwrap();
         assert_eq!((newest.iter().map(|it| it.id).collect::<Vec<_>>(), since_ms), (vec![4], Some(201)));
-        assert_eq!(testing::plan(&connection, NEWEST), [
-            "SEARCH deliveries USING COVERING INDEX deliveries_status (status=?)"
-        ]);
+        assert_eq!(
+            testing::plan(&connection, NEWEST),
+            ["SEARCH deliveries USING COVERING INDEX deliveries_status (status=?)"]
+        );
     }
 
     #[test]
@@ -305,7 +305,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.db");
         let connection = Connection::open(&path).unwrap();
-        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE _settings (key PRIMARY KEY, value ANY)").unwrap();
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE _settings (key PRIMARY KEY, value ANY)")
+            .unwrap();
         let verified = Verified { at_ms: 1, deliveries: 2, events: 3, differences: 0 };
         verified.save(&connection).unwrap();
         assert_eq!(Verified::last(&connection).unwrap(), Some(verified));

@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::campaigns::{self, ChannelRow, DELIVERY_SUMS, EVENT_SUMS, Range};
 use super::status_counts;
-use crate::domain::rollup::{Counts, QUARTER_MS};
 use crate::domain::Millis;
+use crate::domain::rollup::{Counts, QUARTER_MS};
 use crate::store::Error;
 
 const HOUR_MS: Millis = 3_600_000;
@@ -102,9 +102,8 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
                 FROM receipts WHERE bucket_ms >= ?1)",
         )?
         .query_row([last_at_ms.unwrap_or(now_ms) - 7 * 24 * HOUR_MS - QUARTER_MS], |row| row.get(0))?;
-    let sum = |sql: &str| -> Result<i64, Error> {
-        Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-    };
+    let sum =
+        |sql: &str| -> Result<i64, Error> { Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?) };
     let mut names =
         connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 20")?;
     Ok(Feed {
@@ -156,8 +155,11 @@ mod tests {
             ))
             .unwrap();
         let range = Range { since_ms: NOW + 1, until_ms: NOW + 3_600_001 };
-        let hours: Vec<(i64, i64)> =
-            activity(&connection, range).unwrap().into_iter().map(|(hour, it)| (hour, it.events.iter().sum())).collect();
+        let hours: Vec<(i64, i64)> = activity(&connection, range)
+            .unwrap()
+            .into_iter()
+            .map(|(hour, it)| (hour, it.events.iter().sum()))
+            .collect();
         assert_eq!(hours, [(500_000, 5), (500_001, 4)]);
         let channels = by_channel(&connection, range).unwrap();
         let shown: Vec<_> = channels

@@ -220,8 +220,9 @@ fn shown(row: &SqlRow) -> rusqlite::Result<Row> {
 
 /// How many are in quarantine, by reason, most first.
 pub fn counts(connection: &Connection) -> Result<Vec<(String, i64)>, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT reason, entries FROM _quarantine_counts WHERE entries > 0 ORDER BY entries DESC, reason")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT reason, entries FROM _quarantine_counts WHERE entries > 0 ORDER BY entries DESC, reason",
+    )?;
     Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
@@ -290,7 +291,10 @@ mod tests {
         let ids = |now_ms, rows, bytes| -> Vec<i64> {
             due(&connection, now_ms, Portion { rows, bytes }).unwrap().into_iter().map(|item| item.id).collect()
         };
-        assert_eq!((ids(9, 9, 99), ids(30, 9, 99), ids(30, 9, 5), ids(30, 1, 99)), (vec![], vec![2, 1], vec![2], vec![2]));
+        assert_eq!(
+            (ids(9, 9, 99), ids(30, 9, 99), ids(30, 9, 5), ids(30, 1, 99)),
+            (vec![], vec![2, 1], vec![2], vec![2])
+        );
         let stretch = Stretch { reason: "future".into(), after: 1, up_to: 3 };
         assert_eq!(ids_of(&connection, &stretch, 9).unwrap(), [2, 3]);
         let bodies: Vec<_> =

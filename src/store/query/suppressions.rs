@@ -223,7 +223,10 @@ mod tests {
     fn addresses_are_compared_in_normalised_form() {
         let connection = file();
         let [ann] = &of_address(&connection, " Ann@X.org").unwrap()[..] else { panic!("one") };
-        assert_eq!((ann.cause, ann.reason.as_deref(), &*ann.delivery_id), (Cause::HardBounce, Some("550 no such user"), "d1"));
+        assert_eq!(
+            (ann.cause, ann.reason.as_deref(), &*ann.delivery_id),
+            (Cause::HardBounce, Some("550 no such user"), "d1")
+        );
         assert!(of(&connection, "ann@x.org", "sms").unwrap().is_none());
         let token = of(&connection, "Token", "push").unwrap().unwrap();
         assert_eq!((token.lifted_at_ms, token.is_unsuppressed), (Some(35), false));

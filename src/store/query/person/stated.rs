@@ -93,7 +93,8 @@ fn all<T>(
 pub(super) const ERASURE: &str = "SELECT request, at_ms, due_at_ms, revoked_at_ms IS NOT NULL FROM erasure_requests
     WHERE identifier = ?1 ORDER BY at_ms DESC, event_id DESC, request DESC LIMIT 1";
 
-pub(super) const TRAITS: &str = "SELECT name, value, changed_at_ms FROM traits_v1 WHERE person = ?1 ORDER BY name LIMIT ?2";
+pub(super) const TRAITS: &str =
+    "SELECT name, value, changed_at_ms FROM traits_v1 WHERE person = ?1 ORDER BY name LIMIT ?2";
 
 pub(super) const DEVICES: &str = "SELECT device_id, platform,
         coalesce(device ->> '$.name', device ->> '$.device_name', device ->> '$.device_model', device ->> '$.model'),
@@ -141,3 +142,7 @@ fn change(row: &Row) -> rusqlite::Result<SubscriptionChange> {
         event_id: row.get(7)?,
     })
 }
+
+/// All questions, for the test of their plans.
+#[cfg(test)]
+pub(super) const QUESTIONS: [&str; 7] = [ERASURE, TRAITS, DEVICES, RELATIONS, CHANGES, STATE, PREFERENCES];
