@@ -12,7 +12,7 @@ use super::apply::Outcome;
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Millis, Text};
 
-pub use waiting::{UNKNOWN_DELIVERY, as_quarantined, give_up_waiting, take_waiting, wait, waiting};
+pub use waiting::{UNKNOWN_DELIVERY, give_up_waiting, has_waiting, insert_waiting, take_waiting};
 
 /// How many names of ignored events are counted apart; the rest are counted together. Names come from outside.
 const NAMES_MAX: i64 = 1_000;

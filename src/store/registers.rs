@@ -11,7 +11,7 @@ use crate::domain::people::{Register, Said, Setting, Subscription};
 use crate::domain::{Attribute, Attributes, EventTime, Identifiers, Statement};
 
 /// Stores a statement. One that changes nothing is a duplicate: it came before, or something greater stands.
-pub fn record(connection: &Connection, statement: &Statement) -> Result<Outcome, Error> {
+pub fn take_in(connection: &Connection, statement: &Statement) -> Result<Outcome, Error> {
     let mut changed = match &statement.said {
         Said::Set(settings) => {
             let mut changed = false;

@@ -18,7 +18,9 @@ pub fn write(connection: &Connection, delta: &Delta) -> Result<(), Error> {
     for (mark, n) in &delta.causes {
         causes.entry((&mark.address, mark.channel)).or_default().push((mark, *n));
     }
-    for ((address, channel), marks) in causes {
+    for ((address, channel), mut marks) in causes {
+        // so that the same batch writes the same rows
+        marks.sort_unstable();
         let before = first_cause(connection, address, channel)?;
         for (mark, n) in marks {
             write_cause(connection, mark, n)?;
@@ -54,8 +56,8 @@ fn first_cause(connection: &Connection, address: &str, channel: Channel) -> Resu
 
 /// The row of the delivery whose event a mark is.
 fn delivery_of(connection: &Connection, mark: &Mark) -> Result<i64, Error> {
-    let mut statement = connection.prepare_cached("SELECT id FROM deliveries WHERE delivery_id = ?1")?;
-    Ok(statement.query_row([&mark.delivery_id], |row| row.get(0))?)
+    deliveries::row_of(connection, &mark.delivery_id)?
+        .ok_or_else(|| Error::Row(format!("delivery {} is not in the file", mark.delivery_id)))
 }
 
 fn write_cause(connection: &Connection, mark: &Mark, n: i64) -> Result<(), Error> {
@@ -114,7 +116,7 @@ fn add_lifts(connection: &Connection, address: &str, channel: Channel, after_ms:
     }
     for id in delivered {
         let Some(row) = deliveries::by_row(connection, id)? else { continue };
-        let stored = events::all(connection, id, &row.delivery_id)?;
+        let stored = events::all(connection, id)?;
         let mut lifts = Vec::new();
         suppression::marks(&row.delivery, stored.iter().map(|row| &row.event), |mark| lifts.push(mark));
         for mark in lifts {

@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Quarantined, count, give_up, insert_with, release};
 use crate::domain::{Attribute, Device, Event, EventTime, Flags, MetricName, Millis, Text};
+use crate::store::erasure::{Forgotten, traces};
 use crate::store::{Error, Incoming};
 
 /// The reason of the reports that wait. They are known by it, so nothing else is quarantined for it.
 pub const UNKNOWN_DELIVERY: &str = "unknown_delivery";
 
-/// How many reports wait now.
-pub fn waiting(connection: &Connection) -> Result<i64, Error> {
-    count(connection, UNKNOWN_DELIVERY)
+/// Whether any report waits.
+pub fn has_waiting(connection: &Connection) -> Result<bool, Error> {
+    Ok(count(connection, UNKNOWN_DELIVERY)? > 0)
 }
 
-/// A report as it stands in quarantine; so the caller may look for forgotten people in it first.
-pub fn as_quarantined(report: &Incoming) -> Quarantined {
+fn as_quarantined(report: &Incoming) -> Quarantined {
     let Incoming { event, format, body } = report;
     Quarantined {
         format: format.clone(),
@@ -36,11 +36,20 @@ pub fn as_quarantined(report: &Incoming) -> Quarantined {
     }
 }
 
-/// Lets a report wait. The same one again is one row.
-pub fn wait(connection: &Connection, report: &Incoming) -> Result<(), Error> {
+/// Lets a report wait. The same one again is one row. False: it names somebody who is forgotten as of its time, and must
+/// not be stored.
+pub fn insert_waiting(connection: &Connection, forgotten: &Forgotten, report: &Incoming) -> Result<bool, Error> {
+    let received_at_ms = report.event.received_at_ms;
+    let mut item = as_quarantined(report);
+    // its delivery is no later than this, so a request that covers this covers that
+    item.due_at_ms = Some(report.event.time.ms);
+    if traces::is_of_the_forgotten(connection, forgotten, &item, received_at_ms)? {
+        return Ok(false);
+    }
+    item.due_at_ms = None;
     let event = serde_json::to_string(&Stored::of(&report.event)).map_err(|error| Error::Row(error.to_string()))?;
-    insert_with(connection, &as_quarantined(report), report.event.received_at_ms, Some(&event))?;
-    Ok(())
+    insert_with(connection, &item, received_at_ms, Some(&event))?;
+    Ok(true)
 }
 
 const OF_DELIVERY: &str =
@@ -88,6 +97,7 @@ struct Stored {
     metric: Text,
     at_ms: Millis,
     time_is_receipt: bool,
+    clock_skew_ms: Millis,
     received_at_ms: Millis,
     attributes: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,6 +137,7 @@ impl Stored {
             metric: event.metric.as_str().into(),
             at_ms: event.time.ms,
             time_is_receipt: event.time.from_receipt,
+            clock_skew_ms: event.time.clock_skew_ms,
             received_at_ms: event.received_at_ms,
             attributes: event.attributes.iter().map(|(it, value)| (it.name().into(), value.into())).collect(),
             href: event.href.clone(),
@@ -141,8 +152,8 @@ impl Stored {
     }
 
     fn event(self, delivery_id: &str) -> Event {
-        let mut time = EventTime::given(self.at_ms);
-        time.from_receipt = self.time_is_receipt;
+        let (ms, from_receipt, clock_skew_ms) = (self.at_ms, self.time_is_receipt, self.clock_skew_ms);
+        let time = EventTime { ms, from_receipt, clock_skew_ms };
         let mut event = Event::new(delivery_id, MetricName::parse(&self.metric), &self.id, time, self.received_at_ms);
         for attribute in Attribute::ALL {
             event.attributes.set(attribute, self.attributes.get(attribute.name()).map(String::as_str));
@@ -167,7 +178,7 @@ mod tests {
     const AT: Millis = 1_790_000_000_000;
 
     fn report(delivery_id: &str, id: &str) -> Incoming {
-        let time = EventTime::from_receipt(AT);
+        let time = EventTime { clock_skew_ms: 7, ..EventTime::from_receipt(AT) };
         let mut event = Event::new(delivery_id, MetricName::parse("opened"), id, time, AT + 5);
         for (n, attribute) in Attribute::ALL.into_iter().enumerate() {
             event.attributes.set(attribute, Some(&format!("\"{n}\u{1F600}")));
@@ -178,6 +189,14 @@ mod tests {
         Incoming { event, format: "webhook".into(), body: format!("{{\"id\":{id:?}}}").into() }
     }
 
+    fn wait(connection: &Connection, report: Incoming) {
+        assert!(insert_waiting(connection, &Forgotten::default(), &report).unwrap());
+    }
+
+    fn waiting(connection: &Connection) -> i64 {
+        count(connection, UNKNOWN_DELIVERY).unwrap()
+    }
+
     fn ids(reports: Vec<Incoming>) -> Vec<Text> {
         reports.into_iter().map(|report| report.event.id).collect()
     }
@@ -186,18 +205,18 @@ mod tests {
     fn a_report_is_taken_out_as_it_came() {
         let connection = testing::file();
         for it in [report("d", "1"), report("e", "2"), report("d", "3"), report("d", "1")] {
-            wait(&connection, &it).unwrap();
+            wait(&connection, it);
         }
-        assert_eq!(waiting(&connection).unwrap(), 3);
+        assert_eq!(waiting(&connection), 3);
         let taken = take_waiting(&connection, "d").unwrap();
         for (taken, came) in taken.iter().zip([report("d", "1"), report("d", "3")]) {
             assert_eq!((&taken.event, &taken.format, &taken.body), (&came.event, &came.format, &came.body));
         }
         assert_eq!((ids(taken).len(), ids(take_waiting(&connection, "d").unwrap()).len()), (2, 0));
-        assert_eq!(waiting(&connection).unwrap(), 1);
+        assert_eq!((waiting(&connection), has_waiting(&connection).unwrap()), (1, true));
 
         assert_eq!(give_up_waiting(&connection, "e", "it was not taken").unwrap(), 1);
-        assert_eq!((waiting(&connection).unwrap(), count(&connection, NOT_STORED).unwrap()), (0, 1));
+        assert_eq!((waiting(&connection), count(&connection, NOT_STORED).unwrap()), (0, 1));
         assert!(take_waiting(&connection, "e").unwrap().is_empty());
         testing::assert_searches(&connection, OF_DELIVERY);
     }
@@ -205,16 +224,16 @@ mod tests {
     #[test]
     fn the_oldest_makes_room() {
         let connection = testing::file();
-        wait(&connection, &report("first", "1")).unwrap();
+        wait(&connection, report("first", "1"));
         let full = format!("UPDATE _quarantine_counts SET entries = {PUBLIC_MAX}");
         connection.execute_batch(&full).unwrap();
-        wait(&connection, &report("first", "1")).unwrap();
+        wait(&connection, report("first", "1"));
         let dropped = || -> i64 {
             connection.query_row("SELECT sum(dropped) FROM _quarantine_counts", [], |row| row.get(0)).unwrap()
         };
         assert_eq!(dropped(), 0, "a repeat takes no room");
-        wait(&connection, &report("last", "2")).unwrap();
-        assert_eq!((dropped(), waiting(&connection).unwrap()), (1, PUBLIC_MAX));
+        wait(&connection, report("last", "2"));
+        assert_eq!((dropped(), waiting(&connection)), (1, PUBLIC_MAX));
         assert!(take_waiting(&connection, "first").unwrap().is_empty());
         assert_eq!(ids(take_waiting(&connection, "last").unwrap()), ["2".into()]);
     }

@@ -268,13 +268,13 @@ impl Side {
         whole_life: &Counts,
         has_events: bool,
     ) -> Result<Counts, Error> {
-        let (sums, read): (&str, fn(&Row, usize) -> rusqlite::Result<Counts>) =
-            if has_events { (&SUMS, counts) } else { (&DELIVERY_SUMS, deliveries) };
+        let sums = if has_events { &SUMS } else { &DELIVERY_SUMS };
+        let read = |row: &Row| if has_events { counts(row, 0) } else { deliveries(row, 0) };
         let mut statement = connection.prepare_cached(&within_sql(sums))?;
         let (kind, id) = key(source);
         let mut summed = Counts::default();
         for (from, to) in &self.spans {
-            let counts = statement.query_row(params![kind, id, from, to, channel], |row| read(row, 0))?;
+            let counts = statement.query_row(params![kind, id, from, to, channel], read)?;
             summed.add(&counts, 1);
         }
         if !self.is_outside {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::log::Filter;
 use super::overview::Received;
-use super::paging::Cursor;
+use super::paging::{Cursor, Spent};
 use super::status_counts;
 use super::totals::{self, Total};
 use crate::domain::rollup::QUARTER_MS;
@@ -165,8 +165,8 @@ struct Sample {
     never_sent_ids: Vec<String>,
 }
 
-/// Every channel that has deliveries.
-pub fn channels(connection: &Connection, now_ms: Millis) -> Result<Vec<Channel>, Error> {
+/// Every channel that has deliveries. What `spent` bounds is the count of those without a result.
+pub fn channels(connection: &Connection, now_ms: Millis, spent: Spent) -> Result<Vec<Channel>, Error> {
     let (newest, since_ms) = newest_arrived(connection, LOOKED_AT)?;
     let mut samples = samples(connection, &newest)?;
     let mut channels = Vec::new();
@@ -175,8 +175,9 @@ pub fn channels(connection: &Connection, now_ms: Millis) -> Result<Vec<Channel>,
             continue;
         }
         let says_delivered = counts.deliveries(Counted::Metric(Metric::Delivered)) > 0;
-        let unheard =
-            says_delivered.then(|| totals::of_deliveries(connection, &unheard(name.as_deref(), now_ms))).transpose()?;
+        let unheard = says_delivered
+            .then(|| totals::of_deliveries(connection, &unheard(name.as_deref(), now_ms), spent))
+            .transpose()?;
         let sample = samples.remove(&name).unwrap_or_default();
         channels.push(Channel {
             channel: name,
@@ -283,7 +284,7 @@ mod tests {
                     ('unknown', NULL, 1), ('unknown', 'sms', 0)",
             )
             .unwrap();
-        let found = channels(&connection, 1_000).unwrap();
+        let found = channels(&connection, 1_000, &|| false).unwrap();
         assert_eq!(found.len(), 2);
         let email = found.iter().find(|it| it.channel.as_deref() == Some("email")).unwrap();
         assert_eq!((email.looked_at, email.since_ms, email.unheard), (2, None, None));

@@ -26,10 +26,10 @@ fn the_greatest_stands_in_any_order_and_a_repeat_is_a_duplicate() {
     for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
         let connection = testing::file();
         for n in order {
-            record(&connection, &all[n]).unwrap();
+            take_in(&connection, &all[n]).unwrap();
         }
         assert_eq!(text(&connection, "at_ms || event_id || value AS x FROM traits"), "2a2");
-        assert_eq!(record(&connection, &all[2]).unwrap(), Outcome::Duplicate);
+        assert_eq!(take_in(&connection, &all[2]).unwrap(), Outcome::Duplicate);
         assert_eq!(text(&connection, "kind || value AS x FROM identifiers ORDER BY kind"), "emailann@x.org idp7");
     }
 }
@@ -41,7 +41,7 @@ fn a_deletion_hides_what_was_stated_before_it() {
     let set = |at_ms, register, value: Option<&str>| {
         let setting = Setting { register, value: value.map(Into::into) };
         assert_eq!(
-            record(&connection, &statement(at_ms, "e", &ann(), Said::Set(vec![setting]))).unwrap(),
+            take_in(&connection, &statement(at_ms, "e", &ann(), Said::Set(vec![setting]))).unwrap(),
             Outcome::Accepted
         );
     };
@@ -74,12 +74,12 @@ fn a_change_of_subscription_stands_under_the_first_name_that_its_copies_give() {
         statement(7, "e", who, Said::Subscription(Box::new(subscription)))
     };
     let address = Identifiers { email: Some("ann@x.org".into()), ..Identifiers::default() };
-    assert_eq!(record(&connection, &change(&address, None)).unwrap(), Outcome::Accepted);
+    assert_eq!(take_in(&connection, &change(&address, None)).unwrap(), Outcome::Accepted);
     let row = "person || coalesce(delivery_id, '-') || time_is_receipt AS x FROM subscription_changes";
     assert_eq!(text(&connection, row), "ann@x.org-0");
-    assert_eq!(record(&connection, &change(&ann(), Some("d"))).unwrap(), Outcome::Accepted);
+    assert_eq!(take_in(&connection, &change(&ann(), Some("d"))).unwrap(), Outcome::Accepted);
     assert_eq!(text(&connection, row), "p7d0");
-    assert_eq!(record(&connection, &change(&address, None)).unwrap(), Outcome::Duplicate);
+    assert_eq!(take_in(&connection, &change(&address, None)).unwrap(), Outcome::Duplicate);
     assert_eq!(
         text(&connection, "state || person || source_kind || source_id AS x FROM subscriptions_v1"),
         "unsubscribedp7campaign3"
