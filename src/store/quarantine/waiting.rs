@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::{Quarantined, count, give_up, insert_with, release};
-use crate::domain::{Attribute, Device, Event, EventTime, Flags, MetricName, Millis, Text};
+use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Flags, MetricName, Millis, Text};
 use crate::store::erasure::{Forgotten, traces};
 use crate::store::{Error, Incoming};
 
@@ -47,7 +47,8 @@ pub fn insert_waiting(connection: &Connection, forgotten: &Forgotten, report: &I
         return Ok(false);
     }
     item.due_at_ms = None;
-    let event = serde_json::to_string(&Stored::of(&report.event)).map_err(|error| Error::Row(error.to_string()))?;
+    let event =
+        serde_json::to_string(&Stored::of(report.event.clone())).map_err(|error| Error::Row(error.to_string()))?;
     insert_with(connection, &item, received_at_ms, Some(&event))?;
     Ok(true)
 }
@@ -100,72 +101,60 @@ struct Stored {
     clock_skew_ms: Millis,
     received_at_ms: Millis,
     attributes: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     href: Option<Text>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     link_id: Option<Text>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     action_value: Option<Text>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Text>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     machine: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     proxied: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     synthetic: Option<bool>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    recipients: Vec<StoredDevice>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredDevice {
-    device_id: Text,
-    platform: Option<Text>,
-    reason: Option<Text>,
+    /// Id, platform and reason of each.
+    devices: Vec<(Text, Option<Text>, Option<Text>)>,
 }
 
 impl Stored {
-    fn of(event: &Event) -> Stored {
-        let device = |device: &Device| StoredDevice {
-            device_id: device.device_id.clone(),
-            platform: device.platform.clone(),
-            reason: device.reason.clone(),
-        };
+    fn of(event: Event) -> Stored {
+        let Event { metric, id, time, received_at_ms, attributes, href, link_id, action_value, reason, .. } = event;
         Stored {
-            id: event.id.clone(),
-            metric: event.metric.as_str().into(),
-            at_ms: event.time.ms,
-            time_is_receipt: event.time.from_receipt,
-            clock_skew_ms: event.time.clock_skew_ms,
-            received_at_ms: event.received_at_ms,
-            attributes: event.attributes.iter().map(|(it, value)| (it.name().into(), value.into())).collect(),
-            href: event.href.clone(),
-            link_id: event.link_id.clone(),
-            action_value: event.action_value.clone(),
-            reason: event.reason.clone(),
+            id,
+            metric: metric.as_str().into(),
+            at_ms: time.ms,
+            time_is_receipt: time.from_receipt,
+            clock_skew_ms: time.clock_skew_ms,
+            received_at_ms,
+            attributes: attributes.iter().map(|(it, value)| (it.name().into(), value.into())).collect(),
+            href,
+            link_id,
+            action_value,
+            reason,
             machine: event.flags.machine,
             proxied: event.flags.proxied,
             synthetic: event.flags.synthetic,
-            recipients: event.recipients.iter().map(device).collect(),
+            devices: event.recipients.into_iter().map(|it| (it.device_id, it.platform, it.reason)).collect(),
         }
     }
 
     fn event(self, delivery_id: &str) -> Event {
         let (ms, from_receipt, clock_skew_ms) = (self.at_ms, self.time_is_receipt, self.clock_skew_ms);
-        let time = EventTime { ms, from_receipt, clock_skew_ms };
-        let mut event = Event::new(delivery_id, MetricName::parse(&self.metric), &self.id, time, self.received_at_ms);
+        let mut attributes = Attributes::default();
         for attribute in Attribute::ALL {
-            event.attributes.set(attribute, self.attributes.get(attribute.name()).map(String::as_str));
+            attributes.set(attribute, self.attributes.get(attribute.name()).map(String::as_str));
         }
-        event.href = self.href;
-        event.link_id = self.link_id;
-        event.action_value = self.action_value;
-        event.reason = self.reason;
-        event.flags = Flags { machine: self.machine, proxied: self.proxied, synthetic: self.synthetic };
-        let device = |it: StoredDevice| Device { device_id: it.device_id, platform: it.platform, reason: it.reason };
-        event.recipients = self.recipients.into_iter().map(device).collect();
-        event
+        let device = |(device_id, platform, reason)| Device { device_id, platform, reason };
+        Event {
+            delivery_id: delivery_id.into(),
+            metric: MetricName::parse(&self.metric),
+            id: self.id,
+            time: EventTime { ms, from_receipt, clock_skew_ms },
+            received_at_ms: self.received_at_ms,
+            attributes,
+            href: self.href,
+            link_id: self.link_id,
+            action_value: self.action_value,
+            reason: self.reason,
+            recipients: self.devices.into_iter().map(device).collect(),
+            flags: Flags { machine: self.machine, proxied: self.proxied, synthetic: self.synthetic },
+        }
     }
 }
 

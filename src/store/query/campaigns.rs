@@ -163,23 +163,42 @@ pub fn exists(connection: &Connection, source: &SourceRef) -> Result<bool, Error
 /// Every source that has deliveries (in the range), in order of kind and id. What is shown of a range counts deliveries
 /// only.
 pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>, Error> {
+    read(connection, None, range)
+}
+
+/// One source by channel, its counts of a range or of its whole life. `None`: it has neither deliveries nor a name.
+pub fn one(connection: &Connection, source: &SourceRef, range: Option<Range>) -> Result<Option<Source>, Error> {
+    if !exists(connection, source)? {
+        return Ok(None);
+    }
+    let found = read(connection, Some(source), range)?.pop();
+    let nameless = Source { source: source.clone(), name: None, channels: Vec::new() };
+    Ok(Some(Source { name: name(connection, source)?, ..found.unwrap_or(nameless) }))
+}
+
+/// All sources, less what has nothing in the range; or one with all of its channels.
+fn read(connection: &Connection, one: Option<&SourceRef>, range: Option<Range>) -> Result<Vec<Source>, Error> {
     let side = range.map(|range| Side::smaller(connection, range)).transpose()?;
+    let of_one = if one.is_some() { "AND m.source_kind = ?1 AND m.source_id IS ?2" } else { "" };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT m.source_kind, m.source_id, m.channel, n.name, {} FROM campaign_metrics m
         LEFT JOIN source_names n ON n.source_kind = m.source_kind AND n.source_id = m.source_id
-        WHERE m.created > 0 ORDER BY m.source_kind, length(m.source_id), m.source_id",
+        WHERE m.created > 0 {of_one} ORDER BY m.source_kind, length(m.source_id), m.source_id",
         &*COLUMNS
     ))?;
-    let mut rows = statement.query([])?;
+    let mut rows = match one {
+        Some(source) => statement.query(key(source))?,
+        None => statement.query([])?,
+    };
     let mut sources: Vec<Source> = Vec::new();
     while let Some(row) = rows.next()? {
         let source = SourceRef { kind: row.get(0)?, id: row.get::<_, Option<String>>(1)?.unwrap_or_default() };
         let (channel, whole_life): (Option<String>, Counts) = (row.get(2)?, counts(row, 4)?);
         let shown = match &side {
             None => whole_life,
-            Some(side) => side.counts(connection, &source, channel.as_deref(), &whole_life, false)?,
+            Some(side) => side.counts(connection, &source, channel.as_deref(), &whole_life, one.is_some())?,
         };
-        if side.is_some() && shown.is_zero() {
+        if one.is_none() && shown.is_zero() {
             continue;
         }
         if sources.last().is_none_or(|last| last.source != source) {
@@ -191,31 +210,6 @@ pub fn all(connection: &Connection, range: Option<Range>) -> Result<Vec<Source>,
     }
     sources.iter_mut().for_each(|source| source.channels.sort_by_cached_key(ChannelRow::order));
     Ok(sources)
-}
-
-/// One source by channel, its counts of a range or of its whole life. `None`: it has neither deliveries nor a name.
-pub fn one(connection: &Connection, source: &SourceRef, range: Option<Range>) -> Result<Option<Source>, Error> {
-    if !exists(connection, source)? {
-        return Ok(None);
-    }
-    let side = range.map(|range| Side::smaller(connection, range)).transpose()?;
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT m.channel, {} FROM campaign_metrics m
-        WHERE m.source_kind = ?1 AND m.source_id IS ?2 AND m.created > 0",
-        &*COLUMNS
-    ))?;
-    let mut rows = statement.query(key(source))?;
-    let mut channels = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (channel, whole_life): (Option<String>, Counts) = (row.get(0)?, counts(row, 1)?);
-        let shown = match &side {
-            None => whole_life,
-            Some(side) => side.counts(connection, source, channel.as_deref(), &whole_life, true)?,
-        };
-        channels.push(ChannelRow::new(channel, shown, whole_life));
-    }
-    channels.sort_by_cached_key(ChannelRow::order);
-    Ok(Some(Source { source: source.clone(), name: name(connection, source)?, channels }))
 }
 
 impl ChannelRow {

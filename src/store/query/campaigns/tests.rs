@@ -32,37 +32,20 @@ fn add(
     action: &str,
     n: i64,
 ) {
-    let bucket = quarter * QUARTER_MS;
+    let quote = |text: Option<&str>| text.map_or("NULL".to_owned(), |text| format!("'{text}'"));
+    let (id, channel, bucket) = (quote(id), quote(channel), quarter * QUARTER_MS);
     connection
-        .execute(
+        .execute_batch(&format!(
             "INSERT INTO campaign_metrics_quarter_hourly (source_kind, source_id, bucket_ms, channel, action_id, created,
-                sent, sent_events) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 2 * ?6)",
-            params![kind, id, bucket, channel, action, n],
-        )
+                sent, sent_events) VALUES ('{kind}', {id}, {bucket}, {channel}, '{action}', {n}, {n}, 2 * {n});
+            INSERT INTO activity_quarter_hourly (source_kind, source_id, bucket_ms, channel, sent_events)
+                VALUES ('{kind}', {id}, {bucket} + {QUARTER_MS}, {channel}, {n});
+            INSERT INTO campaign_metrics (source_kind, source_id, channel) SELECT '{kind}', {id}, {channel} WHERE NOT EXISTS
+                (SELECT 1 FROM campaign_metrics WHERE source_kind = '{kind}' AND source_id IS {id} AND channel IS {channel});
+            UPDATE campaign_metrics SET created = created + {n}, sent = sent + {n}, sent_events = sent_events + 2 * {n}
+                WHERE source_kind = '{kind}' AND source_id IS {id} AND channel IS {channel}"
+        ))
         .unwrap();
-    connection
-        .execute(
-            "INSERT INTO activity_quarter_hourly (source_kind, source_id, bucket_ms, channel, sent_events)
-            VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![kind, id, bucket + QUARTER_MS, channel, n],
-        )
-        .unwrap();
-    let known = connection
-        .execute(
-            "UPDATE campaign_metrics SET created = created + ?4, sent = sent + ?4, sent_events = sent_events + 2 * ?4
-            WHERE source_kind = ?1 AND source_id IS ?2 AND channel IS ?3",
-            params![kind, id, channel, n],
-        )
-        .unwrap();
-    if known == 0 {
-        connection
-            .execute(
-                "INSERT INTO campaign_metrics (source_kind, source_id, channel, created, sent, sent_events)
-                VALUES (?1, ?2, ?3, ?4, ?4, 2 * ?4)",
-                params![kind, id, channel, n],
-            )
-            .unwrap();
-    }
 }
 
 fn campaign() -> SourceRef {
