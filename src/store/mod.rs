@@ -21,6 +21,8 @@ pub mod sources;
 pub mod sqlite;
 pub mod stats;
 mod suppressions;
+#[cfg(test)]
+mod testing;
 mod tracker;
 pub mod verify;
 #[allow(clippy::disallowed_methods, reason = "how long a batch takes is known where it is written")]
