@@ -22,7 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::one_per_line::{self, OnePerLine};
 use crate::config::Secret;
 use crate::intake;
-use crate::store::forgetting::erasing::Left;
+use crate::store::erasure::erasing::Left;
 use crate::store::{BODY_BYTES_KEPT, Entry, Outcome, Quarantined, Tracker};
 use crate::web;
 use crate::wire::{self, IdKey};

@@ -48,7 +48,7 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
 async fn delete_due(ingest: &Ingest, readers: &Readers) -> bool {
     let now_ms = chrono::Utc::now().timestamp_millis();
     let readers = readers.clone();
-    match web::block(move || forgetting::due(&*readers.get()?, now_ms)).await {
+    match web::block(move || erasure::due(&*readers.get()?, now_ms)).await {
         Ok(Ok(true)) => ingest.writer.write(vec![Entry::DeletionsDue], now_ms).await.is_ok(),
         Ok(Ok(false)) => false,
         Ok(Err(error)) => {

@@ -11,7 +11,7 @@ use actix_web::web;
 
 use crate::domain::Millis;
 use crate::intake::{self, Scope};
-use crate::store::quarantine::{self, Aside, Portion, Stretch};
+use crate::store::query::quarantine::{self, Aside, Portion, Stretch};
 use crate::store::{self, Entry, Outcome, Readers, Refused, Writer, waiting};
 use crate::wire::{self, Context, Format, IdKey, Item};
 

@@ -21,10 +21,10 @@ use super::twin::{self, COUNTED, Format, Twins};
 use super::why::Why;
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Counts, Metric, Millis, SourceKind};
-use crate::store::log::{Filter, SourceRef};
-use crate::store::reasons::{self, Reasons};
-use crate::store::source::{By, Link, Message, Seen};
-use crate::store::sources::{Range, Source};
+use crate::store::query::log::{Filter, SourceRef};
+use crate::store::query::reasons::{self, Reasons};
+use crate::store::query::campaigns::{By, Link, Message, Seen};
+use crate::store::query::campaigns::{Range, Source};
 use crate::store::{self, source};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
@@ -145,7 +145,7 @@ impl Read {
         let in_buckets = Range { since_ms: first_ms, until_ms: fitted.until_ms };
         let both = Range { since_ms: shown.since_ms.min(first_ms), until_ms: shown.until_ms.max(in_buckets.until_ms) };
         // counts are split where a bucket begins, and at the ends of what is shown
-        let starts = fitted.starts.iter().map(|ms| rollup::quarter_of(*ms));
+        let starts = fitted.starts.iter().map(|ms| rollup::bucket_of(*ms));
         let ends = [shown, in_buckets].map(Range::quarters).map(|(from, to)| [from, to]);
         let bounds: BTreeSet<i64> = starts.chain(ends.into_iter().flatten()).collect();
         let cohorts = source::cohorts(connection, row, both, &bounds.into_iter().collect::<Vec<_>>())?;
@@ -283,7 +283,7 @@ fn data(found: Read, series: &Series, rest: [Option<Address>; 2], problems: &Add
     let [kind, id, name] = sheet::source(&source);
     let iso = |ms: Millis| Iso(ms).to_string();
     let channel =
-        |row: &store::sources::ChannelRow| json!({ "channel": row.channel, "counts": twin::counts(&row.counts.shown) });
+        |row: &store::query::campaigns::ChannelRow| json!({ "channel": row.channel, "counts": twin::counts(&row.counts.shown) });
     let message = |message: &Message| {
         json!({
             "channel": message.channel, "action_id": message.action_id, "content_id": message.content_id,

@@ -15,7 +15,7 @@ use super::start::Start;
 use super::twin::{self, Format, Twins};
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Counted, SourceKind};
-use crate::store::sources::{self, Source};
+use crate::store::query::campaigns::{self, Source};
 use crate::store::{self, overview};
 use crate::web::address::Address;
 use crate::web::error::Error;

@@ -17,10 +17,10 @@ use super::twin::{self, Format, List, Twins};
 use super::why::Why;
 use crate::domain::Metric::*;
 use crate::domain::{Counted, Counts, Metric};
-use crate::store::log::total::Total;
-use crate::store::log::{self, At, Filter, Listing, Recipient};
-use crate::store::reasons::{self, Reasons};
-use crate::store::status_counts::StatusCount;
+use crate::store::query::log::total::Total;
+use crate::store::query::log::{self, At, Filter, Listing, Recipient};
+use crate::store::query::reasons::{self, Reasons};
+use crate::store::query::status_counts::StatusCount;
 use crate::store::{self, overview, rows, source, status_counts, suppression_list};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -105,7 +105,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 status_counts::ever(connection, filter.source.as_ref(), &filter.channels)?,
                 overview::has_deliveries(connection)?,
                 match &filter.recipient {
-                    Some(Recipient::Exactly(address)) => suppression_list::of_address(connection, address)?,
+                    Some(Recipient::Exactly(address)) => suppressions::of_address(connection, address)?,
                     _ => Vec::new(),
                 },
                 reasons,

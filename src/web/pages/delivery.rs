@@ -19,10 +19,10 @@ use super::twin::{self, Format, Twins};
 use crate::domain::bounce::BounceClass;
 use crate::domain::{Channel, Metric, Millis};
 use crate::store;
-use crate::store::delivery::{self, Delivery, EVENTS_MAX};
-use crate::store::log::{self, At, Cursor, Filter, Neighbours, Recipient, SourceRef};
-use crate::store::rows;
-use crate::store::suppression_list::{self, Listed};
+use crate::store::query::delivery::{self, Delivery, EVENTS_MAX};
+use crate::store::query::log::{self, At, Cursor, Filter, Neighbours, Recipient, SourceRef};
+use crate::store::query::rows;
+use crate::store::query::suppressions::{self, Listed};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Exact, Plural};
@@ -208,7 +208,7 @@ fn listed(connection: &Connection, delivery: &Delivery) -> Result<Vec<Listed>, s
     let Some(channel) = delivery.channel.as_deref() else { return Ok(Vec::new()) };
     let mut listed = Vec::new();
     for address in addresses(delivery) {
-        listed.extend(suppression_list::of(connection, address, channel)?);
+        listed.extend(suppressions::of(connection, address, channel)?);
     }
     Ok(listed)
 }

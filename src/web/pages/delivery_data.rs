@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::twin::{Data, Table};
-use crate::store::delivery::{self, Delivery};
-use crate::store::rows::{self, Row};
+use crate::store::query::delivery::{self, Delivery};
+use crate::store::query::rows::{self, Row};
 use crate::web::address::Address;
 
 /// Its row and its first events, oldest first. The table is its events.

@@ -8,7 +8,7 @@ use super::layout::Pages;
 use super::overview::Silence;
 use super::parts::Moment;
 use crate::domain::Millis;
-use crate::store::log::{Filter, Recipient};
+use crate::store::query::log::{Filter, Recipient};
 use crate::store::{self, near, overview, suppression_list};
 use crate::web::error::Error;
 use crate::web::format::Gap;
@@ -45,7 +45,7 @@ impl EmptyState {
         let until_ms = filter.until_ms.unwrap_or(Millis::MAX).min(now_ms);
         let (span, near, feed, is_listed, (gaps, looked_since_ms)) = pages
             .read(move |connection| {
-                let listed = address.as_deref().map(|address| suppression_list::of_address(connection, address));
+                let listed = address.as_deref().map(|address| suppressions::of_address(connection, address));
                 let near = address.map(|address| near::addresses(connection, &address)).transpose()?;
                 Ok::<_, store::Error>((
                     near::span(connection)?,

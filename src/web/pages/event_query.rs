@@ -4,7 +4,7 @@ use super::log_query::{Chip, LogQuery, by, by_title};
 use super::parts::PROBLEMS;
 use super::span::{Keys, Span};
 use crate::domain::{Counted, Metric, Millis};
-use crate::store::events::{Filter, Kind, Place};
+use crate::store::query::events::{Filter, Kind, Place};
 use crate::web::address::Address;
 use crate::web::error::Error;
 

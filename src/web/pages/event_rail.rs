@@ -3,7 +3,7 @@
 use super::event_query::EventQuery;
 use super::rail::{self, Choice, Choices};
 use crate::domain::{Counted, Counts, Metric};
-use crate::store::events::Kind;
+use crate::store::query::events::Kind;
 
 pub struct EventRail {
     pub metrics: Choices,

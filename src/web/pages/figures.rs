@@ -6,7 +6,7 @@ use askama::filters::HtmlSafe;
 use super::parts::{Behind, Figure, channel_icon, channel_title, problems, tracked};
 use crate::domain::rollup::ChannelCounts;
 use crate::domain::{Counted, Metric};
-use crate::store::sources::{ChannelRow, Source};
+use crate::store::query::campaigns::{ChannelRow, Source};
 
 /// A column by its key in an address, its title, and what it counts.
 pub type Column = (&'static str, &'static str, &'static str);

@@ -13,10 +13,10 @@ use super::sheet::Sheet;
 use super::twin::{Format, Twins};
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Channel, Metric, Millis};
-use crate::store::gauge::Spread;
-use crate::store::health::{self, File, Times, Verified};
-use crate::store::log::total::Total;
-use crate::store::overview::{self, Feed, Received};
+use crate::store::stats::Quantiles;
+use crate::store::query::health::{self, File, Times, Verified};
+use crate::store::query::log::total::Total;
+use crate::store::query::overview::{self, Feed, Received};
 use crate::store::{self, writer};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -153,7 +153,7 @@ pub(super) fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
 fn data(base: &str, read: &Read, state: &writer::State, now_ms: Millis) -> Sheet {
     let Read { feed, receipts, file, verified, channels } = read;
     let iso = |ms: Millis| Iso(ms).to_string();
-    let spread = |it: Spread| json!({ "p50": it.p50, "p99": it.p99, "greatest": it.greatest });
+    let spread = |it: Quantiles| json!({ "p50": it.p50, "p99": it.p99, "greatest": it.greatest });
     let quarter = |(quarter, it): &(i64, Received)| {
         json!({
             "since": iso(quarter * QUARTER_MS), "accepted": it.accepted, "duplicate": it.duplicate,
@@ -242,7 +242,7 @@ fn chart(receipts: &[(i64, Received)], now_ms: Millis) -> Chart {
 }
 
 fn writer_facts(state: &writer::State) -> [Fact; 6] {
-    let spread = |name, it: Spread, show: fn(u64) -> String| -> Fact {
+    let spread = |name, it: Quantiles, show: fn(u64) -> String| -> Fact {
         if it.count == 0 {
             return (name, "–".into(), "nothing written since the start".into());
         }

@@ -7,7 +7,7 @@ use super::parts::{
     Badge, Milestone, channel_icon, channel_title, devices_summary, milestones, source_address, source_title,
 };
 use crate::domain::Millis;
-use crate::store::log::{self, SourceRef};
+use crate::store::query::log::{self, SourceRef};
 use crate::web::address::Address;
 use crate::web::format::{Ago, IsoSecond};
 

@@ -8,7 +8,7 @@ use super::layout;
 use super::parts::{channel_title, source_title};
 use super::span::Span;
 use crate::domain::{Counted, Metric, Millis, Phase, SourceKind};
-use crate::store::log::{At, By, Cursor, Filter, Link, Reason, Recipient, SourceRef};
+use crate::store::query::log::{At, By, Cursor, Filter, Link, Reason, Recipient, SourceRef};
 use crate::web::address::Address;
 use crate::web::error::Error;
 

@@ -11,7 +11,7 @@ use super::suppressions::{meaning, sure};
 use super::twin::{self, Format, Twins};
 use crate::domain::suppression::Cause;
 use crate::domain::{BounceClass, Channel, Counted, Counts, Metric, Phase};
-use crate::store::status_counts;
+use crate::store::query::status_counts;
 use crate::web::error::Error;
 
 #[derive(Template)]

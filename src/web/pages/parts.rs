@@ -7,8 +7,8 @@ use askama::filters::HtmlSafe;
 
 use super::log_query::source_value;
 use crate::domain::rollup::{self, ChannelCounts};
-use crate::domain::{Channel, Counted, Metric, Millis, Reached, SourceKind};
-use crate::store::log::SourceRef;
+use crate::domain::{Channel, Counted, Metric, Millis, FirstTimes, SourceKind};
+use crate::store::query::log::SourceRef;
 use crate::web::address::Address;
 use crate::web::format::{Ago, Count, Exact, Iso, Percent, Plural};
 
@@ -70,7 +70,7 @@ impl Moment {
 }
 
 /// The milestones that a delivery reached, in fixed order.
-pub fn milestones(reached: Reached) -> Vec<Milestone> {
+pub fn milestones(reached: FirstTimes) -> Vec<Milestone> {
     use Metric::*;
     let order = [
         Sent,
@@ -102,7 +102,7 @@ pub fn milestones(reached: Reached) -> Vec<Milestone> {
 pub struct Milestone {
     pub name: &'static str,
     pub title: &'static str,
-    /// Reached by machines only.
+    /// FirstTimes by machines only.
     pub by_machine: bool,
 }
 

@@ -15,10 +15,10 @@ use super::suppressions::Note;
 use super::twin::{self, Format, Twins};
 use crate::domain::people::Change;
 use crate::domain::{Metric, Millis};
-use crate::store::log::SourceRef;
-use crate::store::person::{self, Person, ROWS_MAX, Standing, SubscriptionChange};
-use crate::store::rows::{self, Row};
-use crate::store::suppression_list::{self, Listed};
+use crate::store::query::log::SourceRef;
+use crate::store::query::person::{self, Person, ROWS_MAX, Standing, SubscriptionChange};
+use crate::store::query::rows::{self, Row};
+use crate::store::query::suppressions::{self, Listed};
 use crate::store::{self, Entry};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -71,7 +71,7 @@ impl Read {
         let person = found.unwrap_or_else(|| Person { name: asked.to_owned(), ..Person::default() });
         let mut listed = Vec::new();
         for address in addresses(&person, asked) {
-            listed.extend(suppression_list::of_address(connection, address)?);
+            listed.extend(suppressions::of_address(connection, address)?);
         }
         let deliveries = person.deliveries.iter().map(|row| rows::delivery(connection, row.cursor));
         let suppressions = listed.iter().map(|listed: &Listed| rows::suppression(connection, listed.cursor));

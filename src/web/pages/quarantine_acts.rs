@@ -8,7 +8,7 @@ use askama::Template;
 
 use super::layout::{self, Layout, Pages};
 use super::quarantine::{is_replayed_plainly, title};
-use crate::store::quarantine::{self, Stretch};
+use crate::store::query::quarantine::{self, Stretch};
 use crate::web::error::Error;
 use crate::web::format::{Count, Plural};
 use crate::web::ingest::replay::{Action, JobState, Progress, ReplayJob, ReplayQueue};

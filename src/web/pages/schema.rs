@@ -7,7 +7,7 @@ use serde_json::json;
 use super::layout::{self, Layout, Pages};
 use super::sheet::Sheet;
 use super::twin::{Format, Twins};
-use crate::store::schema;
+use crate::store::query::schema;
 use crate::web::error::Error;
 
 #[derive(Template)]

@@ -8,8 +8,8 @@ use super::layout::{self, Layout, Pages};
 use super::log_query::LogQuery;
 use super::parts::{person_address, source_address};
 use super::search_words::{self, Asked};
-use crate::store::log::{self, At};
-use crate::store::search::{self, Found};
+use crate::store::query::log::{self, At};
+use crate::store::query::search::{self, Found};
 use crate::web::address::Address;
 use crate::web::error::Error;
 

@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use serde::Serialize;
 
 use super::twin::{self, Data, Format, Table};
-use crate::store::sources::Source;
+use crate::store::query::campaigns::Source;
 use crate::web::address::Address;
 use crate::web::error::Error;
 

@@ -10,7 +10,7 @@ use multer::Multipart;
 
 use super::layout::{self, Pages};
 use super::parts::source_address;
-use crate::store::log::SourceRef;
+use crate::store::query::log::SourceRef;
 use crate::store::{Entry, Writer};
 use crate::web::error::Error;
 use crate::web::names::{self, Named};

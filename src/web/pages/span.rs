@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate};
 
 use crate::domain::Millis;
 use crate::domain::rollup::QUARTER_MS;
-use crate::store::sources::Range;
+use crate::store::query::campaigns::Range;
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Day, Exact, Iso};

@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 use super::layout::Pages;
 use super::parts::{Linked, Moment};
 use crate::domain::Millis;
-use crate::store::overview;
+use crate::store::query::overview;
 use crate::web::error::Error;
 use crate::web::format::Count;
 

@@ -6,7 +6,7 @@
 use crate::domain::{
     self, Attribute, Attributes, Channel, Counted, EventTime, Flags, Metric, MetricName, Millis, Phase,
 };
-use crate::store::delivery::{Delivery, Event};
+use crate::store::query::delivery::{Delivery, Event};
 use crate::web::format::{Exact, Gap};
 
 /// In characters. The page shows all of a longer reason beside the status.

@@ -12,9 +12,9 @@ use super::span::Choice;
 use super::twin::{self, Format, List, Twins};
 use crate::domain::suppression::{CHANNELS, Cause};
 use crate::domain::{Channel, Millis};
-use crate::store::paging::{At, Cursor};
-use crate::store::suppression_list::{self, Filter, Listed};
-use crate::store::{self, rows, suppression_list::Address as Wanted};
+use crate::store::query::paging::{At, Cursor};
+use crate::store::query::suppressions::{self, Filter, Listed};
+use crate::store::{self, rows, suppressions::Address as Wanted};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Ago, Exact, Plural};
@@ -272,11 +272,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let format = Format::of(&request);
     let (found, was_any_listed, shown, columns) = pages
         .read(move |connection| {
-            let found = suppression_list::page(connection, &filter, at, ROWS)?;
+            let found = suppressions::page(connection, &filter, at, ROWS)?;
             let rows = found.rows.iter().filter(|_| format != Format::Html);
             let shown = rows.map(|row| rows::suppression(connection, row.cursor)).collect::<Result<_, _>>()?;
             let columns = rows::suppression_columns(connection)?;
-            Ok::<_, store::Error>((found, suppression_list::has_any(connection)?, shown, columns))
+            Ok::<_, store::Error>((found, suppressions::has_any(connection)?, shown, columns))
         })
         .await?;
     let place = |key: &str, cursor: Option<Cursor>| cursor.map(|cursor| query.address.clone().with(key, cursor));

@@ -3,7 +3,7 @@
 use super::story;
 use crate::domain::bounce::{self, BounceClass};
 use crate::domain::{Channel, Metric, Millis};
-use crate::store::delivery::{Delivery, EVENTS_MAX, Event};
+use crate::store::query::delivery::{Delivery, EVENTS_MAX, Event};
 use crate::web::address::followable;
 use crate::web::format::{self, Clock, Gap, Iso};
 

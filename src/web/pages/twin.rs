@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Counted, Counts};
-use crate::store::rows::Row;
+use crate::store::query::rows::Row;
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::printable;

@@ -1,7 +1,7 @@
 //! Why deliveries failed: the most frequent reasons, each with its log.
 
 use super::parts::Linked;
-use crate::store::reasons::Reasons;
+use crate::store::query::reasons::Reasons;
 use crate::web::address::Address;
 use crate::web::format::{Exact, Iso};
 
