@@ -1,29 +1,32 @@
-//! What statements said of forgotten people: their traits, devices, relations and subscriptions.
+//! What was stated of forgotten people: their traits, devices, relationships and subscriptions.
 
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
 
 use super::super::Error;
-use super::super::names::Names;
-use super::{covering, link};
+use super::{Forgotten, covering, link};
 use crate::domain::forgetting::{self, Hash};
 use crate::domain::people::{Register, Said};
 use crate::domain::{Millis, Statement};
 
-/// The tables of what is said of a person, each with a time.
-const TABLES: [&str; 5] = ["people_known", "traits", "person_devices", "relationships", "subscription_changes"];
+/// The tables of what is stated of a person, each with a time.
+const TABLES: [&str; 5] = ["people", "traits", "devices", "relationships", "subscription_changes"];
 
-/// Whether a statement is about somebody who is forgotten, as of its time: it must not be kept. What it carries beside
-/// them is forgotten with them.
-pub fn is_of_the_forgotten(connection: &Connection, names: &mut Names, statement: &Statement) -> Result<bool, Error> {
-    if !names.forgotten.any() {
+/// Whether a statement is about somebody who is forgotten as of its time, so that it must not be stored. What it carries
+/// beside them is forgotten with them.
+pub fn is_of_the_forgotten(
+    connection: &Connection,
+    forgotten: &mut Forgotten,
+    statement: &Statement,
+) -> Result<bool, Error> {
+    if !forgotten.any() {
         return Ok(false);
     }
     let mut hashes: BTreeSet<Hash> = BTreeSet::new();
     for (_, identifier) in statement.who.all() {
-        if names.forgotten.knows(connection, identifier)? {
-            hashes.insert(names.forgotten.hash(identifier));
+        if forgotten.knows(connection, identifier)? {
+            hashes.insert(forgotten.hash(identifier));
         }
     }
     if hashes.is_empty() {
@@ -31,23 +34,22 @@ pub fn is_of_the_forgotten(connection: &Connection, names: &mut Names, statement
     }
     let named = named(connection, &hashes)?;
     for (_, identifier) in statement.who.all().filter(|(kind, _)| *kind != "id") {
-        link(connection, names, identifier, &named)?;
+        link(connection, forgotten, identifier, &named)?;
     }
     if let Said::Set(settings) = &statement.said {
         for setting in settings {
             if let Register::Device { device_id, .. } = &setting.register {
-                link(connection, names, device_id, &named)?;
+                link(connection, forgotten, device_id, &named)?;
             }
         }
     }
-    let covering = covering(connection, &hashes, statement.time.ms)?;
-    Ok(!covering.named.is_empty() || !covering.linked.is_empty())
+    Ok(!covering(connection, forgotten, &hashes, statement.time.ms)?.is_empty())
 }
 
-/// Those of the identifiers that statements named, and that are not merely led to.
+/// Those of the identifiers that requests named, and that are not merely linked.
 fn named(connection: &Connection, hashes: &BTreeSet<Hash>) -> Result<Vec<Hash>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM forgotten WHERE hash = ?1 AND standing IN ('deleted', 'suppressed'))",
+        "SELECT EXISTS (SELECT 1 FROM _forgotten WHERE hash = ?1 AND request IN ('deleted', 'suppressed'))",
     )?;
     let mut named = Vec::new();
     for hash in hashes {
@@ -58,12 +60,12 @@ fn named(connection: &Connection, hashes: &BTreeSet<Hash>) -> Result<Vec<Hash>, 
     Ok(named)
 }
 
-/// Erases what was said of a forgotten person.
-pub fn erase(connection: &Connection, names: &mut Names, identifier: &str) -> Result<(), Error> {
-    if forgetting::hash_of_tombstone(identifier).is_some() || !names.forgotten.knows(connection, identifier)? {
+/// Erases what was stated of a forgotten person, by an identifier as it is stored.
+pub(super) fn erase(connection: &Connection, forgotten: &mut Forgotten, identifier: &str) -> Result<(), Error> {
+    if forgetting::hash_of_tombstone(identifier).is_some() || !forgotten.knows(connection, identifier)? {
         return Ok(());
     }
-    let hashes = BTreeSet::from([names.forgotten.hash(identifier)]);
+    let hashes = BTreeSet::from([forgotten.hash(identifier)]);
     let named = named(connection, &hashes)?;
     let texts = |sql: &str, person: &str| -> Result<Vec<String>, Error> {
         let mut statement = connection.prepare_cached(sql)?;
@@ -74,9 +76,9 @@ pub fn erase(connection: &Connection, names: &mut Names, identifier: &str) -> Re
     for person in people {
         for other in texts("SELECT value FROM identifiers WHERE person = ?1 AND kind <> 'id'", &person)?
             .into_iter()
-            .chain(texts("SELECT device_id FROM person_devices WHERE person = ?1", &person)?)
+            .chain(texts("SELECT device_id FROM devices WHERE person = ?1", &person)?)
         {
-            link(connection, names, &other, &named)?;
+            link(connection, forgotten, &other, &named)?;
         }
         let mut is_known_still = false;
         for table in TABLES {
@@ -85,8 +87,7 @@ pub fn erase(connection: &Connection, names: &mut Names, identifier: &str) -> Re
                 .query_map([&person], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
             for at_ms in times {
-                let covering = covering(connection, &hashes, at_ms)?;
-                if covering.named.is_empty() && covering.linked.is_empty() {
+                if covering(connection, forgotten, &hashes, at_ms)?.is_empty() {
                     is_known_still = true;
                     continue;
                 }
