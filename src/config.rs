@@ -21,8 +21,10 @@ pub struct Config {
     pub browser_keys: Vec<Secret>,
     /// Keys the hash of events that come without an id. None: drawn when the file is made.
     pub id_key: Option<Secret>,
-    /// How long after a person is said to be deleted that takes effect.
+    /// How long after a User Deleted the person is erased.
     pub deletion_grace: Duration,
+    /// The same after a User Suppressed.
+    pub suppression_grace: Duration,
     /// The path that a proxy serves Waybill under, such as `/waybill`; empty at the root.
     pub base: String,
     pub limits: Limits,
@@ -129,6 +131,7 @@ mod tests {
             id_key: None,
             signature_max_age: None,
             deletion_grace: Duration::ZERO,
+            suppression_grace: Duration::ZERO,
             base: String::new(),
             limits: Limits::LEAST,
         }

@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Secret;
 use crate::intake;
-use crate::store::forgetting::erasing::Left;
+use crate::store::erasure::{Graces, Left};
 use crate::store::{BODY_BYTES_KEPT, Entry, Outcome, Quarantined, Tracker};
 use crate::web;
 use crate::wire::{self, IdKey};
@@ -79,9 +79,9 @@ struct Summary {
 }
 
 impl Import {
-    pub fn run(self, db: &Path, id_key: Option<&Secret>, deletion_grace: Duration) -> anyhow::Result<ExitCode> {
+    pub fn run(self, db: &Path, id_key: Option<&Secret>, erasure_graces: Graces) -> anyhow::Result<ExitCode> {
         let mut tracker = Tracker::open(db).context("the file cannot be used")?;
-        tracker.set_deletion_grace(deletion_grace);
+        tracker.set_erasure_graces(erasure_graces);
         if let Some(key) = id_key {
             tracker.set_id_key(key.as_bytes())?;
         }

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::secret;
 use crate::config::{Config, Limits, secrets};
+use crate::store::erasure::Graces;
 use crate::web;
 
 const SERVING: &str = "When serving";
@@ -31,7 +32,7 @@ pub struct Serve {
     )]
     base: String,
 
-    /// How long after a person is said to be deleted all is kept, and the deletion may be revoked; 0s erases at once
+    /// How long after a User Deleted the person is erased; until then it can be canceled. 0s erases at once
     #[arg(
         long,
         help_heading = SERVING,
@@ -42,6 +43,18 @@ pub struct Serve {
         value_parser = humantime::parse_duration
     )]
     deletion_grace: Duration,
+
+    /// How long after a User Suppressed the person is erased; until then it can be canceled. 0s erases at once
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_SUPPRESSION_GRACE",
+        default_value = "1h",
+        global = true,
+        value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    suppression_grace: Duration,
 
     /// Refuse a webhook that was signed longer ago, such as 1h. Customer.io tries again for 7 days, and ids make
     /// replays harmless, so unless this is set age alone refuses none
@@ -82,10 +95,9 @@ pub struct Serve {
     batch_bytes_max: usize,
 }
 
-impl Serve {
-    /// What holds for `import` too.
-    pub fn deletion_grace(&self) -> Duration {
-        self.deletion_grace
+    /// How long requests to erase a person wait.
+    pub fn erasure_graces(&self) -> Graces {
+        Graces::new(self.deletion_grace, self.suppression_grace)
     }
 
     pub fn run(self, db: PathBuf) -> anyhow::Result<ExitCode> {
@@ -104,6 +116,7 @@ impl Serve {
             id_key: secret::id_key()?,
             signature_max_age: self.signature_max_age,
             deletion_grace: self.deletion_grace,
+            suppression_grace: self.suppression_grace,
             base: self.base,
             limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },
         };

@@ -65,7 +65,7 @@ where
     if let Some(key) = &config.id_key {
         tracker.set_id_key(key.as_bytes())?;
     }
-    tracker.set_deletion_grace(config.deletion_grace);
+    tracker.set_erasure_graces(Graces::new(config.deletion_grace, config.suppression_grace));
     // what an earlier process left unfinished
     tracker.erase_some()?;
     let id_key = IdKey::new(&tracker.id_key()?);
@@ -149,7 +149,7 @@ where
 
 /// Makes sure that no other server has the file: each would answer for what the other's queue still holds. Commands may
 /// work beside a server. The lock ends with the process, however it ends.
-fn only_server(db: &Path) -> anyhow::Result<File> {
+pub fn only_server(db: &Path) -> anyhow::Result<File> {
     let path = lock_of(db);
     let lock = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     for _ in 0..LOCK_TRIES {

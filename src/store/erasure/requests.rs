@@ -1,5 +1,7 @@
 //! Requests to erase a person. Those that come by wire wait for a grace, in which they may be revoked.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, params};
 
 use super::super::{Error, Outcome};
@@ -13,6 +15,14 @@ use crate::domain::{Millis, Statement};
 pub struct Graces {
     pub deleted_ms: Millis,
     pub suppressed_ms: Millis,
+}
+
+impl Graces {
+    /// What is longer than can be counted waits for ever.
+    pub fn new(deleted: Duration, suppressed: Duration) -> Graces {
+        let ms = |grace: Duration| Millis::try_from(grace.as_millis()).unwrap_or(Millis::MAX);
+        Graces { deleted_ms: ms(deleted), suppressed_ms: ms(suppressed) }
+    }
 }
 
 impl Default for Graces {

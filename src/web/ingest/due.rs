@@ -1,11 +1,11 @@
-//! Applies events from the future when their time has come, and deletions of people when their grace has ended.
+//! Applies events from the future when their time has come, and requests to erase people when their grace is over.
 
 use std::time::Duration;
 
 use actix_web::web;
 
 use super::{Ingest, again};
-use crate::store::{Entry, Error, Readers, forgetting, quarantine};
+use crate::store::{Entry, Error, Readers, erasure, quarantine};
 use crate::wire::IdKey;
 
 /// How often it is looked whether something is due.
@@ -17,7 +17,7 @@ pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
     loop {
         minute.tick().await;
         while apply_due(&ingest, &readers).await {}
-        while delete_due(&ingest, &readers).await {}
+        while erase_due(&ingest, &readers).await {}
     }
 }
 
@@ -44,15 +44,15 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
     applied.is_ok()
 }
 
-/// Has deletions take effect whose grace has ended; true if there may be more.
-async fn delete_due(ingest: &Ingest, readers: &Readers) -> bool {
+/// Has requests to erase people take effect whose grace is over; true if there may be more.
+async fn erase_due(ingest: &Ingest, readers: &Readers) -> bool {
     let now_ms = chrono::Utc::now().timestamp_millis();
     let readers = readers.clone();
-    match web::block(move || forgetting::due(&*readers.get()?, now_ms)).await {
+    match web::block(move || erasure::due(&*readers.get()?, now_ms)).await {
         Ok(Ok(true)) => ingest.writer.write(vec![Entry::DeletionsDue], now_ms).await.is_ok(),
         Ok(Ok(false)) => false,
         Ok(Err(error)) => {
-            tracing::error!(%error, "cannot look for deletions whose grace has ended");
+            tracing::error!(%error, "cannot look for requests to erase people whose grace is over");
             false
         }
         // the server is stopping
