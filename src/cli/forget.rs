@@ -45,8 +45,8 @@ pub struct Forget {
 }
 
 /// How often, and how far apart, the write-ahead log is tried to be emptied while others read the file.
-const WAL_TRIES: u32 = 50;
-const WAL_PAUSE: Duration = Duration::from_millis(100);
+const LOG_TRIES: u32 = 50;
+const LOG_PAUSE: Duration = Duration::from_millis(100);
 
 impl Forget {
     /// # Errors
@@ -94,17 +94,17 @@ fn erase(tracker: &mut Tracker) -> anyhow::Result<()> {
     let mut tries = 0;
     loop {
         match tracker.erase_some()? {
-            Left::Done => return Ok(()),
+            Left::Nothing => return Ok(()),
             Left::Steps => {}
-            Left::Wal if tries == WAL_TRIES => {
+            Left::Log if tries == LOG_TRIES => {
                 eprintln!(
                     "waybill: a reader keeps the -wal file from being emptied, and it still holds what was erased. The next start of the server empties it."
                 );
                 return Ok(());
             }
-            Left::Wal => {
+            Left::Log => {
                 tries += 1;
-                thread::sleep(WAL_PAUSE);
+                thread::sleep(LOG_PAUSE);
             }
         }
     }

@@ -30,10 +30,10 @@ const WAL: i64 = 2;
 /// What is left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    Done,
+    Nothing,
     Steps,
-    /// The write-ahead log must be emptied; [`finish`] after that.
-    Wal,
+    /// The write-ahead log must be emptied; [`done`] after that.
+    Log,
 }
 
 /// What is left to erase.
@@ -41,14 +41,14 @@ pub fn left(connection: &Connection) -> Result<Left, Error> {
     let stage: Option<i64> =
         connection.prepare_cached("SELECT stage FROM _erasure_walk")?.query_row([], |row| row.get(0)).optional()?;
     Ok(match stage {
-        None => Left::Done,
-        Some(WAL) => Left::Wal,
+        None => Left::Nothing,
+        Some(WAL) => Left::Log,
         Some(_) => Left::Steps,
     })
 }
 
 /// The write-ahead log was emptied: all is done.
-pub fn finish(connection: &Connection, forgotten: &mut Forgotten) -> Result<(), Error> {
+pub fn done(connection: &Connection, forgotten: &mut Forgotten) -> Result<(), Error> {
     connection.execute("DELETE FROM _erasure_walk WHERE stage = ?1", [WAL])?;
     forgotten.is_erasing = false;
     Ok(())
@@ -71,18 +71,19 @@ pub(super) fn look_for(connection: &Connection, forgotten: &mut Forgotten, ident
     Ok(())
 }
 
-/// Does some of what is left to erase. `rewrite` reads the events of a delivery again and writes what
+/// Does some of what is left to erase. Gives deliveries that carry one of the identifiers: the caller reads their events
+/// again, in the same transaction, and writes what
 /// [`pseudonymize_if_forgotten`](super::pseudonymize_if_forgotten) makes of them.
-pub fn step(
-    connection: &Connection,
-    forgotten: &mut Forgotten,
-    rewrite: &mut dyn FnMut(&Connection, &mut Forgotten, i64) -> Result<(), Error>,
-) -> Result<(), Error> {
+pub fn step(connection: &Connection, forgotten: &mut Forgotten) -> Result<Vec<i64>, Error> {
     let mut work = WORK_MAX;
-    while work > 0 {
-        if look_at_deliveries(connection, forgotten, rewrite, &mut work)? {
-            continue;
-        }
+    let mut ids = BTreeSet::new();
+    while work > 0
+        && let Some(found) = look_for_deliveries(connection, forgotten, &mut work)?
+    {
+        ids.extend(found);
+    }
+    // the walk goes on once these are written, which may find more to look for
+    while work > 0 && ids.is_empty() {
         let place: Option<(i64, Value)> = connection
             .prepare_cached("SELECT stage, cursor FROM _erasure_walk")?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -93,30 +94,27 @@ pub fn step(
             _ => break,
         }
     }
-    Ok(())
+    Ok(ids.into_iter().collect())
 }
 
-/// Rewrites some of the deliveries that carry one of the identifiers. False: all have been looked at.
-fn look_at_deliveries(
+/// Some of the deliveries that carry one of the identifiers. `None`: all have been looked at.
+fn look_for_deliveries(
     connection: &Connection,
-    forgotten: &mut Forgotten,
-    rewrite: &mut dyn FnMut(&Connection, &mut Forgotten, i64) -> Result<(), Error>,
+    forgotten: &Forgotten,
     work: &mut i64,
-) -> Result<bool, Error> {
+) -> Result<Option<BTreeSet<i64>>, Error> {
     let next: Option<(String, i64)> = connection
         .prepare_cached("SELECT identifier, delivery FROM _erasures WHERE looked = 0 LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((identifier, after)) = next else { return Ok(false) };
+    let Some((identifier, after)) = next else { return Ok(None) };
     let together = (*work / DELIVERY).max(1);
     let ids = carrying(connection, forgotten, &identifier, after, together)?;
     *work -= 1 + ids.len() as i64 * DELIVERY;
-    // before they are looked at, which may find that this identifier must be looked for once more
     connection
         .prepare_cached("UPDATE _erasures SET looked = ?2, delivery = ?3 WHERE identifier = ?1")?
         .execute(params![identifier, (ids.len() as i64) < together, ids.last().copied().unwrap_or(after)])?;
-    ids.into_iter().try_for_each(|id| rewrite(connection, forgotten, id))?;
-    Ok(true)
+    Ok(Some(ids))
 }
 
 /// The first deliveries after one that carry an identifier, or its pseudonym, in any event.

@@ -23,11 +23,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::Sha256;
 
-use super::{Error, sqlite};
+use super::{Error, events as event_rows, sqlite};
 use crate::domain::forgetting::{self, Hash};
 use crate::domain::{Attribute, Delivery, Event, Millis, Text};
 
-pub use erase::{Left, finish, left, step};
+pub use erase::{Left, done, left, step};
 pub use requests::{Graces, due, forget, pending, request, revoke, take_effect};
 
 /// How many hashes are held in memory; of a file with more, the index is asked.
@@ -69,16 +69,11 @@ impl Forgotten {
                 generation,
                 key: Some(key(connection)?),
                 hashes: hashes(connection)?,
-                is_erasing: erase::left(connection)? != Left::Done,
+                is_erasing: erase::left(connection)? != Left::Nothing,
                 erased: self.erased,
             };
         }
         Ok(())
-    }
-
-    /// After a rollback: what the transaction had forgotten is not. [`Forgotten::refresh`] reads the rest again.
-    pub fn roll_back(&mut self) {
-        *self = Forgotten { is_erasing: self.is_erasing, erased: self.erased, ..Forgotten::default() };
     }
 
     /// Whether anybody was ever forgotten. A file where that is not so pays nothing.
@@ -237,8 +232,8 @@ pub struct Target<'a> {
 }
 
 /// Whether the delivery that these events make is forgotten; if so, the events are rewritten so that they do not tell whom
-/// they are about, and the stored bodies and identifiers of the delivery are deleted. The caller writes the events, the
-/// row, and the identifiers ([`file_identifiers`]).
+/// they are about, and the stored bodies and identifiers of the delivery are deleted. The caller writes the events and the row,
+/// and the identifiers that these carry now.
 pub fn pseudonymize_if_forgotten(
     connection: &Connection,
     forgotten: &mut Forgotten,
@@ -285,7 +280,7 @@ pub fn pseudonymize_if_forgotten(
             .execute([target.id])?;
         connection.prepare_cached("DELETE FROM delivery_identifiers WHERE delivery = ?1")?.execute([target.id])?;
         for text in &lost {
-            file(connection, target.id, &forgetting::tombstone(&forgotten.hash(text)))?;
+            event_rows::insert_identifier(connection, target.id, &forgetting::tombstone(&forgotten.hash(text)))?;
         }
     }
     Ok(true)
@@ -304,42 +299,6 @@ fn link(connection: &Connection, forgotten: &mut Forgotten, identifier: &str, na
         erase::look_for(connection, forgotten, identifier)?;
         forgotten.changed(connection, Some(hash))?;
     }
-    Ok(())
-}
-
-/// Files a delivery under each identifier that its events, or lost copies of them, carry and its indexed columns do not
-/// show, in the form that is compared. `shown` is the delivery that the events make.
-pub fn file_identifiers<'e>(
-    connection: &Connection,
-    forgotten: &Forgotten,
-    id: i64,
-    (shown, is_forgotten): (&Delivery, bool),
-    events: impl IntoIterator<Item = &'e Event>,
-    lost: &[Text],
-) -> Result<(), Error> {
-    let columns = [Attribute::PersonId, Attribute::Recipient].map(|attribute| shown.attributes.get(attribute));
-    for event in events {
-        for (_, text) in forgetting::identifiers(event) {
-            let compared = forgetting::normalized(text);
-            if !columns.contains(&Some(&*compared)) {
-                file(connection, id, &compared)?;
-            }
-        }
-    }
-    for text in lost {
-        if is_forgotten {
-            file(connection, id, &forgetting::tombstone(&forgotten.hash(text)))?;
-        } else {
-            file(connection, id, &forgetting::normalized(text))?;
-        }
-    }
-    Ok(())
-}
-
-fn file(connection: &Connection, delivery: i64, identifier: &str) -> Result<(), Error> {
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO delivery_identifiers (identifier, delivery) VALUES (?1, ?2)")?
-        .execute(params![identifier, delivery])?;
     Ok(())
 }
 

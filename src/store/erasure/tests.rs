@@ -41,7 +41,13 @@ fn write(
          ON CONFLICT (id) DO UPDATE SET person_id = ?3, recipient = ?4, forgotten = ?5",
         params![id, delivery.created_at_ms, get(Attribute::PersonId), get(Attribute::Recipient), is_forgotten],
     )?;
-    file_identifiers(connection, forgotten, id, (&delivery, is_forgotten), events.iter(), lost)?;
+    let lost = lost.iter().map(|text| match is_forgotten {
+        true => forgetting::tombstone(&forgotten.hash(text)),
+        false => text.clone(),
+    });
+    for text in events.iter().flat_map(forgetting::identifiers).map(|(_, text)| text.into()).chain(lost) {
+        event_rows::insert_identifier(connection, id, &forgetting::normalized(&text))?;
+    }
     Ok(is_forgotten)
 }
 
@@ -83,14 +89,12 @@ impl File {
         let mut steps = 0;
         while left(connection).unwrap() == Left::Steps {
             steps += 1;
-            step(connection, forgotten, &mut |connection, forgotten, id| {
-                write(connection, forgotten, id, events.get_mut(&id).expect("events"), &[]).map(drop)
-            })
-            .unwrap();
+            for id in step(connection, forgotten).unwrap() {
+                write(connection, forgotten, id, events.get_mut(&id).expect("events"), &[]).unwrap();
+            }
         }
-        assert_ne!(left(connection).unwrap(), Left::Steps);
-        finish(connection, forgotten).unwrap();
-        assert_eq!(left(connection).unwrap(), Left::Done);
+        done(connection, forgotten).unwrap();
+        assert_eq!(left(connection).unwrap(), Left::Nothing);
         steps
     }
 
