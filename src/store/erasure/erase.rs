@@ -133,7 +133,7 @@ fn carrying(
          ORDER BY 1 LIMIT ?3",
     )?;
     let mut ids = BTreeSet::new();
-    for text in [identifier, &*forgetting::tombstone(&forgotten.hash(identifier))] {
+    for text in [identifier, &*forgetting::pseudonym(&forgotten.hash(identifier))] {
         for id in statement.query_map(params![text, after, limit], |row| row.get(0))? {
             ids.insert(id?);
         }
@@ -182,7 +182,8 @@ fn walk_quarantine(
     work: &mut i64,
 ) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, received_at_ms, due_at_ms, detail, body FROM quarantine WHERE id > coalesce(?1, 0) ORDER BY id",
+        "SELECT id, received_at_ms, coalesce(due_at_ms, event ->> '$.at_ms'), detail, body FROM quarantine
+         WHERE id > coalesce(?1, 0) ORDER BY id",
     )?;
     let mut rows = statement.query([cursor])?;
     let (mut last, mut found) = (None, Vec::new());

@@ -83,7 +83,7 @@ impl Forgotten {
 
     /// The hash of an identifier, in whatever spelling; of a pseudonym, the hash that it was made of.
     pub fn hash(&self, identifier: &str) -> Hash {
-        if let Some(hash) = forgetting::hash_of_tombstone(identifier) {
+        if let Some(hash) = forgetting::hash_of_pseudonym(identifier) {
             return hash;
         }
         let mut half = [0; 16];
@@ -280,7 +280,7 @@ pub fn pseudonymize_if_forgotten(
             .execute([target.id])?;
         connection.prepare_cached("DELETE FROM delivery_identifiers WHERE delivery = ?1")?.execute([target.id])?;
         for text in &lost {
-            event_rows::insert_identifier(connection, target.id, &forgetting::tombstone(&forgotten.hash(text)))?;
+            event_rows::insert_identifier(connection, target.id, &forgetting::pseudonym(&forgotten.hash(text)))?;
         }
     }
     Ok(true)

@@ -62,7 +62,7 @@ fn named(connection: &Connection, hashes: &BTreeSet<Hash>) -> Result<Vec<Hash>, 
 
 /// Erases what was stated of a forgotten person, by an identifier as it is stored.
 pub(super) fn erase(connection: &Connection, forgotten: &mut Forgotten, identifier: &str) -> Result<(), Error> {
-    if forgetting::hash_of_tombstone(identifier).is_some() || !forgotten.knows(connection, identifier)? {
+    if forgetting::hash_of_pseudonym(identifier).is_some() || !forgotten.knows(connection, identifier)? {
         return Ok(());
     }
     let hashes = BTreeSet::from([forgotten.hash(identifier)]);

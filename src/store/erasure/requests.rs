@@ -190,7 +190,7 @@ fn put_in_effect(
         // an earlier request may have led to others, which this one may cover for longer
         let mut led_to = connection.prepare_cached("SELECT hash FROM _forgotten_links WHERE named = ?1")?;
         for other in led_to.query_map([hash], |row| row.get::<_, Hash>(0))?.collect::<Result<Vec<_>, _>>()? {
-            erase::look_for(connection, forgotten, &forgetting::tombstone(&other))?;
+            erase::look_for(connection, forgotten, &forgetting::pseudonym(&other))?;
         }
         forgotten.changed(connection, Some(hash))?;
     }

@@ -42,7 +42,7 @@ fn write(
         params![id, delivery.created_at_ms, get(Attribute::PersonId), get(Attribute::Recipient), is_forgotten],
     )?;
     let lost = lost.iter().map(|text| match is_forgotten {
-        true => forgetting::tombstone(&forgotten.hash(text)),
+        true => forgetting::pseudonym(&forgotten.hash(text)),
         false => text.clone(),
     });
     for text in events.iter().flat_map(forgetting::identifiers).map(|(_, text)| text.into()).chain(lost) {
