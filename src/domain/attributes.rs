@@ -27,12 +27,14 @@ pub enum Attribute {
     ParentActionId = 13,
     TriggerId = 14,
     TriggerEventId = 15,
+    /// As the sender wrote the recipient, where that differs from the form that is compared.
+    RecipientRaw = 16,
 }
 
 use Attribute::*;
 
 impl Attribute {
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 17;
 
     pub const ALL: [Attribute; Attribute::COUNT] = [
         Channel,
@@ -51,6 +53,7 @@ impl Attribute {
         ParentActionId,
         TriggerId,
         TriggerEventId,
+        RecipientRaw,
     ];
 
     /// Its key in JSON and SQL.
@@ -72,7 +75,13 @@ impl Attribute {
             ParentActionId => "parent_action_id",
             TriggerId => "trigger_id",
             TriggerEventId => "trigger_event_id",
+            RecipientRaw => "recipient_raw",
         }
+    }
+
+    /// The kind of source whose id this is.
+    pub fn source_kind(self) -> Option<SourceKind> {
+        SourceKind::ALL.into_iter().find(|kind| kind.attribute() == self)
     }
 
     /// Part of the source, which a delivery takes whole from one event.

@@ -42,15 +42,17 @@ impl MetricName {
 pub struct EventTime {
     pub ms: Millis,
     pub from_receipt: bool,
+    /// What was taken off because the sender's clock was wrong; 0: nothing.
+    pub clock_skew_ms: Millis,
 }
 
 impl EventTime {
     pub fn given(ms: Millis) -> EventTime {
-        EventTime { ms, from_receipt: false }
+        EventTime { ms, from_receipt: false, clock_skew_ms: 0 }
     }
 
     pub fn from_receipt(received_at_ms: Millis) -> EventTime {
-        EventTime { ms: received_at_ms, from_receipt: true }
+        EventTime { ms: received_at_ms, from_receipt: true, clock_skew_ms: 0 }
     }
 
     /// A given time stands before one taken from receipt; of two given ones the earlier stands; of two receipts
@@ -208,7 +210,7 @@ impl Event {
     }
 
     /// A click's link: its id, else its address. A click with neither has none.
-    pub(super) fn link(&self) -> Option<&str> {
+    pub fn link(&self) -> Option<&str> {
         if !self.is(Metric::Clicked) {
             return None;
         }

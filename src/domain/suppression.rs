@@ -93,9 +93,8 @@ pub fn marks<'a>(delivery: &Delivery, events: impl IntoIterator<Item = &'a Event
         events.clone().into_iter().filter_map(known)
     };
     let mut only = None;
-    if delivery.devices == 1 && channel == Channel::Push && saying().next().is_some() {
-        let known = events.clone().into_iter().filter(|event| event.metric.known().is_some());
-        only = known.flat_map(|event| &event.recipients).next().map(|device| &*device.device_id);
+    if delivery.devices.len() == 1 {
+        only = delivery.devices.keys().next().map(|device| &**device);
     }
     for (event, metric) in saying() {
         let mut mark = |address: &str| {

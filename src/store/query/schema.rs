@@ -1,0 +1,3 @@
+pub fn fill_about(_: &rusqlite::Connection) -> Result<(), crate::store::Error> {
+    Ok(())
+}
