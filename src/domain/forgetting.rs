@@ -84,6 +84,7 @@ pub fn sanitize(event: &mut Event, hash: &dyn Fn(&str) -> Hash, forgotten: &BTre
             event.attributes.set(attribute, Some(&pseudonym));
         }
     }
+    event.attributes.set(Attribute::RecipientRaw, None);
     event.attributes.set(Attribute::Subject, None);
     event.reason = None;
     event.action_value = None;
@@ -152,6 +153,7 @@ mod tests {
             (Attribute::PersonId, "p7"),
             (Attribute::Email, "Ada@Example.org"),
             (Attribute::Recipient, "ada@example.org"),
+            (Attribute::RecipientRaw, "Ada <Ada@Example.org>"),
             (Attribute::Subject, "For Ada"),
             (Attribute::CampaignId, "8"),
         ] {
@@ -180,6 +182,7 @@ mod tests {
         // one person, however written
         assert_eq!(get(Attribute::Email), pseudonym("ada@example.org"));
         assert_eq!(get(Attribute::Email), get(Attribute::Recipient));
+        assert_eq!(get(Attribute::RecipientRaw), None);
         assert_eq!((get(Attribute::Subject), &once.reason, &once.action_value), (None, &None, &None));
         assert_eq!(get(Attribute::CampaignId), Some("8".into()));
         assert_eq!(Some(once.recipients[0].device_id.clone()), pseudonym("token"));

@@ -183,9 +183,16 @@ impl Tracker {
 
     /// Writes the file again without its free pages and fragments, which may hold what was erased. Nobody else can
     /// write meanwhile.
+    ///
+    /// # Errors
+    /// Where another connection writes, or reads so that the write-ahead log, which holds the old pages, stays.
     pub fn vacuum(&self) -> Result<(), Error> {
-        self.connection.execute_batch("VACUUM")?;
-        self.checkpoint()
+        // the copy that SQLite makes is as large as the file
+        let vacuumed = self.connection.execute_batch("PRAGMA temp_store = FILE; VACUUM");
+        self.connection.execute_batch("PRAGMA temp_store = MEMORY")?;
+        vacuumed?;
+        self.checkpoint()?;
+        if self.file.log_bytes() == 0 { Ok(()) } else { Err(Error::LogFull) }
     }
 
     fn bound_log(&self) -> Result<(), Error> {
