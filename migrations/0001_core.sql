@@ -7,8 +7,8 @@
 --   * Comments stand inside the statements: SQLite keeps them there, so `.schema` explains the file.
 
 CREATE TABLE _settings (
-    -- Secrets and marks of this file: id_key (keys the hash that identifies events sent without an id), forget_key (keys the
-    -- hashes of forgotten identifiers), replayed_by (the version that last replayed the quarantine), verified (what
+    -- Secrets and marks of this file: id_key (keys the hash that identifies events sent without an id, and those of forgotten
+    -- identifiers), erasures (counts what was forgotten, so that every process notices), replayed_by (the version that last replayed the quarantine), verified (what
     -- `waybill verify` last found, as JSON).
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
@@ -168,12 +168,14 @@ CREATE TABLE delivery_links (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE delivery_identifiers (
-    -- Identifiers that a delivery's events carry beside its person_id and recipient: email, cio_id, devices, and others that
-    -- a later event or copy names. So all deliveries of a person are found.
+    -- Identifiers that a delivery's events, or copies of them, carry and its person_id and recipient do not show: email,
+    -- cio_id, devices, and others that a later event names; in the form that is compared. So all deliveries of a person are
+    -- found.
     identifier  TEXT NOT NULL,
     delivery    INTEGER NOT NULL REFERENCES deliveries (id),
     PRIMARY KEY (identifier, delivery)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_identifiers_delivery ON delivery_identifiers (delivery);
 
 -- Derived: counts that `waybill verify` recounts --------------------------------------------------------------------
 
@@ -503,13 +505,14 @@ CREATE INDEX subscription_changes_person ON subscription_changes (person, at_ms,
 -- Erasure -----------------------------------------------------------------------------------------------------------
 
 CREATE TABLE erasure_requests (
-    -- Requests to erase a person, by each identifier that the request carried. A row goes once it has taken effect.
+    -- Requests to erase a person, or to end a suppression, by each identifier that the request carried. A request to erase
+    -- waits here until it is due; its row goes once it has taken effect.
     identifier      TEXT NOT NULL,
     request         TEXT NOT NULL,                  -- deleted, suppressed, unsuppressed
     at_ms           INTEGER NOT NULL,
     event_id        TEXT NOT NULL,
     received_at_ms  INTEGER NOT NULL,
-    due_at_ms       INTEGER,                        -- when it takes effect; NULL: it does not erase
+    due_at_ms       INTEGER,                        -- when it takes effect, which may be revoked until then; NULL: it does not erase
     revoked_at_ms   INTEGER,                        -- it was revoked before it took effect
     PRIMARY KEY (identifier, request, at_ms, event_id)
 ) STRICT, WITHOUT ROWID;
@@ -532,11 +535,19 @@ CREATE TABLE _forgotten_links (
 CREATE INDEX _forgotten_links_named ON _forgotten_links (named);
 
 CREATE TABLE _erasures (
-    -- Identifiers whose traces are being erased; a row goes when none is left.
+    -- Identifiers whose traces are being erased, in the form that is compared, or their pseudonym. All rows go once the walk
+    -- has ended.
     identifier  TEXT PRIMARY KEY,
-    stage       INTEGER NOT NULL DEFAULT 0,
-    cursor      INTEGER NOT NULL DEFAULT 0
+    looked      INTEGER NOT NULL DEFAULT 0,         -- 1: its deliveries have been looked at
+    delivery    INTEGER NOT NULL DEFAULT 0          -- the last delivery that was looked at
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE _erasure_walk (
+    -- How far the walk through what no index finds has come. No row: there is nothing to erase.
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    stage   INTEGER NOT NULL,
+    cursor  ANY                                     -- the last row that was looked at; NULL: none yet
+) STRICT;
 
 -- The views: a promise ----------------------------------------------------------------------------------------------
 

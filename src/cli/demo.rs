@@ -84,7 +84,7 @@ async fn trickle(ingest: Ingest, lines: impl Iterator<Item = Line>) {
     for line in lines {
         let wait_ms = line.arrives_at_ms - chrono::Utc::now().timestamp_millis();
         tokio::time::sleep(Duration::from_millis(wait_ms.max(0) as u64)).await;
-        let context = wire::Context { received_at_ms: line.arrives_at_ms, id_key: &ingest.id_key };
+        let context = wire::Context { received_at_ms: line.arrives_at_ms, id_key: &ingest.id_key, live: false };
         let entries: Vec<Entry> = intake::entries_of_line(line.with_path().as_bytes(), &context).collect();
         if let Err(refused) = ingest.writer.write(entries, line.arrives_at_ms).await {
             tracing::warn!(%refused, "an event of the demo was not stored");

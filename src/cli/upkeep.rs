@@ -7,7 +7,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::store::query::health::Verified;
-use crate::store::{sqlite, upkeep};
+use crate::store::{sqlite, verify};
 
 /// Recounts and compares, from one point in time, while others may write. What it found is left in the file, for the page
 /// that says how the file is.
