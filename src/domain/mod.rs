@@ -6,9 +6,12 @@
 //! 2. A status is a join: the greatest key seen ([`delivery`]).
 //! 3. Counts are the sum of what each delivery contributes ([`rollup`]).
 //!
-//! [`Delivery::of`] is the definition: a delivery read off all of its events. [`Delivery::apply`] is the short
-//! cut for one more event; where the short cut does not hold it says so, and the caller reads the events again.
+//! 4. Nothing that was accepted is lost: what is not understood is quarantined, never dropped.
+//!
+//! [`Delivery::of`] is the definition: a delivery read off all of its events. [`Delivery::apply`] joins one more event
+//! to it; where what the delivery counts under moves, it asks for all events.
 
+pub mod address;
 pub mod attributes;
 pub mod bounce;
 pub mod compare;
@@ -19,11 +22,12 @@ pub mod message;
 pub mod names;
 pub mod people;
 pub mod rollup;
+pub mod supply;
 pub mod suppression;
 
 pub use attributes::{Attribute, Attributes, Source, SourceKind};
 pub use bounce::BounceClass;
-pub use delivery::{Delivery, Reached, Standing};
+pub use delivery::{Decision, Delivery, FirstTimes, StatusAt};
 pub use event::{Device, Event, EventTime, Flags, MetricName};
 pub use names::{Channel, Counted, Metric, Phase};
 pub use people::{Identifiers, Statement};

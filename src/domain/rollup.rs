@@ -2,25 +2,22 @@
 //!
 //! A contribution is taken away before a change and added after it; the sum of all is what a recount would find.
 //! Contributions of a [`Delivery`] are of two halves: what follows from the delivery itself (it counts once per
-//! metric) and what follows from its events (each counts once). [`Delta::add`] takes both, so one more event is
-//! `add(after, [event])` and `take(before, [])`, and a delivery read again is `add(after, all)` and
-//! `take(before, all)`.
+//! metric) and what follows from its events (each counts once). [`Delta::change`] takes a delivery with the events that
+//! are new; one that counts elsewhere now is [`Delta::take`] of all and [`Delta::add`] of all.
 
-use std::hash::Hash;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, Equivalent, HashMap};
-use indexmap::{IndexMap, IndexSet};
-
-use super::message::{Feed, Message, MessageRef};
+use super::message::{Feed, Message};
 use super::suppression::{self, Mark};
-use super::{Attribute, Attributes, Channel, Counted, Delivery, Event, Metric, Millis, Source, Text};
+use super::{Attribute, Channel, Counted, Delivery, Event, Metric, Millis, Source, Text};
 
 /// A quarter of an hour: every time zone in use is a multiple of it.
 pub const QUARTER_MS: Millis = 15 * 60 * 1000;
 
-/// The number of the UTC quarter hour that a time lies in, counted from 1970.
-pub fn quarter_of(ms: Millis) -> i64 {
-    ms.div_euclid(QUARTER_MS)
+/// When the UTC quarter hour begins that a time lies in.
+pub fn bucket_of(ms: Millis) -> Millis {
+    ms.div_euclid(QUARTER_MS) * QUARTER_MS
 }
 
 /// How many deliveries and how many events, for each counted thing.
@@ -60,7 +57,7 @@ impl Counts {
 
     /// Adds what follows from a delivery itself.
     fn add_delivery(&mut self, delivery: &Delivery, sign: i64) {
-        for counted in delivery.reached.all() {
+        for counted in delivery.first.reached() {
             self.deliveries[counted] += sign;
         }
     }
@@ -103,33 +100,31 @@ pub struct LinkCounts {
     pub machine_deliveries: i64,
 }
 
-/// One click, under the link it followed: the rows behind a link's figures.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Click {
-    pub link: Link,
-    pub at_ms: Millis,
-    pub delivery_id: Text,
-    pub event_id: Text,
+/// The latest click of a link that shows where the link leads: its time, its event id and the address.
+pub type AddressSeen = (Millis, Text, Text);
+
+/// How a link's figures move.
+#[derive(Clone, Debug, Default)]
+pub struct LinkDelta {
+    pub counts: LinkCounts,
+    /// The latest click among those that came.
+    pub came: Option<AddressSeen>,
+    /// Clicks went, and with them perhaps the one that shows the address.
+    pub went: bool,
 }
 
-/// How the counts move. What moves is held by the place of its message or feed, so that a delivery's message is looked up
-/// once, however many counts it moves, and without copying its names.
+/// How the counts move.
 #[derive(Clone, Debug, Default)]
 pub struct Delta {
-    /// With the place of each one's feed.
-    messages: IndexMap<Message, usize, DefaultHashBuilder>,
-    feeds: IndexSet<Feed, DefaultHashBuilder>,
     /// By message and the quarter hour of creation.
-    cohorts: IndexMap<(usize, i64), Counts, DefaultHashBuilder>,
-    /// Of each send of a broadcast, by feed.
-    triggers: HashMap<usize, HashMap<Text, Counts>>,
-    /// By feed and the quarter hour of the events themselves.
-    activity: IndexMap<(usize, i64), [i64; Counted::COUNT], DefaultHashBuilder>,
-    /// How many deliveries of a feed stand so now, by outcome and engagement.
-    statuses: HashMap<(usize, Option<Metric>, Option<Metric>), i64>,
-    pub links: HashMap<Link, LinkCounts>,
-    /// Clicks that came (1) or went to another link (-1).
-    pub clicks: HashMap<Click, i64>,
+    pub cohorts: BTreeMap<(Message, Millis), Counts>,
+    /// Of each send of a broadcast.
+    pub triggers: BTreeMap<(Arc<Feed>, Text), Counts>,
+    /// By the quarter hour of the events themselves.
+    pub activity: BTreeMap<(Arc<Feed>, Millis), [i64; Counted::COUNT]>,
+    /// How many deliveries have this outcome and engagement now.
+    pub statuses: BTreeMap<(Arc<Feed>, Option<Metric>, Option<Metric>), i64>,
+    pub links: BTreeMap<Link, LinkDelta>,
     /// What lists an address for suppression: came (1) or went (-1).
     pub causes: HashMap<Mark, i64>,
     /// What lifts such a listing, likewise; most are of addresses that are on no list.
@@ -137,77 +132,36 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// The messages whose counts move, in the order of their places.
-    pub fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.messages.keys()
-    }
-
-    /// The feeds, likewise.
-    pub fn feeds(&self) -> impl Iterator<Item = &Feed> {
-        self.feeds.iter()
-    }
-
-    /// By the place of the message and the quarter hour of creation.
-    pub fn cohorts(&self) -> impl Iterator<Item = (usize, i64, &Counts)> {
-        let moved = self.cohorts.iter().filter(|(_, counts)| !counts.is_zero());
-        moved.map(|((message, quarter), counts)| (*message, *quarter, counts))
-    }
-
-    /// Of the whole life, by the place of the feed.
-    pub fn totals(&self) -> impl Iterator<Item = (usize, Counts)> {
-        let mut totals = vec![Counts::default(); self.feeds.len()];
-        for (message, _, counts) in self.cohorts() {
-            totals[self.messages[message]].add(counts, 1);
+    /// Of the whole life of each feed.
+    pub fn totals(&self) -> BTreeMap<Arc<Feed>, Counts> {
+        let mut totals: BTreeMap<Arc<Feed>, Counts> = BTreeMap::new();
+        for ((message, _), counts) in &self.cohorts {
+            totals.entry(message.feed.clone()).or_default().add(counts, 1);
         }
-        totals.into_iter().enumerate().filter(|(_, counts)| !counts.is_zero())
+        totals
     }
 
-    /// Of each send of a broadcast, by the place of the feed.
-    pub fn triggers(&self) -> impl Iterator<Item = (usize, &Text, &Counts)> {
-        let of_feed = self.triggers.iter();
-        let all = of_feed.flat_map(|(feed, moved)| moved.iter().map(|(trigger, counts)| (*feed, trigger, counts)));
-        all.filter(|(_, _, counts)| !counts.is_zero())
-    }
-
-    /// By the place of the feed and the quarter hour of the events themselves.
-    pub fn activity(&self) -> impl Iterator<Item = (usize, i64, &[i64; Counted::COUNT])> {
-        let moved = self.activity.iter().filter(|(_, events)| events.iter().any(|n| *n != 0));
-        moved.map(|((feed, quarter), events)| (*feed, *quarter, events))
-    }
-
-    /// How many deliveries stand so now, by the place of the feed, the outcome and the engagement.
-    pub fn statuses(&self) -> impl Iterator<Item = (usize, Option<Metric>, Option<Metric>, i64)> {
-        let moved = self.statuses.iter().filter(|(_, n)| **n != 0);
-        moved.map(|((feed, outcome, engagement), n)| (*feed, *outcome, *engagement, *n))
-    }
-
-    /// Adds what a delivery and these of its events contribute.
+    /// Adds what a delivery and all of its events contribute.
     pub fn add<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone) {
         self.shift(&[(delivery, 1)], delivery, events, 1);
     }
 
-    /// Takes away what a delivery and these of its events contribute.
+    /// Takes away what a delivery and all of its events contribute.
     pub fn take<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event> + Clone) {
         self.shift(&[(delivery, -1)], delivery, events, -1);
     }
 
-    /// What a delivery contributes that was one thing and is another by these events.
+    /// What a delivery contributes that was one thing and is another by these events. It counts where it did.
     pub fn change<'a>(
         &mut self,
         before: &Delivery,
         after: &Delivery,
         events: impl IntoIterator<Item = &'a Event> + Clone,
     ) {
-        let cohort = |delivery: &Delivery| quarter_of(delivery.created_at_ms);
-        if cohort(before) == cohort(after) && before.attributes == after.attributes {
-            self.shift(&[(before, -1), (after, 1)], after, events, 1);
-        } else {
-            self.take(before, []);
-            self.add(after, events);
-        }
+        self.shift(&[(before, -1), (after, 1)], after, events, 1);
     }
 
-    /// Adds deliveries, and events of the last, which stands where they all do.
+    /// Adds deliveries that count under the same message, and events of the last.
     fn shift<'a>(
         &mut self,
         deliveries: &[(&Delivery, i64)],
@@ -215,97 +169,68 @@ impl Delta {
         events: impl IntoIterator<Item = &'a Event> + Clone,
         sign: i64,
     ) {
-        self.shift_links(last, events.clone(), sign);
         suppression::marks(last, events.clone(), |mark| {
             let marks = if mark.is_lift() { &mut self.lifts } else { &mut self.causes };
             *marks.entry(mark).or_default() += sign;
         });
-
-        let (message, feed) = self.places(&last.attributes);
+        let message = Message::of(&last.attributes);
+        let feed = message.feed.clone();
         let add_to = |counts: &mut Counts| {
             deliveries.iter().for_each(|(delivery, sign)| counts.add_delivery(delivery, *sign));
             counts.add_events(events.clone(), sign);
         };
-        add_to(self.cohorts.entry((message, quarter_of(last.created_at_ms))).or_default());
+        self.shift_links(deliveries, &message, events.clone(), sign);
+        add_to(self.cohorts.entry((message, bucket_of(last.created_at_ms))).or_default());
         if let (Some(trigger), Some(_)) = (last.attributes.get(Attribute::TriggerId), last.attributes.source_ref()) {
-            add_to(value_of(self.triggers.entry(feed).or_default(), trigger));
+            add_to(self.triggers.entry((feed.clone(), trigger.into())).or_default());
         }
         for event in events {
             let mut kinds = kinds_of(event).peekable();
             if kinds.peek().is_some() {
-                let row = self.activity.entry((feed, quarter_of(event.time.ms))).or_default();
+                let row = self.activity.entry((feed.clone(), bucket_of(event.time.ms))).or_default();
                 kinds.for_each(|counted| row[counted.index()] += sign);
             }
         }
         for (delivery, sign) in deliveries {
-            let [outcome, engagement] =
-                [delivery.outcome, delivery.engagement].map(|standing| standing.map(|it| it.metric));
-            *self.statuses.entry((feed, outcome, engagement)).or_default() += sign;
+            let outcome = delivery.outcome().map(|outcome| outcome.status.metric);
+            let engagement = delivery.engagement.map(|engagement| engagement.metric);
+            *self.statuses.entry((feed.clone(), outcome, engagement)).or_default() += sign;
         }
     }
 
-    /// The places of a message and of its feed.
-    fn places(&mut self, attributes: &Attributes) -> (usize, usize) {
-        let message = MessageRef::of(attributes);
-        if let Some((place, _, feed)) = self.messages.get_full(&message) {
-            return (place, *feed);
+    fn shift_links<'a>(
+        &mut self,
+        deliveries: &[(&Delivery, i64)],
+        message: &Message,
+        events: impl IntoIterator<Item = &'a Event>,
+        sign: i64,
+    ) {
+        let key = |link: &str| Link {
+            source: message.feed.source.clone(),
+            action_id: message.action_id.clone(),
+            link: link.into(),
+        };
+        for (delivery, sign) in deliveries {
+            for (link, followed) in &delivery.links {
+                let counts = &mut self.links.entry(key(link)).or_default().counts;
+                counts.deliveries += sign;
+                counts.human_deliveries += sign * i64::from(followed.by_human);
+                counts.machine_deliveries += sign * i64::from(followed.by_machine);
+            }
         }
-        let message = Message::from(&message);
-        let (feed, _) = self.feeds.insert_full(message.feed.clone());
-        let (place, _) = self.messages.insert_full(message, feed);
-        (place, feed)
-    }
-
-    fn shift_links<'a>(&mut self, delivery: &Delivery, events: impl IntoIterator<Item = &'a Event>, sign: i64) {
-        let mut links: HashMap<&str, (i64, bool, bool)> = HashMap::new();
         for event in events {
             let Some(link) = event.link() else { continue };
-            let (clicks, human, machine) = links.entry(link).or_default();
-            *clicks += 1;
-            *human |= event.is_human_click();
-            *machine |= event.is_machine_click();
-            let click = Click {
-                link: link_of(delivery, link),
-                at_ms: event.time.ms,
-                delivery_id: event.delivery_id.clone(),
-                event_id: event.id.clone(),
-            };
-            *self.clicks.entry(click).or_default() += sign;
-        }
-        for (link, (clicks, human, machine)) in links {
-            let counts = self.links.entry(link_of(delivery, link)).or_default();
-            counts.events += sign * clicks;
-            counts.deliveries += sign;
-            counts.human_deliveries += sign * i64::from(human);
-            counts.machine_deliveries += sign * i64::from(machine);
+            let moved = self.links.entry(key(link)).or_default();
+            moved.counts.events += sign;
+            moved.went |= sign < 0;
+            if sign > 0
+                && let Some(address) = event.address()
+            {
+                let seen = (event.time.ms, event.id.clone(), address.into());
+                moved.came = moved.came.take().max(Some(seen));
+            }
         }
     }
-
-    /// Drops of links, clicks and addresses what came to nothing.
-    pub fn settle(&mut self) {
-        self.links.retain(|_, counts| *counts != LinkCounts::default());
-        self.clicks.retain(|_, n| *n != 0);
-        self.causes.retain(|_, n| *n != 0);
-        self.lifts.retain(|_, n| *n != 0);
-    }
-}
-
-/// The value of a key, which is copied only where it is new.
-fn value_of<'m, K, Q, V>(map: &'m mut HashMap<K, V>, key: &Q) -> &'m mut V
-where
-    K: Eq + Hash + for<'q> From<&'q Q>,
-    Q: Hash + Equivalent<K> + ?Sized,
-    V: Default,
-{
-    if !map.contains_key(key) {
-        map.insert(K::from(key), V::default());
-    }
-    map.get_mut(key).expect("invariant: it was put there if it was not")
-}
-
-fn link_of(delivery: &Delivery, link: &str) -> Link {
-    let action_id = delivery.attributes.get(Attribute::ActionId).map(Text::from);
-    Link { source: delivery.attributes.source(), action_id, link: link.into() }
 }
 
 /// The denominator of a rate, named where the rate is shown (law 3).

@@ -1,69 +1,81 @@
 //! Takes a batch in: the one way by which events become rows.
 //!
-//! Order within the transaction: load the deliveries that the batch names, fold in memory, write the changed rows
-//! and the summed movement of the counts. Event, delivery and counts commit together or not at all, so a repeat,
-//! which stops at the events table, can never count twice.
+//! Within one transaction: load the deliveries that the batch names, join their new events to them in memory, write the
+//! rows that changed, and the movement of the counts as a sum. Event, delivery and counts commit together or not at all,
+//! so a repeat, which stops at the events table, can never count twice.
 
-use hashbrown::HashMap;
+use std::collections::{HashMap, HashSet};
+
 use rusqlite::Connection;
 
-use super::Error;
-use super::batch::{Arrival, Batch};
-use super::fingerprint::Fingerprint;
-use super::forgetting::{self, traces};
-use super::names::{self, Names};
-use super::ready::Ready;
-use super::receipts::{self, OF_THE_FORGOTTEN, Quarantined, Receipts};
-use super::statements::Statements;
-use super::{quarantine, registers, rollups};
+use super::deliveries::{self, DeliveryRow};
+use super::erasure::{self, Forgotten, Graces, Target, traces};
+use super::events::{self, EventRow};
+use super::quarantine::{self, OF_THE_FORGOTTEN, Quarantined, Receipts};
+use super::{Error, registers, rollups, sources};
+use crate::domain::delivery::Applied;
+use crate::domain::forgetting::{IDENTIFYING, identifiers};
 use crate::domain::people::Said;
-use crate::domain::{Event, Millis, Source, Statement, Text};
+use crate::domain::{Attribute, Delivery, Delta, Event, Millis, Source, Statement, Text};
+
+/// An event, and the JSON that it came as.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    pub event: Event,
+    /// How the body is read.
+    pub format: Text,
+    pub body: Text,
+}
+
+/// A report by a sender who may speak only of deliveries that are known.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What is taken of it.
+    pub incoming: Incoming,
+    /// How the body is read that waits in quarantine.
+    pub format: Text,
+    /// The JSON as it came.
+    pub body: Text,
+}
 
 /// One thing that came in.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    /// An event, with its JSON.
-    Event(Box<Ready>),
-    /// A report by a sender who may speak only of deliveries that are known: an event where its delivery is, in the
-    /// file or by an event of the same batch. Else it waits.
+    Event(Box<Incoming>),
+    /// An event where its delivery is known, in the file or by an event of the same batch. Else it waits.
     Report(Box<Report>),
     /// About a person or an object.
     Statement(Box<Statement>),
     /// Not about messages: counted under its name.
-    Ignored { name: Text },
-    /// Not understood: kept aside.
+    Ignored {
+        name: Text,
+    },
+    /// Not understood.
     Quarantined(Box<Quarantined>),
-    /// What was kept aside in this row was read again as these entries, which are stored as the row goes, all or none;
+    /// A row of the quarantine was read again as these entries, which are stored as the row goes, all or none;
     /// without any it is dismissed. Nothing is done if the row has gone already.
-    Released { quarantine_id: i64, entries: Vec<Entry> },
-    /// All that is kept aside was read again by this version of the program.
-    QuarantineRead { version: Text },
-    /// Deletions of people whose grace has ended take effect.
+    Released {
+        quarantine_id: i64,
+        entries: Vec<Entry>,
+    },
+    /// All of the quarantine was replayed by this version of the program.
+    QuarantineRead {
+        version: Text,
+    },
+    /// Erasure requests whose grace has ended take effect.
     DeletionsDue,
-    /// Deletions of whoever has this identifier that have not taken effect do not.
-    DeletionRevoked { identifier: Text },
+    /// Erasure requests for whoever has this identifier that have not taken effect do not.
+    DeletionRevoked {
+        identifier: Text,
+    },
     /// What people call a source; `None` takes the name away.
-    Name { source: Source, name: Option<Text> },
+    Name {
+        source: Source,
+        name: Option<Text>,
+    },
 }
 
-impl Entry {
-    /// An event, and what its columns do not hold of its JSON.
-    pub fn event(event: Event, residual: &str) -> Entry {
-        Entry::Event(Box::new(Ready::of(event, residual)))
-    }
-}
-
-/// A report on a delivery, and how to keep it aside.
-#[derive(Clone, Debug)]
-pub struct Report {
-    pub ready: Ready,
-    /// How to read the body again.
-    pub format: Text,
-    /// Its JSON, whole.
-    pub body: Vec<u8>,
-}
-
-/// What became of it.
+/// What happened to an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Accepted,
@@ -71,129 +83,438 @@ pub enum Outcome {
     Duplicate,
     Ignored,
     Quarantined,
-    /// Nothing that came in: it was about what is kept aside, or a name.
+    /// Nothing that came in: it was about the quarantine, or a name.
     Released,
 }
 
-/// Takes entries in, within the transaction that `connection` is in. The outcomes are in their order.
-pub fn apply(
-    connection: &Connection,
-    names: &mut Names,
-    entries: &[&Entry],
-    received_at_ms: i64,
-    deletion_grace_ms: Millis,
-) -> Result<Vec<Outcome>, Error> {
-    forgetting::refresh(connection, names)?;
-    let mut sorting = Sorting {
-        connection,
-        names,
-        received_at_ms,
-        deletion_grace_ms,
-        outcomes: vec![Outcome::Accepted; entries.len()],
-        arrivals: Vec::with_capacity(entries.len()),
-        groups: HashMap::with_capacity(entries.len()),
-        receipts: Receipts::default(),
-    };
-    for (place, entry) in entries.iter().enumerate() {
-        sorting.take_in(place, entry)?;
-    }
-    let Sorting { outcomes, mut arrivals, receipts, .. } = sorting;
-    arrivals.sort_by_key(|arrival| arrival.group);
-
-    let statements = Statements::of(connection);
-    let mut batch = Batch::new(&statements, names, outcomes, receipts);
-    batch.take_in(&arrivals)?;
-    let Batch { delta, mut outcomes, receipts, .. } = batch;
-    rollups::write(&statements, names, delta)?;
-    receipts.write(connection, &outcomes, received_at_ms)?;
-    if names.forgotten.is_erasing {
-        forgetting::erasing::step(connection, names)?;
-    }
-    // those beyond are of what was kept aside and came out of it
-    outcomes.truncate(entries.len());
-    Ok(outcomes)
+/// What a transaction needs beside its entries.
+pub struct Context<'t> {
+    pub connection: &'t Connection,
+    pub forgotten: &'t mut Forgotten,
+    pub graces: Graces,
+    /// Whether the JSON of events is kept.
+    pub keep_bodies: bool,
 }
 
-/// Sorts events by delivery, and takes the rest in.
-struct Sorting<'c, 'a> {
-    connection: &'c Connection,
-    names: &'c mut Names,
-    received_at_ms: Millis,
-    deletion_grace_ms: Millis,
-    outcomes: Vec<Outcome>,
-    arrivals: Vec<Arrival<'a>>,
-    /// The number of each delivery.
-    groups: HashMap<Fingerprint, usize>,
-    receipts: Receipts,
-}
+impl Context<'_> {
+    /// Takes entries in. The outcomes are in their order.
+    pub fn apply(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+        self.forgotten.refresh(self.connection)?;
+        let mut batch = Batch {
+            outcomes: vec![Outcome::Accepted; entries.len()],
+            received_at_ms,
+            arrivals: Vec::with_capacity(entries.len()),
+            places: HashMap::with_capacity(entries.len()),
+            receipts: Receipts::default(),
+            delta: Delta::default(),
+            reports_wait: quarantine::has_waiting(self.connection)?,
+            context: self,
+        };
+        for (place, entry) in entries.iter().enumerate() {
+            batch.sort(place, entry)?;
+        }
+        batch.write_events()?;
+        rollups::write(batch.context.connection, &batch.delta)?;
+        let Batch { mut outcomes, receipts, .. } = batch;
+        receipts.write(self.connection, &outcomes, received_at_ms)?;
+        if self.forgotten.is_erasing {
+            self.erase()?;
+        }
+        // those beyond are of what was in quarantine and came out of it
+        outcomes.truncate(entries.len());
+        Ok(outcomes)
+    }
 
-impl<'a> Sorting<'_, 'a> {
-    fn take_in(&mut self, place: usize, entry: &'a Entry) -> Result<(), Error> {
-        match entry {
-            Entry::Event(ready) => self.add(place, ready, None),
-            Entry::Report(report) => self.add(place, &report.ready, Some(report)),
-            Entry::Statement(statement) => self.outcomes[place] = self.take_in_statement(statement)?,
-            Entry::Ignored { name } => {
-                self.outcomes[place] = Outcome::Ignored;
-                self.receipts.ignore(name.clone());
+    /// Erases some of what is left of forgotten people, with bounded work.
+    pub fn erase(&mut self) -> Result<(), Error> {
+        let ids = erasure::step(self.connection, self.forgotten)?;
+        self.rewrite(&ids)
+    }
+
+    /// Looks at deliveries again whose people may be forgotten since.
+    fn rewrite(&mut self, ids: &[i64]) -> Result<(), Error> {
+        let mut batch = Batch {
+            outcomes: Vec::new(),
+            received_at_ms: 0,
+            arrivals: Vec::new(),
+            places: HashMap::new(),
+            receipts: Receipts::default(),
+            delta: Delta::default(),
+            reports_wait: false,
+            context: self,
+        };
+        for id in ids {
+            if let Some(row) = deliveries::by_row(batch.context.connection, *id)? {
+                batch.join_with_history(&row, &[])?;
             }
-            Entry::Quarantined(quarantined) => {
-                let received_at_ms = self.received_at_ms;
-                if traces::is_of_the_forgotten(self.connection, self.names, quarantined, received_at_ms)? {
-                    self.outcomes[place] = Outcome::Ignored;
+        }
+        rollups::write(batch.context.connection, &batch.delta)
+    }
+}
+
+/// An event of the batch, with the place of its outcome.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    place: usize,
+    incoming: &'a Incoming,
+    report: Option<&'a Report>,
+}
+
+/// The entries of a transaction, sorted, and what they move.
+struct Batch<'b, 'c, 'a> {
+    context: &'b mut Context<'c>,
+    received_at_ms: Millis,
+    outcomes: Vec<Outcome>,
+    /// The events of each delivery, in the order in which the deliveries first come.
+    arrivals: Vec<Vec<Arrival<'a>>>,
+    places: HashMap<&'a str, usize>,
+    receipts: Receipts,
+    delta: Delta,
+    reports_wait: bool,
+}
+
+impl<'a> Batch<'_, '_, 'a> {
+    /// Sorts events by delivery, and takes the rest in.
+    fn sort(&mut self, place: usize, entry: &'a Entry) -> Result<(), Error> {
+        let (connection, received_at_ms) = (self.context.connection, self.received_at_ms);
+        let outcome = match entry {
+            Entry::Event(incoming) => return Ok(self.add(place, incoming, None)),
+            Entry::Report(report) => return Ok(self.add(place, &report.incoming, Some(report))),
+            Entry::Statement(statement) => self.take_in_statement(statement)?,
+            Entry::Ignored { name } => {
+                self.receipts.ignore(name.clone());
+                Outcome::Ignored
+            }
+            Entry::Quarantined(item) => {
+                if traces::is_of_the_forgotten(connection, self.context.forgotten, item, received_at_ms)? {
                     self.receipts.ignore(OF_THE_FORGOTTEN.into());
+                    Outcome::Ignored
                 } else {
-                    self.outcomes[place] = Outcome::Quarantined;
-                    receipts::quarantine(self.connection, quarantined, received_at_ms)?;
+                    quarantine::insert(connection, item, received_at_ms)?;
+                    Outcome::Quarantined
                 }
             }
             Entry::Released { quarantine_id, entries } => {
-                self.outcomes[place] = Outcome::Released;
-                if receipts::release(self.connection, *quarantine_id)? {
+                if quarantine::release(connection, *quarantine_id)? {
                     for entry in entries {
                         self.outcomes.push(Outcome::Accepted);
-                        self.take_in(self.outcomes.len() - 1, entry)?;
+                        self.sort(self.outcomes.len() - 1, entry)?;
                     }
                 }
+                Outcome::Released
             }
             Entry::QuarantineRead { version } => {
-                self.outcomes[place] = Outcome::Released;
-                quarantine::set_read_by(self.connection, version)?;
+                quarantine::set_replayed_by(connection, version)?;
+                Outcome::Released
             }
             Entry::DeletionRevoked { identifier } => {
-                self.outcomes[place] = Outcome::Released;
-                forgetting::revoke(self.connection, identifier, self.received_at_ms)?;
+                erasure::revoke(connection, identifier, received_at_ms)?;
+                Outcome::Released
             }
             Entry::Name { source, name } => {
-                self.outcomes[place] = Outcome::Released;
-                names::name_source(&Statements::of(self.connection), source, name.as_deref())?;
+                sources::set_name(connection, source, name.as_deref())?;
+                Outcome::Released
             }
             Entry::DeletionsDue => {
-                self.outcomes[place] = Outcome::Released;
-                forgetting::take_effect(self.connection, self.names, self.received_at_ms)?;
+                erasure::take_effect(connection, self.context.forgotten, received_at_ms)?;
+                Outcome::Released
+            }
+        };
+        self.outcomes[place] = outcome;
+        Ok(())
+    }
+
+    fn take_in_statement(&mut self, statement: &Statement) -> Result<Outcome, Error> {
+        let Context { connection, forgotten, graces, .. } = &mut *self.context;
+        match statement.said {
+            Said::Standing(standing) => erasure::request(connection, forgotten, statement, standing, *graces),
+            Said::Set(_) | Said::Subscription(_)
+                if erasure::registers::is_of_the_forgotten(connection, forgotten, statement)? =>
+            {
+                self.receipts.ignore(OF_THE_FORGOTTEN.into());
+                Ok(Outcome::Ignored)
+            }
+            Said::Set(_) | Said::Subscription(_) => registers::take_in(connection, statement),
+        }
+    }
+
+    fn add(&mut self, place: usize, incoming: &'a Incoming, report: Option<&'a Report>) {
+        let next = self.arrivals.len();
+        let group = *self.places.entry(&incoming.event.delivery_id).or_insert(next);
+        if group == next {
+            self.arrivals.push(Vec::new());
+        }
+        self.arrivals[group].push(Arrival { place, incoming, report });
+    }
+
+    fn write_events(&mut self) -> Result<(), Error> {
+        for arrivals in std::mem::take(&mut self.arrivals) {
+            let delivery_id = &*arrivals[0].incoming.event.delivery_id;
+            match deliveries::find(self.context.connection, delivery_id)? {
+                Some(row) => {
+                    if self.may_be_forgotten(&row, &arrivals)? || !self.join(&row, &arrivals)? {
+                        self.join_with_history(&row, &arrivals)?;
+                    }
+                }
+                None if arrivals.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(&arrivals)?,
+                None => self.create(delivery_id, &arrivals)?,
             }
         }
         Ok(())
     }
 
-    fn take_in_statement(&mut self, statement: &Statement) -> Result<Outcome, Error> {
-        match statement.said {
-            Said::Standing(standing) => {
-                forgetting::say(self.connection, self.names, statement, standing, self.deletion_grace_ms)
-            }
-            Said::Set(_) | Said::Subscription(_)
-                if forgetting::registers::is_of_the_forgotten(self.connection, self.names, statement)? =>
-            {
-                self.receipts.ignore(OF_THE_FORGOTTEN.into());
-                Ok(Outcome::Ignored)
-            }
-            Said::Set(_) | Said::Subscription(_) => registers::take_in(self.connection, statement),
+    /// Puts reports on a delivery in quarantine that neither the file nor the batch knows.
+    fn let_wait(&mut self, arrivals: &[Arrival]) -> Result<(), Error> {
+        for (place, report) in arrivals.iter().filter_map(|arrival| Some((arrival.place, arrival.report?))) {
+            self.outcomes[place] =
+                if quarantine::insert_waiting(self.context.connection, self.context.forgotten, report)? {
+                    self.reports_wait = true;
+                    Outcome::Quarantined
+                } else {
+                    self.receipts.ignore(OF_THE_FORGOTTEN.into());
+                    Outcome::Ignored
+                };
         }
+        Ok(())
     }
 
-    fn add(&mut self, place: usize, ready: &'a Ready, report: Option<&'a Report>) {
-        let next = self.groups.len();
-        let group = *self.groups.entry(ready.delivery()).or_insert(next);
-        self.arrivals.push(Arrival { place, group, ready, report });
+    /// Whether the delivery is forgotten, or may come to be: by an identifier that arrives, or since it is older than
+    /// was known.
+    fn may_be_forgotten(&self, row: &DeliveryRow, arrivals: &[Arrival]) -> Result<bool, Error> {
+        let Context { connection, forgotten, .. } = &*self.context;
+        if !forgotten.any() {
+            return Ok(false);
+        }
+        let events = || arrivals.iter().map(|arrival| &arrival.incoming.event);
+        let mut carried = events().flat_map(identifiers).map(|(_, identifier)| identifier);
+        Ok(row.forgotten
+            || events().any(|event| event.time.ms < row.delivery.created_at_ms)
+            || forgotten.knows_any(connection, &mut carried)?)
     }
+
+    /// Joins arrivals to a delivery without reading its other events. False, and nothing is done, where that needs them.
+    fn join(&mut self, row: &DeliveryRow, arrivals: &[Arrival]) -> Result<bool, Error> {
+        let connection = self.context.connection;
+        let mut before = row.delivery.clone();
+        for link in arrivals.iter().filter_map(|arrival| arrival.incoming.event.link()) {
+            if let Some(followed) = deliveries::followed(connection, row.id, link)? {
+                before.links.insert(link.into(), followed);
+            }
+        }
+        let mut after = before.clone();
+        let mut fresh: Vec<Fresh> = Vec::new();
+        let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+        let mut repeated: Vec<(usize, i64)> = Vec::new();
+        for Arrival { place, incoming, .. } in arrivals {
+            let event = &incoming.event;
+            let key = (&*event.id, event.metric.as_str());
+            if let Some(earlier) = places.get(&key).map(|n| &mut fresh[*n]) {
+                if adds_to(event, &earlier.incoming.event) {
+                    return Ok(false);
+                }
+                earlier.repeats.push(*place);
+            } else if let Some(stored) = events::find(connection, row.id, &event.id, event.metric.as_str())? {
+                if adds_to(event, &stored.event) {
+                    return Ok(false);
+                }
+                repeated.push((*place, stored.id));
+            } else {
+                if after.apply(event) == Applied::ReadHistory {
+                    return Ok(false);
+                }
+                places.insert(key, fresh.len());
+                fresh.push(Fresh { incoming, repeats: Vec::new() });
+            }
+        }
+        for (place, id) in repeated {
+            self.outcomes[place] = Outcome::Duplicate;
+            events::count_repeats(connection, id, 1)?;
+        }
+        if fresh.is_empty() {
+            return Ok(true);
+        }
+        let first_attributes = row.first_attributes.as_deref().unwrap_or_default();
+        for Fresh { incoming, repeats } in &fresh {
+            self.insert_event(row.id, first_attributes, &incoming.event, Some(incoming), repeats)?;
+        }
+        self.delta.change(&before, &after, fresh.iter().map(|fresh| &fresh.incoming.event));
+        deliveries::update(connection, row.id, &before, &after)?;
+        // what the columns do not show any more is found otherwise
+        let hidden = [Attribute::PersonId, Attribute::Recipient].map(|attribute| before.attributes.get(attribute));
+        let carried = fresh.iter().flat_map(|fresh| identifiers(&fresh.incoming.event)).map(|(_, text)| text);
+        self.insert_identifiers(row.id, &after, carried.chain(hidden.into_iter().flatten()))?;
+        Ok(true)
+    }
+
+    /// Creates a delivery, with the reports that waited for it.
+    fn create(&mut self, delivery_id: &str, arrivals: &[Arrival]) -> Result<(), Error> {
+        let waited = if self.reports_wait {
+            quarantine::take_waiting(self.context.connection, delivery_id)?
+        } else {
+            Vec::new()
+        };
+        let mut merged = Merged::new(Vec::new(), false);
+        for incoming in &waited {
+            self.outcomes.push(Outcome::Accepted);
+            let place = self.outcomes.len() - 1;
+            merged.add(self.context.forgotten, &Arrival { place, incoming, report: None });
+        }
+        arrivals.iter().for_each(|arrival| merged.add(self.context.forgotten, arrival));
+        self.write(None, delivery_id, merged)
+    }
+
+    /// Joins arrivals to a delivery with all of its events at hand.
+    fn join_with_history(&mut self, row: &DeliveryRow, arrivals: &[Arrival]) -> Result<(), Error> {
+        let mut merged = Merged::new(events::all(self.context.connection, row.id)?, row.forgotten);
+        arrivals.iter().for_each(|arrival| merged.add(self.context.forgotten, arrival));
+        self.write(Some(row), &row.delivery_id, merged)
+    }
+
+    /// Writes a delivery with all of its events at hand.
+    fn write(&mut self, row: Option<&DeliveryRow>, delivery_id: &str, merged: Merged) -> Result<(), Error> {
+        let connection = self.context.connection;
+        let Merged { history, mut events, fresh, repeated, lost, .. } = merged;
+        let of = |events: &[Event]| {
+            Delivery::of(events).ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no events")))
+        };
+        let mut after = of(&events)?;
+        let was_forgotten = row.is_some_and(|row| row.forgotten);
+        let mut is_forgotten = false;
+        if self.context.forgotten.any() {
+            let id = row.map_or(0, |row| row.id);
+            let target = Target { id, is_stored: row.is_some(), was_forgotten, lost: &lost };
+            let forgotten = &mut *self.context.forgotten;
+            is_forgotten = erasure::pseudonymize_if_forgotten(connection, forgotten, &target, &after, &mut events)?;
+            if is_forgotten {
+                after = of(&events)?;
+            }
+        }
+        let before = Delivery::of(history.iter().map(|row| &row.event));
+        if let Some(before) = &before {
+            self.delta.take(before, history.iter().map(|row| &row.event));
+        }
+        self.delta.add(&after, &events);
+
+        let kept = row.filter(|_| was_forgotten || !is_forgotten).and_then(|row| row.first_attributes.clone());
+        let first_attributes = kept.clone().unwrap_or_else(|| events::first_attributes(&events[0].attributes));
+        let id = match (row, &before) {
+            (Some(row), Some(before)) => {
+                deliveries::update(connection, row.id, before, &after)?;
+                if kept.is_none() {
+                    deliveries::set_first_attributes(connection, row.id, &first_attributes, is_forgotten)?;
+                }
+                row.id
+            }
+            _ => deliveries::insert(connection, delivery_id, &after, &first_attributes, is_forgotten)?,
+        };
+        for (row, event) in history.iter().zip(&events) {
+            if row.event != *event || kept.is_none() {
+                events::update(connection, row.id, Some(&first_attributes), event)?;
+            }
+        }
+        for (place, n) in repeated {
+            self.outcomes[place] = Outcome::Duplicate;
+            events::count_repeats(connection, history[n].id, 1)?;
+        }
+        for (Fresh { incoming, repeats }, event) in fresh.iter().zip(&events[history.len()..]) {
+            self.insert_event(id, &first_attributes, event, (!is_forgotten).then_some(*incoming), repeats)?;
+        }
+        let lost = lost.iter().filter(|_| !is_forgotten).map(|text| &**text);
+        self.insert_identifiers(id, &after, events.iter().flat_map(identifiers).map(|(_, text)| text).chain(lost))
+    }
+
+    /// Inserts an event with its body, and counts the copies that came with it.
+    fn insert_event(
+        &mut self,
+        delivery: i64,
+        first_attributes: &str,
+        event: &Event,
+        body: Option<&Incoming>,
+        repeats: &[usize],
+    ) -> Result<(), Error> {
+        let connection = self.context.connection;
+        let id = events::insert(connection, delivery, first_attributes, event, repeats.len() as i64)?;
+        if let Some(incoming) = body.filter(|_| self.context.keep_bodies) {
+            events::insert_body(connection, id, &incoming.format, &incoming.body)?;
+        }
+        for place in repeats {
+            self.outcomes[*place] = Outcome::Duplicate;
+        }
+        Ok(())
+    }
+
+    /// Makes the delivery findable by what its events carry and its columns person_id and recipient do not show.
+    fn insert_identifiers<'t>(
+        &self,
+        id: i64,
+        delivery: &Delivery,
+        carried: impl Iterator<Item = &'t str>,
+    ) -> Result<(), Error> {
+        let shown = [Attribute::PersonId, Attribute::Recipient].map(|attribute| delivery.attributes.get(attribute));
+        let hidden: HashSet<&str> = carried.filter(|text| !shown.contains(&Some(*text))).collect();
+        hidden.into_iter().try_for_each(|text| events::insert_identifier(self.context.connection, id, text))
+    }
+}
+
+/// An event that is new, with the places of its copies in the batch.
+struct Fresh<'a> {
+    incoming: &'a Incoming,
+    repeats: Vec<usize>,
+}
+
+/// The stored events of a delivery and those that arrive, each identity once.
+struct Merged<'a> {
+    history: Vec<EventRow>,
+    /// Those of the history, as copies have changed them, then those of `fresh`.
+    events: Vec<Event>,
+    fresh: Vec<Fresh<'a>>,
+    /// The place of a copy, and which event of the history it is.
+    repeated: Vec<(usize, usize)>,
+    /// Identifiers that copies carry and the events that they made do not.
+    lost: Vec<Text>,
+    places: HashMap<(Text, Text), usize>,
+    is_forgotten: bool,
+}
+
+impl<'a> Merged<'a> {
+    fn new(history: Vec<EventRow>, is_forgotten: bool) -> Merged<'a> {
+        let events: Vec<Event> = history.iter().map(|row| row.event.clone()).collect();
+        let places = events.iter().enumerate().map(|(n, event)| (key(event), n)).collect();
+        Merged { history, events, fresh: Vec::new(), repeated: Vec::new(), lost: Vec::new(), places, is_forgotten }
+    }
+
+    fn add(&mut self, forgotten: &Forgotten, arrival: &Arrival<'a>) {
+        let event = &arrival.incoming.event;
+        // compared with its like: pseudonyms with pseudonyms
+        let event = if self.is_forgotten { forgotten.pseudonymize(event) } else { event.clone() };
+        let next = self.events.len();
+        let n = *self.places.entry(key(&event)).or_insert(next);
+        if n == next {
+            self.events.push(event);
+            self.fresh.push(Fresh { incoming: arrival.incoming, repeats: Vec::new() });
+            return;
+        }
+        let known = self.events[n].clone();
+        self.events[n].merge(&event);
+        let carried: HashSet<&str> = identifiers(&self.events[n]).map(|(_, text)| text).collect();
+        let both = [&known, &event].into_iter().flat_map(identifiers).map(|(_, text)| text);
+        self.lost.extend(both.filter(|text| !carried.contains(text)).map(Text::from));
+        match n.checked_sub(self.history.len()) {
+            Some(n) => self.fresh[n].repeats.push(arrival.place),
+            None => self.repeated.push((arrival.place, n)),
+        }
+    }
+}
+
+fn key(event: &Event) -> (Text, Text) {
+    (event.id.clone(), event.metric.as_str().into())
+}
+
+/// Whether a copy would change an event, or carries identifiers that the event does not.
+fn adds_to(copy: &Event, event: &Event) -> bool {
+    let differs =
+        |attribute| copy.attributes.get(attribute).is_some_and(|value| event.attributes.get(attribute) != Some(value));
+    IDENTIFYING.into_iter().any(differs)
+        || (!copy.recipients.is_empty() && copy.recipients != event.recipients)
+        || event.clone().merge(copy)
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -23,25 +25,33 @@ pub enum Error {
     Row(String),
     #[error("the system gave no random bytes: {0}")]
     Random(String),
-    #[error("the system did not let the writer begin: {0}")]
-    NotBegun(std::io::Error),
+    #[error("the system did not start the writer's thread: {0}")]
+    NoThread(std::io::Error),
     #[error("the file or its -wal was moved, replaced or deleted while in use")]
     Moved,
-    #[error("someone reads the file without an end, so that its -wal has grown to its limit; end that reader")]
+    #[error("the write-ahead log has grown to its limit because a reader holds it; end that reader")]
     LogFull,
-    #[error(
-        "the disk failed to keep what was written, and someone who reads the file holds up that it is written anew"
-    )]
-    NotFlushed,
 }
 
 impl Error {
-    /// Whether the same may succeed later (locked, full, stuck), as opposed to something that this input caused.
+    /// Whether the trouble is the file's, not the input's: locked, full, stuck, moved, damaged. Nothing can be stored
+    /// until it is over.
+    pub fn is_of_the_file(&self) -> bool {
+        self.is_transient() || self.is_damage()
+    }
+
+    /// Whether the file is damaged or no database: that does not pass.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    }
+
+    /// Whether the same may succeed later.
     pub fn is_transient(&self) -> bool {
-        use rusqlite::ErrorCode::*;
+        use ErrorCode::*;
         match self {
-            Error::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
+            Error::Pool(_) | Error::Moved | Error::LogFull => true,
+            _ => matches!(
+                self.code(),
                 Some(
                     DatabaseBusy
                         | DatabaseLocked
@@ -51,15 +61,18 @@ impl Error {
                         | ReadOnly
                         | CannotOpen
                         | OperationInterrupted
-                        | DatabaseCorrupt
-                        | NotADatabase
                         | PermissionDenied
                         | FileLockingProtocolFailed
                         | SchemaChanged
                 )
             ),
-            Error::Pool(_) | Error::Moved | Error::LogFull | Error::NotFlushed => true,
-            _ => false,
+        }
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Error::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
         }
     }
 }

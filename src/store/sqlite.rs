@@ -3,7 +3,6 @@
 //! Two rules for migrations: append, never edit one that was released; and a file with a newer `user_version` is
 //! refused untouched.
 
-use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
@@ -15,19 +14,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-use super::{Error, wal};
+use super::Error;
 
 /// "WAYB": marks the file as ours.
 const APPLICATION_ID: i64 = 0x5741_5942;
 
-/// What stands above each public view is the page that tells of it: see [`schema`](super::schema).
-pub(super) const MIGRATIONS_SQL: &[&str] = &[
-    include_str!("../../migrations/0001_core.sql"),
-    include_str!("../../migrations/0002_people.sql"),
-    include_str!("../../migrations/0003_suppressions.sql"),
-    include_str!("../../migrations/0004_forgetting.sql"),
-    include_str!("../../migrations/0005_days.sql"),
-];
+/// Their comments explain the file: see [`schema`](super::query::schema).
+pub(super) const MIGRATIONS_SQL: &[&str] = &[include_str!("../../migrations/0001_core.sql")];
 
 static MIGRATIONS: LazyLock<Migrations<'static>> =
     LazyLock::new(|| Migrations::new(MIGRATIONS_SQL.iter().map(|sql| M::up(sql)).collect()));
@@ -44,30 +37,17 @@ const STATEMENTS: usize = 256;
 
 /// Opens the file for writing, creating and migrating it as needed.
 pub fn open(path: &Path) -> Result<Connection, Error> {
-    open_by(None, path)
-}
-
-/// The same for transactions of many pages, by which the write-ahead log is written in large pieces.
-pub fn open_writer(path: &Path) -> Result<Connection, Error> {
-    open_by(wal::vfs(), path)
-}
-
-fn open_by(vfs: Option<&CStr>, path: &Path) -> Result<Connection, Error> {
     let opened = |error: rusqlite::Error| Error::Open { path: path.into(), reason: error.to_string() };
     let is_new = fs::metadata(path).map(|meta| meta.len() == 0).unwrap_or(true);
     if is_new {
         create(path)?;
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let mut connection = match vfs {
-        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
-        None => Connection::open_with_flags(path, flags),
-    }
-    .map_err(opened)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(opened)?;
     wait_for_locks(&connection, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     if is_new {
-        // both must be set before the first table; pages of 1 and 2 KiB were measured to gain nothing
+        // both must be set before the first table
         connection.pragma_update(None, "page_size", 4096).map_err(opened)?;
         connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(opened)?;
     }
@@ -79,7 +59,7 @@ fn open_by(vfs: Option<&CStr>, path: &Path) -> Result<Connection, Error> {
 }
 
 /// Whether statements wait for locks that others hold, or fail at once.
-pub fn wait_for_locks(connection: &Connection, wait: bool) -> rusqlite::Result<()> {
+pub(super) fn wait_for_locks(connection: &Connection, wait: bool) -> rusqlite::Result<()> {
     connection.busy_handler(wait.then_some(look_again as fn(i32) -> bool))
 }
 
@@ -133,8 +113,8 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     let mut key = [0u8; 32];
     getrandom::fill(&mut key).map_err(|error| Error::Random(error.to_string()))?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute("INSERT OR IGNORE INTO settings (key, value) VALUES ('id_key', ?1)", [&key[..]])?;
-    super::raw::register(&transaction)?;
+    transaction.execute("INSERT OR IGNORE INTO _settings (key, value) VALUES ('id_key', ?1)", [&key[..]])?;
+    super::query::schema::fill_about(&transaction)?;
     transaction.commit()?;
     Ok(())
 }
@@ -164,21 +144,31 @@ fn write_pragmas(connection: &Connection) -> Result<(), Error> {
 
 /// The secret that keys the hash of events without an id. Law 1 compares files of one key.
 pub fn id_key(connection: &Connection) -> Result<Vec<u8>, Error> {
-    Ok(connection.query_row("SELECT value FROM settings WHERE key = 'id_key'", [], |row| row.get(0))?)
+    Ok(connection.query_row("SELECT value FROM _settings WHERE key = 'id_key'", [], |row| row.get(0))?)
 }
 
 /// Sets that secret, from configuration. Only a file without events may change it: their ids depend on it.
 pub fn set_id_key(connection: &mut Connection, key: &[u8]) -> Result<(), Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let same: bool =
-        transaction.query_row("SELECT value = ?1 FROM settings WHERE key = 'id_key'", [key], |row| row.get(0))?;
+        transaction.query_row("SELECT value = ?1 FROM _settings WHERE key = 'id_key'", [key], |row| row.get(0))?;
     let has_events: bool = transaction.query_row("SELECT EXISTS (SELECT 1 FROM deliveries)", [], |row| row.get(0))?;
     if !same && has_events {
         return Err(Error::Row("the file has events already, made with another WAYBILL_ID_KEY".into()));
     }
-    transaction.execute("UPDATE settings SET value = ?1 WHERE key = 'id_key'", [key])?;
+    transaction.execute("UPDATE _settings SET value = ?1 WHERE key = 'id_key'", [key])?;
     transaction.commit()?;
     Ok(())
+}
+
+/// How large the write-ahead log beside this file may grow, in bytes: to a quarter of what is free with it. It cannot be
+/// reset while someone reads from before it, and would fill the disk beside a reader that never ends.
+pub fn log_bytes_max(path: &Path, log_bytes: u64) -> u64 {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match rustix::fs::statvfs(folder) {
+        Ok(disk) => (disk.f_bavail * disk.f_frsize + log_bytes) / 4,
+        Err(_) => u64::MAX,
+    }
 }
 
 /// A pool of connections that can only read.
@@ -203,8 +193,7 @@ impl Readers {
         Readers::beginning_with(path, size, read_pragmas)
     }
 
-    /// The same where all that connections ask is told.
-    #[cfg(test)]
+    /// The same with a function of your own that prepares each connection, as to trace its statements.
     pub fn traced(path: &Path, size: u32, begin: Begin) -> Result<Readers, Error> {
         Readers::beginning_with(path, size, begin)
     }
@@ -280,7 +269,7 @@ mod tests {
             for column in columns {
                 let (column, declared) = column.unwrap();
                 assert!(
-                    ["TEXT", "INTEGER", "INT", "BLOB"].contains(&&*declared),
+                    ["TEXT", "INTEGER", "INT", "NUM", "BLOB"].contains(&&*declared),
                     "{name}.{column} has type {declared:?}"
                 );
             }

@@ -2,55 +2,54 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::apply::{Entry, Outcome, apply};
-use super::forgetting::{self, Erased, erasing};
-use super::names::{self, Names};
-use super::statements::Statements;
-use super::{Error, addresses, days, receipts, sqlite, waiting};
-use crate::domain::people::Standing;
+use super::apply::{Context, Entry, Outcome};
+use super::bodies::{self, KeepBodies};
+use super::erasure::{self, Erased, Forgotten, Graces, Left};
+use super::{Error, quarantine, sources, sqlite};
 use crate::domain::{Millis, Source, Text};
 
 /// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
 pub struct Tracker {
     connection: Connection,
-    /// True only as far as the transactions that wrote it have committed: emptied after a rollback.
-    names: Names,
+    /// As of the last transaction that committed; read again after a rollback.
+    forgotten: Forgotten,
     file: File,
-    log_bytes_max: u64,
-    deletion_grace_ms: Millis,
+    options: Options,
 }
 
-/// How long after a person is said to be deleted all is kept, and the deletion may be revoked: 30 days.
-pub const DELETION_GRACE_MS: Millis = 30 * 24 * 60 * 60 * 1000;
+/// How a file is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// How long after erasure requests they take effect.
+    pub graces: Graces,
+    pub keep_bodies: KeepBodies,
+    /// How large the write-ahead log may grow, in bytes, while a reader holds it. `None`: a quarter of the free disk.
+    pub wal_max: Option<u64>,
+}
 
-/// How large the write-ahead log may grow. It cannot be reset while someone reads from before it, and would fill the
-/// disk behind a reader that never ends.
-const LOG_BYTES_MAX: u64 = 1 << 30;
+/// A log up to here is never in the way, in bytes.
+const LOG_SMALL: u64 = 256 << 20;
 
 impl Tracker {
     /// Opens the file, creating and migrating it as needed.
     pub fn open(path: &Path) -> Result<Tracker, Error> {
-        let connection = sqlite::open_writer(path)?;
-        Ok(Tracker {
-            connection,
-            names: Names::default(),
-            file: File::of(path)?,
-            log_bytes_max: LOG_BYTES_MAX,
-            deletion_grace_ms: DELETION_GRACE_MS,
-        })
+        let connection = sqlite::open(path)?;
+        Ok(Tracker { connection, forgotten: Forgotten::default(), file: File::of(path)?, options: Options::default() })
     }
 
-    /// How long after a person is said to be deleted that takes effect; 0: at once.
-    pub fn set_deletion_grace(&mut self, grace: Duration) {
-        self.deletion_grace_ms = Millis::try_from(grace.as_millis()).unwrap_or(Millis::MAX);
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
     }
 
-    /// Takes entries in, in one transaction, which is on disk when this returns, or is [flushed apart](Tracker::flush_apart).
-    /// The outcomes are in their order.
+    /// How long after requests to erase a person they take effect; 0: at once.
+    pub fn set_erasure_graces(&mut self, graces: Graces) {
+        self.options.graces = graces;
+    }
+
+    /// Takes entries in, in one transaction, which is on disk when this returns. The outcomes are in their order.
     ///
     /// # Errors
     /// Nothing is stored in the file then; one that was moved meanwhile may have it. [`Error::is_transient`] says
@@ -63,74 +62,62 @@ impl Tracker {
         Ok(outcomes)
     }
 
-    /// From now on a transaction is on disk after what this gives has run, and not when it is committed.
-    pub fn flush_apart(&mut self) -> Result<impl Fn() -> std::io::Result<()> + use<>, Error> {
-        let log = self.file.open_log()?;
-        // which leaves to us no more than that: SQLite flushes the log as it begins, and before it is moved into the file
-        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
-        Ok(move || log.sync_data())
-    }
-
     /// Erases some of what is left of forgotten people, with bounded work. Says what is left to do then.
-    pub fn erase_some(&mut self) -> Result<erasing::Left, Error> {
+    pub fn erase_some(&mut self) -> Result<Left, Error> {
         let mut recording = self.begin()?;
-        recording.with(|transaction, names| {
-            forgetting::refresh(transaction, names)?;
-            erasing::step(transaction, names)
+        recording.with(|context| {
+            context.forgotten.refresh(context.connection)?;
+            context.erase()
         })?;
         recording.commit()?;
         self.empty_log_of_the_erased();
         let left = self.left_to_erase()?;
-        self.names.forgotten.is_erasing = left != erasing::Left::Nothing;
+        self.forgotten.is_erasing = left != Left::Nothing;
         Ok(left)
     }
 
-    /// Does some of what makes questions quick and can wait: sums a day, or indexes the parts of some addresses. False:
-    /// there is nothing to do.
-    pub fn tidy(&mut self) -> Result<bool, Error> {
-        let work = if days::can_sum(&self.connection)? {
-            days::sum_one
-        } else if addresses::can_index(&self.connection)? {
-            addresses::index_some
-        } else {
+    /// Drops some bodies that are older than they are kept. False: there are none.
+    pub fn drop_old_bodies(&mut self, now_ms: Millis) -> Result<bool, Error> {
+        let keep = self.options.keep_bodies;
+        if keep == KeepBodies::Forever {
             return Ok(false);
-        };
+        }
         let mut recording = self.begin()?;
-        recording.with(|transaction, _| work(transaction))?;
+        let more = recording.with(|context| bodies::drop_some(context.connection, keep, now_ms))?;
         recording.commit()?;
-        Ok(true)
+        Ok(more)
     }
 
     /// What is left of forgotten people to erase.
-    pub fn left_to_erase(&self) -> Result<erasing::Left, Error> {
-        erasing::left(&self.connection)
+    pub fn left_to_erase(&self) -> Result<Left, Error> {
+        erasure::left(&self.connection)
     }
 
     /// Whether something was left to erase when this last wrote.
     pub fn is_erasing(&self) -> bool {
-        self.names.forgotten.is_erasing
+        self.forgotten.is_erasing
     }
 
     /// How much this process has erased.
     pub fn erased(&self) -> Erased {
-        self.names.forgotten.erased
+        self.forgotten.erased
     }
 
     /// Erases all that is known of a person by this identifier, and was created until now. The rest of the work is
     /// [`Tracker::erase_some`], until nothing is left.
     pub fn forget(&mut self, identifier: &str, now_ms: Millis) -> Result<(), Error> {
         let mut recording = self.begin()?;
-        recording.with(|transaction, names| {
-            forgetting::refresh(transaction, names)?;
-            forgetting::forget(transaction, names, identifier, Standing::Deleted, now_ms)
+        recording.with(|context| {
+            context.forgotten.refresh(context.connection)?;
+            erasure::forget(context.connection, context.forgotten, identifier, now_ms)
         })?;
         recording.commit()
     }
 
-    /// Revokes deletions of a person that have not taken effect; how many these are.
+    /// Revokes erasure requests that have not taken effect; how many these are.
     pub fn revoke(&mut self, identifier: &str, now_ms: Millis) -> Result<usize, Error> {
         let mut recording = self.begin()?;
-        let revoked = recording.with(|transaction, _| forgetting::revoke(transaction, identifier, now_ms))?;
+        let revoked = recording.with(|context| erasure::revoke(context.connection, identifier, now_ms))?;
         recording.commit()?;
         Ok(revoked)
     }
@@ -138,12 +125,12 @@ impl Tracker {
     /// What was erased is in the write-ahead log until that is emptied, which readers may hold up: then it is tried
     /// again, after each transaction and while there is none.
     fn empty_log_of_the_erased(&mut self) {
-        if !self.names.forgotten.is_erasing || !matches!(self.left_to_erase(), Ok(erasing::Left::Log)) {
+        if !self.forgotten.is_erasing || !matches!(self.left_to_erase(), Ok(Left::Log)) {
             return;
         }
-        if self.begin_log_anew().is_ok() {
+        if self.empty_log_at_once().is_ok() && self.file.log_bytes() == 0 {
             // failing, it is done again
-            let _ = erasing::done(&self.connection, &mut self.names);
+            let _ = erasure::done(&self.connection, &mut self.forgotten);
         }
     }
 
@@ -159,27 +146,26 @@ impl Tracker {
         }
         self.bound_log()?;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        self.names.filters.begin();
         Ok(Recording {
             connection: &self.connection,
-            names: &mut self.names,
+            forgotten: &mut self.forgotten,
             file: &self.file,
-            deletion_grace_ms: self.deletion_grace_ms,
+            options: self.options,
             is_committed: false,
         })
     }
 
-    /// Says of a row of the quarantine that what was read from it could not be stored, and why.
+    /// Notes of a row of the quarantine that what was read from it could not be stored, and why.
     pub fn give_up(&mut self, quarantine_id: i64, detail: &str) -> Result<(), Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        receipts::give_up(&transaction, quarantine_id, detail)?;
+        quarantine::give_up(&transaction, quarantine_id, detail)?;
         Ok(transaction.commit()?)
     }
 
     /// The same of all reports that wait for a delivery. How many there were.
     pub fn give_up_waiting(&mut self, delivery_id: &str, detail: &str) -> Result<usize, Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let given_up = waiting::give_up(&transaction, delivery_id, detail)?;
+        let given_up = quarantine::give_up_waiting(&transaction, delivery_id, detail)?;
         transaction.commit()?;
         Ok(given_up)
     }
@@ -190,22 +176,29 @@ impl Tracker {
         Ok(())
     }
 
-    /// Moves all that was committed into the file, at once and whole, so that the log is empty.
-    pub fn begin_log_anew(&self) -> Result<(), Error> {
-        self.empty_log_at_once()?;
-        if self.file.log_bytes() == 0 { Ok(()) } else { Err(Error::NotFlushed) }
+    /// Gathers what SQLite's planner wants to know, where that has changed much.
+    pub fn optimize(&self) -> Result<(), Error> {
+        Ok(self.connection.execute_batch("PRAGMA analysis_limit = 400; PRAGMA optimize")?)
+    }
+
+    /// Writes the file again without its free pages and fragments, which may hold what was erased. Nobody else can
+    /// write meanwhile.
+    pub fn vacuum(&self) -> Result<(), Error> {
+        self.connection.execute_batch("VACUUM")?;
+        self.checkpoint()
     }
 
     fn bound_log(&self) -> Result<(), Error> {
-        if self.file.log_bytes() <= self.log_bytes_max {
+        let bytes = self.file.log_bytes();
+        if bytes <= LOG_SMALL.min(self.options.wal_max.unwrap_or(LOG_SMALL)) {
+            return Ok(());
+        }
+        let max = self.options.wal_max.unwrap_or_else(|| sqlite::log_bytes_max(self.file.path(), bytes));
+        if bytes <= max {
             return Ok(());
         }
         let emptied = self.empty_log_at_once();
-        match emptied {
-            _ if self.file.log_bytes() <= self.log_bytes_max => Ok(()),
-            Ok(()) => Err(Error::LogFull),
-            Err(error) => Err(error),
-        }
+        if self.file.log_bytes() <= max { Ok(()) } else { emptied.and(Err(Error::LogFull)) }
     }
 
     /// At once or not at all: waiting for a reader would hold up the answers.
@@ -231,15 +224,13 @@ impl Tracker {
 
     /// Gives a source its name, or takes it away.
     pub fn name_source(&mut self, source: &Source, name: Option<&str>) -> Result<(), Error> {
-        names::name_source(&Statements::of(&self.connection), source, name)
+        sources::set_name(&self.connection, source, name)
     }
 
     /// The same of several, all or none.
     pub fn name_sources(&mut self, named: &[(Source, Option<Text>)]) -> Result<(), Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let statements = Statements::of(&transaction);
-        named.iter().try_for_each(|(source, name)| names::name_source(&statements, source, name.as_deref()))?;
-        drop(statements);
+        named.iter().try_for_each(|(source, name)| sources::set_name(&transaction, source, name.as_deref()))?;
         Ok(transaction.commit()?)
     }
 
@@ -250,25 +241,26 @@ impl Tracker {
 }
 
 /// A transaction that is under way. Dropped without [`Recording::commit`], nothing of it is stored.
-///
-/// It begins and ends by statements that are kept: rusqlite's own transaction prepares two, which took a hundredth of the
-/// writer's time in small ones.
 pub struct Recording<'t> {
     connection: &'t Connection,
-    names: &'t mut Names,
+    forgotten: &'t mut Forgotten,
     file: &'t File,
-    deletion_grace_ms: Millis,
+    options: Options,
     is_committed: bool,
 }
 
 impl Recording<'_> {
     pub fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
-        let deletion_grace_ms = self.deletion_grace_ms;
-        self.with(|connection, names| apply(connection, names, entries, received_at_ms, deletion_grace_ms))
+        self.with(|context| context.apply(entries, received_at_ms))
     }
 
-    fn with<T>(&mut self, work: impl FnOnce(&Connection, &mut Names) -> Result<T, Error>) -> Result<T, Error> {
-        work(self.connection, self.names)
+    fn with<T>(&mut self, work: impl FnOnce(&mut Context) -> Result<T, Error>) -> Result<T, Error> {
+        work(&mut Context {
+            connection: self.connection,
+            forgotten: self.forgotten,
+            graces: self.options.graces,
+            keep_bodies: self.options.keep_bodies != KeepBodies::Never,
+        })
     }
 
     /// # Errors
@@ -282,17 +274,17 @@ impl Recording<'_> {
 }
 
 impl Drop for Recording<'_> {
-    /// Nothing of what was not committed is remembered, and it is rolled back.
+    /// What was not committed is rolled back, and what was known of the forgotten with it.
     fn drop(&mut self) {
         if self.is_committed {
             return;
         }
-        self.names.forget();
+        *self.forgotten = Forgotten::default();
         // SQLite has done so itself after some errors
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
-            tracing::error!(%error, "what was not stored could not be rolled back");
+            tracing::error!(%error, "a transaction could not be rolled back");
         }
     }
 }
@@ -312,14 +304,12 @@ impl File {
         Ok(File { parts })
     }
 
-    fn open_log(&self) -> Result<fs::File, Error> {
-        let (log, _) = self.parts.get(1).ok_or(Error::Moved)?;
-        let opened = fs::File::open(log).map_err(|_| Error::Moved)?;
-        if self.is_in_place() { Ok(opened) } else { Err(Error::Moved) }
-    }
-
     fn log_bytes(&self) -> u64 {
         self.parts.get(1).and_then(|(log, _)| fs::metadata(log).ok()).map_or(0, |meta| meta.len())
+    }
+
+    fn path(&self) -> &Path {
+        &self.parts[0].0
     }
 
     fn is_in_place(&self) -> bool {
@@ -340,37 +330,24 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::{Event, EventTime, MetricName};
+    use crate::store::Incoming;
 
     fn entry(n: i64) -> Entry {
         let time = EventTime::given(1_790_000_000_000 + n);
         let event = Event::new(&format!("d{n}"), MetricName::parse("sent"), &format!("e{n}"), time, time.ms);
-        Entry::event(event, "{}")
-    }
-
-    #[test]
-    fn erasing_that_failed_is_not_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut tracker = Tracker::open(&folder.path().join("erasing.db")).unwrap();
-        tracker.record(&[&entry(0)], 0).unwrap();
-        tracker.forget("ann", 0).unwrap();
-        let trouble = "CREATE TEMP TRIGGER trouble BEFORE UPDATE ON erasing BEGIN SELECT raise(ABORT, 'trouble'); END";
-        tracker.connection().execute_batch(trouble).unwrap();
-        for _ in 0..2 {
-            tracker.erase_some().unwrap_err();
-            assert!(tracker.is_erasing(), "it is tried again");
-        }
-        tracker.connection().execute_batch("DROP TRIGGER trouble").unwrap();
-        while tracker.erase_some().unwrap() != erasing::Left::Nothing {}
-        assert!(!tracker.is_erasing());
+        Entry::Event(Box::new(Incoming { event, format: "test".into(), body: "{}".into() }))
     }
 
     #[test]
     fn a_reader_that_does_not_end_does_not_fill_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.db");
-        let mut tracker = Tracker { log_bytes_max: 1 << 20, ..Tracker::open(&path).unwrap() };
+        let mut tracker = Tracker::open(&path).unwrap();
+        tracker.set_options(Options { wal_max: Some(1 << 20), ..Options::default() });
         tracker.record(&[&entry(0)], 0).unwrap();
         let reader = Connection::open(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
@@ -382,5 +359,20 @@ mod tests {
         reader.execute_batch("COMMIT").unwrap();
         tracker.record(&[&entry(10_000)], 0).unwrap();
         assert!(tracker.file.log_bytes() < 1 << 20);
+    }
+
+    #[test]
+    fn old_bodies_are_dropped_and_their_events_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tracker = Tracker::open(&folder.path().join("bodies.db")).unwrap();
+        let keep_bodies = KeepBodies::For(Duration::from_secs(60));
+        tracker.set_options(Options { keep_bodies, ..Options::default() });
+        tracker.record(&[&entry(0), &entry(100_000)], 0).unwrap();
+        assert!(!tracker.drop_old_bodies(1_790_000_000_000 + 100_000).unwrap());
+        let count = |tracker: &mut Tracker, sql: &str| {
+            tracker.connection().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!(count(&mut tracker, "SELECT count(*) FROM event_bodies"), 1);
+        assert_eq!(count(&mut tracker, "SELECT count(*) FROM events_raw_v1 WHERE body IS NULL"), 1);
     }
 }

@@ -1,37 +1,34 @@
 //! The one thread that writes while serving.
 //!
-//! Requests wait in a bounded queue; the writer takes all that wait, commits them in one transaction, has it flushed, and
-//! only then are they answered. There is no timer: while one commit is under way the next group gathers by itself, and
-//! waiting for a fuller one was measured to lose. Where others wait, the flush goes on beside their transaction
-//! ([`Flusher`]).
+//! Requests wait in a bounded queue. The writer takes all that wait, commits them in one transaction, and only then are
+//! they answered. There is no timer: while one commit is under way the next group gathers, and waiting for a fuller one
+//! was measured to lose.
 //!
 //! What a maintainer would otherwise learn by breaking it:
 //!
-//! - *Answers.* A reply is sent after the flush and never before. A request whose caller has gone is committed all
-//!   the same: ids make the retry harmless.
-//! - *A group fails as a whole* for reasons that pass (locked, full, stuck): all are told to come again. If it fails
-//!   for a reason of its own, its halves are tried, and theirs, and the one entry that cannot be stored is
-//!   kept aside: a poisoned event never holds up its neighbours.
+//! - *Answers.* A reply is sent after COMMIT returned, with `synchronous=FULL`, and never before. A request whose caller
+//!   has gone is committed all the same: ids make the retry harmless.
+//! - *A group fails together* for troubles of the file (locked, full, stuck, damaged): all are refused, to come again. If
+//!   it fails for a reason of its own, its halves are tried, and theirs, and the one entry that cannot be stored is
+//!   put in quarantine: a poisoned event never holds up its neighbours.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
 use super::apply::{Entry, Outcome};
-use super::event_rows;
-use super::flusher::Flusher;
-use super::forgetting::erasing::Left;
-use super::receipts::{NOT_STORED, Quarantined};
-use super::written::Written;
-use super::{Error, Tracker};
+use super::erasure::Left;
+use super::quarantine::{NOT_STORED, Quarantined};
+use super::stats::Stats;
+use super::{Error, Tracker, events};
 use crate::domain::{Millis, Text};
 
-pub use super::written::State;
+pub use super::stats::State;
 
 /// How many requests may wait. Beyond it the sender is told to come again.
 pub const WAITING_MAX: usize = 4_096;
@@ -39,10 +36,14 @@ pub const WAITING_MAX: usize = 4_096;
 /// How many entries one transaction takes; more wait for the next, so that no answer waits long.
 const GROUP_ENTRIES_MAX: usize = 5_000;
 
-/// When the write-ahead log is emptied of what was erased, where a reader held it, and when erasing is tried again that
-/// failed.
-const ERASE_AGAIN: Duration = Duration::from_millis(200);
-const ERASE_LATER: Duration = Duration::from_secs(10);
+/// How long the writer waits between two steps of what is done beside ingest: with more to do, with a reader that holds
+/// the log or after an error, and with nothing to do.
+const NEXT_STEP: Duration = Duration::from_millis(20);
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often SQLite's planner gathers what it wants to know.
+const OPTIMIZE_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 /// Why a request was not taken. Nothing of it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,13 +66,6 @@ struct Request {
 /// The entries go back with their outcomes: what was allocated elsewhere is freed there, beside the writer.
 type Answer = Result<(Vec<Outcome>, Vec<Entry>), Refused>;
 
-/// What a request is answered once it is on disk.
-struct Settled {
-    reply: oneshot::Sender<Answer>,
-    since: Instant,
-    answer: Answer,
-}
-
 enum Message {
     Write(Request),
     /// Finish what waits, and end.
@@ -82,17 +76,17 @@ enum Message {
 #[derive(Clone)]
 pub struct Writer {
     messages: SyncSender<Message>,
-    written: Arc<Written>,
+    stats: Arc<Stats>,
 }
 
 impl Writer {
     /// Starts the thread.
     pub fn start(tracker: Tracker) -> Result<(Writer, JoinHandle<()>), Error> {
-        let written = Arc::new(Written::default());
-        let mut work = Work::new(tracker, written.clone())?;
+        let stats = Arc::new(Stats::default());
+        let mut work = Work::new(tracker, stats.clone());
         let (messages, waiting) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || work.run(&waiting));
-        Ok((Writer { messages, written }, thread.map_err(Error::NotBegun)?))
+        Ok((Writer { messages, stats }, thread.map_err(Error::NoThread)?))
     }
 
     /// Hands entries over, and waits until they are on disk.
@@ -100,29 +94,29 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let request = Message::Write(Request { entries, received_at_ms, since: Instant::now(), reply });
         // before it is sent: the writer may take it at once
-        let waiting = self.written.waiting.fetch_add(1, Relaxed) + 1;
+        let waiting = self.stats.waiting.fetch_add(1, Relaxed) + 1;
         self.messages.try_send(request).map_err(|error| {
-            self.written.waiting.fetch_sub(1, Relaxed);
+            self.stats.waiting.fetch_sub(1, Relaxed);
             match error {
                 TrySendError::Full(_) => {
-                    self.written.busy.fetch_add(1, Relaxed);
+                    self.stats.busy.fetch_add(1, Relaxed);
                     Refused::Busy
                 }
                 TrySendError::Disconnected(_) => Refused::Stopping,
             }
         })?;
-        self.written.most_waiting.fetch_max(waiting, Relaxed);
+        self.stats.most_waiting.fetch_max(waiting, Relaxed);
         answer.await.unwrap_or(Err(Refused::Stopping)).map(|(outcomes, _)| outcomes)
     }
 
     /// How many transactions were committed since the start, and how many entries they held together.
     pub fn written(&self) -> (u64, u64) {
-        (self.written.commits.load(Relaxed), self.written.entries.load(Relaxed))
+        (self.stats.commits.load(Relaxed), self.stats.entries.load(Relaxed))
     }
 
     /// How it goes.
     pub fn state(&self) -> State {
-        self.written.state()
+        self.stats.state()
     }
 
     /// Lets the writer finish what waits. It has ended when its handle joins.
@@ -136,65 +130,24 @@ struct Work {
     tracker: Tracker,
     /// How many groups in a row could not be stored.
     refused: u64,
-    written: Arc<Written>,
-    flusher: Flusher<Vec<Settled>>,
-    /// Nothing was left to tidy when that was last tried, and nothing has come since.
-    is_tidy: bool,
-    settled_at: Instant,
-    tidied_at: Instant,
-    /// How long that took.
-    tidying: Duration,
+    stats: Arc<Stats>,
+    /// When the next step beside ingest is due.
+    step_at: Instant,
+    optimize_at: Instant,
 }
 
-/// Tidying takes at most one in so many parts of the time, unless nothing came for a while.
-const TIDYING_SHARE: u32 = 40;
-const QUIET: Duration = Duration::from_millis(100);
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.stats.has_ended.store(true, Relaxed);
+    }
+}
 
 impl Work {
-    fn new(mut tracker: Tracker, written: Arc<Written>) -> Result<Work, Error> {
-        let flush = tracker.flush_apart()?;
-        Work::flushing_by(flush, tracker, written)
-    }
-
-    fn flushing_by(
-        flush: impl FnMut() -> std::io::Result<()> + Send + 'static,
-        tracker: Tracker,
-        written: Arc<Written>,
-    ) -> Result<Work, Error> {
-        let told = written.clone();
-        let tell = move |settled: Vec<Settled>, is_on_disk| {
-            settled.into_iter().for_each(|settled| told.answer(settled, is_on_disk));
-        };
-        let flusher = Flusher::start(flush, tell).map_err(Error::NotBegun)?;
+    fn new(tracker: Tracker, stats: Arc<Stats>) -> Work {
         let now = Instant::now();
-        Ok(Work {
-            tracker,
-            refused: 0,
-            written,
-            flusher,
-            is_tidy: false,
-            settled_at: now,
-            tidied_at: now,
-            tidying: Duration::ZERO,
-        })
+        Work { tracker, refused: 0, stats, step_at: now, optimize_at: now + OPTIMIZE_EVERY }
     }
-}
 
-impl Written {
-    /// The caller may have gone; what it sent is stored all the same.
-    fn answer(&self, settled: Settled, is_on_disk: bool) {
-        let answer = if is_on_disk { settled.answer } else { Err(Refused::Unwritable) };
-        match answer {
-            Ok(_) => self.answer_us.record(settled.since.elapsed().as_micros()),
-            Err(_) => {
-                self.unwritable.fetch_add(1, Relaxed);
-            }
-        }
-        let _ = settled.reply.send(answer);
-    }
-}
-
-impl Work {
     fn run(&mut self, waiting: &Receiver<Message>) {
         while let Some(Message::Write(first)) = self.next(waiting) {
             let mut entries = first.entries.len();
@@ -211,7 +164,9 @@ impl Work {
                 }
             }
             self.settle(group);
-            (self.is_tidy, self.settled_at) = (false, Instant::now());
+            if self.tracker.is_erasing() {
+                self.step_at = self.step_at.min(Instant::now() + NEXT_STEP);
+            }
             if stop {
                 break;
             }
@@ -222,107 +177,101 @@ impl Work {
         }
     }
 
-    /// The next message; what is left of forgotten people is erased while there is none.
+    /// The next message; before it, a step of what is done beside ingest, where one is due.
     fn next(&mut self, waiting: &Receiver<Message>) -> Option<Message> {
-        let mut pause = Duration::ZERO;
-        while self.tracker.is_erasing() {
-            match waiting.recv_timeout(pause) {
+        loop {
+            if self.step_at <= Instant::now() {
+                let pause = self.step();
+                self.step_at = Instant::now() + pause;
+            }
+            match waiting.recv_timeout(self.step_at.saturating_duration_since(Instant::now())) {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let left = catch_unwind(AssertUnwindSafe(|| self.tracker.erase_some()));
-            pause = match left {
-                Ok(Ok(Left::Steps)) => Duration::ZERO,
-                // a reader holds the log
-                Ok(Ok(_)) => ERASE_AGAIN,
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "forgotten people are not erased yet");
-                    ERASE_LATER
-                }
-                Err(_) => {
-                    tracing::error!("erasing forgotten people panicked; please report this");
-                    ERASE_LATER
-                }
-            };
         }
-        loop {
-            match waiting.try_recv() {
-                Ok(message) => return Some(message),
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.is_tidy => return waiting.recv().ok(),
-                Err(TryRecvError::Empty) => {}
+    }
+
+    /// Erases some of what is left of forgotten people, else drops some old bodies. How long until the next step.
+    fn step(&mut self) -> Duration {
+        match catch_unwind(AssertUnwindSafe(|| self.try_step())) {
+            Ok(Ok(pause)) => pause,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "erasing people or dropping old bodies failed; it is tried again");
+                TRY_AGAIN
             }
-            // while events keep coming, little of the time is spent on what can wait
-            let due = self.tidied_at + TIDYING_SHARE * self.tidying;
-            let quiet = self.settled_at + QUIET;
-            match waiting.recv_timeout(due.min(quiet).saturating_duration_since(Instant::now())) {
-                Ok(message) => return Some(message),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {
-                    let begun = Instant::now();
-                    self.is_tidy = !self.tidy_some();
-                    self.tidied_at = Instant::now();
-                    self.tidying = self.tidied_at - begun;
-                }
+            Err(_) => {
+                tracing::error!("erasing people or dropping old bodies panicked; please report this");
+                LOOK_AGAIN
             }
         }
     }
 
-    /// What can wait is done while nothing else waits, a hundredth of a second at a time. False: there is nothing to do.
-    fn tidy_some(&mut self) -> bool {
-        match catch_unwind(AssertUnwindSafe(|| self.tracker.tidy())) {
-            Ok(Ok(more)) => more,
-            Ok(Err(error)) => {
-                // as when the disk is full, which is told of what comes; all is found without it
-                tracing::debug!(%error, "what can wait is not done yet");
-                false
-            }
-            Err(_) => {
-                tracing::error!("what can wait panicked; please report this");
-                false
-            }
+    fn try_step(&mut self) -> Result<Duration, Error> {
+        if self.tracker.is_erasing() || self.tracker.left_to_erase()? != Left::Nothing {
+            return Ok(match self.tracker.erase_some()? {
+                Left::Steps => NEXT_STEP,
+                // a reader holds the log
+                Left::Log => TRY_AGAIN,
+                Left::Nothing => NEXT_STEP,
+            });
         }
+        let now_ms = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as Millis);
+        if self.tracker.drop_old_bodies(now_ms)? {
+            return Ok(NEXT_STEP);
+        }
+        if self.optimize_at <= Instant::now() {
+            self.optimize_at = Instant::now() + OPTIMIZE_EVERY;
+            self.tracker.optimize()?;
+        }
+        Ok(LOOK_AGAIN)
     }
 
     fn settle(&mut self, group: Vec<Request>) {
-        self.written.waiting.fetch_sub(group.len() as i64, Relaxed);
+        self.stats.waiting.fetch_sub(group.len() as i64, Relaxed);
         let received_at_ms = group.iter().map(|request| request.received_at_ms).max().unwrap_or_default();
         let entries: Vec<&Entry> = group.iter().flat_map(|request| &request.entries).collect();
         let outcomes: Vec<Result<Outcome, Refused>> = match self.record(&entries, received_at_ms) {
-            Ok(outcomes) => {
-                if self.refused > 0 {
-                    tracing::info!(groups = self.refused, "what comes is stored again");
-                    self.refused = 0;
-                }
-                outcomes.into_iter().map(Ok).collect()
-            }
-            Err(error) if error.is_transient() => {
-                self.refused += 1;
-                // a full disk refuses thousands a second: told when it begins, and ever more rarely
-                if self.refused.is_power_of_two() {
-                    tracing::error!(%error, groups = self.refused, "what came was not stored");
-                }
-                vec![Err(Refused::Unwritable); entries.len()]
-            }
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) if error.is_of_the_file() => vec![Err(Refused::Unwritable); entries.len()],
             Err(error) => {
-                tracing::error!(%error, "a group could not be stored as a whole; looking for the entry at fault");
+                tracing::error!(%error, "a group could not be stored together; looking for the entry at fault");
                 self.record_in_halves(&entries, received_at_ms)
             }
         };
         let mut left = &*outcomes;
-        let settled = group.into_iter().map(|Request { entries, since, reply, .. }| {
+        for Request { entries, since, reply, .. } in group {
             let (mine, others) = left.split_at(entries.len());
             left = others;
-            let outcomes = mine.iter().copied().collect::<Result<_, _>>();
-            Settled { reply, since, answer: outcomes.map(|outcomes| (outcomes, entries)) }
-        });
-        let settled = settled.collect();
-        // else there is nothing to do meanwhile, and one answers sooner than two
-        if self.written.waiting.load(Relaxed) > 0 {
-            self.flusher.flush_beside(settled);
-        } else {
-            self.flusher.flush(settled);
+            let outcomes: Result<Vec<Outcome>, Refused> = mine.iter().copied().collect();
+            match &outcomes {
+                Ok(_) => self.stats.answer_us.record(since.elapsed().as_micros() as u64),
+                Err(_) => {
+                    self.stats.unwritable.fetch_add(1, Relaxed);
+                }
+            }
+            // the caller may have gone; what it sent is stored all the same
+            let _ = reply.send(outcomes.map(|outcomes| (outcomes, entries)));
+        }
+    }
+
+    /// Notes whether the file takes what comes, for those who ask how it is.
+    fn note(&mut self, error: Option<&Error>) {
+        match error {
+            None if self.refused > 0 => {
+                tracing::info!(groups = self.refused, "the file can be written again");
+                self.refused = 0;
+                self.stats.set_trouble(None);
+            }
+            None => {}
+            Some(error) => {
+                self.refused += 1;
+                // a full disk refuses thousands a second: logged when it begins, and ever more rarely
+                if self.refused.is_power_of_two() {
+                    tracing::error!(%error, groups = self.refused, "the file cannot be written");
+                }
+                self.stats.set_trouble(Some(error.to_string()));
+            }
         }
     }
 
@@ -336,7 +285,7 @@ impl Work {
                 [entry] => outcomes.push(self.commit_alone(entry, received_at_ms)),
                 half => match self.record(half, received_at_ms) {
                     Ok(stored) => outcomes.extend(stored.into_iter().map(Ok)),
-                    Err(error) if error.is_transient() => {
+                    Err(error) if error.is_of_the_file() => {
                         outcomes.extend(half.iter().map(|_| Err(Refused::Unwritable)));
                     }
                     Err(_) => outcomes.extend(self.record_in_halves(half, received_at_ms)),
@@ -351,61 +300,62 @@ impl Work {
         let first = |outcomes: Vec<Outcome>| outcomes.into_iter().next().ok_or(Refused::Unwritable);
         let error = match self.record(&[entry], received_at_ms) {
             Ok(outcomes) => return first(outcomes),
-            Err(error) if error.is_transient() => return Err(Refused::Unwritable),
+            Err(error) if error.is_of_the_file() => return Err(Refused::Unwritable),
             Err(error) => error,
         };
-        tracing::error!(%error, "an entry could not be stored and is kept aside");
+        tracing::error!(%error, "an entry could not be stored and is put in quarantine");
         let detail = error.to_string();
-        let kept = match entry {
+        let stored = match entry {
             // it may be at fault, or what waits for its delivery
-            Entry::Event(ready) => match self.tracker.give_up_waiting(&ready.event().delivery_id, &detail) {
-                Ok(0) => self.keep_aside(entry, &detail, received_at_ms),
+            Entry::Event(incoming) => match self.tracker.give_up_waiting(&incoming.event.delivery_id, &detail) {
+                Ok(0) => self.quarantine(entry, &detail, received_at_ms),
                 Ok(_) => return self.commit_alone(entry, received_at_ms),
                 Err(error) => Err(error),
             },
             Entry::Released { quarantine_id, .. } => {
                 self.tracker.give_up(*quarantine_id, &detail).map(|()| vec![Outcome::Quarantined])
             }
-            entry => self.keep_aside(entry, &detail, received_at_ms),
+            entry => self.quarantine(entry, &detail, received_at_ms),
         };
-        kept.map_err(|error| tracing::error!(%error, "nor could it be kept aside"))
+        stored
+            .map_err(|error| tracing::error!(%error, "the quarantine did not take it either"))
             .map_or(Err(Refused::Unwritable), first)
     }
 
-    fn keep_aside(&mut self, entry: &Entry, detail: &str, received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
+    fn quarantine(&mut self, entry: &Entry, detail: &str, received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
         match not_stored(entry, detail) {
-            Some(aside) => self.record(&[&Entry::Quarantined(Box::new(aside))], received_at_ms),
-            None => Err(Error::Row("there is nothing to keep".into())),
+            Some(item) => self.record(&[&Entry::Quarantined(Box::new(item))], received_at_ms),
+            None => Err(Error::Row("the entry has no body to put in quarantine".into())),
         }
     }
 
     /// Records entries. A panic on the way is a fault of what was to be recorded, not of the file: the transaction is
     /// rolled back as it unwinds, and the thread lives on.
     fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
-        if self.flusher.has_failed() {
-            self.tracker.begin_log_anew()?;
-            self.flusher.begin_anew();
-        }
         let begun = Instant::now();
-        let outcomes = catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
-            .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())))?;
-        self.written.commit_us.record(begun.elapsed().as_micros());
-        self.written.batch.record(entries.len() as u128);
-        self.written.commits.fetch_add(1, Relaxed);
-        self.written.entries.fetch_add(entries.len() as u64, Relaxed);
+        let recorded = catch_unwind(AssertUnwindSafe(|| self.tracker.record(entries, received_at_ms)))
+            .unwrap_or_else(|_| Err(Error::Row("recording it panicked; please report this".into())));
+        self.note(recorded.as_ref().err().filter(|error| error.is_of_the_file()));
+        let outcomes = recorded?;
+        self.stats.commit_us.record(begun.elapsed().as_micros() as u64);
+        self.stats.batch.record(entries.len() as u64);
+        self.stats.commits.fetch_add(1, Relaxed);
+        self.stats.entries.fetch_add(entries.len() as u64, Relaxed);
         Ok(outcomes)
     }
 }
 
-/// What is kept of an entry that the file does not take; `None` for one that says nothing of its own.
+/// What the quarantine holds of an entry that the file does not take; `None` for one that has no body.
 fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
     let (format, delivery_id, body): (Text, Option<&Text>, Vec<u8>) = match entry {
-        Entry::Event(ready) => {
-            let event = ready.event();
-            ("waybill".into(), Some(&event.delivery_id), event_rows::as_json(event).to_string().into_bytes())
+        Entry::Event(incoming) => {
+            let event = &incoming.event;
+            ("waybill".into(), Some(&event.delivery_id), events::as_json(event).to_string().into_bytes())
         }
-        Entry::Report(report) => (report.format.clone(), Some(&report.ready.event().delivery_id), report.body.clone()),
-        // it is not kept as it came, and what is kept of it is for people
+        Entry::Report(report) => {
+            (report.format.clone(), Some(&report.incoming.event.delivery_id), report.body.as_bytes().to_vec())
+        }
+        // its body is not here; what is kept of it is for people
         Entry::Statement(statement) => ("statement".into(), None, format!("{statement:#?}").into_bytes()),
         Entry::Ignored { .. }
         | Entry::Quarantined(_)
@@ -431,20 +381,18 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use super::*;
     use crate::domain::people::{Identifiers, Said};
     use crate::domain::{Event, EventTime, MetricName, Source, SourceKind, Statement};
-    use crate::store::{Ready, Report};
+    use crate::store::{Incoming, Report};
 
     const POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN new.delivery_id GLOB 'poison*'
         BEGIN SELECT raise(ABORT, 'poison'); END;
-        CREATE TRIGGER poison_event BEFORE INSERT ON events WHEN new.eid = 'poison'
+        CREATE TRIGGER poison_event BEFORE INSERT ON events WHEN new.event_id = 'poison'
         BEGIN SELECT raise(ABORT, 'poison'); END;";
 
     fn work(folder: &tempfile::TempDir) -> Work {
-        let mut work = Work::new(Tracker::open(&folder.path().join("w.db")).unwrap(), Arc::default()).unwrap();
+        let mut work = Work::new(Tracker::open(&folder.path().join("w.db")).unwrap(), Arc::default());
         work.tracker.connection().execute_batch(POISON).unwrap();
         work
     }
@@ -468,14 +416,21 @@ mod tests {
         Event::new(delivery_id, MetricName::parse("sent"), id, EventTime::given(1_790_000_000_000), 1_790_000_000_000)
     }
 
+    fn incoming(delivery_id: &str, id: &str, body: &str) -> Incoming {
+        Incoming { event: event(delivery_id, id), format: "pipelines".into(), body: body.into() }
+    }
+
     fn full(delivery_id: &str, id: &str) -> Entry {
-        Entry::event(event(delivery_id, id), "{}")
+        Entry::Event(Box::new(incoming(delivery_id, id, "{}")))
     }
 
     fn report(delivery_id: &str, id: &str) -> Entry {
-        let body = format!("the report {id}").into_bytes();
-        let ready = Ready::of(event(delivery_id, id), "{}");
-        Entry::Report(Box::new(Report { ready, format: "pipelines".into(), body }))
+        let incoming = incoming(delivery_id, id, "{}");
+        Entry::Report(Box::new(Report {
+            incoming,
+            format: "pipelines".into(),
+            body: format!("the report {id}").into(),
+        }))
     }
 
     const ASIDE: &str = "SELECT reason || ' ' || format || ' ' || CAST(body AS TEXT) FROM quarantine ORDER BY id";
@@ -520,7 +475,7 @@ mod tests {
     fn what_one_request_cannot_have_leaves_others_their_own_answers() {
         let folder = tempfile::tempdir().unwrap();
         let mut work = work(&folder);
-        let trouble = "CREATE TRIGGER trouble BEFORE INSERT ON sources WHEN new.name = 'poison'
+        let trouble = "CREATE TRIGGER trouble BEFORE INSERT ON source_names WHEN new.name = 'poison'
             BEGIN SELECT raise(ABORT, 'trouble'); END";
         work.tracker.connection().execute_batch(trouble).unwrap();
         // nothing of it could be kept aside
@@ -536,39 +491,6 @@ mod tests {
             answers.into_iter().map(|answer| answer.blocking_recv().unwrap().map(|it| it.0)).collect();
         let own = [Err(Refused::Unwritable), Ok(vec![Outcome::Quarantined]), Ok(vec![Outcome::Accepted])];
         assert_eq!(answers, own);
-    }
-
-    #[test]
-    fn what_could_not_be_flushed_is_not_answered_for_until_all_of_it_is_in_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("w.db");
-        let mut tracker = Tracker::open(&path).unwrap();
-        let flush = tracker.flush_apart().unwrap();
-        let fails = Arc::new(AtomicBool::new(false));
-        let failing = fails.clone();
-        let flush = move || if failing.load(Relaxed) { Err(std::io::Error::other("a bad sector")) } else { flush() };
-        let mut work = Work::flushing_by(flush, tracker, Arc::default()).unwrap();
-        let answer = |work: &mut Work, id: &str| {
-            let (reply, answer) = oneshot::channel();
-            let (entries, since) = (vec![full(id, "e")], Instant::now());
-            work.settle(vec![Request { entries, received_at_ms: 0, since, reply }]);
-            answer.blocking_recv().unwrap().map(|(outcomes, _)| outcomes)
-        };
-        let log = folder.path().join("w.db-wal");
-        assert_eq!(answer(&mut work, "d1"), Ok(vec![Outcome::Accepted]));
-        fails.store(true, Relaxed);
-        assert_eq!(answer(&mut work, "d2"), Err(Refused::Unwritable));
-        fails.store(false, Relaxed);
-        let reader = rusqlite::Connection::open(&path).unwrap();
-        reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
-        assert_eq!(answer(&mut work, "d3"), Err(Refused::Unwritable), "a reader holds up that the log begins anew");
-        reader.execute_batch("COMMIT").unwrap();
-        let before = std::fs::metadata(&log).unwrap().len();
-        assert_eq!(answer(&mut work, "d2"), Ok(vec![Outcome::Duplicate]), "it was written, and is in the file now");
-        assert!(std::fs::metadata(&log).unwrap().len() < before);
-        assert_eq!(answer(&mut work, "d3"), Ok(vec![Outcome::Accepted]));
-        let synchronous = "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous";
-        assert_eq!(work.rows(synchronous), ["1"], "a flush as the log begins, and before it is moved");
     }
 
     #[test]
@@ -607,7 +529,10 @@ mod tests {
             assert_eq!(work.store(vec![full("d2", "e"), again()])[1], Outcome::Quarantined);
             assert_eq!(work.rows(ASIDE), ["not_stored webhook the body"]);
             assert_eq!(work.rows("SELECT delivery_id FROM deliveries"), ["d2"], "all or none");
-            assert_eq!(work.rows("SELECT reason || rows FROM quarantine_counts WHERE rows > 0"), ["not_stored1"]);
+            assert_eq!(
+                work.rows("SELECT reason || entries FROM _quarantine_counts WHERE entries > 0"),
+                ["not_stored1"]
+            );
             assert!(work.rows("SELECT 'due' FROM quarantine WHERE due_at_ms IS NOT NULL").is_empty());
         }
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Quarantined, count, give_up, insert_with, release};
 use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Flags, MetricName, Millis, Text};
 use crate::store::erasure::{Forgotten, traces};
-use crate::store::{Error, Incoming};
+use crate::store::{Error, Incoming, Report, events};
 
 /// The reason of the reports that wait. They are known by it, so nothing else is quarantined for it.
 pub const UNKNOWN_DELIVERY: &str = "unknown_delivery";
@@ -22,8 +22,8 @@ pub fn has_waiting(connection: &Connection) -> Result<bool, Error> {
     Ok(count(connection, UNKNOWN_DELIVERY)? > 0)
 }
 
-fn as_quarantined(report: &Incoming) -> Quarantined {
-    let Incoming { event, format, body } = report;
+fn as_quarantined(report: &Report) -> Quarantined {
+    let Report { incoming: Incoming { event, .. }, format, body } = report;
     Quarantined {
         format: format.clone(),
         reason: UNKNOWN_DELIVERY.into(),
@@ -38,25 +38,26 @@ fn as_quarantined(report: &Incoming) -> Quarantined {
 
 /// Lets a report wait. The same one again is one row. False: it names somebody who is forgotten as of its time, and must
 /// not be stored.
-pub fn insert_waiting(connection: &Connection, forgotten: &Forgotten, report: &Incoming) -> Result<bool, Error> {
-    let received_at_ms = report.event.received_at_ms;
+pub fn insert_waiting(connection: &Connection, forgotten: &Forgotten, report: &Report) -> Result<bool, Error> {
+    let event = &report.incoming.event;
+    let received_at_ms = event.received_at_ms;
     let mut item = as_quarantined(report);
     // its delivery is no later than this, so a request that covers this covers that
-    item.due_at_ms = Some(report.event.time.ms);
+    item.due_at_ms = Some(event.time.ms);
     if traces::is_of_the_forgotten(connection, forgotten, &item, received_at_ms)? {
         return Ok(false);
     }
     item.due_at_ms = None;
     let event =
-        serde_json::to_string(&Stored::of(report.event.clone())).map_err(|error| Error::Row(error.to_string()))?;
+        serde_json::to_string(&Stored::of(event.clone())).map_err(|error| Error::Row(error.to_string()))?;
     insert_with(connection, &item, received_at_ms, Some(&event))?;
     Ok(true)
 }
 
 const OF_DELIVERY: &str =
-    "SELECT id, event, format, body FROM quarantine WHERE delivery_id = ?1 AND reason = ?2 ORDER BY id";
+    "SELECT id, event FROM quarantine WHERE delivery_id = ?1 AND reason = ?2 ORDER BY id";
 
-/// Takes out what waits for a delivery, in the order in which it came.
+/// Takes out what waits for a delivery, in the order in which it came: what is taken of it, not what it says beyond.
 pub fn take_waiting(connection: &Connection, delivery_id: &str) -> Result<Vec<Incoming>, Error> {
     let mut statement = connection.prepare_cached(OF_DELIVERY)?;
     let mut rows = statement.query([delivery_id, UNKNOWN_DELIVERY])?;
@@ -66,13 +67,10 @@ pub fn take_waiting(connection: &Connection, delivery_id: &str) -> Result<Vec<In
         let Some(event) = event else { continue };
         let stored: Stored = serde_json::from_str(&event)
             .map_err(|error| Error::Row(format!("a report that waits for {delivery_id}: {error}")))?;
-        let body = row.get::<_, Option<Vec<u8>>>(3)?.unwrap_or_default();
         ids.push(row.get::<_, i64>(0)?);
-        reports.push(Incoming {
-            event: stored.event(delivery_id),
-            format: row.get(2)?,
-            body: String::from_utf8_lossy(&body).into(),
-        });
+        let event = stored.event(delivery_id);
+        let body = events::as_json(&event).to_string().into();
+        reports.push(Incoming { event, format: "waybill".into(), body });
     }
     for id in ids {
         release(connection, id)?;
@@ -166,7 +164,7 @@ mod tests {
 
     const AT: Millis = 1_790_000_000_000;
 
-    fn report(delivery_id: &str, id: &str) -> Incoming {
+    fn report(delivery_id: &str, id: &str) -> Report {
         let time = EventTime { clock_skew_ms: 7, ..EventTime::from_receipt(AT) };
         let mut event = Event::new(delivery_id, MetricName::parse("opened"), id, time, AT + 5);
         for (n, attribute) in Attribute::ALL.into_iter().enumerate() {
@@ -175,10 +173,11 @@ mod tests {
         event.flags = Flags { machine: Some(false), proxied: None, synthetic: Some(true) };
         event.link_id = Some("l".into());
         event.recipients = vec![Device { device_id: "A".into(), platform: None, reason: Some("gone".into()) }];
-        Incoming { event, format: "webhook".into(), body: format!("{{\"id\":{id:?}}}").into() }
+        let incoming = Incoming { event, format: "waybill".into(), body: "{}".into() };
+        Report { incoming, format: "webhook".into(), body: format!("{{\"id\":{id:?}}}").into() }
     }
 
-    fn wait(connection: &Connection, report: Incoming) {
+    fn wait(connection: &Connection, report: Report) {
         assert!(insert_waiting(connection, &Forgotten::default(), &report).unwrap());
     }
 
@@ -199,7 +198,7 @@ mod tests {
         assert_eq!(waiting(&connection), 3);
         let taken = take_waiting(&connection, "d").unwrap();
         for (taken, came) in taken.iter().zip([report("d", "1"), report("d", "3")]) {
-            assert_eq!((&taken.event, &taken.format, &taken.body), (&came.event, &came.format, &came.body));
+            assert_eq!((&taken.event, &*taken.format), (&came.incoming.event, "waybill"));
         }
         assert_eq!((ids(taken).len(), ids(take_waiting(&connection, "d").unwrap()).len()), (2, 0));
         assert_eq!((waiting(&connection), has_waiting(&connection).unwrap()), (1, true));

@@ -1,0 +1,112 @@
+//! What the writer has done since it was started.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+
+/// Counted by the writer and by those who hand over to it, and read by whoever asks.
+#[derive(Debug, Default)]
+pub struct Stats {
+    pub commits: AtomicU64,
+    pub entries: AtomicU64,
+    pub waiting: AtomicI64,
+    pub most_waiting: AtomicI64,
+    pub busy: AtomicU64,
+    pub unwritable: AtomicU64,
+    pub has_ended: AtomicBool,
+    /// Why the file cannot be written now.
+    pub trouble: Mutex<Option<String>>,
+    pub batch: Histogram,
+    pub commit_us: Histogram,
+    pub answer_us: Histogram,
+}
+
+/// The same at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Transactions, and the entries that they held together.
+    pub commits: u64,
+    pub entries: u64,
+    /// Requests in the queue now, and at most so far.
+    pub waiting: i64,
+    pub most_waiting: i64,
+    /// Requests that were refused: the queue was full, or the file could not be written.
+    pub busy: u64,
+    pub unwritable: u64,
+    /// Why nothing can be written now; `None`: the last transaction was stored.
+    pub trouble: Option<String>,
+    /// Entries in one transaction.
+    pub batch: Quantiles,
+    /// How long one took, in microseconds.
+    pub commit_us: Quantiles,
+    /// From the time that a request was handed over until it was on disk, in microseconds.
+    pub answer_us: Quantiles,
+}
+
+impl Stats {
+    pub fn state(&self) -> State {
+        let trouble = match self.has_ended.load(Relaxed) {
+            true => Some("the writer has stopped".into()),
+            false => self.trouble.lock().map_or(None, |trouble| trouble.clone()),
+        };
+        State {
+            commits: self.commits.load(Relaxed),
+            entries: self.entries.load(Relaxed),
+            waiting: self.waiting.load(Relaxed),
+            most_waiting: self.most_waiting.load(Relaxed),
+            busy: self.busy.load(Relaxed),
+            unwritable: self.unwritable.load(Relaxed),
+            trouble,
+            batch: self.batch.quantiles(),
+            commit_us: self.commit_us.quantiles(),
+            answer_us: self.answer_us.quantiles(),
+        }
+    }
+
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        if let Ok(mut current) = self.trouble.lock() {
+            *current = trouble;
+        }
+    }
+}
+
+/// Values to two digits, from 1 to an hour in microseconds.
+#[derive(Debug)]
+pub struct Histogram(Mutex<hdrhistogram::Histogram<u64>>);
+
+const HIGHEST: u64 = 3_600_000_000;
+
+impl Default for Histogram {
+    fn default() -> Histogram {
+        let histogram = hdrhistogram::Histogram::new_with_bounds(1, HIGHEST, 2);
+        Histogram(Mutex::new(histogram.expect("invariant: the bounds are sound")))
+    }
+}
+
+impl Histogram {
+    pub fn record(&self, value: u64) {
+        if let Ok(mut histogram) = self.0.lock() {
+            histogram.saturating_record(value);
+        }
+    }
+
+    pub fn quantiles(&self) -> Quantiles {
+        self.0.lock().map_or_else(
+            |_| Quantiles::default(),
+            |histogram| Quantiles {
+                count: histogram.len(),
+                p50: histogram.value_at_quantile(0.5),
+                p99: histogram.value_at_quantile(0.99),
+                max: histogram.max(),
+            },
+        )
+    }
+}
+
+/// How values lie; all 0 where there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantiles {
+    pub count: u64,
+    pub p50: u64,
+    pub p99: u64,
+    pub max: u64,
+}
