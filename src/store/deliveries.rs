@@ -82,11 +82,6 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    let set: Vec<String> = COLUMNS.iter().enumerate().map(|(n, column)| format!("{column} = ?{}", n + 1)).collect();
-    format!("UPDATE deliveries SET {} WHERE id = ?{}", set.join(", "), COLUMNS.len() + 1)
-});
-
 /// The delivery with this id of the sender's.
 pub fn find(connection: &Connection, delivery_id: &str) -> Result<Option<DeliveryRow>, Error> {
     let mut statement = connection.prepare_cached(&FIND[0])?;
@@ -210,13 +205,21 @@ pub fn insert(
     Ok(id)
 }
 
-/// Writes what a delivery has become.
+/// Writes what a delivery has become: the columns that changed, since SQLite writes the entries of an index again whose
+/// columns are named.
 pub fn update(connection: &Connection, id: i64, before: &Delivery, after: &Delivery) -> Result<(), Error> {
-    let suppliers = attributes::suppliers_to_json(&after.suppliers);
-    let outcome = after.outcome();
-    let mut values = values(after, outcome.as_ref(), suppliers.as_deref());
-    values.push(integer(Some(id)));
-    connection.prepare_cached(&UPDATE)?.execute(params_from_iter(values))?;
+    let [was_supplied, is_supplied] = [before, after].map(|it| attributes::suppliers_to_json(&it.suppliers));
+    let [was_outcome, is_outcome] = [before, after].map(Delivery::outcome);
+    let was = values(before, was_outcome.as_ref(), was_supplied.as_deref());
+    let is = values(after, is_outcome.as_ref(), is_supplied.as_deref());
+    let changed = COLUMNS.iter().zip(was.iter().zip(is)).filter(|(_, (was, is))| **was != *is);
+    let (columns, mut values): (Vec<&String>, Vec<Sql>) = changed.map(|(column, (_, is))| (column, is)).unzip();
+    if !columns.is_empty() {
+        let set: Vec<String> = columns.iter().enumerate().map(|(n, column)| format!("{column} = ?{}", n + 1)).collect();
+        let sql = format!("UPDATE deliveries SET {} WHERE id = ?{}", set.join(", "), columns.len() + 1);
+        values.push(integer(Some(id)));
+        connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
+    }
     write_beside(connection, id, Some(before), after)
 }
 
