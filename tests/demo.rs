@@ -10,7 +10,7 @@ use support::server::waybill;
 fn every_page_is_alive_and_nothing_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = waybill();
-    command.args(["demo", "--listen", "127.0.0.1:0"]).env("TMPDIR", folder.path());
+    command.args(["demo", "--weeks", "1", "--listen", "127.0.0.1:0"]).env("TMPDIR", folder.path());
     let (mut process, address) = Process::start(&mut command, "listening on http://");
     let client = Client::new(format!("http://{}", address.trim()));
 

@@ -9,7 +9,7 @@ use scraper::{ElementRef, Html, Selector};
 use support::client::Client;
 use support::server::{Server, waybill};
 use tempfile::TempDir;
-use waybill::traffic::{Format, Traffic};
+use waybill_traffic::{Format, Traffic};
 
 /// A file of lifelike traffic that ends now, so that the overview has something to show.
 #[allow(clippy::disallowed_methods, reason = "the overview shows the last days as they are when the test runs")]
@@ -87,9 +87,9 @@ fn unlinked(page: &Html) -> Vec<String> {
         let words: Vec<&str> = text.split_whitespace().map(|word| word.trim_matches(['(', ')', '.', ','])).collect();
         for (i, word) in words.iter().enumerate() {
             let is_number = word.replace(',', "").parse::<i64>().is_ok_and(|n| n != 0);
-            // times, and how many sources there are
+            // times, and how many campaigns there are
             let is_of = |word: &str| {
-                let units = ["h", "d", "min", "s", "hours", "days", "sources", "source", "of"];
+                let units = ["h", "d", "min", "s", "hours", "days", "campaigns", "campaign", "of"];
                 units.contains(&word) || MONTHS.contains(&word)
             };
             let is_time = words.get(i + 1).is_some_and(|next| is_of(next)) || i > 0 && MONTHS.contains(&words[i - 1]);

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use waybill::traffic::{Format, Line, Says, Traffic};
+use waybill_traffic::{Count, Format, Key, Kind, Line, Traffic};
 
 use sending::{ODD, Sent, odd_lines, post_in_batches, post_one_by_one};
 use support::file::{assert_same, rows, views};
@@ -32,17 +32,17 @@ fn lines() -> Vec<Line> {
 
 /// What the lines of the traffic must come to, once and again.
 fn sent_once(lines: &[Line]) -> Sent {
-    let count = |says| lines.iter().filter(|line| line.says == says).count() as u64;
-    let accepted = count(Says::Event) + count(Says::Person);
-    Sent { accepted, duplicate: count(Says::Repeat), ignored: count(Says::Noise), quarantined: 0 }
+    let count = |kind| lines.iter().filter(|line| line.kind == kind).count() as u64;
+    let accepted = count(Kind::Event) + count(Kind::Person);
+    Sent { accepted, duplicate: count(Kind::Repeat), ignored: count(Kind::Unrelated), quarantined: 0 }
 }
 
 /// Deliveries and events of every campaign, channel and metric.
 fn expected_cells() -> BTreeMap<String, String> {
     let expected = traffic().expected();
     assert_eq!(expected.deliveries, 3_000);
-    let cell = |(key, count): (&waybill::traffic::Key, &waybill::traffic::Count)| {
-        let name = [key.kind.name(), &key.id.to_string(), key.channel.name(), key.counted.name()].join("|");
+    let cell = |(key, count): (&Key, &Count)| {
+        let name = [key.kind, &key.id.to_string(), key.channel, key.counted].join("|");
         (name, format!("{}|{}", count.deliveries, count.events))
     };
     expected.counts.iter().map(cell).collect()

@@ -5,6 +5,7 @@ mod export;
 mod forget;
 pub mod import;
 mod name;
+mod one_per_line;
 mod secret;
 mod serve;
 mod upkeep;
@@ -32,8 +33,10 @@ use clap::{Args, Parser, Subcommand};
 
 Secrets come by the environment, several separated by commas:
   WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
-  WAYBILL_INGEST_KEYS   only who has one of these may send to /v1; none: everyone may
-  WAYBILL_BROWSER_KEYS  whoever has one of these may report on known deliveries, from web pages too
+  WAYBILL_INGEST_KEYS   calls to /v1 and the Track API need one of these
+  WAYBILL_BROWSER_KEYS  with one of these, web pages and apps may report on known deliveries
+  Once one of these three is set, all that lacks its own is refused; with none, only web pages of
+  other origins are
   WAYBILL_ID_KEY        for the ids of events that come without one; only a file without events
                         takes a new one"
 )]
@@ -61,7 +64,7 @@ enum Command {
     /// Take events and serve the pages (also without a command)
     Serve,
     /// Look around: weeks of made-up traffic in a file that is thrown away, and live events
-    Demo,
+    Demo(demo::Demo),
     /// Bring in events from NDJSON files
     Import(import::Import),
     /// Write what a filter finds, as NDJSON or CSV
@@ -83,8 +86,8 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     let Cli { file, serve, command } = Cli::parse();
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
-        Some(Command::Demo) => demo::run(serve),
-        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.erasure_graces()),
+        Some(Command::Demo(demo)) => demo.run(serve),
+        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.options()),
         Some(Command::Export(export)) => export.run(&file.db),
         Some(Command::Verify) => upkeep::verify(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),

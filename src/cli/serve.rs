@@ -9,10 +9,12 @@ use clap::Args;
 
 use super::secret;
 use crate::config::{Config, Limits, secrets};
+use crate::store::Options;
+use crate::store::bodies::KeepBodies;
 use crate::store::erasure::Graces;
 use crate::web;
 
-const SERVING: &str = "When serving";
+const SERVING: &str = "Server options";
 
 #[derive(Args)]
 pub struct Serve {
@@ -20,7 +22,7 @@ pub struct Serve {
     #[arg(long, help_heading = SERVING, env = "WAYBILL_LISTEN", default_value = "127.0.0.1:8787", global = true, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
-    /// The path that a proxy serves Waybill under, such as /waybill
+    /// The path at which a proxy serves Waybill, such as /waybill
     #[arg(
         long,
         help_heading = SERVING,
@@ -56,8 +58,23 @@ pub struct Serve {
     )]
     suppression_grace: Duration,
 
-    /// Refuse a webhook that was signed longer ago, such as 1h. Customer.io tries again for 7 days, and ids make
-    /// replays harmless, so unless this is set age alone refuses none
+    /// How long the JSON of events is stored: forever, none, or a time such as 90d
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_KEEP_BODIES",
+        default_value = "forever",
+        global = true,
+        value_name = "TIME"
+    )]
+    keep_bodies: KeepBodies,
+
+    /// How large the write-ahead log may grow while a reader holds it, in bytes. By default a quarter of the free disk
+    #[arg(long, help_heading = SERVING, env = "WAYBILL_WAL_MAX", global = true, value_name = "BYTES")]
+    wal_max: Option<u64>,
+
+    /// Refuse webhooks that were signed longer ago, such as 1h. By default any age is accepted: Customer.io retries for
+    /// 7 days, and event ids make replays harmless
     #[arg(
         long,
         help_heading = SERVING,
@@ -68,11 +85,11 @@ pub struct Serve {
     )]
     signature_max_age: Option<Duration>,
 
-    /// Listen on an address that others can reach, though whoever asks is shown the pages
+    /// Listen on an address that other machines can reach, without a sign-in for the pages
     #[arg(long, help_heading = SERVING, env = "WAYBILL_ALLOW_ANONYMOUS", global = true)]
     allow_anonymous: bool,
 
-    /// The largest call of an SDK, by itself or in a batch, as sent and inflated; at most 4194304
+    /// The largest SDK call, alone or in a batch, as sent and inflated; at most 4194304
     #[arg(
         long,
         help_heading = SERVING,
@@ -83,7 +100,7 @@ pub struct Serve {
     )]
     call_bytes_max: usize,
 
-    /// The largest batch of an SDK, as sent and inflated; at most 8388608
+    /// The largest SDK batch, as sent and inflated; at most 8388608
     #[arg(
         long,
         help_heading = SERVING,
@@ -95,9 +112,14 @@ pub struct Serve {
     batch_bytes_max: usize,
 }
 
-    /// How long requests to erase a person wait.
-    pub fn erasure_graces(&self) -> Graces {
-        Graces::new(self.deletion_grace, self.suppression_grace)
+impl Serve {
+    /// How the file is kept; of `import` too.
+    pub fn options(&self) -> Options {
+        Options {
+            graces: Graces::new(self.deletion_grace, self.suppression_grace),
+            keep_bodies: self.keep_bodies,
+            wal_max: self.wal_max,
+        }
     }
 
     pub fn run(self, db: PathBuf) -> anyhow::Result<ExitCode> {
@@ -109,14 +131,13 @@ pub struct Serve {
     pub fn config(self, db: PathBuf) -> anyhow::Result<Config> {
         let config = Config {
             db,
+            store: self.options(),
             listen: self.listen,
             signing_keys: secrets(&secret::text("WAYBILL_SIGNING_KEYS")?),
             ingest_keys: secrets(&secret::text("WAYBILL_INGEST_KEYS")?),
             browser_keys: secrets(&secret::text("WAYBILL_BROWSER_KEYS")?),
             id_key: secret::id_key()?,
             signature_max_age: self.signature_max_age,
-            deletion_grace: self.deletion_grace,
-            suppression_grace: self.suppression_grace,
             base: self.base,
             limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },
         };

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::store::health::Verified;
-use crate::store::{sqlite, upkeep};
+use crate::store::query::health::Verified;
+use crate::store::{sqlite, verify};
 
 /// Recounts and compares, from one point in time, while others may write. What it found is left in the file, for the page
 /// that says how the file is.
@@ -15,7 +15,7 @@ pub fn verify(db: &Path) -> anyhow::Result<ExitCode> {
     let mut connection = open(db)?;
     let bar = bar(&connection)?;
     let begun_ms = chrono::Utc::now().timestamp_millis();
-    let report = upkeep::verify(&mut connection, |done| bar.set_position(done))?;
+    let report = verify::verify(&mut connection, |done| bar.set_position(done))?;
     bar.finish_and_clear();
     if let Err(error) = Verified::new(&report, begun_ms).keep(&connection) {
         eprintln!("what it found could not be left in the file: {error}");
@@ -43,7 +43,7 @@ pub fn verify(db: &Path) -> anyhow::Result<ExitCode> {
 pub fn rebuild(db: &Path) -> anyhow::Result<ExitCode> {
     let mut connection = open(db)?;
     let bar = bar(&connection)?;
-    let report = upkeep::rebuild(&mut connection, |done| bar.set_position(done))?;
+    let report = verify::rebuild(&mut connection, |done| bar.set_position(done))?;
     bar.finish_and_clear();
     println!(
         "rebuilt: {} deliveries from {} events; {} deliveries had differed",

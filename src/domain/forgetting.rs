@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{Attribute, Channel, Event, Millis, Text};
+use super::{Attribute, Channel, Event, Millis, Text, address};
 
 /// The keyed hash of an identifier.
 pub type Hash = [u8; 16];
@@ -20,13 +20,9 @@ const PSEUDONYM: &str = "forgotten-";
 /// What replaces a part of an address that identifies a person.
 const FORGOTTEN: &str = "forgotten";
 
-/// An identifier as it is hashed and compared: addresses with an `@` in small letters.
+/// An identifier as it is hashed and compared: an address in the form of [`address::normalize`].
 pub fn normalized(identifier: &str) -> Cow<'_, str> {
-    if identifier.contains('@') && identifier.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        identifier.to_ascii_lowercase().into()
-    } else {
-        identifier.into()
-    }
+    address::normalize(None, identifier)
 }
 
 /// What replaces an identifier.
@@ -152,8 +148,7 @@ mod tests {
         for (attribute, value) in [
             (Attribute::PersonId, "p7"),
             (Attribute::Email, "Ada@Example.org"),
-            (Attribute::Recipient, "ada@example.org"),
-            (Attribute::RecipientRaw, "Ada <Ada@Example.org>"),
+            (Attribute::Recipient, "Ada <ada@example.org>"),
             (Attribute::Subject, "For Ada"),
             (Attribute::CampaignId, "8"),
         ] {

@@ -88,6 +88,14 @@ impl Tracker {
         Ok(more)
     }
 
+    /// Writes a little, to find out whether the file can be written.
+    pub fn probe(&mut self) -> Result<(), Error> {
+        let recording = self.begin()?;
+        let sql = "INSERT OR REPLACE INTO _settings (key, value) VALUES ('probe', random())";
+        recording.connection.prepare_cached(sql)?.execute([])?;
+        recording.commit()
+    }
+
     /// What is left of forgotten people to erase.
     pub fn left_to_erase(&self) -> Result<Left, Error> {
         erasure::left(&self.connection)

@@ -24,7 +24,7 @@ fn production() -> Vec<Source> {
 }
 
 fn everything() -> Vec<Source> {
-    let roots = ["src", "tests", "benches", "examples"];
+    let roots = ["src", "tests", "benches", "traffic/src"];
     roots.into_iter().flat_map(rust_files).map(Source::read).collect()
 }
 

@@ -17,7 +17,7 @@ enum Use {
 
 use Use::{Any, Only};
 
-const ROOMS: [Room; 10] = [
+const ROOMS: [Room; 9] = [
     Room { name: "domain", rooms: Only(&[]), crates: Only(&["chrono", "hashbrown", "indexmap", "aho_corasick"]) },
     Room {
         name: "wire",
@@ -67,7 +67,6 @@ const ROOMS: [Room; 10] = [
             "strsim",
         ]),
     },
-    Room { name: "traffic", rooms: Only(&["domain"]), crates: Only(&["serde_json"]) },
     // from what a format says to what the store takes
     Room { name: "intake", rooms: Only(&["domain", "wire", "store"]), crates: Only(&[]) },
     Room { name: "config", rooms: Only(&["domain"]), crates: Any },

@@ -1,6 +1,6 @@
 //! Sends lines to a server as senders do: one by one, or in batches of what comes to the same path.
 
-use waybill::traffic::{Line, Says};
+use waybill_traffic::{Kind, Line};
 
 use super::support::client::{Answer, Client};
 
@@ -45,8 +45,8 @@ pub const ODD: Sent = Sent { accepted: 20, duplicate: 60, ignored: 0, quarantine
 pub fn odd_lines() -> Vec<Line> {
     let mut lines = Vec::new();
     let mut add = |path, body: String| {
-        let says = Says::Noise;
-        lines.push(Line { arrives_at_ms: 0, path, body, says });
+        let kind = Kind::Unrelated;
+        lines.push(Line { arrives_at_ms: 0, path, body, kind });
     };
     for n in 0..40 {
         let second = n % 20;

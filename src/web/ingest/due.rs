@@ -1,17 +1,18 @@
-//! Applies events from the future when their time has come, and requests to erase people when their grace is over.
+//! Applies quarantined events from the future at their time, and requests to erase people when their grace ends.
 
 use std::time::Duration;
 
 use actix_web::web;
 
-use super::{Ingest, again};
-use crate::store::{Entry, Error, Readers, erasure, quarantine};
+use super::{Ingest, replay};
+use crate::store::query::quarantine;
+use crate::store::{Entry, Error, Readers, erasure};
 use crate::wire::IdKey;
 
-/// How often it is looked whether something is due.
+/// How often due work is looked for.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Looks at once and from then on every minute, for as long as the server runs.
+/// Looks at once, and then every minute while the server runs.
 pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
     let mut minute = tokio::time::interval(EVERY);
     loop {
@@ -28,7 +29,7 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
     let entries = match web::block(move || entries(&readers, &id_key, now_ms)).await {
         Ok(Ok(entries)) => entries,
         Ok(Err(error)) => {
-            tracing::error!(%error, "cannot look for events whose time has come");
+            tracing::error!(%error, "cannot look for due events");
             return false;
         }
         // the server is stopping
@@ -39,12 +40,12 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
     }
     let applied = ingest.writer.write(entries, now_ms).await;
     if let Err(refused) = applied {
-        tracing::warn!(%refused, "events whose time has come wait for the next minute");
+        tracing::warn!(%refused, "due events wait for the next minute");
     }
     applied.is_ok()
 }
 
-/// Has requests to erase people take effect whose grace is over; true if there may be more.
+/// Has requests to erase people take effect whose grace has ended; true if there may be more.
 async fn erase_due(ingest: &Ingest, readers: &Readers) -> bool {
     let now_ms = chrono::Utc::now().timestamp_millis();
     let readers = readers.clone();
@@ -52,7 +53,7 @@ async fn erase_due(ingest: &Ingest, readers: &Readers) -> bool {
         Ok(Ok(true)) => ingest.writer.write(vec![Entry::DeletionsDue], now_ms).await.is_ok(),
         Ok(Ok(false)) => false,
         Ok(Err(error)) => {
-            tracing::error!(%error, "cannot look for requests to erase people whose grace is over");
+            tracing::error!(%error, "cannot look for due requests to erase people");
             false
         }
         // the server is stopping
@@ -60,8 +61,8 @@ async fn erase_due(ingest: &Ingest, readers: &Readers) -> bool {
     }
 }
 
-/// What is due, read again.
+/// Due events, read again.
 fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>, Error> {
-    let due = quarantine::due(&*readers.get()?, now_ms, again::STEP)?;
-    Ok(due.iter().filter_map(|aside| again::read(aside, id_key, now_ms)).collect())
+    let due = quarantine::due(&*readers.get()?, now_ms, replay::STEP)?;
+    Ok(due.iter().filter_map(|row| replay::read(row, id_key, now_ms)).collect())
 }

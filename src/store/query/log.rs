@@ -1,0 +1,288 @@
+//! The delivery log: which deliveries a filter finds, newest created first, a page at a time.
+
+use std::ops::ControlFlow;
+
+use rusqlite::Connection;
+
+use super::conditions::{self, Values};
+use super::paging::{self, Direction, List, Spent, Walked};
+pub use super::paging::{At, Cursor};
+use super::totals::{self, Total};
+use crate::domain::{Counted, FirstTimes, Metric, Millis};
+use crate::store::Error;
+
+/// What the log is asked for. Empty lists and `None` ask for everything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// Any of these; `None` is a delivery whose status is unknown.
+    pub statuses: Vec<Option<Metric>>,
+    /// How the sending went is any of these; `None`: not known.
+    pub outcomes: Vec<Option<Metric>>,
+    /// The furthest that the person did is any of these; `None`: no engagement.
+    pub engagements: Vec<Option<Metric>>,
+    /// Any of these, by name; `unknown` where no event gave one.
+    pub channels: Vec<String>,
+    pub source: Option<SourceRef>,
+    /// Empty: without one.
+    pub action_id: Option<String>,
+    /// Empty: without one.
+    pub content_id: Option<String>,
+    pub trigger_id: Option<String>,
+    pub recipient: Option<Recipient>,
+    /// Of an email recipient: what follows the @.
+    pub domain: Option<String>,
+    /// A person's id, email address or cio_id.
+    pub person: Option<String>,
+    /// Created at or after.
+    pub since_ms: Option<Millis>,
+    /// Created before.
+    pub until_ms: Option<Millis>,
+    /// All of these, at any time.
+    pub ever: Vec<Counted>,
+    pub reason: Option<Reason>,
+    /// Clicked this link.
+    pub link: Option<Link>,
+    /// The subject contains all of these, in any case of letters.
+    pub subjects: Vec<String>,
+    /// Recipient or subject contains each of these, in any case of letters.
+    pub words: Vec<String>,
+    /// None of what any of these finds, whenever it was created.
+    pub without: Vec<Filter>,
+}
+
+/// A source by kind and id. Without an id: all of the kind; the unknown source has none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceRef {
+    pub kind: String,
+    pub id: String,
+}
+
+/// Why a delivery failed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    Exactly(String),
+    /// Any that was given.
+    Any,
+}
+
+/// A link, by its id where it has one, else by its address without query and fragment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    pub link: String,
+    /// Followed so at least once.
+    pub by: Option<By>,
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    Human,
+    Machine,
+    /// Nobody: an open that the sender inferred from a click.
+    Implied,
+}
+
+/// The address to compare by, or a part of it: see `domain::address`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recipient {
+    Exactly(String),
+    StartingWith(String),
+    /// With this anywhere in it, in any case of letters.
+    With(String),
+}
+
+/// Placed by when a delivery was created.
+pub type Page = paging::Page<Row>;
+
+/// One line of the log.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub cursor: Cursor,
+    pub delivery_id: String,
+    pub updated_at_ms: Millis,
+    pub status: Option<Metric>,
+    pub channel: Option<String>,
+    pub source_kind: String,
+    pub source_id: Option<String>,
+    pub source_name: Option<String>,
+    /// The first known of person id, email and cio_id.
+    pub person: Option<String>,
+    pub recipient: Option<String>,
+    pub subject: Option<String>,
+    /// When each metric first happened.
+    pub reached: FirstTimes,
+    pub failure_reason: Option<String>,
+    pub devices: i64,
+    pub devices_bounced: i64,
+    pub forgotten: bool,
+}
+
+/// A page, and how much there is in all.
+pub struct Listing {
+    pub page: Page,
+    pub total: Total,
+}
+
+/// The page of the log at `at`, of up to `size` rows, and the total.
+pub fn listing(connection: &Connection, filter: &Filter, at: At, size: usize, spent: Spent) -> Result<Listing, Error> {
+    let exact = totals::exact_of_deliveries(connection, filter)?;
+    let list = list(connection, filter)?;
+    let mut newest = None;
+    let page = paging::page(
+        at,
+        size,
+        |cursor| *cursor,
+        |direction, from, size| {
+            let is_newest = direction == Direction::Older && from.is_none();
+            if let Some(exact) = exact {
+                // with the last of them the walk ends, and looks no further in vain
+                let size = if is_newest { size.min(usize::try_from(exact).unwrap_or(0)) } else { size };
+                return list.walk(connection, direction, from, size, spent);
+            }
+            if !is_newest {
+                return list.walk(connection, direction, from, size, spent);
+            }
+            // the newest page is the beginning of what is counted
+            let walked = list.walk(connection, direction, from, size.max(totals::COUNTED_MAX + 1), spent)?;
+            let found = walked.found.iter().take(size).copied().collect();
+            let page = Walked { found, visited: walked.visited, stopped: walked.stopped };
+            newest = Some(walked);
+            Ok(page)
+        },
+    )?;
+    let total = match (exact, newest) {
+        (Some(exact), _) => Total::Exactly(exact),
+        (None, Some(newest)) => totals::counted(&newest),
+        (None, None) => {
+            totals::counted(&list.walk(connection, Direction::Older, None, totals::COUNTED_MAX + 1, spent)?)
+        }
+    };
+    Ok(Listing { page: page.map(|cursor| row(connection, cursor.id))?, total })
+}
+
+/// The page of the log at `at`, of up to `size` rows.
+pub fn page(connection: &Connection, filter: &Filter, at: At, size: usize, spent: Spent) -> Result<Page, Error> {
+    places(connection, filter, at, size, spent)?.map(|cursor| row(connection, cursor.id))
+}
+
+/// The places of the page's rows.
+pub(super) fn places(
+    connection: &Connection,
+    filter: &Filter,
+    at: At,
+    size: usize,
+    spent: Spent,
+) -> Result<paging::Page<Cursor>, Error> {
+    let list = list(connection, filter)?;
+    let walk = |direction, from, size| list.walk(connection, direction, from, size, spent);
+    paging::page(at, size, |cursor| *cursor, walk)
+}
+
+/// How many deliveries are above a place, or in all without one, as far as `max`; and whether there are more.
+pub fn newer(
+    connection: &Connection,
+    filter: &Filter,
+    than: Option<Cursor>,
+    max: usize,
+    spent: Spent,
+) -> Result<(usize, bool), Error> {
+    let direction = than.map_or(Direction::Older, |_| Direction::Newer);
+    let walked = list(connection, filter)?.walk(connection, direction, than, max + 1, spent)?;
+    let is_cut = walked.found.len() > max || walked.stopped.is_some();
+    Ok((walked.found.len().min(max), is_cut))
+}
+
+/// The nearest two above a place and the nearest one below it: nearest first.
+#[derive(Debug, Default)]
+pub struct Neighbours {
+    pub newer: Vec<Row>,
+    pub older: Option<Row>,
+}
+
+/// What is beside a place among what a filter finds, as far as the time allows.
+pub fn neighbours(connection: &Connection, filter: &Filter, of: Cursor, spent: Spent) -> Result<Neighbours, Error> {
+    let list = list(connection, filter)?;
+    let near = |direction: Direction, size: usize| -> Result<Vec<Row>, Error> {
+        let walked = list.walk(connection, direction, Some(of), size, spent)?;
+        walked.found.iter().map(|cursor| row(connection, cursor.id)).collect()
+    };
+    Ok(Neighbours { newer: near(Direction::Newer, 2)?, older: near(Direction::Older, 1)?.pop() })
+}
+
+/// Calls `each` with every delivery that the filter finds, newest created first, however long it takes. It ends early
+/// where `each` breaks.
+pub fn each(
+    connection: &Connection,
+    filter: &Filter,
+    each: impl FnMut(Cursor) -> Result<ControlFlow<()>, Error>,
+) -> Result<(), Error> {
+    let list = list(connection, filter)?;
+    paging::each(|from, size, spent| list.walk(connection, Direction::Older, from, size, spent), each)
+}
+
+/// The deliveries of a filter in order of creation.
+pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<List, Error> {
+    let mut values = Values::default();
+    Ok(List {
+        from: "deliveries d",
+        at: "d.created_at_ms",
+        id: "d.id",
+        leads: conditions::leads(connection, filter, &mut values)?,
+        fits: conditions::of_delivery(filter, &mut values),
+        values,
+        since_ms: filter.since_ms.unwrap_or(Millis::MIN),
+        until_ms: filter.until_ms.unwrap_or(Millis::MAX),
+    })
+}
+
+/// The name of the source of a delivery `d`.
+pub(super) const SOURCE_NAME: &str =
+    "(SELECT n.name FROM source_names n WHERE n.source_kind = d.source_kind AND n.source_id = d.source_id)";
+
+/// One line.
+pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT d.created_at_ms, d.id, d.delivery_id, d.updated_at_ms, d.status, d.channel,
+            d.source_kind, d.source_id, {SOURCE_NAME}, coalesce(d.person_id, d.email, d.cio_id), d.recipient, d.subject,
+            d.failure_reason, d.devices, d.devices_bounced, d.forgotten, {}
+        FROM deliveries d WHERE d.id = ?1",
+        first_time_columns()
+    ))?;
+    Ok(statement.query_row([id], |row| {
+        Ok(Row {
+            cursor: Cursor { at_ms: row.get(0)?, id: row.get(1)? },
+            delivery_id: row.get(2)?,
+            updated_at_ms: row.get(3)?,
+            status: Metric::parse(row.get_ref(4)?.as_str()?),
+            channel: row.get(5)?,
+            source_kind: row.get(6)?,
+            source_id: row.get(7)?,
+            source_name: row.get(8)?,
+            person: row.get(9)?,
+            recipient: row.get(10)?,
+            subject: row.get(11)?,
+            failure_reason: row.get(12)?,
+            devices: row.get(13)?,
+            devices_bounced: row.get(14)?,
+            forgotten: row.get(15)?,
+            reached: first_times(row, 16)?,
+        })
+    })?)
+}
+
+/// The columns of the first times of a delivery `d`, in the order of [`Counted::ALL`].
+pub(super) fn first_time_columns() -> String {
+    Counted::ALL.map(|counted| format!("d.{}_at_ms", counted.name())).join(", ")
+}
+
+/// Reads them, from the column `first` on.
+pub(super) fn first_times(row: &rusqlite::Row, first: usize) -> rusqlite::Result<FirstTimes> {
+    let mut times = FirstTimes::default();
+    for (place, counted) in Counted::ALL.into_iter().enumerate() {
+        times.set(counted, row.get(first + place)?);
+    }
+    Ok(times)
+}
+
+#[cfg(test)]
+mod tests;
