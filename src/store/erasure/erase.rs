@@ -1,8 +1,9 @@
 //! Erases what was stored of people before they were forgotten.
 //!
 //! The deliveries of each identifier are found by index and rewritten. A walk then finds what no index does: other
-//! spellings in what was stated of people, bodies in quarantine, names of ignored events. All of it in steps of bounded
-//! work, each in a transaction, so that the feed never waits long; how far it has come stands in the file.
+//! spellings in what was stated of people, identifiers that an earlier request led to and of which only the hash is known,
+//! bodies in quarantine, names of ignored events. All of it in steps of bounded work, each in a transaction, so that the
+//! feed never waits long; how far it has come stands in the file.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -21,11 +22,17 @@ const DELIVERY: i64 = 40;
 const QUARANTINED: i64 = 10;
 const QUARANTINED_BYTES: i64 = 100;
 
-/// The stages of the walk.
+/// The stages of the walk: first the columns that hold identifiers.
+const COLUMNS: [(&str, &str); 4] = [
+    ("identifiers", "value"),
+    ("deliveries", "person_id"),
+    ("deliveries", "recipient"),
+    ("delivery_identifiers", "identifier"),
+];
 const IDENTIFIERS: i64 = 0;
-const QUARANTINE: i64 = 1;
+const QUARANTINE: i64 = COLUMNS.len() as i64;
 /// The write-ahead log still has what was erased.
-const WAL: i64 = 2;
+const LOG: i64 = QUARANTINE + 1;
 
 /// What is left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +49,14 @@ pub fn left(connection: &Connection) -> Result<Left, Error> {
         connection.prepare_cached("SELECT stage FROM _erasure_walk")?.query_row([], |row| row.get(0)).optional()?;
     Ok(match stage {
         None => Left::Nothing,
-        Some(WAL) => Left::Log,
+        Some(LOG) => Left::Log,
         Some(_) => Left::Steps,
     })
 }
 
 /// The write-ahead log was emptied: all is done.
 pub fn done(connection: &Connection, forgotten: &mut Forgotten) -> Result<(), Error> {
-    connection.execute("DELETE FROM _erasure_walk WHERE stage = ?1", [WAL])?;
+    connection.execute("DELETE FROM _erasure_walk WHERE stage = ?1", [LOG])?;
     forgotten.is_erasing = false;
     Ok(())
 }
@@ -89,9 +96,12 @@ pub fn step(connection: &Connection, forgotten: &mut Forgotten) -> Result<Vec<i6
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         match place {
-            Some((IDENTIFIERS, cursor)) => walk_identifiers(connection, forgotten, &cursor, &mut work)?,
+            None | Some((LOG, _)) => break,
             Some((QUARANTINE, cursor)) => walk_quarantine(connection, forgotten, &cursor, &mut work)?,
-            _ => break,
+            Some((stage, cursor)) => walk_identifiers(connection, forgotten, stage, &cursor, &mut work)?,
+        }
+        if has_more_to_look_for(connection)? {
+            break;
         }
     }
     Ok(ids.into_iter().collect())
@@ -147,31 +157,57 @@ fn proceed(connection: &Connection, stage: i64, cursor: Option<&dyn ToSql>) -> R
     Ok(())
 }
 
-/// Erases what was stated of the people whom the identifiers name, in whatever spelling.
+fn has_more_to_look_for(connection: &Connection) -> Result<bool, Error> {
+    let mut statement = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM _erasures WHERE looked = 0)")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+/// Walks through a column of identifiers. In what was stated of people it erases those who are looked for, in whatever
+/// spelling. In deliveries it finds the identifiers of which only the pseudonym is known: they are looked for too.
 fn walk_identifiers(
     connection: &Connection,
     forgotten: &mut Forgotten,
+    stage: i64,
     cursor: &Value,
     work: &mut i64,
 ) -> Result<(), Error> {
-    let hashes: HashSet<Hash> = connection
+    let mut sought = connection
         .prepare_cached("SELECT identifier FROM _erasures")?
-        .query_map([], |row| row.get::<_, String>(0))?
-        .map(|identifier| Ok(forgotten.hash(&identifier?)))
-        .collect::<Result<_, Error>>()?;
-    let values: Vec<String> = connection
-        .prepare_cached(
-            "SELECT DISTINCT value FROM identifiers WHERE value > coalesce(?1, '') ORDER BY value LIMIT ?2",
-        )?
-        .query_map(params![cursor, *work], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    *work -= 1 + values.len() as i64;
-    match values.last() {
-        Some(last) => proceed(connection, IDENTIFIERS, Some(last))?,
-        None => proceed(connection, QUARANTINE, None)?,
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<Vec<String>, _>>()?;
+    if stage != IDENTIFIERS {
+        sought.retain(|identifier| forgetting::hash_of_pseudonym(identifier).is_some());
     }
-    let found = values.iter().filter(|value| hashes.contains(&forgotten.hash(value))).collect::<Vec<_>>();
-    found.into_iter().try_for_each(|value| registers::erase(connection, forgotten, value))
+    *work -= 1;
+    if sought.is_empty() {
+        return proceed(connection, stage + 1, None);
+    }
+    let hashes: HashSet<Hash> = sought.iter().map(|identifier| forgotten.hash(identifier)).collect();
+    let (table, column) = COLUMNS[stage as usize];
+    let values: Vec<String> = connection
+        .prepare_cached(&format!(
+            "SELECT DISTINCT {column} FROM {table} WHERE {column} > coalesce(?1, '') ORDER BY {column} LIMIT ?2"
+        ))?
+        .query_map(params![cursor, *work + 1], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    *work -= values.len() as i64;
+    match values.last() {
+        Some(last) => proceed(connection, stage, Some(last))?,
+        None => proceed(connection, stage + 1, None)?,
+    }
+    for value in &values {
+        if !hashes.contains(&forgotten.hash(value)) {
+            continue;
+        }
+        if stage == IDENTIFIERS {
+            registers::erase(connection, forgotten, value)?;
+        } else if forgetting::hash_of_pseudonym(value).is_none() {
+            connection
+                .prepare_cached("INSERT OR IGNORE INTO _erasures (identifier) VALUES (?1)")?
+                .execute([&*forgetting::normalized(value)])?;
+        }
+    }
+    Ok(())
 }
 
 /// Deletes bodies in quarantine that name forgotten people. At the end of it nothing is left to look for.
@@ -223,5 +259,5 @@ fn end_the_walk(connection: &Connection, forgotten: &Forgotten) -> Result<(), Er
     }
     requests::delete_erased(connection, forgotten)?;
     connection.execute("DELETE FROM _erasures", [])?;
-    proceed(connection, WAL, None)
+    proceed(connection, LOG, None)
 }
