@@ -109,3 +109,21 @@ async fn beyond_500_events_a_delivery_links_to_all() {
     let cool = site.get("/below/deliveries/cool.json").await;
     assert!(cool.json()["next"].is_null() && cool.headers[5].is_empty());
 }
+
+#[actix_web::test]
+async fn what_was_changed_or_dropped_is_shown() {
+    let mut sent = event("m-2", "sent", 5, "email");
+    sent.attributes.set(Attribute::Recipient, Some("ana@x.test"));
+    sent.attributes.set(Attribute::RecipientRaw, Some("Ana <ANA@x.test>"));
+    sent.time.clock_skew_ms = -(3 * 60 + 2) * 60_000;
+    let site = Site::new(&[sent, event("m-2", "delivered", 4, "email")]);
+    let file = rusqlite::Connection::open(site.readers.path()).unwrap();
+    assert_eq!(file.execute("DELETE FROM event_bodies WHERE id = 1", []).unwrap(), 1);
+    let page = site.get("/below/deliveries/m-2").await;
+    assert_eq!(page.all(".timeline .mark"), ["clock corrected by 3 h 2 min"]);
+    assert!(page.all(".facts dd").iter().any(|value| value.starts_with("Ana <ANA@x.test>")));
+    assert_eq!(page.all(".raw h2 .n"), ["1 of 2"]);
+    assert!(page.all(".raw p")[0].ends_with("no longer kept."));
+    let log = site.get("/below/deliveries?recipient=ANA%40x.test").await;
+    assert_eq!(log.all(".lines tbody tr").len(), 1);
+}
