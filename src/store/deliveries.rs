@@ -192,6 +192,14 @@ pub fn followed(connection: &Connection, id: i64, link: &str) -> Result<Option<F
     Ok(statement.query_row(params![id, link], followed).optional()?)
 }
 
+/// The links that were followed from the delivery, and by whom.
+pub fn links(connection: &Connection, id: i64) -> Result<BTreeMap<Text, Followed>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT link, human, machine FROM delivery_links WHERE delivery = ?1")?;
+    let link = |row: &Row| Ok((row.get(0)?, Followed { by_human: row.get(1)?, by_machine: row.get(2)? }));
+    Ok(statement.query_map([id], link)?.collect::<Result<_, _>>()?)
+}
+
 /// Inserts a delivery; its row.
 pub fn insert(
     connection: &Connection,
@@ -212,12 +220,24 @@ pub fn insert(
 
 /// Writes what a delivery has become.
 pub fn update(connection: &Connection, id: i64, before: &Delivery, after: &Delivery) -> Result<(), Error> {
+    write(connection, id, Some(before), after)
+}
+
+fn write(connection: &Connection, id: i64, before: Option<&Delivery>, after: &Delivery) -> Result<(), Error> {
     let suppliers = attributes::suppliers_to_json(&after.suppliers);
     let outcome = after.outcome();
     let mut values = values(after, outcome.as_ref(), suppliers.as_deref());
     values.push(integer(Some(id)));
     connection.prepare_cached(&UPDATE)?.execute(params_from_iter(values))?;
-    write_beside(connection, id, Some(before), after)
+    write_beside(connection, id, before, after)
+}
+
+/// Writes all that a delivery is, whatever stands there.
+pub fn rewrite(connection: &Connection, id: i64, delivery: &Delivery) -> Result<(), Error> {
+    for table in ["delivery_devices", "delivery_links"] {
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE delivery = ?1"))?.execute([id])?;
+    }
+    write(connection, id, None, delivery)
 }
 
 /// Replaces the attributes of the event that arrived first, of a delivery that is forgotten.
