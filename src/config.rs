@@ -1,29 +1,29 @@
-//! The settings of a server: resolved, checked, and with secrets that do not print.
+//! The checked settings of a server, with secrets that do not print.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `waybill serve` runs with.
+/// The settings of `waybill serve`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file.
+    /// The database file.
     pub db: PathBuf,
     pub listen: SocketAddr,
-    /// Any of them signs a webhook: two while a key is being changed.
+    /// A webhook may be signed with any of them: two during a rotation.
     pub signing_keys: Vec<Secret>,
-    /// How far the time that a webhook was signed at may lie from now. None: ids make replays harmless.
+    /// How far the signing time of a webhook may lie from now. None: any, as event ids make replays harmless.
     pub signature_max_age: Option<Duration>,
-    /// Any of them may send all there is by the paths that are not signed. No key of either kind: everyone may.
+    /// With any of them a sender may send everything by the paths that are not signed.
     pub ingest_keys: Vec<Secret>,
-    /// Keys that stand in public pages: whoever has one may report on deliveries that are known.
+    /// Keys in public pages, with which anyone may report on known deliveries.
     pub browser_keys: Vec<Secret>,
-    /// Keys the hash of events that come without an id. None: drawn when the file is made.
+    /// Keys the hash that identifies events without an id. None: drawn when the file is created.
     pub id_key: Option<Secret>,
-    /// How long after a person is said to be deleted that takes effect.
+    /// How long after a `User Deleted` the person is erased.
     pub deletion_grace: Duration,
-    /// The path that a proxy serves Waybill under, such as `/waybill`; empty at the root.
+    /// The path at which a proxy serves Waybill, such as `/waybill`; empty at the root.
     pub base: String,
     pub limits: Limits,
 }
@@ -31,16 +31,16 @@ pub struct Config {
 /// How large the calls of SDKs may be, as sent and inflated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A call by itself or within a batch, in bytes.
+    /// One call, alone or in a batch, in bytes.
     pub call_bytes: usize,
     /// A batch, in bytes.
     pub batch_bytes: usize,
 }
 
 impl Limits {
-    /// What Customer.io takes, which SDKs keep to.
+    /// The limits of Customer.io, which SDKs keep to.
     pub const LEAST: Limits = Limits { call_bytes: 32 << 10, batch_bytes: 500 << 10 };
-    /// A body is read whole, into memory that all senders share.
+    /// A body is held in memory that all senders share.
     pub const MOST: Limits = Limits { call_bytes: 4 << 20, batch_bytes: 8 << 20 };
 }
 
@@ -66,16 +66,16 @@ impl From<String> for Secret {
     }
 }
 
-/// Several secrets in one value, separated by commas.
+/// Secrets separated by commas.
 pub fn secrets(text: &str) -> Vec<Secret> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| Secret(part.to_owned())).collect()
 }
 
-/// Why the settings cannot stand.
+/// Why settings are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Invalid {
     #[error(
-        "{listen} can be reached from other machines, and the pages show addresses to whoever asks. Listen on 127.0.0.1 and put a proxy with a password before it; or pass --allow-anonymous where the network itself keeps others out (and set WAYBILL_SIGNING_KEYS and WAYBILL_INGEST_KEYS, so that only your senders can write)"
+        "{listen} is reachable from other machines, and the pages show personal data without a sign-in. Listen on 127.0.0.1 behind a proxy that asks for a password; or, on a private network, pass --allow-anonymous (and set WAYBILL_SIGNING_KEYS and WAYBILL_INGEST_KEYS, so that only your senders can write)"
     )]
     OpenToAll { listen: SocketAddr },
     #[error(
@@ -84,12 +84,15 @@ pub enum Invalid {
     Base(String),
     #[error("--{name} must be from {least} to {most} bytes, and is {found}")]
     Limit { name: &'static str, least: usize, most: usize, found: usize },
-    #[error("--batch-bytes-max must have room for one call of --call-bytes-max ({0} bytes)")]
+    #[error("--batch-bytes-max must be at least --call-bytes-max ({0} bytes)")]
     BatchBelowCall(usize),
 }
 
 impl Config {
-    /// Refuses what would serve addresses to strangers.
+    /// The settings, if they are valid and do not show personal data to strangers.
+    ///
+    /// # Errors
+    /// The first invalid setting.
     pub fn check(self, allow_anonymous: bool) -> Result<Config, Invalid> {
         if !self.listen.ip().is_loopback() && !allow_anonymous {
             return Err(Invalid::OpenToAll { listen: self.listen });
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_others_reach_must_be_allowed() {
+    fn a_public_address_must_be_allowed() {
         assert!(config("127.0.0.1:0").check(false).is_ok());
         assert!(config("[::1]:0").check(false).is_ok());
         assert!(matches!(config("0.0.0.0:80").check(false), Err(Invalid::OpenToAll { .. })));

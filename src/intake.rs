@@ -1,7 +1,8 @@
 //! From what a wire format says to what the store takes: the one place that knows both.
 
+use crate::domain::people::{Said, Statement};
 use crate::domain::{Attributes, Event, Text};
-use crate::store::{Entry, Quarantined, Ready, Report};
+use crate::store::{Entry, Incoming, Quarantined, Report};
 use crate::wire::{self, Context, Item};
 
 /// What a sender may say.
@@ -16,24 +17,36 @@ pub enum Scope {
 /// What an item is stored as.
 pub fn entry(item: Item, scope: Scope) -> Entry {
     match (item, scope) {
-        (Item::Event { event, residual, format, report: true }, Scope::Public) => {
-            Entry::Report(Box::new(report(event, &residual, format)))
+        (Item::Event { event, body, format, report: true }, Scope::Public) => {
+            Entry::Report(Box::new(report(*event, body, format)))
         }
         (Item::Event { event, .. }, Scope::Public) => not_public(event.metric.as_str()),
+        // whoever has the delivery's id may unsubscribe: it is in the link of the message
+        (Item::Also(statement), Scope::Public) if is_of_delivery(&statement) => Entry::Statement(statement),
         (Item::Statement(statement) | Item::Also(statement), Scope::Public) => not_public(&statement.name),
-        (Item::Event { event, residual, .. }, Scope::Full) => Entry::event(event, &residual),
+        (Item::Event { event, body, format, .. }, Scope::Full) => {
+            Entry::Event(Box::new(Incoming { event: *event, format: format.name().into(), body }))
+        }
         (Item::Statement(statement) | Item::Also(statement), Scope::Full) => Entry::Statement(statement),
         (Item::Ignored { name }, _) => Entry::Ignored { name },
-        (Item::Quarantined(aside), scope) => Entry::Quarantined(Box::new(kept_aside(aside, scope))),
+        (Item::Quarantined(item), scope) => Entry::Quarantined(Box::new(quarantined(item, scope))),
     }
 }
 
-/// A public sender's report. A stranger does not describe a delivery: none of its attributes is taken, from its JSON
-/// neither. Above all not whom it names: with them the delivery would be forgotten, and all that is theirs who got it.
-fn report(mut event: Event, residual: &str, format: wire::Format) -> Report {
-    let body = wire::residual::whole(residual, &event).into_bytes();
+/// A public sender's report. A stranger does not describe a delivery: none of its attributes is taken. Above all not whom
+/// it names: with them the delivery would be erased, and all that belongs to those who got it. So the JSON that is stored
+/// with the event says no more than the event; what waits in quarantine is the JSON as it came.
+fn report(mut event: Event, body: Text, format: wire::Format) -> Report {
     event.attributes = Attributes::default();
-    Report { ready: Ready::of(event, residual), format: format.name().into(), body }
+    let accepted = wire::waybill::line(&event, None).into();
+    let incoming = Incoming { event, format: wire::Format::Waybill.name().into(), body: accepted };
+    Report { incoming, format: format.name().into(), body }
+}
+
+/// Whether it is about whoever a delivery went to, and says nothing else of them.
+fn is_of_delivery(statement: &Statement) -> bool {
+    let names_delivery = matches!(&statement.said, Said::Subscription(change) if change.delivery_id.is_some());
+    statement.who.name().is_none() && names_delivery
 }
 
 /// Counted, so that whoever wonders where it went finds it.
@@ -42,7 +55,7 @@ fn not_public(name: &str) -> Entry {
     Entry::Ignored { name }
 }
 
-/// What the items of a line of NDJSON are stored as. A line that cannot be read is kept aside.
+/// What the items of a line of NDJSON are stored as. A line that cannot be read is quarantined.
 pub fn entries_of_line(line: &[u8], context: &Context) -> impl Iterator<Item = Entry> + use<> {
     let items = wire::read_line(line, context)
         .unwrap_or_else(|unreadable| vec![Item::Quarantined(unreadable.quarantine(wire::Format::Line, line))]);
@@ -50,7 +63,7 @@ pub fn entries_of_line(line: &[u8], context: &Context) -> impl Iterator<Item = E
 }
 
 /// What is kept of something that was not understood.
-pub fn kept_aside(aside: wire::Quarantined, scope: Scope) -> Quarantined {
+pub fn quarantined(aside: wire::Quarantined, scope: Scope) -> Quarantined {
     Quarantined {
         format: aside.format.name().into(),
         reason: aside.reason.name().into(),
@@ -75,7 +88,7 @@ mod tests {
 
     fn item(body: &Value) -> Item {
         let id_key = IdKey::new(b"test");
-        let context = Context { received_at_ms: RECEIVED_AT_MS, id_key: &id_key };
+        let context = Context { received_at_ms: RECEIVED_AT_MS, id_key: &id_key, live: false };
         wire::read(Format::Pipelines, body.to_string().as_bytes(), &context).unwrap().remove(0)
     }
 
@@ -107,18 +120,17 @@ mod tests {
     }
 
     #[test]
-    fn nor_does_what_is_kept_of_its_json() {
-        let Item::Event { event, residual, format, .. } = item(&by_a_stranger()) else { panic!() };
-        let report = report(event, &residual, format);
-        let kept: Value = serde_json::from_str(&wire::residual::whole(&residual, report.ready.event())).unwrap();
-        assert_eq!(
-            kept,
-            json!({
-                "type": "track", "event": "Report Delivery Event", "messageId": "m",
-                "originalTimestamp": "2026-11-01T10:00:00.000Z",
-                "properties": {"deliveryId": "d", "metric": "clicked", "href": "https://x.test"},
-            })
-        );
+    fn whoever_has_the_id_of_a_delivery_unsubscribes() {
+        let request = json!({"path": "/unsubscribe/d1", "body": {"unsubscribe": true}});
+        let id_key = IdKey::new(b"test");
+        let context = Context { received_at_ms: RECEIVED_AT_MS, id_key: &id_key, live: true };
+        let items = wire::read_line(request.to_string().as_bytes(), &context).unwrap();
+        let entries: Vec<_> = items.into_iter().map(|item| entry(item, Scope::Public)).collect();
+        let [Entry::Report(_), Entry::Statement(statement)] = &entries[..] else { panic!("{entries:?}") };
+        assert!(is_of_delivery(statement));
+        let named =
+            json!({"type": "track", "event": "Unsubscribed", "userId": "p", "properties": {"delivery_id": "d1"}});
+        assert!(matches!(read(Scope::Public, &named), Entry::Ignored { .. }));
     }
 
     #[test]

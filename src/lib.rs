@@ -61,5 +61,12 @@
 //!
 //! The clock is read in `web` and `cli` only, and handed down; the writer alone times its batches.
 
+#[allow(clippy::disallowed_methods, reason = "commands read the clock and hand it down")]
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod intake;
 pub mod store;
+#[allow(clippy::disallowed_methods, reason = "handlers read the clock and hand it down")]
+pub mod web;
+pub mod wire;

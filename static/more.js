@@ -1,4 +1,4 @@
-// Loaded when somebody needs it: the list of keys, the button of a row, and the wait for the first event.
+// Loaded on demand: the list of shortcuts, the copy button of a row, and the wait for the first event.
 
 const made = (name, ...holds) => {
   const element = document.createElement(name);
@@ -7,16 +7,16 @@ const made = (name, ...holds) => {
 };
 
 const KEYS = [
-  ['/', 'search'], ['j', 'next row'], ['k', 'row before'], ['Enter', 'open the row'], ['u', 'back to the list'],
-  ['[', 'newer'], [']', 'older'], ['x', 'choose the row, to compare'], ['c', 'copy for ticket'], ['e', 'export'],
-  ['g', 'then o d c s q m h: to that page'], ['?', 'this list'],
+  ['/', 'search'], ['j', 'next row'], ['k', 'previous row'], ['Enter', 'open the row'], ['u', 'back to the list'],
+  ['[', 'previous'], [']', 'next'], ['x', 'select the row, to compare'], ['c', 'copy for ticket'], ['e', 'export'],
+  ['g', 'then o, d, c, s, q, g or h: go to that page'], ['?', 'this list'],
 ];
 
-// Shows the keys. `turn` is told whether they are to be off.
+// Shows the shortcuts. `turn` is called with whether they are off.
 export const keys = (off, turn) => {
   let dialog = document.querySelector('dialog.keys');
   if (!dialog) {
-    const title = made('h2', 'Keys');
+    const title = made('h2', 'Keyboard shortcuts');
     title.id = 'keys-title';
     const list = made('dl', ...KEYS.flatMap(([key, does]) => [made('dt', made('kbd', key)), made('dd', does)]));
     list.className = 'facts';
@@ -26,7 +26,7 @@ export const keys = (off, turn) => {
     box.addEventListener('change', () => turn(!box.checked));
     const close = made('button', 'Close');
     close.addEventListener('click', () => dialog.close());
-    dialog = made('dialog', title, list, made('p', made('label', box, ' Keys are on'), close));
+    dialog = made('dialog', title, list, made('p', made('label', box, ' Enable shortcuts'), close));
     dialog.className = 'keys';
     dialog.setAttribute('aria-labelledby', title.id);
     document.body.append(dialog);
@@ -34,22 +34,22 @@ export const keys = (off, turn) => {
   dialog.showModal();
 };
 
-// One button, in the row one is at; the delivery's id stands in the row's address. `copies` makes it do so.
+// One button, moved to the current row; the delivery's ID is in the row's link. `copies` adds the behaviour.
 let button, id;
 export const copyId = (target, copies) => {
   if (!button) {
-    button = made('button', 'Copy id');
+    button = made('button', 'Copy ID');
     button.className = 'copy';
     copies(button, () => id);
   }
   const row = target.closest('.lines tr').querySelector('a.row[id]');
-  const cell = row?.parentNode.nextSibling;
+  const cell = row?.parentNode.nextElementSibling;
   if (!cell || cell.contains(button)) return;
   id = decodeURIComponent(row.pathname.split('/').pop());
   cell.prepend(button);
 };
 
-// Nothing was received yet: looks while somebody sees it, and loads the page again when something came.
+// Nothing was received yet: polls while the tab is visible, and reloads when something arrives.
 export const wait = (start) => {
   start.querySelector('.waits').hidden = false;
   const look = async () => {
@@ -58,7 +58,7 @@ export const wait = (start) => {
         const { feed } = await (await fetch(start.dataset.feed)).json();
         if ((feed.last_at || '') !== start.dataset.last) { location.reload(); return; }
       }
-    } catch { /* the server is away: it may come again */ }
+    } catch { /* the server may come back */ }
     setTimeout(look, 2000);
   };
   setTimeout(look, 2000);

@@ -1,10 +1,10 @@
-// Comfort only: every page is whole without it. Copy buttons, keys, times that go on, what is newer.
+// Optional: every page works without it. Copy buttons, shortcuts, live relative times, the count of new deliveries.
 (() => {
   'use strict';
   const all = (selector) => [...document.querySelectorAll(selector)];
   const one = (selector) => document.querySelector(selector);
 
-  // what few need is loaded when somebody does
+  // rarely needed code is loaded on demand
   const more = (does) => import(one('[data-more]').dataset.more).then(does, () => {});
 
   const copies = (button, text) => {
@@ -25,7 +25,7 @@
       button.hidden = false;
       copies(button, () => copy || document.getElementById(copyFrom).textContent);
     }
-    // of the row one is at
+    // a copy button in the hovered or focused row
     const come = ({ target }) => {
       if (target.closest?.('.lines tr')) more(({ copyId }) => copyId(target, copies));
     };
@@ -35,11 +35,11 @@
   const start = one('[data-feed]');
   if (start) more(({ wait }) => wait(start));
 
-  // narrow: the filters begin folded
+  // on narrow screens the filters start folded
   const fold = one('.fold');
   if (fold && matchMedia('(max-width: 860px)').matches) fold.open = false;
 
-  // "4 min ago" goes on; a day stays a day
+  // keeps "4 min ago" current; dates stay as they are
   const ago = (ms) => {
     const steps = [[1000, 's'], [60000, 'min'], [3600000, 'h'], [86400000, 'd'], [604800000, '']];
     const at = steps.findIndex(([unit]) => ms < unit);
@@ -56,17 +56,15 @@
     }
   }, 30000);
 
-  // on hover: the exact time, and what does not fit
+  // on hover: the exact time, and text that is cut off
   document.addEventListener('mouseover', ({ target }) => {
     const time = target.closest?.('time:not([title])');
     if (time) time.title = time.dateTime.replace('T', ' ').replace('Z', ' UTC');
     const cut = target.closest?.('.lines td, .lines p, .reason');
-    const picture = cut?.querySelector('[aria-labelledby]');
-    if (picture) cut.title = document.getElementById(picture.getAttribute('aria-labelledby')).textContent;
-    else if (cut && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent;
+    if (cut && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent;
   });
 
-  // how many came since: asked every few seconds, while somebody can see it
+  // polls for the number of new deliveries while the tab is visible
   const live = one('[data-newer]');
   if (live) {
     const every = 4000;
@@ -79,8 +77,8 @@
         const answer = await fetch(live.dataset.newer, { headers: { accept: 'application/json' } });
         if (!answer.ok) throw answer;
         const { newer, more } = await answer.json();
-        const text = `${more ? 'more than ' : ''}${newer} new, show`;
-        // said again only where it changed
+        const text = `Show ${newer}${more ? '+' : ''} new ${newer === 1 && !more ? 'delivery' : 'deliveries'}`;
+        // a screen reader announces it only when it changes
         if ((newer || more) && live.textContent !== text) {
           live.textContent = text;
           live.className = 'some';
@@ -96,7 +94,7 @@
     timer = setTimeout(ask, every);
   }
 
-  const kept = (value) => {
+  const stored = (value) => {
     try {
       if (value) localStorage.setItem('waybill-keys', value);
       return localStorage.getItem('waybill-keys');
@@ -104,15 +102,15 @@
       return null;
     }
   };
-  let off = kept() === 'off';
+  let off = stored() === 'off';
 
   const turn = (isOff) => {
     off = isOff;
-    kept(off ? 'off' : 'on');
+    stored(off ? 'off' : 'on');
   };
   const help = () => more(({ keys }) => keys(off, turn));
   const open = document.createElement('button');
-  open.textContent = 'Keys';
+  open.textContent = 'Shortcuts';
   open.className = 'keys-open';
   open.addEventListener('click', help);
   one('.top').append(open);
@@ -127,7 +125,7 @@
     next.scrollIntoView({ block: 'nearest' });
   };
   const go = (selector) => one(selector)?.click();
-  // after `g` comes the first letter of a page
+  // `g` and the first letter of a page goes there
   let going;
 
   document.addEventListener('keydown', (event) => {

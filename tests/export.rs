@@ -99,6 +99,9 @@ fn an_export_holds_what_its_filter_finds() {
 
     let wrong = command(&db, &["export", "ever=never"]).output().unwrap();
     assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("human_opened"));
+    let typo = command(&db, &["export", "chanel=sms"]).output().unwrap();
+    assert_eq!((typo.status.code(), &typo.stdout[..]), (Some(1), &b""[..]));
+    assert!(String::from_utf8_lossy(&typo.stderr).contains("Unknown parameter `chanel`. Did you mean `channel`?"));
     let none = command(&folder.path().join("none.db"), &["export"]).output().unwrap();
     assert!(!none.status.success() && !folder.path().join("none.db").exists());
 }
@@ -120,6 +123,7 @@ fn the_server_streams_what_the_command_writes() {
         assert!(body == ask(arguments), "{path} differs");
     }
     assert_eq!(server.get("/deliveries.ndjson?status=bouncy").0, 400);
+    assert_eq!(server.get("/events.csv?all=1&metrc=clicked").0, 400);
     // the lines of an export may be posted, its end too
     let (status, said) = server.post("/v1/events", &[("Content-Type", "application/x-ndjson")], ask(&["export"]));
     assert_eq!(status, 200, "{said}");

@@ -87,9 +87,9 @@ fn unlinked(page: &Html) -> Vec<String> {
         let words: Vec<&str> = text.split_whitespace().map(|word| word.trim_matches(['(', ')', '.', ','])).collect();
         for (i, word) in words.iter().enumerate() {
             let is_number = word.replace(',', "").parse::<i64>().is_ok_and(|n| n != 0);
-            // times, and how many sources there are
+            // times, and how many campaigns there are
             let is_of = |word: &str| {
-                let units = ["h", "d", "min", "s", "hours", "days", "sources", "source", "of"];
+                let units = ["h", "d", "min", "s", "hours", "days", "campaigns", "campaign", "of"];
                 units.contains(&word) || MONTHS.contains(&word)
             };
             let is_time = words.get(i + 1).is_some_and(|next| is_of(next)) || i > 0 && MONTHS.contains(&words[i - 1]);

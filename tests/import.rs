@@ -111,3 +111,78 @@ fn an_import_that_cannot_write_ends_and_says_why() {
     assert!(!output.status.success() && said(&output).contains("poison"), "{}", said(&output));
     assert_eq!(rows(&db, "SELECT count(*) FROM events_v1"), ["1"]);
 }
+
+/// Whatever tool wrote them.
+#[test]
+fn events_in_an_array_or_indented_are_read() {
+    let values: Vec<serde_json::Value> = (0..500).map(|n| serde_json::from_str(&line(n)).unwrap()).collect();
+    let indented: Vec<String> = values.iter().map(|value| format!("{value:#}")).collect();
+    let array = serde_json::to_string(&values).unwrap();
+    for text in [
+        array.clone(),
+        format!("\u{FEFF}{array}\r\n"),
+        serde_json::to_string_pretty(&values).unwrap(),
+        indented.join("\n"),
+        // more than one array takes a line of its own
+        format!("{array}\n{array}"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, file) = (folder.path().join("waybill.db"), folder.path().join("events.json"));
+        std::fs::write(&file, &text).unwrap();
+        let output = import(&db, &file).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(said(&output).contains("500 accepted"), "{} of {}", said(&output), &text[..40]);
+        assert_eq!(rows(&db, "SELECT count(*) FROM quarantine"), ["0"]);
+    }
+}
+
+#[test]
+fn a_file_of_which_no_event_is_understood_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, file) = (folder.path().join("waybill.db"), folder.path().join("events.csv"));
+    for (text, is_success, message) in [
+        ("id,name\n1,Ada\n", false, "no event was understood"),
+        ("{\"a\":1}\n", false, "events.csv (its keys are those of no known format)"),
+        ("", true, "0 accepted"),
+        ("{\"type\":\"page\"}\nnot JSON\n", true, "1 ignored, 1 quarantined"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let output = import(&db, &file).output().unwrap();
+        assert_eq!(output.status.code(), Some(if is_success { 0 } else { 1 }), "{text}: {}", said(&output));
+        assert!(said(&output).contains(message), "{text}: {}", said(&output));
+    }
+    // one that is understood beside it does not hide it
+    let good = folder.path().join("good.ndjson");
+    std::fs::write(&good, line(1)).unwrap();
+    std::fs::write(&file, "id,name\n1,Ada\n").unwrap();
+    let output = import(&db, &good).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(rows(&db, "SELECT count(*) FROM events_v1"), ["1"]);
+}
+
+#[test]
+fn a_file_in_utf_16_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, file) = (folder.path().join("waybill.db"), folder.path().join("events.json"));
+    let units = || format!("\u{FEFF}{}", line(1)).encode_utf16().collect::<Vec<_>>();
+    let little: Vec<u8> = units().into_iter().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = units().into_iter().flat_map(u16::to_be_bytes).collect();
+    for bytes in [little, big] {
+        std::fs::write(&file, bytes).unwrap();
+        let output = import(&db, &file).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains("iconv -f UTF-16 -t UTF-8"), "{}", said(&output));
+        assert_eq!(rows(&db, "SELECT count(*) FROM quarantine"), ["0"]);
+    }
+}
+
+#[test]
+fn a_clock_is_not_corrected_by_what_is_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, file) = (folder.path().join("waybill.db"), folder.path().join("calls.ndjson"));
+    let call = r#"{"type":"track","event":"Email Opened","messageId":"m","timestamp":"2024-05-01T00:00:00Z",
+        "sentAt":"2024-05-01T00:00:05Z","properties":{"delivery_id":"d"}}"#;
+    std::fs::write(&file, format!(r#"{{"path":"/v1/track","body":{}}}"#, call.replace('\n', ""))).unwrap();
+    assert!(import(&db, &file).status().unwrap().success());
+    assert_eq!(rows(&db, "SELECT occurred_at_ms FROM events_v1"), ["1714521600000"]);
+}

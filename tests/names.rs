@@ -62,7 +62,7 @@ fn a_source_is_named_where_it_stands() {
     assert_eq!(server.get(gone.header("Location")).0, 200);
     assert_eq!(names(&server)[1].1, None);
     for (form, said) in [
-        ("kind=company&id=3&name=x", "no kind of source"),
+        ("kind=company&id=3&name=x", "Unknown source kind"),
         ("kind=campaign&id=&name=x", "1 to"),
         (&*format!("kind=campaign&id=3&name={}", "x".repeat(201)), "longer than 200"),
         ("kind=campaign&id=3&name=a%0Ab", "single line"),
@@ -79,7 +79,7 @@ fn many_are_named_by_a_file() {
     let many: String = (0..1_200).map(|n| format!("broadcast,{n},Send {n}\n")).collect();
     let saved = upload(&server, &[OURS], format!("kind,id,name\ncampaign,3,\"Reset, again\"\n{many}").as_bytes());
     assert_eq!((saved.status, saved.header("Location")), (303, "/campaigns?named=1201"), "{}", saved.text);
-    assert!(server.get(saved.header("Location")).1.contains("1,201 names were taken"));
+    assert!(server.get(saved.header("Location")).1.contains("1,201 names imported"));
     assert_eq!(names(&server)[1], ("3".into(), Some("Reset, again".into())));
 
     // all or none
@@ -90,7 +90,7 @@ fn many_are_named_by_a_file() {
     let sheet = server.get("/campaigns.csv").1.replace("Reset, again", "Edited");
     assert_eq!(upload(&server, &[OURS], sheet.as_bytes()).status, 303);
     assert!(names(&server).contains(&("3".into(), Some("Edited".into()))));
-    for (csv, said) in [(&b""[..], "No file was chosen"), (&[b'x'; 2 << 20], "cannot be read")] {
+    for (csv, said) in [(&b""[..], "No file was chosen"), (&[b'x'; 2 << 20], "Invalid file")] {
         let refused = upload(&server, &[OURS], csv);
         assert!(refused.status == 400 && refused.text.contains(said), "{} {}", refused.status, refused.text);
     }

@@ -11,10 +11,11 @@ use support::aside::{self, READ_BY, put_aside, read_by_this_version, wait_until}
 use support::browser::Browser;
 use support::client::Answer;
 use support::file::{assert_same, rows, views};
-use support::server::{Server, waybill};
+use support::server::{SIGNING, Server, waybill};
 use waybill::store::sqlite;
 
 const KEYS: &[(&str, &str)] = &[
+    SIGNING,
     ("WAYBILL_INGEST_KEYS", "full"),
     ("WAYBILL_BROWSER_KEYS", "public"),
     ("WAYBILL_ID_KEY", "the same for all files of this test"),
@@ -71,7 +72,7 @@ fn with_aside(bodies: &[(&str, String)]) -> Server {
 fn a_file_that_learns_of_a_delivery_late_ends_as_one_that_knew_it() {
     let (early, late) = (Server::start_with(KEYS), Server::start_with(KEYS));
     let reports = [report("r1", "d", "opened"), report("r2", "d", "clicked"), report("r1", "d", "opened")];
-    early.post("/webhooks/customerio", &[], webhook("s", "d"));
+    early.webhook(webhook("s", "d"));
     for report in &reports {
         let answer = send(&early, "public", report);
         assert_eq!(answer["quarantined"], 0, "{answer}");
@@ -83,7 +84,7 @@ fn a_file_that_learns_of_a_delivery_late_ends_as_one_that_knew_it() {
     }
     assert_eq!(rows(&late.db(), "SELECT count(*) FROM deliveries_v1"), ["0"]);
     assert_eq!(rows(&late.db(), "SELECT repeats FROM quarantine_v1 ORDER BY delivery_id, repeats"), ["0", "1"]);
-    late.post("/webhooks/customerio", &[], webhook("s", "d"));
+    late.webhook(webhook("s", "d"));
     assert_same(&views(&early.db()), &views(&late.db()), "learned late");
     // whom it went to is not for strangers to say
     assert_eq!(rows(&late.db(), "SELECT status, person_id, recipient FROM deliveries_v1"), ["clicked|p7|-"]);
@@ -119,7 +120,7 @@ fn a_public_report_from_the_future_stays_a_public_one() {
     let server = Server::start_in(folder, KEYS);
     wait_until(&server, "SELECT reason || public FROM quarantine_v1", "unknown_delivery1");
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM deliveries_v1"), ["0"]);
-    server.post("/webhooks/customerio", &[], webhook("s", "d"));
+    server.webhook(webhook("s", "d"));
     assert_eq!(rows(&server.db(), "SELECT status FROM deliveries_v1"), ["opened"]);
 }
 
@@ -134,23 +135,23 @@ fn all_of_a_reason_are_replayed_and_what_is_not_understood_stays() {
     aside.push(("bad_time", "not json".into()));
     aside.push(("not_json", webhook("other", "other")));
     let server = with_aside(&aside);
-    assert_eq!(press(&server, "replay", "reason=bad_time&list=bad_time"), "3 of 5 applied; 2 still not understood.");
+    assert_eq!(press(&server, "replay", "reason=bad_time&list=bad_time"), "Replayed 5: 3 succeeded, 2 still failing.");
     let left = "SELECT quarantine_id, reason, CAST(body AS TEXT), repeats FROM quarantine_v1 ORDER BY 1 LIMIT 2";
     let stays = ["4|bad_time|{\"still\": \"nothing\"}|0", "5|bad_time|not json|0"];
     assert_eq!(rows(&server.db(), left), stays);
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM events_v1 WHERE delivery_id = 'd'"), ["3"]);
     assert_eq!(rows(&server.db(), "SELECT DISTINCT received_at FROM events_v1"), ["2025-11-20T00:53:20.000Z"]);
-    assert_eq!(press(&server, "replay", "reason=bad_time"), "0 of 2 applied; 2 still not understood.");
+    assert_eq!(press(&server, "replay", "reason=bad_time"), "Replayed 2: 0 succeeded, 2 still failing.");
     assert_eq!(rows(&server.db(), left), stays, "nothing grows");
 
-    assert_eq!(press(&server, "replay", "id=6"), "1 of 1 applied.");
-    assert_eq!(press(&server, "replay", "id=6"), "There was nothing left to do: it has gone already.");
-    assert_eq!(press(&server, "dismiss", "id=4"), "1 of 1 dismissed.");
+    assert_eq!(press(&server, "replay", "id=6"), "Replayed 1: 1 succeeded.");
+    assert_eq!(press(&server, "replay", "id=6"), "Nothing left to do: these events are no longer in quarantine.");
+    assert_eq!(press(&server, "dismiss", "id=4"), "Deleted 1 of 1 event.");
     assert_eq!(
         press(&server, "dismiss", "reason=bad_time&up_to=4"),
-        "There was nothing left to do: it has gone already."
+        "Nothing left to do: these events are no longer in quarantine."
     );
-    assert_eq!(press(&server, "dismiss", "reason=bad_time&up_to=5"), "1 of 1 dismissed.");
+    assert_eq!(press(&server, "dismiss", "reason=bad_time&up_to=5"), "Deleted 1 of 1 event.");
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM quarantine_v1"), ["0"]);
     assert_eq!(rows(&server.db(), "SELECT sum(rows) FROM quarantine_counts"), ["0"]);
 }
@@ -160,10 +161,10 @@ fn what_was_not_kept_whole_is_not_replayed() {
     let server = with_aside(&[("too_large", webhook("e", "d"))]);
     let connection = rusqlite::Connection::open(server.db()).unwrap();
     connection.execute("UPDATE quarantine SET body_bytes = body_bytes + 1", []).unwrap();
-    let said = "0 of 1 applied; 1 cannot be read again, as not all of it was kept.";
+    let said = "Replayed 1: 0 succeeded, 1 can't be replayed because the body was truncated.";
     assert_eq!(press(&server, "replay", "id=1"), said);
     let page = server.get("/quarantine").1;
-    assert!(page.contains("It cannot be replayed: only its beginning was kept.") && !page.contains("<button>Replay"));
+    assert!(page.contains("Can&#39;t be replayed: only the beginning was stored.") && !page.contains("<button>Replay"));
 }
 
 #[test]
@@ -180,16 +181,18 @@ fn only_our_own_pages_may_post() {
         for act in ["replay", "dismiss"] {
             let answer = server.client().post(&format!("/quarantine/{act}"), headers, "id=1");
             assert_eq!(answer.status, 403, "{headers:?}");
-            assert!(answer.text.contains("<h1>Not from here</h1>"), "{}", answer.text);
+            assert!(answer.text.contains("<h1>Request blocked</h1>"), "{}", answer.text);
         }
     }
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM quarantine_v1"), ["1"]);
     let ours = [("Origin", &*host), ("Content-Type", FORM)];
     assert_eq!(server.client().post("/quarantine/replay", &ours, "id=1").status, 303);
 
-    for (form, said) in
-        [("", "Say which"), ("id=x", "<code>id=x</code> is no place"), ("reason=a&up_to=%FF", "no place")]
-    {
+    for (form, said) in [
+        ("", "Select events"),
+        ("id=x", "<code>id=x</code> is not a quarantine ID"),
+        ("reason=a&up_to=%FF", "not a quarantine ID"),
+    ] {
         let answer = server.client().post("/quarantine/dismiss", OURS, form);
         assert_eq!(answer.status, 400, "{form}: {}", answer.text);
         assert!(answer.text.contains(said), "{form}: {}", answer.text);
@@ -201,8 +204,7 @@ fn only_our_own_pages_may_post() {
         ("/quarantine/confirm?act=dismiss&reason=none", 404),
         ("/quarantine/confirm?act=dance&id=1", 400),
         ("/quarantine/confirm?act=replay", 400),
-        ("/quarantine?done=replay&rows=x", 400),
-        ("/quarantine?done=nothing", 200),
+        ("/quarantine?job=replay", 200),
     ] {
         let page = server.client().get(path);
         assert_eq!(page.status, status, "{path}");
@@ -249,7 +251,7 @@ fn many_are_replayed_in_steps() {
     let server = Server::start_in(folder, KEYS);
     let said = press(&server, "replay", "reason=bad_time");
     // on a busy machine it goes on
-    assert!(said == "2,500 of 2,500 applied." || said.starts_with("Under way: "), "{said}");
+    assert!(said == "Replayed 2,500: 2,500 succeeded." || said.starts_with("Running. "), "{said}");
     wait_until(&server, "SELECT count(*) FROM events_v1", "2500");
     wait_until(&server, "SELECT count(*) FROM quarantine", "0");
 }
@@ -268,14 +270,14 @@ fn it_all_works_without_scripts() {
     };
     browser.goto(&server.url("/quarantine?reason=bad_time"));
     browser.click(".cards form button");
-    assert_eq!(note("replayed"), "1 of 1 applied.");
+    assert_eq!(note("replayed"), "Replayed 1: 1 succeeded.");
 
     browser.goto(&server.url("/quarantine?reason=unknown_delivery"));
     browser.click(".cards form a.button");
     browser.wait_for(".prose form button");
     assert_eq!(browser.text("h1"), "Apply this report and create its delivery?");
     browser.click(".prose form button");
-    assert_eq!(note("vouched for"), "1 of 1 applied.");
+    assert_eq!(note("vouched for"), "Replayed 1: 1 succeeded.");
     let known = "SELECT status, person_id FROM deliveries_v1 WHERE delivery_id = 'unknown'";
     assert_eq!(rows(&server.db(), known), ["opened|mallory"], "as a full sender's");
 
@@ -284,6 +286,6 @@ fn it_all_works_without_scripts() {
     browser.wait_for(".prose form button");
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM quarantine"), ["1"], "it asks first");
     browser.click(".prose form button");
-    assert_eq!(note("dismissed"), "1 of 1 dismissed.");
+    assert_eq!(note("dismissed"), "Deleted 1 of 1 event.");
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM quarantine"), ["0"]);
 }

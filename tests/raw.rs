@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use waybill::domain::Millis;
 use waybill::intake;
 use waybill::store::{Tracker, delivery};
-use waybill::wire::{Context, IdKey, residual};
+use waybill::wire::{Context, IdKey};
 
 const RECEIVED_AT_MS: Millis = 1_795_000_000_000;
 
@@ -21,7 +21,7 @@ impl File {
 
     fn record(&mut self, bodies: &[&Value]) {
         let id_key = IdKey::new(b"test");
-        let context = Context { received_at_ms: RECEIVED_AT_MS, id_key: &id_key };
+        let context = Context { received_at_ms: RECEIVED_AT_MS, id_key: &id_key, live: false };
         let entries: Vec<_> =
             bodies.iter().flat_map(|body| intake::entries_of_line(body.to_string().as_bytes(), &context)).collect();
         self.tracker.record(&entries.iter().collect::<Vec<_>>(), RECEIVED_AT_MS).unwrap();
@@ -32,7 +32,7 @@ impl File {
         let found = delivery::by_id(self.tracker.connection(), delivery_id).unwrap().unwrap();
         let whole = |event: &delivery::Event| {
             let kept = event.raw.as_ref().unwrap();
-            serde_json::from_str(&residual::whole(&kept.residual, &kept.event)).unwrap()
+            serde_json::from_str(&kept.residual).unwrap()
         };
         found.events.iter().map(whole).collect()
     }

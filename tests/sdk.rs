@@ -15,7 +15,7 @@ mod pipelines;
 #[path = "sdk/track.rs"]
 mod track;
 
-use support::server::Server;
+use support::server::{SIGNING, Server};
 
 /// What SDKs on servers are given.
 const WRITE_KEY: &str = "a-write-key";
@@ -28,6 +28,7 @@ const BROWSER_KEY: &str = "a-browser-key";
 fn server() -> Server {
     let keys = [WRITE_KEY, SITE_KEY].join(",");
     Server::start_with(&[
+        SIGNING,
         ("WAYBILL_INGEST_KEYS", &keys),
         ("WAYBILL_BROWSER_KEYS", BROWSER_KEY),
         ("WAYBILL_ID_KEY", "the same in every file"),

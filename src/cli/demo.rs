@@ -9,7 +9,7 @@ use clap::Args;
 use waybill_traffic::{Format, Line, SOURCES, Traffic};
 
 use super::serve::Serve;
-use crate::domain::rollup::quarter_of;
+use crate::domain::rollup::bucket_of;
 use crate::domain::{Millis, Source, SourceKind};
 use crate::intake;
 use crate::store::{Entry, Tracker};
@@ -64,7 +64,7 @@ fn record(db: &Path, lines: impl Iterator<Item = Line>, now_ms: Millis) -> anyho
     while let Some((first_ms, _)) = lines.peek() {
         let (mut received_at_ms, mut entries) = (*first_ms, Vec::new());
         while let Some((at_ms, line)) = lines
-            .next_if(|(at_ms, _)| entries.len() < TRANSACTION_LINES || quarter_of(*at_ms) == quarter_of(received_at_ms))
+            .next_if(|(at_ms, _)| entries.len() < TRANSACTION_LINES || bucket_of(*at_ms) == bucket_of(received_at_ms))
         {
             received_at_ms = at_ms;
             let context = wire::Context { received_at_ms, id_key: &id_key };

@@ -10,8 +10,8 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::store::Tracker;
-use crate::store::forgetting::Erased;
-use crate::store::forgetting::erasing::Left;
+use crate::store::erasure::Erased;
+use crate::store::erasure::erasing::Left;
 
 #[derive(Args)]
 #[command(

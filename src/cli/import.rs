@@ -19,23 +19,25 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::one_per_line::{self, OnePerLine};
 use crate::config::Secret;
 use crate::intake;
-use crate::store::forgetting::erasing::Left;
+use crate::store::erasure::erasing::Left;
 use crate::store::{BODY_BYTES_KEPT, Entry, Outcome, Quarantined, Tracker};
 use crate::web;
 use crate::wire::{self, IdKey};
 
 #[derive(Args)]
-#[command(after_help = "Lines may be reporting webhooks, Data Pipelines calls, Waybill's own events, or
-{\"path\": ..., \"body\": ...} with the path they would be posted to.
+#[command(after_help = "Events may be reporting webhooks, Data Pipelines calls, Waybill's own events, or
+{\"path\": ..., \"body\": ...} with the path they would be posted to: one a line, in one array, or
+indented.
 
 Examples:
   waybill import events.ndjson
   waybill import 2025-*.ndjson.gz --db brand.db
   zcat dump.gz | waybill import -")]
 pub struct Import {
-    /// NDJSON files, plain, .gz or .zst; - reads the standard input
+    /// JSON or NDJSON files, plain, .gz or .zst; - reads the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -76,6 +78,8 @@ struct Summary {
     duplicate: u64,
     ignored: u64,
     quarantined: u64,
+    /// What was wrong with the first that is in quarantine.
+    problem: Option<String>,
 }
 
 impl Import {
@@ -90,15 +94,18 @@ impl Import {
         let total = self.files.iter().map(|file| file.metadata().map(|meta| meta.len())).sum::<io::Result<u64>>().ok();
         let bar = bar(total)?;
         let mut summary = Summary::default();
+        let mut not_understood = Vec::new();
         let imported = self.files.iter().try_for_each(|file| {
-            let before = bar.position();
+            let (before, understood_before) = (bar.position(), summary.understood());
             let (chunks, to_parse) = sync_channel(1);
             let (parsed, to_write) = sync_channel(CHUNKS_AT_ONCE);
             let (written, to_free) = channel();
             thread::scope(|scope| -> anyhow::Result<()> {
                 let reader = scope.spawn(move || read(file, &chunks));
                 let id_key = &id_key;
-                scope.spawn(move || parse(&to_parse, &parsed, &to_free, &wire::Context { received_at_ms, id_key }));
+                scope.spawn(move || {
+                    parse(&to_parse, &parsed, &to_free, &wire::Context { received_at_ms, id_key, live: false })
+                });
                 let progress = |read_bytes| bar.set_position(before + read_bytes);
                 let is_served = || web::is_served(db);
                 let written =
@@ -106,7 +113,11 @@ impl Import {
                 let read = reader.join().map_err(|_| anyhow::anyhow!("the reading thread panicked"))?;
                 written.and(read)
             })
-            .with_context(|| format!("importing {}", file.display()))
+            .with_context(|| format!("importing {}", file.display()))?;
+            if let Some(problem) = summary.problem.take().filter(|_| summary.understood() == understood_before) {
+                not_understood.push(format!("{} ({problem})", file.display()));
+            }
+            Ok::<_, anyhow::Error>(())
         });
         while tracker.left_to_erase()? == Left::Steps {
             tracker.erase_some()?;
@@ -114,13 +125,33 @@ impl Import {
         while tracker.tidy()? {}
         tracker.checkpoint()?;
         bar.finish_and_clear();
-        let Summary { accepted, duplicate, ignored, quarantined } = summary;
+        let Summary { accepted, duplicate, ignored, quarantined, problem: _ } = summary;
         let seconds = bar.elapsed().as_secs_f64();
         let rate = (accepted + duplicate) as f64 / seconds.max(0.001);
         println!(
             "{accepted} accepted, {duplicate} duplicate, {ignored} ignored, {quarantined} quarantined in {seconds:.1} s ({rate:.0} events a second)"
         );
-        imported.map(|()| ExitCode::SUCCESS)
+        imported?;
+        let files = not_understood.join(", ");
+        anyhow::ensure!(not_understood.is_empty(), "no event was understood, all are in quarantine: {files}");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Summary {
+    fn understood(&self) -> u64 {
+        self.accepted + self.duplicate + self.ignored
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Accepted => self.accepted += 1,
+            Outcome::Duplicate => self.duplicate += 1,
+            Outcome::Ignored => self.ignored += 1,
+            Outcome::Quarantined => self.quarantined += 1,
+            // only a server releases what is in quarantine
+            Outcome::Released => {}
+        }
     }
 }
 
@@ -162,6 +193,16 @@ fn read(file: &Path, chunks: &SyncSender<Chunk>) -> anyhow::Result<()> {
     } else {
         Box::new(input)
     };
+    let head = lines.fill_buf()?;
+    if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
+        anyhow::bail!(
+            "the file is UTF-16, and only UTF-8 is read: convert it with `iconv -f UTF-16 -t UTF-8`, or in PowerShell with \
+             `Get-Content FILE | Set-Content -Encoding utf8 NEW`"
+        );
+    }
+    if one_per_line::is_spread(head) {
+        lines = Box::new(BufReader::with_capacity(CHUNK_BYTES, OnePerLine::new(lines)));
+    }
     loop {
         let mut chunk = Chunk { bytes: Vec::with_capacity(CHUNK_BYTES + 4096), ..Chunk::default() };
         let filled = fill(&mut lines, &mut chunk);
@@ -206,13 +247,9 @@ fn fill(lines: &mut impl BufRead, chunk: &mut Chunk) -> io::Result<()> {
 fn parse(chunks: &Receiver<Chunk>, parsed: &SyncSender<Parsed>, to_free: &Receiver<Parsed>, context: &wire::Context) {
     for Chunk { bytes, cut_off, read_bytes } in chunks {
         to_free.try_iter().for_each(drop);
-        let (mut entries, mut begin) = (Vec::new(), 0);
-        for end in memchr::memchr_iter(b'\n', &bytes).chain([bytes.len()]) {
-            let line = &bytes[begin..end];
-            begin = end + 1;
-            if !line.trim_ascii().is_empty() {
-                entries.extend(intake::entries_of_line(line, context));
-            }
+        let mut entries = Vec::new();
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+            entries.extend(intake::entries_of_line(line, context));
         }
         entries.extend(cut_off.map(|(line, length)| too_long(line, length)));
         entries.shrink_to_fit();
@@ -254,6 +291,12 @@ fn write(
         let mut outcomes = Vec::new();
         while !group.is_empty() {
             let entries: Vec<&Entry> = group.iter().flat_map(|chunk| &chunk.entries).collect();
+            if summary.problem.is_none() {
+                summary.problem = entries.iter().find_map(|entry| match entry {
+                    Entry::Quarantined(quarantined) => Some(quarantined.detail.to_string()),
+                    _ => None,
+                });
+            }
             outcomes.extend(recording.record(&entries, received_at_ms)?);
             progress(group.last().map_or(0, |chunk| chunk.read_bytes));
             for chunk in group {
@@ -267,16 +310,7 @@ fn write(
         if beside {
             thread::sleep(PAUSE_BESIDE);
         }
-        for outcome in outcomes {
-            match outcome {
-                Outcome::Accepted => summary.accepted += 1,
-                Outcome::Duplicate => summary.duplicate += 1,
-                Outcome::Ignored => summary.ignored += 1,
-                Outcome::Quarantined => summary.quarantined += 1,
-                // only a server releases what was kept aside
-                Outcome::Released => {}
-            }
-        }
+        outcomes.into_iter().for_each(|outcome| summary.add(outcome));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod export;
 mod forget;
 pub mod import;
 mod name;
+mod one_per_line;
 mod secret;
 mod serve;
 mod upkeep;
@@ -32,8 +33,10 @@ use clap::{Args, Parser, Subcommand};
 
 Secrets come by the environment, several separated by commas:
   WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
-  WAYBILL_INGEST_KEYS   only who has one of these may send to /v1; none: everyone may
-  WAYBILL_BROWSER_KEYS  whoever has one of these may report on known deliveries, from web pages too
+  WAYBILL_INGEST_KEYS   calls to /v1 and the Track API need one of these
+  WAYBILL_BROWSER_KEYS  with one of these, web pages and apps may report on known deliveries
+  Once one of these three is set, all that lacks its own is refused; with none, only web pages of
+  other origins are
   WAYBILL_ID_KEY        for the ids of events that come without one; only a file without events
                         takes a new one"
 )]

@@ -11,7 +11,7 @@ use super::secret;
 use crate::config::{Config, Limits, secrets};
 use crate::web;
 
-const SERVING: &str = "When serving";
+const SERVING: &str = "Server options";
 
 #[derive(Args)]
 pub struct Serve {
@@ -19,7 +19,7 @@ pub struct Serve {
     #[arg(long, help_heading = SERVING, env = "WAYBILL_LISTEN", default_value = "127.0.0.1:8787", global = true, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
-    /// The path that a proxy serves Waybill under, such as /waybill
+    /// The path at which a proxy serves Waybill, such as /waybill
     #[arg(
         long,
         help_heading = SERVING,
@@ -31,7 +31,7 @@ pub struct Serve {
     )]
     base: String,
 
-    /// How long after a person is said to be deleted all is kept, and the deletion may be revoked; 0s erases at once
+    /// How long a deletion of a person can still be revoked before it erases their data; 0s erases at once
     #[arg(
         long,
         help_heading = SERVING,
@@ -43,8 +43,8 @@ pub struct Serve {
     )]
     deletion_grace: Duration,
 
-    /// Refuse a webhook that was signed longer ago, such as 1h. Customer.io tries again for 7 days, and ids make
-    /// replays harmless, so unless this is set age alone refuses none
+    /// Refuse webhooks that were signed longer ago, such as 1h. By default any age is accepted: Customer.io retries for
+    /// 7 days, and event ids make replays harmless
     #[arg(
         long,
         help_heading = SERVING,
@@ -55,11 +55,11 @@ pub struct Serve {
     )]
     signature_max_age: Option<Duration>,
 
-    /// Listen on an address that others can reach, though whoever asks is shown the pages
+    /// Listen on an address that other machines can reach, without a sign-in for the pages
     #[arg(long, help_heading = SERVING, env = "WAYBILL_ALLOW_ANONYMOUS", global = true)]
     allow_anonymous: bool,
 
-    /// The largest call of an SDK, by itself or in a batch, as sent and inflated; at most 4194304
+    /// The largest SDK call, alone or in a batch, as sent and inflated; at most 4194304
     #[arg(
         long,
         help_heading = SERVING,
@@ -70,7 +70,7 @@ pub struct Serve {
     )]
     call_bytes_max: usize,
 
-    /// The largest batch of an SDK, as sent and inflated; at most 8388608
+    /// The largest SDK batch, as sent and inflated; at most 8388608
     #[arg(
         long,
         help_heading = SERVING,
@@ -83,7 +83,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// What holds for `import` too.
+    /// Used by `import` too.
     pub fn deletion_grace(&self) -> Duration {
         self.deletion_grace
     }

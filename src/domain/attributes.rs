@@ -3,11 +3,10 @@
 //! One value for each attribute, so that merging, comparing and storing are loops and a new attribute is one row.
 
 use std::fmt;
-use std::sync::Arc;
 
-use super::Text;
+use super::{Text, address};
 
-/// An attribute of a delivery. Its number is its bit in the file: append, never renumber.
+/// An attribute of a delivery. Its number is its place in [`Attribute::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Attribute {
@@ -21,13 +20,14 @@ pub enum Attribute {
     PersonId = 7,
     Email = 8,
     CioId = 9,
+    /// Whom it was sent to, in the form in which addresses are compared ([`address::normalize`]).
     Recipient = 10,
     Subject = 11,
     JourneyId = 12,
     ParentActionId = 13,
     TriggerId = 14,
     TriggerEventId = 15,
-    /// As the sender wrote the recipient, where that differs from the form that is compared.
+    /// The recipient as the sender wrote it, where that differs from the compared form.
     RecipientRaw = 16,
 }
 
@@ -84,9 +84,14 @@ impl Attribute {
         SourceKind::ALL.into_iter().find(|kind| kind.attribute() == self)
     }
 
-    /// Part of the source, which a delivery takes whole from one event.
+    /// Part of the source, which a delivery takes from one event as a group.
     pub fn is_of_source(self) -> bool {
         (CampaignId as u8..=ContentId as u8).contains(&(self as u8))
+    }
+
+    /// Part of the recipient, which a delivery takes from one event as a group.
+    pub fn is_of_recipient(self) -> bool {
+        matches!(self, Recipient | RecipientRaw)
     }
 }
 
@@ -146,17 +151,12 @@ pub struct Source {
 
 /// What is known, one value for each attribute. Nothing empty is ever held.
 ///
-/// All values stand in one text: an event costs one allocation for them, not one each, and whoever reads them on another
-/// core finds them side by side. Clones share the text; mostly a delivery shows what its first event says.
+/// The recipient follows from what the sender wrote and from the channel, whichever of the two is set first: so it is
+/// the same for the same set of copies, also where one copy knows the channel and another the recipient.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// Where each value ends. It begins where the one before it ends; what is not known is empty.
-    ends: [u32; Attribute::COUNT],
-    text: Arc<str>,
+    values: [Option<Text>; Attribute::COUNT],
 }
-
-/// A value for each attribute that has one.
-type Slots<'a> = [Option<&'a str>; Attribute::COUNT];
 
 impl fmt::Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -165,45 +165,48 @@ impl fmt::Debug for Attributes {
 }
 
 impl Attributes {
-    fn of_slots(slots: Slots) -> Attributes {
-        let mut text = String::with_capacity(slots.iter().flatten().map(|value| value.len()).sum());
-        let ends = slots.map(|value| {
-            text.push_str(value.unwrap_or_default());
-            u32::try_from(text.len()).expect("invariant: an event is smaller than 4 GB")
-        });
-        Attributes { ends, text: text.into() }
-    }
-
-    fn slots(&self) -> Slots<'_> {
-        Attribute::ALL.map(|attribute| self.get(attribute))
-    }
-
     pub fn get(&self, attribute: Attribute) -> Option<&str> {
-        let (begin, end) = self.place(attribute);
-        (begin < end).then(|| &self.text[begin..end])
+        self.values[attribute as usize].as_deref()
     }
 
-    fn place(&self, attribute: Attribute) -> (usize, usize) {
-        let place = attribute as usize;
-        let begin = place.checked_sub(1).map_or(0, |before| self.ends[before]);
-        (begin as usize, self.ends[place] as usize)
-    }
-
-    /// Sets a value; empty text carries nothing and takes it away. Where many are set, [`Gathered`] is quicker.
+    /// Sets a value; empty text carries nothing and takes it away. Addresses are taken as they were written, and held in
+    /// the form in which they are compared; setting a recipient takes away what was written of the one before it.
     pub fn set(&mut self, attribute: Attribute, value: Option<&str>) {
-        let mut slots = self.slots();
-        slots[attribute as usize] = value.filter(|value| !value.is_empty());
-        if let Some(changed) = self.if_changed(slots) {
-            *self = changed;
+        let value = value.filter(|value| !value.is_empty());
+        match attribute {
+            Email => self.values[Email as usize] = value.map(email).filter(|value| !value.is_empty()),
+            Channel | RecipientRaw => {
+                self.values[attribute as usize] = value.map(Text::from);
+                self.settle_recipient();
+            }
+            Recipient => self.set_written(value),
+            _ => self.values[attribute as usize] = value.map(Text::from),
         }
     }
 
-    /// Those of these that are wanted.
-    pub fn only(&self, wanted: impl Fn(Attribute) -> bool) -> Attributes {
-        if self.known().all(&wanted) {
-            return self.clone();
-        }
-        Attributes::of_slots(Attribute::ALL.map(|attribute| self.get(attribute).filter(|_| wanted(attribute))))
+    /// The recipient as the sender wrote it.
+    pub fn written(&self) -> Option<&str> {
+        self.get(RecipientRaw).or(self.get(Recipient))
+    }
+
+    fn set_written(&mut self, written: Option<&str>) {
+        self.values[Recipient as usize] = None;
+        self.values[RecipientRaw as usize] = written.map(Text::from);
+        self.settle_recipient();
+    }
+
+    /// Derives the recipient again from what was written and the channel.
+    fn settle_recipient(&mut self) {
+        let Some(written) = self.written().map(Text::from) else { return };
+        let compared = Text::from(address::normalize(self.channel(), &written));
+        self.values[RecipientRaw as usize] = (compared != written && !compared.is_empty()).then_some(written);
+        self.values[Recipient as usize] = Some(compared).filter(|compared| !compared.is_empty());
+    }
+
+    /// The attributes that pass.
+    pub fn only(&self, is_included: impl Fn(Attribute) -> bool) -> Attributes {
+        let value = |attribute| self.get(attribute).filter(|_| is_included(attribute)).map(Text::from);
+        Attributes { values: Attribute::ALL.map(value) }
     }
 
     /// For tests and literals.
@@ -212,22 +215,9 @@ impl Attributes {
         self
     }
 
-    /// The attributes that are known.
-    pub fn known(&self) -> impl Iterator<Item = Attribute> {
-        Attribute::ALL.into_iter().filter(|attribute| {
-            let (begin, end) = self.place(*attribute);
-            begin < end
-        })
-    }
-
-    /// The same: bit n stands for attribute n.
-    pub fn bits(&self) -> u16 {
-        self.known().fold(0, |bits, attribute| bits | 1 << attribute as u8)
-    }
-
-    /// The same, with their values.
+    /// Those that are known, with their values.
     pub fn iter(&self) -> impl Iterator<Item = (Attribute, &str)> {
-        self.known().filter_map(|attribute| Some((attribute, self.get(attribute)?)))
+        Attribute::ALL.into_iter().filter_map(|attribute| Some((attribute, self.get(attribute)?)))
     }
 
     /// The known channel, if it is one of the table.
@@ -240,111 +230,29 @@ impl Attributes {
         self.source_ref().map(|(kind, id)| Source { kind, id: id.into() })
     }
 
-    /// The same by the names held here.
+    /// The same, borrowed.
     pub fn source_ref(&self) -> Option<(SourceKind, &str)> {
         SourceKind::ALL.into_iter().find_map(|kind| Some((kind, self.get(kind.attribute())?)))
     }
 
-    fn source_kind(&self) -> Option<SourceKind> {
-        self.source_ref().map(|(kind, _)| kind)
-    }
-
-    /// What another copy of the same event adds: where both have a value the smaller stands. True if anything
-    /// changed.
+    /// What another copy of the same event adds: where both have a value the smaller stands; of recipients the smaller
+    /// as written. True if anything changed.
     pub(super) fn merge(&mut self, copy: &Attributes) -> bool {
-        let theirs = copy.slots();
-        let mut slots = self.slots();
-        for (slot, other) in slots.iter_mut().zip(theirs) {
-            *slot = [*slot, other].into_iter().flatten().min();
-        }
-        let Some(merged) = self.if_changed(slots) else { return false };
+        let mut merged = Attributes {
+            values: Attribute::ALL.map(|attribute| {
+                [self.get(attribute), copy.get(attribute)].into_iter().flatten().min().map(Text::from)
+            }),
+        };
+        merged.set_written([self.written(), copy.written()].into_iter().flatten().min());
+        let is_changed = merged != *self;
         *self = merged;
-        true
-    }
-
-    /// Takes what an event carries and this does not know. The source is one value: it is taken whole, from an
-    /// event that has a kind.
-    pub(super) fn fill(&mut self, event: &Attributes) {
-        if self == event {
-            return;
-        }
-        if self.text.is_empty() && event.is_of_one_source() {
-            *self = event.clone();
-            return;
-        }
-        let mut slots = self.slots();
-        for attribute in Attribute::ALL.into_iter().filter(|attribute| !attribute.is_of_source()) {
-            let slot = &mut slots[attribute as usize];
-            *slot = slot.or_else(|| event.get(attribute));
-        }
-        if let (None, Some(kind)) = (self.source_kind(), event.source_kind()) {
-            for attribute in [kind.attribute(), ActionId, ContentId] {
-                slots[attribute as usize] = event.get(attribute);
-            }
-        }
-        if let Some(filled) = self.if_changed(slots) {
-            *self = filled;
-        }
-    }
-
-    fn if_changed(&self, slots: Slots) -> Option<Attributes> {
-        (slots != self.slots()).then(|| Attributes::of_slots(slots))
-    }
-
-    /// Whether all that is said of a source is of one.
-    fn is_of_one_source(&self) -> bool {
-        let kinds = SourceKind::ALL.into_iter().filter(|kind| self.get(kind.attribute()).is_some()).count();
-        kinds == 1 || (kinds == 0 && [ActionId, ContentId].into_iter().all(|part| self.get(part).is_none()))
-    }
-
-    /// Whether an event says something else than what is shown here, or something new that moves counts.
-    pub(super) fn conflicts_with(&self, event: &Attributes) -> bool {
-        if self == event {
-            return false;
-        }
-        let plain = Attribute::ALL.into_iter().filter(|attribute| !attribute.is_of_source()).any(|attribute| {
-            match (self.get(attribute), event.get(attribute)) {
-                (Some(shown), Some(said)) => shown != said,
-                // a channel or a trigger learned late moves the counts of the events before it
-                (None, Some(_)) => attribute == Channel || attribute == TriggerId,
-                _ => false,
-            }
-        });
-        plain || self.source_conflicts_with(event)
-    }
-
-    fn source_conflicts_with(&self, event: &Attributes) -> bool {
-        let Some(kind) = event.source_kind() else { return false };
-        self.source_kind() != Some(kind)
-            || [kind.attribute(), ActionId, ContentId]
-                .into_iter()
-                .any(|attribute| self.get(attribute) != event.get(attribute))
+        is_changed
     }
 }
 
-/// Values as they are found, in any order.
-#[derive(Default)]
-pub struct Gathered {
-    text: String,
-    places: [(usize, usize); Attribute::COUNT],
-}
-
-impl Gathered {
-    /// Sets a value, in the place of one that was set before; empty text carries nothing.
-    pub fn set(&mut self, attribute: Attribute, value: Option<impl AsRef<str>>) {
-        let begin = self.text.len();
-        self.text.push_str(value.as_ref().map_or("", AsRef::as_ref));
-        self.places[attribute as usize] = (begin, self.text.len());
-    }
-
-    pub fn get(&self, attribute: Attribute) -> Option<&str> {
-        let (begin, end) = self.places[attribute as usize];
-        Some(&self.text[begin..end]).filter(|value| !value.is_empty())
-    }
-
-    pub fn attributes(&self) -> Attributes {
-        Attributes::of_slots(Attribute::ALL.map(|attribute| self.get(attribute)))
-    }
+/// A person's email in the form in which it is compared.
+pub(super) fn email(written: &str) -> Text {
+    address::normalize(Some(super::Channel::Email), written).into()
 }
 
 /// Keeps the smaller of two values, comparing their text; what only one has is kept. True if `slot` changed.
@@ -368,50 +276,98 @@ mod tests {
     use super::*;
 
     fn text() -> impl Strategy<Value = String> {
-        prop_oneof![Just(String::new()), "[ab\u{e9}\u{1f600}]{1,3}"]
+        prop_oneof![
+            3 => select(&["", "a", "b", "é", "sms", "email", "push"][..]).prop_map(String::from),
+            2 => select(&["Ana <a@x>", "A@x", "a@x", " ", "(555) 1", "+5551", "5551", "6"][..]).prop_map(String::from),
+        ]
+    }
+
+    fn attributes() -> impl Strategy<Value = Attributes> {
+        // mostly what bears on the recipient
+        let attribute = prop_oneof![
+            1 => select(&Attribute::ALL[..]),
+            2 => select(&[Channel, Recipient, RecipientRaw, Email][..]),
+        ];
+        prop::collection::vec((attribute, text()), 0..8).prop_map(|values| {
+            values.iter().fold(Attributes::default(), |all, (attribute, value)| all.with(*attribute, value))
+        })
+    }
+
+    fn merged<'a>(copies: impl IntoIterator<Item = &'a Attributes>) -> Attributes {
+        copies.into_iter().fold(Attributes::default(), |mut all, copy| {
+            all.merge(copy);
+            all
+        })
     }
 
     proptest! {
         #[test]
         fn values_are_found_however_they_were_set(
             steps in prop::collection::vec((select(&Attribute::ALL[..]), prop::option::of(text())), 0..40),
-            wanted in any::<u16>(),
+            included in any::<u32>(),
         ) {
-            let (mut one_by_one, mut gathered, mut plain) =
-                (Attributes::default(), Gathered::default(), BTreeMap::new());
+            let (mut attributes, mut plain) = (Attributes::default(), BTreeMap::new());
+            let is_address =
+                |attribute: Attribute| attribute.is_of_recipient() || matches!(attribute, Email | Channel);
             for (attribute, value) in &steps {
-                one_by_one.set(*attribute, value.as_deref());
-                gathered.set(*attribute, value.as_deref());
+                attributes.set(*attribute, value.as_deref());
                 match value.as_deref().filter(|value| !value.is_empty()) {
                     Some(value) => plain.insert(*attribute, value),
                     None => plain.remove(attribute),
                 };
             }
-            for attribute in Attribute::ALL {
-                prop_assert_eq!(one_by_one.get(attribute), plain.get(&attribute).copied());
-                prop_assert_eq!(gathered.get(attribute), plain.get(&attribute).copied());
+            for attribute in Attribute::ALL.into_iter().filter(|attribute| !is_address(*attribute)) {
+                prop_assert_eq!(attributes.get(attribute), plain.get(&attribute).copied());
             }
-            prop_assert_eq!(&gathered.attributes(), &one_by_one);
-            let is_wanted = |attribute| wanted >> attribute as u8 & 1 == 1;
-            plain.retain(|attribute, _| is_wanted(*attribute));
-            let only = one_by_one.only(is_wanted);
-            prop_assert_eq!(only.iter().collect::<Vec<_>>(), plain.into_iter().collect::<Vec<_>>());
+            let is_included = |attribute| included >> attribute as u8 & 1 == 1;
+            let only = attributes.only(is_included);
+            let expected: Vec<_> = attributes.iter().filter(|(attribute, _)| is_included(*attribute)).collect();
+            prop_assert_eq!(only.iter().collect::<Vec<_>>(), expected);
         }
 
         #[test]
-        fn copies_make_the_same_in_either_order(
-            a in prop::collection::vec((select(&Attribute::ALL[..]), text()), 0..8),
-            b in prop::collection::vec((select(&Attribute::ALL[..]), text()), 0..8),
-        ) {
-            let of = |values: &[(Attribute, String)]| {
-                values.iter().fold(Attributes::default(), |all, (attribute, value)| all.with(*attribute, value))
-            };
-            let (mut ab, mut ba) = (of(&a), of(&b));
-            let changed = ab.merge(&of(&b));
-            ba.merge(&of(&a));
-            prop_assert_eq!(&ab, &ba);
-            prop_assert_eq!(changed, ab != of(&a));
-            prop_assert!(!ab.merge(&of(&b)), "again is the same");
+        fn copies_make_the_same_in_every_order(copies in prop::collection::vec(attributes(), 0..5), by in any::<prop::sample::Index>()) {
+            let all = merged(&copies);
+            let mut other = copies.clone();
+            other.rotate_left(if copies.is_empty() { 0 } else { by.index(copies.len()) });
+            prop_assert_eq!(&merged(&other), &all);
+            other.reverse();
+            prop_assert_eq!(&merged(&other), &all);
+            let mut again = all.clone();
+            prop_assert!(!copies.iter().any(|copy| again.merge(copy)), "again is the same");
         }
+
+        /// Whatever was set, and in which order: the recipient is that of the channel, and what was written makes it.
+        #[test]
+        fn a_recipient_is_always_in_the_compared_form(attributes in attributes()) {
+            let channel = attributes.channel();
+            if let Some(recipient) = attributes.get(Recipient) {
+                prop_assert_eq!(address::normalize(channel, recipient), recipient);
+                let written = attributes.get(RecipientRaw);
+                prop_assert!(written.is_none_or(|written| written != recipient));
+                prop_assert_eq!(address::normalize(channel, written.unwrap_or(recipient)), recipient);
+            } else {
+                prop_assert_eq!(attributes.get(RecipientRaw), None);
+            }
+            // as a store reads it back
+            let again = attributes.iter().fold(Attributes::default(), |all, (attribute, value)| all.with(attribute, value));
+            prop_assert_eq!(again, attributes);
+        }
+    }
+
+    #[test]
+    fn a_recipient_is_compared_by_the_channel_and_taken_with_its_spelling() {
+        let written = Attributes::default().with(Recipient, "(555) 010-0199");
+        assert_eq!(written.get(Recipient), Some("(555) 010-0199"));
+        let known = written.clone().with(Channel, "sms");
+        assert_eq!((known.get(Recipient), known.get(RecipientRaw)), (Some("+5550100199"), Some("(555) 010-0199")));
+        assert_eq!(Attributes::default().with(Channel, "sms").with(Recipient, "(555) 010-0199"), known);
+        assert_eq!(merged([&written, &Attributes::default().with(Channel, "sms")]), known);
+    }
+
+    #[test]
+    fn an_email_is_held_in_the_compared_form() {
+        assert_eq!(Attributes::default().with(Email, "Ana <ANA@x.org>").get(Email), Some("ana@x.org"));
+        assert_eq!(Attributes::default().with(Email, " ").get(Email), None);
     }
 }

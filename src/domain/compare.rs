@@ -1,26 +1,25 @@
-//! Whether two shares differ, and how sure that is.
+//! Whether two shares differ, and how significant the difference is.
 
 use super::rollup::Rate;
 
-/// How far one share is from another, between 95 % of the sure and the unsure: the interval holds the true difference
-/// in 19 of 20 such comparisons.
+/// The difference of two shares with its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// The share less the other; between -1 and 1, as are the ends of the interval.
+    /// One share minus the other; between -1 and 1, as are the ends of the interval.
     pub by: f64,
     pub low: f64,
     pub high: f64,
     pub sureness: Sureness,
 }
 
-/// How sure it is that there is a difference at all.
+/// How significant the difference is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sureness {
-    /// Equal shares would come out so far apart in fewer than 1 of 100 comparisons.
+    /// p < 0.01.
     VeryLikely,
-    /// In fewer than 1 of 20.
+    /// p < 0.05.
     Likely,
-    /// In more: it could be chance.
+    /// Not significant.
     Chance,
 }
 
@@ -38,11 +37,10 @@ impl Sureness {
 const Z_95: f64 = 1.959_963_984_540_054;
 const Z_99: f64 = 2.575_829_303_548_900_4;
 
-/// Of `rate` from `other`, by Newcombe's hybrid score interval (1998, method 10), which holds for few deliveries and
-/// for shares near 0 and 1 too. Deliveries are taken as independent of each other.
+/// From `other` to `rate`, by Newcombe's hybrid score interval (1998, method 10), which holds for small counts and for
+/// shares near 0 and 1 too. Deliveries are treated as independent.
 ///
-/// `None` where no interval can be given: nothing to divide by, or more counted than divided by, or shares of different
-/// things.
+/// `None` where there is no interval: a denominator of 0, a numerator above it, or different denominators.
 pub fn difference(rate: Rate, other: Rate) -> Option<Difference> {
     let is_share = |rate: Rate| rate.denominator > 0 && (0..=rate.denominator).contains(&rate.numerator);
     if rate.of != other.of || !is_share(rate) || !is_share(other) {
@@ -70,8 +68,8 @@ fn wilson(rate: Rate, z: f64) -> (f64, f64) {
     let share = hits / of;
     let middle = 2.0 * hits + z * z;
     let spread = z * (z * z + 4.0 * hits * (1.0 - share)).sqrt();
-    let whole = 2.0 * (of + z * z);
-    ((middle - spread) / whole, (middle + spread) / whole)
+    let scale = 2.0 * (of + z * z);
+    ((middle - spread) / scale, (middle + spread) / scale)
 }
 
 #[cfg(test)]
@@ -116,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn how_sure_it_is_grows_with_the_deliveries() {
+    fn significance_grows_with_the_deliveries() {
         let sure = |n: i64| difference(rate(36 * n, 100 * n), rate(30 * n, 100 * n)).unwrap().sureness;
         assert_eq!([1, 5, 10].map(sure), [Sureness::Chance, Sureness::Likely, Sureness::VeryLikely]);
     }
 
     #[test]
-    fn what_is_no_share_is_not_compared() {
+    fn invalid_shares_are_not_compared() {
         assert_eq!(difference(rate(1, 0), rate(1, 2)), None);
         assert_eq!(difference(rate(3, 2), rate(1, 2)), None);
         assert_eq!(difference(rate(1, 2), Rate { of: Denominator::Sent, ..rate(1, 2) }), None);

@@ -42,7 +42,7 @@ impl MetricName {
 pub struct EventTime {
     pub ms: Millis,
     pub from_receipt: bool,
-    /// What was taken off because the sender's clock was wrong; 0: nothing.
+    /// How far the sender's clock was ahead of the receiver's, already taken off `ms`; 0: nothing was taken off.
     pub clock_skew_ms: Millis,
 }
 
@@ -55,13 +55,19 @@ impl EventTime {
         EventTime { ms: received_at_ms, from_receipt: true, clock_skew_ms: 0 }
     }
 
-    /// A given time stands before one taken from receipt; of two given ones the earlier stands; of two receipts
-    /// the first. True if it changed.
+    /// A time as it was sent.
+    pub fn as_sent_ms(self) -> Millis {
+        self.ms.saturating_add(self.clock_skew_ms)
+    }
+
+    /// A given time stands before one that was corrected, and that before one taken from receipt; of two alike the
+    /// earlier stands, of two receipts the first. True if it changed.
     pub fn merge(&mut self, copy: EventTime) -> bool {
-        let takes = match (self.from_receipt, copy.from_receipt) {
-            (true, false) => true,
-            (false, false) => copy.ms < self.ms,
-            _ => false,
+        let rank = |time: EventTime| (time.from_receipt, time.clock_skew_ms != 0);
+        let takes = match rank(copy).cmp(&rank(*self)) {
+            Ordering::Less => true,
+            Ordering::Equal => !self.from_receipt && (copy.ms, copy.clock_skew_ms) < (self.ms, self.clock_skew_ms),
+            Ordering::Greater => false,
         };
         if takes {
             *self = copy;
@@ -167,15 +173,6 @@ impl Event {
             changed = true;
         }
         changed
-    }
-
-    /// The order in which attributes are looked for: time, then id, then metric, the latter two as bytes.
-    pub(super) fn order(&self, other: &Event) -> Ordering {
-        (self.time.ms, self.id.as_bytes(), self.metric.as_str().as_bytes()).cmp(&(
-            other.time.ms,
-            other.id.as_bytes(),
-            other.metric.as_str().as_bytes(),
-        ))
     }
 
     /// Why it failed, as an event of a delivery on this channel: its own reason; a push event's else the first of

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{Attribute, Channel, Event, Millis, Text};
+use super::{Attribute, Channel, Event, Millis, Text, address};
 
 /// The keyed hash of an identifier.
 pub type Hash = [u8; 16];
@@ -20,13 +20,9 @@ const TOMBSTONE: &str = "forgotten-";
 /// What stands in an address for a part that told whose it was.
 const FORGOTTEN: &str = "forgotten";
 
-/// An identifier as it is hashed and compared: addresses with an `@` in small letters.
+/// An identifier as it is hashed and compared: an address in the form of [`address::normalize`].
 pub fn normalized(identifier: &str) -> Cow<'_, str> {
-    if identifier.contains('@') && identifier.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        identifier.to_ascii_lowercase().into()
-    } else {
-        identifier.into()
-    }
+    address::normalize(None, identifier)
 }
 
 /// What stands for an identifier.
@@ -78,6 +74,7 @@ pub fn is_of_the_person(attribute: Option<Attribute>, channel: Option<Channel>) 
 /// Takes out of an event all that tells whom it is about. `forgotten` are the hashes of identifiers that links may
 /// carry. Doing it again changes nothing.
 pub fn sanitize(event: &mut Event, hash: &dyn Fn(&str) -> Hash, forgotten: &BTreeSet<Hash>) {
+    event.attributes.set(Attribute::RecipientRaw, None);
     for attribute in IDENTIFYING {
         if let Some(value) = event.attributes.get(attribute) {
             let stone = tombstone(&hash(value));
@@ -151,7 +148,7 @@ mod tests {
         for (attribute, value) in [
             (Attribute::PersonId, "p7"),
             (Attribute::Email, "Ada@Example.org"),
-            (Attribute::Recipient, "ada@example.org"),
+            (Attribute::Recipient, "Ada <ada@example.org>"),
             (Attribute::Subject, "For Ada"),
             (Attribute::CampaignId, "8"),
         ] {
@@ -180,6 +177,7 @@ mod tests {
         // one person, however written
         assert_eq!(get(Attribute::Email), stone("ada@example.org"));
         assert_eq!(get(Attribute::Email), get(Attribute::Recipient));
+        assert_eq!(get(Attribute::RecipientRaw), None);
         assert_eq!((get(Attribute::Subject), &once.reason, &once.action_value), (None, &None, &None));
         assert_eq!(get(Attribute::CampaignId), Some("8".into()));
         assert_eq!(Some(once.recipients[0].device_id.clone()), stone("token"));

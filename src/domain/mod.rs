@@ -11,6 +11,7 @@
 //! [`Delivery::of`] is the definition: a delivery read off all of its events. [`Delivery::apply`] joins one more event
 //! to it; where what the delivery counts under moves, it asks for all events.
 
+pub mod address;
 pub mod attributes;
 pub mod bounce;
 pub mod compare;

@@ -6,7 +6,7 @@
 
 use super::attributes::smaller;
 use super::event::EventTime;
-use super::{Attributes, Millis, Text};
+use super::{Attributes, Channel, Millis, Text, address};
 
 /// The identifiers that one call carries together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -36,6 +36,14 @@ impl Identifiers {
         ]
         .into_iter()
         .filter_map(|(kind, value)| Some((kind, value.as_deref()?)))
+    }
+
+    /// The same with the email and the phone in the form in which addresses are compared.
+    pub fn normalized(self) -> Identifiers {
+        let compared = |channel, written: Option<Text>| {
+            written.map(|written| Text::from(address::normalize(Some(channel), &written))).filter(|it| !it.is_empty())
+        };
+        Identifiers { email: compared(Channel::Email, self.email), phone: compared(Channel::Sms, self.phone), ..self }
     }
 
     /// What another copy of the same event adds: where both have a value the smaller stands. True if anything
@@ -210,5 +218,19 @@ mod tests {
         assert_eq!(who.name(), Some("p7"));
         assert_eq!(who.all().collect::<Vec<_>>(), [("id", "p7"), ("email", "ada@example.org")]);
         assert_eq!(Identifiers::default().name(), None);
+    }
+
+    #[test]
+    fn addresses_are_normalized() {
+        let who = Identifiers {
+            email: Some("Ada <ADA@example.org>".into()),
+            phone: Some("+1 555-0100".into()),
+            anonymous_id: Some("A".into()),
+            ..Identifiers::default()
+        };
+        let all = [("email", "ada@example.org"), ("phone", "+15550100"), ("anonymous_id", "A")];
+        assert_eq!(who.normalized().all().collect::<Vec<_>>(), all);
+        let blank = Identifiers { email: Some(" ".into()), ..Identifiers::default() };
+        assert_eq!(blank.normalized(), Identifiers::default());
     }
 }

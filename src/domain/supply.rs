@@ -90,10 +90,8 @@ impl Group {
                     to.set(attribute, from.get(attribute).filter(|_| is_taken));
                 }
             }
-            Group::Recipient => {
-                to.set(Attribute::Recipient, from.get(Attribute::Recipient));
-                to.set(Attribute::RecipientRaw, from.get(Attribute::RecipientRaw));
-            }
+            // as it was written: the compared form follows from the delivery's channel
+            Group::Recipient => to.set(Attribute::Recipient, from.written()),
             group => to.set(group.attribute(), from.get(group.attribute())),
         }
     }
@@ -105,9 +103,7 @@ impl Group {
                 a.source_ref() == b.source_ref()
                     && [Attribute::ActionId, Attribute::ContentId].into_iter().all(|part| a.get(part) == b.get(part))
             }
-            Group::Recipient => [Attribute::Recipient, Attribute::RecipientRaw]
-                .into_iter()
-                .all(|attribute| a.get(attribute) == b.get(attribute)),
+            Group::Recipient => a.written() == b.written(),
             group => a.get(group.attribute()) == b.get(group.attribute()),
         }
     }

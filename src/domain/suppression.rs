@@ -4,11 +4,11 @@
 //! must be left alone. A later `delivered` event to the same address lifts all that was before it. An address is
 //! listed for a channel: a number that is no mobile phone may well be on WhatsApp.
 //!
-//! Addresses are compared as they came, as everywhere in the file: nothing here decides that two spellings are one
-//! mailbox.
+//! An event lists or lifts the address that it names itself: a mail to a list bounces for one of its members. One that
+//! names none speaks of the delivery's. Addresses are in the form that [`address::normalize`] gives.
 
 use super::bounce::{self, BounceClass};
-use super::{Attribute, Channel, Delivery, Event, Metric, Millis, Text};
+use super::{Attribute, Channel, Delivery, Event, Metric, Millis, Text, address};
 
 /// Why an address is listed. Told by the metric of the event that lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,7 +97,7 @@ pub fn marks<'a>(delivery: &Delivery, events: impl IntoIterator<Item = &'a Event
         only = delivery.devices.keys().next().map(|device| &**device);
     }
     for (event, metric) in saying() {
-        let mut mark = |address: &str| {
+        let mark = |address: &str| {
             each(Mark {
                 address: address.into(),
                 channel,
@@ -109,10 +109,12 @@ pub fn marks<'a>(delivery: &Delivery, events: impl IntoIterator<Item = &'a Event
         };
         if channel == Channel::Push {
             devices(event, metric, only).into_iter().for_each(mark);
-        } else if let Some(recipient) = delivery.attributes.get(Attribute::Recipient)
-            && counts(metric, event.reason.as_deref())
-        {
-            mark(recipient);
+        } else if counts(metric, event.reason.as_deref()) {
+            // one that does not name the channel names the address as it is written on the delivery's
+            let named = event.attributes.get(Attribute::Recipient);
+            let named = named.map(|recipient| address::normalize(Some(channel), recipient));
+            let recipient = named.as_deref().or_else(|| delivery.attributes.get(Attribute::Recipient));
+            recipient.into_iter().for_each(mark);
         }
     }
 }
@@ -197,6 +199,25 @@ mod tests {
             assert!(said(&[to("a", event("carrier_pigeon", metric, None))]).is_empty());
         }
         assert!(said(&[to("a", event("email", "failed", Some("550 5.1.1 User unknown")))]).is_empty());
+    }
+
+    #[test]
+    fn the_address_that_the_event_names_is_listed_or_lifted() {
+        let gone = Some("550 5.1.1 User unknown");
+        let sent = to("list@example.org", event("email", "sent", None));
+        let named = to("Bo <BO@example.org>", event("email", "bounced", gone));
+        assert_eq!(said(&[sent.clone(), named]), ["bounced bo@example.org"]);
+        assert_eq!(said(&[sent.clone(), event("email", "bounced", gone)]), ["bounced list@example.org"]);
+        let lifted = to("bo@example.org", event("email", "delivered", None));
+        assert_eq!(said(&[sent, lifted]), ["delivered bo@example.org"]);
+    }
+
+    #[test]
+    fn an_event_without_a_channel_names_an_address_of_the_delivery_s() {
+        let mut report = to("15550100", event("sms", "suppressed", None));
+        report.attributes.set(Attribute::Channel, None);
+        assert_eq!(report.attributes.get(Attribute::Recipient), Some("15550100"));
+        assert_eq!(said(&[event("sms", "sent", None), report]), ["suppressed +15550100"]);
     }
 
     #[test]

@@ -27,13 +27,23 @@ pub struct Incoming {
     pub body: Text,
 }
 
+/// A report by a sender who may speak only of deliveries that are known.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What is taken of it.
+    pub incoming: Incoming,
+    /// How the body is read that waits in quarantine.
+    pub format: Text,
+    /// The JSON as it came.
+    pub body: Text,
+}
+
 /// One thing that came in.
 #[derive(Clone, Debug)]
 pub enum Entry {
     Event(Box<Incoming>),
-    /// A report by a sender who may speak only of deliveries that are known: an event where its delivery is, in the
-    /// file or by an event of the same batch. Else it waits.
-    Report(Box<Incoming>),
+    /// An event where its delivery is known, in the file or by an event of the same batch. Else it waits.
+    Report(Box<Report>),
     /// About a person or an object.
     Statement(Box<Statement>),
     /// Not about messages: counted under its name.
@@ -147,7 +157,7 @@ impl Context<'_> {
 struct Arrival<'a> {
     place: usize,
     incoming: &'a Incoming,
-    is_report: bool,
+    report: Option<&'a Report>,
 }
 
 /// The entries of a transaction, sorted, and what they move.
@@ -168,8 +178,8 @@ impl<'a> Batch<'_, '_, 'a> {
     fn sort(&mut self, place: usize, entry: &'a Entry) -> Result<(), Error> {
         let (connection, received_at_ms) = (self.context.connection, self.received_at_ms);
         let outcome = match entry {
-            Entry::Event(incoming) => return Ok(self.add(place, incoming, false)),
-            Entry::Report(incoming) => return Ok(self.add(place, incoming, true)),
+            Entry::Event(incoming) => return Ok(self.add(place, incoming, None)),
+            Entry::Report(report) => return Ok(self.add(place, &report.incoming, Some(report))),
             Entry::Statement(statement) => self.take_in_statement(statement)?,
             Entry::Ignored { name } => {
                 self.receipts.ignore(name.clone());
@@ -228,13 +238,13 @@ impl<'a> Batch<'_, '_, 'a> {
         }
     }
 
-    fn add(&mut self, place: usize, incoming: &'a Incoming, is_report: bool) {
+    fn add(&mut self, place: usize, incoming: &'a Incoming, report: Option<&'a Report>) {
         let next = self.arrivals.len();
         let group = *self.places.entry(&incoming.event.delivery_id).or_insert(next);
         if group == next {
             self.arrivals.push(Vec::new());
         }
-        self.arrivals[group].push(Arrival { place, incoming, is_report });
+        self.arrivals[group].push(Arrival { place, incoming, report });
     }
 
     fn write_events(&mut self) -> Result<(), Error> {
@@ -246,7 +256,7 @@ impl<'a> Batch<'_, '_, 'a> {
                         self.join_with_history(&row, &arrivals)?;
                     }
                 }
-                None if arrivals.iter().all(|arrival| arrival.is_report) => self.let_wait(&arrivals)?,
+                None if arrivals.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(&arrivals)?,
                 None => self.create(delivery_id, &arrivals)?,
             }
         }
@@ -255,9 +265,9 @@ impl<'a> Batch<'_, '_, 'a> {
 
     /// Puts reports on a delivery in quarantine that neither the file nor the batch knows.
     fn let_wait(&mut self, arrivals: &[Arrival]) -> Result<(), Error> {
-        for Arrival { place, incoming, .. } in arrivals {
-            self.outcomes[*place] =
-                if quarantine::insert_waiting(self.context.connection, self.context.forgotten, incoming)? {
+        for (place, report) in arrivals.iter().filter_map(|arrival| Some((arrival.place, arrival.report?))) {
+            self.outcomes[place] =
+                if quarantine::insert_waiting(self.context.connection, self.context.forgotten, report)? {
                     self.reports_wait = true;
                     Outcome::Quarantined
                 } else {
@@ -347,7 +357,7 @@ impl<'a> Batch<'_, '_, 'a> {
         for incoming in &waited {
             self.outcomes.push(Outcome::Accepted);
             let place = self.outcomes.len() - 1;
-            merged.add(self.context.forgotten, &Arrival { place, incoming, is_report: true });
+            merged.add(self.context.forgotten, &Arrival { place, incoming, report: None });
         }
         arrivals.iter().for_each(|arrival| merged.add(self.context.forgotten, arrival));
         self.write(None, delivery_id, merged)

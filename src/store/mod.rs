@@ -21,12 +21,14 @@ pub mod sources;
 pub mod sqlite;
 pub mod stats;
 mod suppressions;
+#[cfg(test)]
+mod testing;
 mod tracker;
 pub mod verify;
 #[allow(clippy::disallowed_methods, reason = "how long a batch takes is known where it is written")]
 pub mod writer;
 
-pub use apply::{Entry, Incoming, Outcome};
+pub use apply::{Entry, Incoming, Outcome, Report};
 pub use error::Error;
 pub use quarantine::{BODY_BYTES_KEPT, NOT_STORED, PUBLIC_MAX, Quarantined};
 pub use sqlite::{Reader, Readers};

@@ -1,50 +1,255 @@
-use super::{Error, Incoming, Outcome, erasure::Forgotten};
+//! Writes what is not applied: bodies in quarantine, names of ignored events, and how much came in.
+
+mod waiting;
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use super::Error;
+use super::apply::Outcome;
+use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Millis, Text};
-use rusqlite::Connection;
+
+pub use waiting::{UNKNOWN_DELIVERY, give_up_waiting, has_waiting, insert_waiting, take_waiting};
+
+/// How many names of ignored events are counted apart; the rest are counted together. Names come from outside.
+const NAMES_MAX: i64 = 1_000;
+const OTHER_NAMES: &str = "(other names)";
+
+/// What is counted in the place of something that names a forgotten person and belongs to no delivery.
 pub const OF_THE_FORGOTTEN: &str = "of a forgotten person";
+
+/// The longest body that is stored in full, to be replayed when a later version understands it or its time has come: the
+/// longest that is read at all.
+pub const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// How much is stored of one that is longer.
 pub const BODY_BYTES_KEPT: usize = 64 << 10;
-pub const NOT_STORED: &str = "not_stored";
+
+/// How many bodies from senders without a full key are stored for a reason: anybody sends them, about whatever they make
+/// up. The oldest makes room.
 pub const PUBLIC_MAX: i64 = 100_000;
+
+/// The reason of what was understood, and could not be stored.
+pub const NOT_STORED: &str = "not_stored";
+
+/// A body that was not understood, and why.
 #[derive(Clone, Debug)]
 pub struct Quarantined {
+    /// How to read the body again.
     pub format: Text,
     pub reason: Text,
     pub detail: Text,
     pub delivery_id: Option<Text>,
+    /// An event from the future: when it may be applied.
     pub due_at_ms: Option<Millis>,
+    /// By a sender who may only report on known deliveries: replayed, it may do no more.
     pub public: bool,
+    /// All of it, or the beginning of one that was too long to be read.
     pub body: Vec<u8>,
+    /// The length as received.
     pub body_bytes: i64,
 }
+
+/// Stores a body. The same body for the same reason is one row, however often it comes: senders retry. True if there was
+/// none yet.
+pub fn insert(connection: &Connection, item: &Quarantined, received_at_ms: Millis) -> Result<bool, Error> {
+    insert_with(connection, item, received_at_ms, None)
+}
+
+/// The same, with the event as JSON for a report that waits.
+fn insert_with(
+    connection: &Connection,
+    item: &Quarantined,
+    received_at_ms: Millis,
+    event: Option<&str>,
+) -> Result<bool, Error> {
+    let fingerprint = fingerprint(item);
+    let again = connection
+        .prepare_cached("UPDATE quarantine SET repeats = repeats + 1 WHERE fingerprint = ?1")?
+        .execute([&fingerprint])?;
+    if again > 0 {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO quarantine (received_at_ms, format, reason, detail, delivery_id, due_at_ms, is_public, event,
+                body, body_bytes, fingerprint)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            received_at_ms,
+            item.format,
+            item.reason,
+            item.detail,
+            item.delivery_id,
+            item.due_at_ms,
+            item.public,
+            event,
+            &item.body[..item.body.len().min(BODY_BYTES_MAX)],
+            item.body_bytes,
+            fingerprint
+        ])?;
+    add_to_count(connection, &item.reason, 1)?;
+    if item.public && count(connection, &item.reason)? > PUBLIC_MAX {
+        drop_oldest_public(connection, &item.reason)?;
+    }
+    Ok(true)
+}
+
+/// What makes two bodies the same.
+fn fingerprint(item: &Quarantined) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    let (length, public) = (item.body_bytes.to_le_bytes(), [u8::from(item.public)]);
+    let words = [item.format.as_bytes(), item.reason.as_bytes(), item.detail.as_bytes()];
+    for part in words.into_iter().chain([&length[..], &item.body, &public]) {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize()[..16].to_vec()
+}
+
+/// How many bodies are in quarantine for a reason.
+pub fn count(connection: &Connection, reason: &str) -> Result<i64, Error> {
+    let entries = connection
+        .prepare_cached("SELECT entries FROM _quarantine_counts WHERE reason = ?1")?
+        .query_row([reason], |row| row.get(0))
+        .optional()?;
+    Ok(entries.unwrap_or(0))
+}
+
+const OLDEST_PUBLIC: &str = "SELECT id FROM quarantine WHERE reason = ?1 AND is_public = 1 ORDER BY id LIMIT 1";
+
+fn drop_oldest_public(connection: &Connection, reason: &str) -> Result<(), Error> {
+    let oldest: Option<i64> =
+        connection.prepare_cached(OLDEST_PUBLIC)?.query_row([reason], |row| row.get(0)).optional()?;
+    if let Some(oldest) = oldest {
+        release(connection, oldest)?;
+        connection
+            .prepare_cached("UPDATE _quarantine_counts SET dropped = dropped + 1 WHERE reason = ?1")?
+            .execute([reason])?;
+    }
+    Ok(())
+}
+
+/// Deletes a body from the quarantine. False if it has gone already.
+pub fn release(connection: &Connection, quarantine_id: i64) -> Result<bool, Error> {
+    let reason: Option<Text> = connection
+        .prepare_cached("DELETE FROM quarantine WHERE id = ?1 RETURNING reason")?
+        .query_row([quarantine_id], |row| row.get(0))
+        .optional()?;
+    let Some(reason) = reason else { return Ok(false) };
+    add_to_count(connection, &reason, -1)?;
+    Ok(true)
+}
+
+/// Marks a body as one that was understood and could not be stored. It is not replayed automatically.
+pub fn give_up(connection: &Connection, quarantine_id: i64, detail: &str) -> Result<(), Error> {
+    let reason: Option<Text> = connection
+        .prepare_cached("SELECT reason FROM quarantine WHERE id = ?1")?
+        .query_row([quarantine_id], |row| row.get(0))
+        .optional()?;
+    let Some(reason) = reason else { return Ok(()) };
+    connection
+        .prepare_cached("UPDATE quarantine SET reason = ?2, detail = ?3, due_at_ms = NULL, event = NULL WHERE id = ?1")?
+        .execute(params![quarantine_id, NOT_STORED, detail])?;
+    add_to_count(connection, &reason, -1)?;
+    add_to_count(connection, NOT_STORED, 1)
+}
+
+fn add_to_count(connection: &Connection, reason: &str, n: i64) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO _quarantine_counts (reason, entries) VALUES (?1, ?2)
+             ON CONFLICT (reason) DO UPDATE SET entries = entries + excluded.entries",
+        )?
+        .execute(params![reason, n])?;
+    Ok(())
+}
+
+/// Notes that this version of the program has replayed the quarantine.
+pub fn set_replayed_by(connection: &Connection, version: &str) -> Result<(), Error> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO _settings (key, value) VALUES ('replayed_by', ?1)")?
+        .execute([version])?;
+    Ok(())
+}
+
+/// The small counts of a batch.
 #[derive(Default)]
-pub struct Receipts;
+pub struct Receipts {
+    ignored: HashMap<Text, i64>,
+}
+
 impl Receipts {
-    pub fn ignore(&mut self, _: Text) {}
-    pub fn write(self, _: &Connection, _: &[Outcome], _: i64) -> Result<(), Error> {
+    /// Counts an event that is not about messages.
+    pub fn ignore(&mut self, name: Text) {
+        *self.ignored.entry(name).or_default() += 1;
+    }
+
+    /// Writes the counts of a batch with these outcomes, received at this time.
+    pub fn write(self, connection: &Connection, outcomes: &[Outcome], received_at_ms: Millis) -> Result<(), Error> {
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Released) {
+            // no event came in
+            return Ok(());
+        }
+        for (name, n) in &self.ignored {
+            write_ignored(connection, name, *n, received_at_ms)?;
+        }
+        let count = |counted| outcomes.iter().filter(|outcome| **outcome == counted).count() as i64;
+        connection
+            .prepare_cached(
+                "INSERT INTO receipts (bucket_ms, accepted, duplicate, ignored, quarantined, last_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (bucket_ms) DO UPDATE SET accepted = accepted + excluded.accepted,
+                    duplicate = duplicate + excluded.duplicate, ignored = ignored + excluded.ignored,
+                    quarantined = quarantined + excluded.quarantined,
+                    last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+            )?
+            .execute(params![
+                received_at_ms.div_euclid(QUARTER_MS) * QUARTER_MS,
+                count(Outcome::Accepted),
+                count(Outcome::Duplicate),
+                count(Outcome::Ignored),
+                count(Outcome::Quarantined),
+                received_at_ms
+            ])?;
         Ok(())
     }
 }
-pub fn insert(_: &Connection, _: &Quarantined, _: i64) -> Result<bool, Error> {
-    Ok(true)
-}
-pub fn release(_: &Connection, _: i64) -> Result<bool, Error> {
-    Ok(true)
-}
-pub fn set_replayed_by(_: &Connection, _: &str) -> Result<(), Error> {
+
+fn write_ignored(connection: &Connection, name: &str, n: i64, at_ms: Millis) -> Result<(), Error> {
+    let known = connection
+        .prepare_cached("UPDATE ignored SET events = events + ?2, last_at_ms = max(last_at_ms, ?3) WHERE name = ?1")?
+        .execute(params![name, n, at_ms])?;
+    if known == 0 {
+        connection
+            .prepare_cached(
+                "INSERT INTO ignored (name, events, last_at_ms)
+                 SELECT iif((SELECT count(*) FROM ignored) < ?4, ?1, ?5), ?2, ?3 WHERE true
+                 ON CONFLICT (name) DO UPDATE
+                 SET events = events + excluded.events, last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+            )?
+            .execute(params![name, n, at_ms, NAMES_MAX, OTHER_NAMES])?;
+    }
     Ok(())
 }
-pub fn give_up(_: &Connection, _: i64, _: &str) -> Result<(), Error> {
+
+/// Counts what was ignored under a name with those of all other names: the name must go.
+pub fn ignore_under_another_name(connection: &Connection, name: &str) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO ignored (name, events, last_at_ms)
+             SELECT ?2, events, last_at_ms FROM ignored WHERE name = ?1
+             ON CONFLICT (name) DO UPDATE
+             SET events = events + excluded.events, last_at_ms = max(last_at_ms, excluded.last_at_ms)",
+        )?
+        .execute([name, OTHER_NAMES])?;
+    connection.prepare_cached("DELETE FROM ignored WHERE name = ?1")?.execute([name])?;
     Ok(())
 }
-pub fn give_up_waiting(_: &Connection, _: &str, _: &str) -> Result<usize, Error> {
-    Ok(0)
-}
-pub fn has_waiting(_: &Connection) -> Result<bool, Error> {
-    Ok(false)
-}
-pub fn insert_waiting(_: &Connection, _: &Forgotten, _: &Incoming) -> Result<bool, Error> {
-    Ok(true)
-}
-pub fn take_waiting(_: &Connection, _: &str) -> Result<Vec<Incoming>, Error> {
-    Ok(vec![])
-}
+
+#[cfg(test)]
+mod tests;

@@ -352,8 +352,8 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
             let event = &incoming.event;
             ("waybill".into(), Some(&event.delivery_id), events::as_json(event).to_string().into_bytes())
         }
-        Entry::Report(incoming) => {
-            (incoming.format.clone(), Some(&incoming.event.delivery_id), incoming.body.as_bytes().to_vec())
+        Entry::Report(report) => {
+            (report.format.clone(), Some(&report.incoming.event.delivery_id), report.body.as_bytes().to_vec())
         }
         // its body is not here; what is kept of it is for people
         Entry::Statement(statement) => ("statement".into(), None, format!("{statement:#?}").into_bytes()),
@@ -384,7 +384,7 @@ mod tests {
     use super::*;
     use crate::domain::people::{Identifiers, Said};
     use crate::domain::{Event, EventTime, MetricName, Source, SourceKind, Statement};
-    use crate::store::Incoming;
+    use crate::store::{Incoming, Report};
 
     const POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN new.delivery_id GLOB 'poison*'
         BEGIN SELECT raise(ABORT, 'poison'); END;
@@ -425,7 +425,12 @@ mod tests {
     }
 
     fn report(delivery_id: &str, id: &str) -> Entry {
-        Entry::Report(Box::new(incoming(delivery_id, id, &format!("the report {id}"))))
+        let incoming = incoming(delivery_id, id, "{}");
+        Entry::Report(Box::new(Report {
+            incoming,
+            format: "pipelines".into(),
+            body: format!("the report {id}").into(),
+        }))
     }
 
     const ASIDE: &str = "SELECT reason || ' ' || format || ' ' || CAST(body AS TEXT) FROM quarantine ORDER BY id";

@@ -1,4 +1,4 @@
-//! What can go wrong with a page, and what the reader is told. The cause is logged, not shown.
+//! Errors of a page, and the message that people see. The cause is logged, not shown.
 
 use actix_web::http::StatusCode;
 
@@ -7,21 +7,21 @@ use crate::store;
 /// Why a page could not be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is nothing at this address: what was looked for.
+    /// Nothing exists at this address.
     #[error("{0}")]
     NotFound(String),
-    /// The address asks for what cannot be: which part, and what it could be.
+    /// A parameter is invalid: which one, and what it can be.
     #[error("{0}")]
     BadRequest(String),
-    /// A form that was not sent by a page of this server.
+    /// A form that no page of this server sent.
     #[error("the form does not come from a page of this server")]
     Foreign,
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The thread of the query ended without an answer.
+    /// The thread of the query ended early.
     #[error("the query was dropped")]
     Dropped,
-    /// As many exports run as may.
+    /// As many exports run as are allowed.
     #[error("{0}")]
     Busy(&'static str),
     #[error("the data could not be written: {0}")]
@@ -48,7 +48,7 @@ impl Error {
         }
     }
 
-    /// For programs.
+    /// The `code` in JSON.
     pub fn code(&self) -> &'static str {
         match self.status() {
             StatusCode::NOT_FOUND => "not_found",
@@ -62,42 +62,40 @@ impl Error {
     pub fn title(&self) -> &'static str {
         match self.status() {
             StatusCode::NOT_FOUND => "Not found",
-            StatusCode::BAD_REQUEST => "That address cannot be read",
-            StatusCode::FORBIDDEN => "Not from here",
-            StatusCode::SERVICE_UNAVAILABLE => "Busy for a moment",
-            _ => "Something broke",
+            StatusCode::BAD_REQUEST => "Invalid request",
+            StatusCode::FORBIDDEN => "Request blocked",
+            StatusCode::SERVICE_UNAVAILABLE => "Temporarily unavailable",
+            _ => "Server error",
         }
     }
 
-    /// What happened, for the reader.
+    /// What happened, for people.
     pub fn public(&self) -> String {
         match self {
             Error::NotFound(what) | Error::BadRequest(what) => what.clone(),
             Error::Busy(what) => (*what).into(),
-            Error::Foreign => {
-                "What was sent does not say that it comes from a page of this server, so nothing was done.".into()
-            }
+            Error::Foreign => "The request did not come from a page of this server, so it was not carried out.".into(),
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                "The file could not be read just now: it is locked, or its disk does not answer.".into()
+                "The database could not be read: it is locked, or its disk does not respond.".into()
             }
-            _ => "The page could not be made. The cause is in the log of the server.".into(),
+            _ => "The page could not be loaded. The cause is in the server log.".into(),
         }
     }
 
-    /// What to do about it.
+    /// What people can do about it.
     pub fn advice(&self) -> &'static str {
         match self.status() {
             StatusCode::NOT_FOUND => {
-                "Search for an address, a delivery id, a person or a campaign, or go to the delivery log."
+                "Search for an address, delivery ID, person or campaign, or go to the delivery log."
             }
-            StatusCode::BAD_REQUEST => "Change the address as said above, or start again from the delivery log.",
+            StatusCode::BAD_REQUEST => "Change the address, or start again from the delivery log.",
             StatusCode::FORBIDDEN => {
-                "Go to the page and press the button there. Behind a proxy without TLS, let it pass on the Host header as the browser sent it."
+                "Open the page and use its button. A proxy without TLS must pass on the browser's Host header."
             }
             StatusCode::SERVICE_UNAVAILABLE => {
-                "Load the page again in a few seconds. Events that arrive meanwhile are not lost: senders try again."
+                "Reload the page in a few seconds. No events are lost meanwhile: senders retry."
             }
-            _ => "Load the page again. If it stays so, run `waybill verify` and report what the log says.",
+            _ => "Reload the page. If the error persists, run `waybill verify` and report what the log says.",
         }
     }
 }

@@ -1,7 +1,8 @@
-//! All that a filter finds, streamed from one moment of the file, in memory that does not grow with it.
+//! Exports: everything that a filter finds, streamed from one read transaction in constant memory.
 //!
-//! NDJSON ends with a line that says how many there were. CSV has no place for one that every reader would skip: its
-//! count is in a header, and a connection that breaks is seen as broken, as the last chunk is missing.
+//! A reader can tell whether an export is complete. NDJSON ends with a line that holds the number of rows. CSV has no
+//! place for such a line, so the number is in the header `Waybill-Rows`; and of any export that breaks off the last chunk
+//! is missing, which HTTP clients report.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -22,16 +23,16 @@ use super::pages::log_query::LogQuery;
 use super::pages::twin::{self, Format};
 use crate::domain::Millis;
 use crate::store::{self, events, kept, log, rows};
-use crate::wire::{residual, waybill};
+use crate::wire::waybill;
 
-/// What is asked for.
+/// What is exported.
 #[derive(Clone, Debug)]
 pub enum What {
     Deliveries(log::Filter),
     Events(events::Filter),
 }
 
-/// How it is written.
+/// The format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Csv,
@@ -39,7 +40,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// What a request asks for, where it is all: `.ndjson`, and `.csv?all=1`.
+    /// The format of a request for an export, which is `.ndjson` or `.csv?all=1`; `None`: it asks for a page.
     pub fn asked(request: &HttpRequest, pairs: &[(String, String)]) -> Option<Form> {
         let is_all = pairs.iter().any(|(key, value)| key == "all" && value == "1");
         match Format::of(request) {
@@ -51,11 +52,15 @@ impl Form {
 }
 
 impl What {
-    /// From the query of the log's address, or of that of the events.
+    /// Parses the query of an address of the log.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] with the parameter that is unknown or invalid.
     pub fn deliveries(query: &str, now_ms: Millis) -> Result<What, Error> {
         Ok(What::Deliveries(LogQuery::parse("", &layout::pairs(query)?, now_ms)?.filter))
     }
 
+    /// Parses the query of an address of the list of events. Errors as [`What::deliveries`].
     pub fn events(query: &str, now_ms: Millis) -> Result<What, Error> {
         Ok(What::Events(EventQuery::parse("", &layout::pairs(query)?, now_ms)?.filter))
     }
@@ -68,17 +73,17 @@ impl What {
     }
 }
 
-/// Why an export ended early.
+/// Why an export broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The reader went away, or took nothing for too long.
+    /// The reader disconnected, or stalled for too long.
     #[error(transparent)]
     Reader(#[from] io::Error),
 }
 
-/// Writes all that is asked for. Gives the number of rows.
+/// Writes an export, and returns its number of rows.
 pub fn write(connection: &Connection, what: &What, form: Form, out: &mut impl Write) -> Result<u64, Broken> {
     match form {
         Form::Csv => write_csv(connection, what, out),
@@ -86,14 +91,14 @@ pub fn write(connection: &Connection, what: &What, form: Form, out: &mut impl Wr
     }
 }
 
-/// Events as Waybill's own, which `import` reads; deliveries as their view shows them.
+/// Events in Waybill's own format, which `import` reads; deliveries with the columns of their view.
 fn write_ndjson(connection: &Connection, what: &What, out: &mut impl Write) -> Result<u64, Broken> {
     let mut kept = kept::Reader::new(connection);
     let rows = each(connection, what, |found| {
         let line = match found {
             Found::Event(event) => {
                 let (event, kept) = kept.event(event)?;
-                let raw = kept.map(|kept| residual::whole(&kept.residual, &kept.event));
+                let raw = kept.map(|kept| kept.residual);
                 waybill::line(&event, raw.as_deref())
             }
             Found::Delivery(cursor) => {
@@ -125,7 +130,7 @@ fn write_csv(connection: &Connection, what: &What, out: &mut impl Write) -> Resu
     Ok(rows)
 }
 
-/// How many rows there are, by the same walk.
+/// The number of rows.
 fn count(connection: &Connection, what: &What) -> Result<u64, Broken> {
     each(connection, what, |_| Ok(()))
 }
@@ -141,7 +146,7 @@ fn each(
     mut each: impl FnMut(Found) -> Result<(), Broken>,
 ) -> Result<u64, Broken> {
     let (mut rows, mut broken) = (0, None);
-    let mut taken = |found: Found| {
+    let mut visit = |found: Found| {
         Ok(match each(found) {
             Ok(()) => {
                 rows += 1;
@@ -154,13 +159,14 @@ fn each(
         })
     };
     match what {
-        What::Deliveries(filter) => log::each(connection, filter, |cursor| taken(Found::Delivery(cursor)))?,
-        What::Events(filter) => events::each(connection, filter, |event| taken(Found::Event(&event)))?,
+        What::Deliveries(filter) => log::each(connection, filter, |cursor| visit(Found::Delivery(cursor)))?,
+        What::Events(filter) => events::each(connection, filter, |event| visit(Found::Event(&event)))?,
     }
     broken.map_or(Ok(rows), Err)
 }
 
-/// Exports at a time: each reads the file on a connection of its own, and keeps the log of what is written meanwhile.
+/// Limits concurrent exports: each holds a connection and a read transaction, which keeps the write-ahead log from being
+/// reset.
 #[derive(Clone)]
 pub struct Exports(Arc<Semaphore>);
 
@@ -170,62 +176,55 @@ impl Default for Exports {
     }
 }
 
-const BUSY: &str = "Two exports run already. Ask again when one has ended.";
+const BUSY: &str = "Two exports are already running. Try again when one has finished.";
 
-/// What is sent at a time; a reader that takes none of it for so long has gone.
+/// A reader that accepts no chunk for this long is disconnected.
 const CHUNK_BYTES: usize = 64 << 10;
 const CHUNKS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Answers with all that is asked for.
+/// Answers with an export.
+///
+/// # Errors
+/// [`Error::Busy`] while as many run as are allowed.
 pub async fn stream(pages: &Pages, what: What, form: Form) -> Result<HttpResponse, Error> {
-    let running = pages.exports.0.clone().try_acquire_owned().map_err(|_| Error::Busy(BUSY))?;
-    let (sender, mut chunks) = mpsc::channel(CHUNKS);
-    let readers = pages.readers.clone();
-    let runtime = Handle::current();
-    let name = format!("{}.{}", what.name(), if form == Form::Csv { "csv" } else { "ndjson" });
-    let (begun, begins) = tokio::sync::oneshot::channel();
-    let work = web::block(move || {
-        let opened = readers.open_one().and_then(|connection| {
-            connection.execute_batch("BEGIN")?;
-            Ok(connection)
-        });
-        let counted = opened.map_err(Broken::from).and_then(|connection| {
-            let rows = (form == Form::Csv).then(|| count(&connection, &what)).transpose()?;
-            Ok((connection, rows))
-        });
-        let connection = match counted {
-            Ok((connection, rows)) => {
-                drop(begun.send(Ok(rows)));
-                connection
-            }
-            Err(error) => return drop(begun.send(Err(error))),
-        };
-        let mut out = Chunks { chunk: Vec::with_capacity(CHUNK_BYTES), sender, runtime };
-        if let Err(error) = write(&connection, &what, form, &mut out) {
-            tracing::warn!(%error, "an export broke off");
-            // not an end: the answer breaks off, so that whoever reads it sees that it is cut
-            drop(out.runtime.block_on(out.sender.send(Err(io::Error::other("the export broke off")))));
-        }
-        // before the reader learns that it has ended, and asks for the next
-        drop(running);
-    });
-    actix_web::rt::spawn(work);
-    let rows = match begins.await.map_err(|_| Error::Dropped)? {
-        Ok(rows) => rows,
-        Err(Broken::Store(error)) => return Err(error.into()),
-        Err(Broken::Reader(_)) => return Err(Error::Dropped),
-    };
+    let permit = pages.exports.0.clone().try_acquire_owned().map_err(|_| Error::Busy(BUSY))?;
     let mut answer = HttpResponse::Ok();
-    answer.insert_header((CONTENT_TYPE, if form == Form::Csv { twin::CSV } else { "application/x-ndjson" }));
-    answer.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")));
+    let (content_type, extension) = match form {
+        Form::Csv => (twin::CSV, "csv"),
+        Form::Ndjson => ("application/x-ndjson", "ndjson"),
+    };
+    answer.insert_header((CONTENT_TYPE, content_type));
+    answer.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}.{extension}\"", what.name())));
+    let readers = pages.readers.clone();
+    let begin = web::block(move || {
+        let connection = readers.open_one()?;
+        connection.execute_batch("BEGIN").map_err(store::Error::from)?;
+        let rows = (form == Form::Csv).then(|| count(&connection, &what)).transpose()?;
+        Ok::<_, Broken>((connection, what, rows))
+    });
+    let (connection, what, rows) = begin.await?.map_err(|error| match error {
+        Broken::Store(error) => Error::Store(error),
+        Broken::Reader(_) => Error::Dropped,
+    })?;
     if let Some(rows) = rows {
         answer.insert_header(("Waybill-Rows", rows.to_string()));
     }
+    let (sender, mut chunks) = mpsc::channel(CHUNKS);
+    let mut out = Chunks { chunk: Vec::with_capacity(CHUNK_BYTES), sender, runtime: Handle::current() };
+    actix_web::rt::spawn(web::block(move || {
+        if let Err(error) = write(&connection, &what, form, &mut out) {
+            tracing::warn!(%error, "an export broke off");
+            // an error rather than the end, so that the last chunk is missing
+            drop(out.runtime.block_on(out.sender.send(Err(io::Error::other("the export broke off")))));
+        }
+        // before the channel closes: a reader may ask for the next export as soon as this one has ended
+        drop(permit);
+    }));
     Ok(answer.streaming(futures_util::stream::poll_fn(move |context| chunks.poll_recv(context))))
 }
 
-/// Sends what is written, a chunk at a time, and waits for the reader.
+/// Sends what is written in chunks, and blocks while the reader is slow.
 struct Chunks {
     chunk: Vec<u8>,
     sender: mpsc::Sender<io::Result<Bytes>>,
@@ -241,8 +240,8 @@ impl Chunks {
         let sent = self.runtime.block_on(tokio::time::timeout(PATIENCE, self.sender.send(Ok(chunk.into()))));
         match sent {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the reader went away")),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing")),
+            Ok(Err(_)) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the reader disconnected")),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the reader stalled")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How times, gaps and numbers are written for people. All times are UTC, and say so where they stand alone.
+//! Times, durations and numbers as people read them. All times are UTC, and say so where they stand alone.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Formatter, Result};
@@ -13,56 +13,53 @@ const HOUR: Millis = 60 * MINUTE;
 const DAY: Millis = 24 * HOUR;
 
 fn utc(ms: Millis) -> DateTime<Utc> {
-    // beyond the calendar stands the epoch: no event is so far out
+    // no event lies outside of the calendar
     DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
-/// `2026-11-21T14:02:11.500Z`, for `datetime` and addresses.
-pub struct Iso(pub Millis);
+/// Times in UTC, each by a pattern of [`chrono::format::strftime`].
+macro_rules! patterns {
+    ($($(#[$doc:meta])* $name:ident $pattern:literal;)*) => {$(
+        $(#[$doc])*
+        pub struct $name(pub Millis);
 
-impl Display for Iso {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{}", utc(self.0).format("%Y-%m-%dT%H:%M:%S%.3fZ"))
-    }
+        impl Display for $name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+                write!(f, "{}", utc(self.0).format($pattern))
+            }
+        }
+    )*};
 }
 
-/// `2026-11-21T14:02:11Z`, for `datetime` where milliseconds say nothing.
-pub struct IsoSecond(pub Millis);
-
-impl Display for IsoSecond {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{}", utc(self.0).format("%Y-%m-%dT%H:%M:%SZ"))
-    }
+patterns! {
+    /// `2026-11-21T14:02:11.500Z`
+    Iso "%Y-%m-%dT%H:%M:%S%.3fZ";
+    /// `2026-11-21T14:02:11Z`
+    IsoSecond "%Y-%m-%dT%H:%M:%SZ";
+    /// `2026-11-21T14`
+    IsoHour "%Y-%m-%dT%H";
+    /// `2026-11-21`
+    IsoDay "%Y-%m-%d";
+    /// `14:02`
+    Minute "%H:%M";
+    /// `21 Nov 2026`
+    Day "%-d %b %Y";
+    /// `21 Nov`
+    ShortDay "%-d %b";
+    /// `Nov 2026`
+    Month "%b %Y";
 }
 
-/// `2026-11-21`, for addresses.
-pub struct IsoDay(pub Millis);
-
-impl Display for IsoDay {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{}", utc(self.0).format("%Y-%m-%d"))
-    }
-}
-
-/// `2026-11-21T14`, for addresses.
-pub struct IsoHour(pub Millis);
-
-impl Display for IsoHour {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{}", utc(self.0).format("%Y-%m-%dT%H"))
-    }
-}
-
-/// `2026-11-21 14:02:11.500 UTC`; milliseconds only where there are any.
+/// `2026-11-21 14:02:11.500 UTC`, with milliseconds only where they are not zero.
 pub struct Exact(pub Millis);
 
 impl Display for Exact {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{} {} UTC", utc(self.0).format("%Y-%m-%d"), Clock(self.0))
+        write!(f, "{} {} UTC", IsoDay(self.0), Clock(self.0))
     }
 }
 
-/// `14:02:11`, or `14:02:11.500`.
+/// `14:02:11`, or `14:02:11.500`
 pub struct Clock(pub Millis);
 
 impl Display for Clock {
@@ -72,43 +69,7 @@ impl Display for Clock {
     }
 }
 
-/// `14:02`.
-pub struct Minute(pub Millis);
-
-impl Display for Minute {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{}", utc(self.0).format("%H:%M"))
-    }
-}
-
-/// `21 Nov 2026`.
-pub struct Day(pub Millis);
-
-impl Display for Day {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{}", utc(self.0).format("%-d %b %Y"))
-    }
-}
-
-/// `21 Nov`.
-pub struct ShortDay(pub Millis);
-
-impl Display for ShortDay {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{}", utc(self.0).format("%-d %b"))
-    }
-}
-
-/// `Nov 2026`.
-pub struct Month(pub Millis);
-
-impl Display for Month {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "{}", utc(self.0).format("%b %Y"))
-    }
-}
-
-/// `4 min ago`; beyond a week the day.
+/// `4 min ago`; after a week the date.
 pub struct Ago {
     pub at_ms: Millis,
     pub now_ms: Millis,
@@ -130,7 +91,7 @@ impl Display for Ago {
     }
 }
 
-/// A length of time: `0.3 s`, `45 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`.
+/// A duration: `0.3 s`, `45 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`.
 pub struct Gap(pub Millis);
 
 impl Display for Gap {
@@ -174,7 +135,7 @@ impl Display for Count {
     }
 }
 
-/// A share as `36.1%`; of less than a thousandth, `<0.1%`; never capped.
+/// A share: `36.1%`, `<0.1%`, `120.0%`.
 pub struct Percent(pub f64);
 
 impl Display for Percent {
@@ -187,7 +148,7 @@ impl Display for Percent {
     }
 }
 
-/// A difference of shares in points of a hundred: `+3.1`, `-0.4`, `0.0`.
+/// A difference of shares in percentage points: `+3.1`, `-0.4`, `0.0`.
 pub struct Points(pub f64);
 
 impl Display for Points {
@@ -207,7 +168,7 @@ impl Display for Plural {
     }
 }
 
-/// A length in bytes: `812 B`, `64.0 KiB`.
+/// A size in bytes: `812 B`, `64.0 KiB`.
 pub struct Bytes(pub i64);
 
 impl Display for Bytes {
@@ -221,7 +182,7 @@ impl Display for Bytes {
     }
 }
 
-/// A short time of a machine: `870 µs`, `4.2 ms`, `1.3 s`.
+/// A latency: `870 µs`, `4.2 ms`, `1.3 s`.
 pub struct Micros(pub u64);
 
 impl Display for Micros {
@@ -235,20 +196,20 @@ impl Display for Micros {
     }
 }
 
-/// Text with a sign for each control character that stands for no space, which a terminal would obey.
+/// Text with a picture (`␛`) for each control character that is no whitespace: a terminal would act on it.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| matches!(c, '\t' | '\n' | '\r') || !c.is_control();
     if text.chars().all(is_plain) {
         return Cow::Borrowed(text);
     }
-    let sign = |c: char| match c {
+    let picture = |c: char| match c {
         c if is_plain(c) => c,
         '\u{7f}' => '␡',
-        // Unicode has pictures of the first 32, in their order
+        // Unicode has a picture for each of the first 32, in the same order
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
         _ => char::REPLACEMENT_CHARACTER,
     };
-    Cow::Owned(text.chars().map(sign).collect())
+    Cow::Owned(text.chars().map(picture).collect())
 }
 
 #[cfg(test)]
@@ -257,26 +218,20 @@ mod tests {
 
     const NOW: Millis = 1_795_269_731_500;
 
-    #[test]
-    fn a_difference_has_its_sign() {
-        assert_eq!(
-            [0.0312, -0.004, 0.000_4, -0.000_4].map(|by| Points(by).to_string()),
-            ["+3.1", "-0.4", "0.0", "0.0"]
-        );
+    fn texts<T: Display>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+        values.into_iter().map(|value| value.to_string()).collect()
     }
 
     #[test]
-    fn times_are_written_exactly() {
+    fn times_are_exact() {
         assert_eq!(Iso(NOW).to_string(), "2026-11-21T14:02:11.500Z");
-        assert_eq!(Exact(NOW).to_string(), "2026-11-21 14:02:11.500 UTC");
-        assert_eq!(Exact(NOW - 500).to_string(), "2026-11-21 14:02:11 UTC");
-        assert_eq!(Day(NOW).to_string(), "21 Nov 2026");
-        assert_eq!(Minute(NOW).to_string(), "14:02");
+        assert_eq!(texts([NOW, NOW - 500].map(Exact)), ["2026-11-21 14:02:11.500 UTC", "2026-11-21 14:02:11 UTC"]);
+        assert_eq!([Day(NOW).to_string(), Minute(NOW).to_string()], ["21 Nov 2026", "14:02"]);
     }
 
     #[test]
-    fn how_long_ago_is_rounded_down() {
-        for (gap, said) in [
+    fn ages_are_rounded_down() {
+        for (gap, text) in [
             (0, "now"),
             (1_999, "1 s ago"),
             (MINUTE, "1 min ago"),
@@ -286,39 +241,27 @@ mod tests {
             (400 * DAY, "17 Oct 2025"),
             (-90 * SECOND, "in 1 min 30 s"),
         ] {
-            assert_eq!(Ago { at_ms: NOW - gap, now_ms: NOW }.to_string(), said);
+            assert_eq!(Ago { at_ms: NOW - gap, now_ms: NOW }.to_string(), text);
         }
     }
 
     #[test]
-    fn gaps_name_two_units_at_most() {
-        for (ms, said) in [
-            (0, "0 s"),
-            (12, "12 ms"),
-            (300, "0.3 s"),
-            (2_740, "2.7 s"),
-            (45_900, "45 s"),
-            (3 * MINUTE + 12 * SECOND, "3 min 12 s"),
-            (2 * HOUR + 5 * MINUTE, "2 h 5 min"),
-            (3 * DAY, "3 d"),
-        ] {
-            assert_eq!(Gap(ms).to_string(), said);
-        }
+    fn durations_have_two_units_at_most() {
+        let durations = [0, 12, 300, 2_740, 45_900, 192 * SECOND, 125 * MINUTE, 3 * DAY];
+        let expected = ["0 s", "12 ms", "0.3 s", "2.7 s", "45 s", "3 min 12 s", "2 h 5 min", "3 d"];
+        assert_eq!(texts(durations.map(Gap)), expected);
     }
 
     #[test]
     fn numbers_are_grouped_and_shares_are_not_capped() {
-        assert_eq!(Count(0).to_string(), "0");
-        assert_eq!(Count(999).to_string(), "999");
-        assert_eq!(Count(1_234_567).to_string(), "1,234,567");
-        assert_eq!(Percent(0.3609).to_string(), "36.1%");
-        assert_eq!(Percent(0.0001).to_string(), "<0.1%");
-        assert_eq!(Percent(1.2).to_string(), "120.0%");
-        assert_eq!(Bytes(65_536).to_string(), "64.0 KiB");
+        assert_eq!(texts([0, 999, 1_234_567, -1_000].map(Count)), ["0", "999", "1,234,567", "-1,000"]);
+        assert_eq!(texts([0.3609, 0.0001, 1.2].map(Percent)), ["36.1%", "<0.1%", "120.0%"]);
+        assert_eq!(texts([0.0312, -0.004, 0.000_4, -0.000_4].map(Points)), ["+3.1", "-0.4", "0.0", "0.0"]);
+        assert_eq!(texts([812, 65_536].map(Bytes)), ["812 B", "64.0 KiB"]);
     }
 
     #[test]
-    fn control_characters_are_shown_as_signs() {
+    fn control_characters_become_pictures() {
         assert_eq!(printable("a\tb\r\nc é"), "a\tb\r\nc é");
         assert_eq!(printable("\0\u{1b}[31m\u{7f}\u{9b}x"), "␀␛[31m␡\u{fffd}x");
     }

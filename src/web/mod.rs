@@ -7,46 +7,56 @@ pub mod export;
 pub mod format;
 pub mod ingest;
 pub mod names;
+mod nearest;
 mod ops;
 pub mod pages;
+mod request_log;
 mod same_origin;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
+use tracing_actix_web::TracingLogger;
 
 use crate::config::Config;
 use crate::store::{Readers, Tracker, Writer, quarantine};
-use crate::wire::{IdKey, signature};
+use crate::wire::IdKey;
 use export::Exports;
 use ingest::Ingest;
-use ingest::again::{Again, Desk};
 use ingest::keys::Keys;
+use ingest::replay::{ReplayQueue, Replayer};
 use pages::Pages;
+use request_log::RequestLog;
+use same_origin::OpenServer;
 
-/// One worker takes and parses; the other core is the writer's. Two were measured to be slower on two cores.
+/// One worker parses requests; the other core is the writer's. Two were measured to be slower on two cores.
 const WORKERS: usize = 1;
 
-/// Readers at a time; each keeps 8 MB of pages.
+/// Read connections; each caches 8 MB of pages.
 const READERS: u32 = 4;
 
-/// How often it is tried whether another server has the file.
+/// How often the lock of the file is tried.
 const LOCK_TRIES: u32 = 5;
 
-/// How long what is under way may take once the server stops.
+/// How long open requests may take once the server stops.
 const STOP_WITHIN_S: u64 = 5;
 
-/// Serves until it is told to stop (SIGTERM, SIGINT): takes no more, finishes, commits, checkpoints.
+/// Serves until SIGTERM or SIGINT; then finishes open requests, commits, checkpoints and returns.
+///
+/// # Errors
+/// The file cannot be opened, another server has it, or the address cannot be listened on.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     serve_with(config, |_| std::future::ready(()))
 }
 
-/// Serves, with a task beside it that ends with the server.
+/// The same, with a task that ends with the server.
 pub fn serve_with<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = ()> + 'static,
@@ -71,25 +81,30 @@ where
     let id_key = IdKey::new(&tracker.id_key()?);
     let readers = Readers::open(&config.db, READERS)?;
     let held = readers.held();
-    let kept_before = quarantine::latest(&*readers.get()?)?;
+    let quarantined_before = quarantine::latest(&*readers.get()?)?;
     let (writer, writing) = Writer::start(tracker)?;
     let ingest = Ingest {
         writer: writer.clone(),
         id_key: Arc::new(id_key),
         signature_max_age: config.signature_max_age,
-        signing_keys: config.signing_keys.iter().map(|key| signature::Key::new(key.as_bytes())).collect(),
-        keys: Keys::new(config.ingest_keys, config.browser_keys),
+        keys: Keys::new(&config.signing_keys, config.ingest_keys, config.browser_keys),
         limits: config.limits,
         budget: ingest::body::Budget::default(),
+        trouble: ingest::WriteTrouble::default(),
     };
-    let again = Again { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
+    let replayer = Replayer { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
     let tasks = [
         actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone())),
-        actix_web::rt::spawn(ingest::again::after_an_upgrade(again.clone(), kept_before)),
+        actix_web::rt::spawn(ingest::replay::after_upgrade(replayer.clone(), quarantined_before)),
         actix_web::rt::spawn(beside(ingest.clone())),
     ];
-    let desk = Data::new(Desk::new(again));
-    let names_to = Data::new(writer.clone());
+    let replays = Data::new(ReplayQueue::new(replayer));
+    let writer_data = Data::new(writer.clone());
+    let writing = Arc::new(writing);
+    let thread = Data::from(writing.clone());
+    let is_loopback = config.listen.ip().is_loopback();
+    let open = ingest.keys.is_open().then(|| Data::new(OpenServer { is_loopback }));
+    let keys = ingest.keys.clone();
     let base = config.base.clone();
     let pages = Data::new(Pages {
         readers: readers.clone(),
@@ -102,8 +117,13 @@ where
             .app_data(Data::new(ingest.clone()))
             .app_data(Data::new(readers.clone()))
             .app_data(pages.clone())
-            .app_data(desk.clone())
-            .app_data(names_to.clone());
+            .app_data(replays.clone())
+            .app_data(writer_data.clone())
+            .app_data(thread.clone());
+        let app = match &open {
+            Some(open) => app.app_data(open.clone()),
+            None => app,
+        };
         // a proxy may pass its prefix on, or strip it
         let below = web::scope(&base).configure(routes);
         app.configure(|app| {
@@ -112,6 +132,8 @@ where
             }
         })
         .configure(routes)
+        .wrap(from_fn(same_origin::guard))
+        .wrap(TracingLogger::<RequestLog>::new())
     })
     .workers(WORKERS)
     .shutdown_timeout(STOP_WITHIN_S)
@@ -120,9 +142,10 @@ where
     .with_context(|| format!("cannot listen on {}", config.listen))?;
     let addresses = server.addrs();
     let server = server.disable_signals().run();
-    // before the line that says it listens: whoever reads it may stop the server at once
+    // before the ready line: whoever reads that may stop the server at once
     let stop = stop_signals()?;
     for address in addresses {
+        tracing::info!("{}", keys.summary(address));
         println!("listening on http://{address}");
     }
     let handle = server.handle();
@@ -137,25 +160,29 @@ where
         task.abort();
         let _ = task.await;
     }
-    // a question that was asked is answered on a thread of its own, whoever has gone meanwhile
+    // queries end on threads of their own, also where the client has gone
     let mut tries = 0;
     while held.strong_count() > 0 && tries < STOP_WITHIN_S * 200 {
         tokio::time::sleep(Duration::from_millis(5)).await;
         tries += 1;
     }
     writer.stop();
-    writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
+    while !writing.is_finished() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // whoever still holds the handle cannot ask any more
+    Arc::into_inner(writing).map_or(Ok(()), JoinHandle::join).map_err(|_| anyhow::anyhow!("the writer panicked"))
 }
 
-/// Makes sure that no other server has the file: each would answer for what the other's queue still holds. Commands may
-/// work beside a server. The lock ends with the process, however it ends.
+/// Locks the file against other servers, which would queue events apart. Commands may work beside a server. The lock
+/// ends with the process, however that ends.
 fn only_server(db: &Path) -> anyhow::Result<File> {
     let path = lock_of(db);
     let lock = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     for _ in 0..LOCK_TRIES {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
-            // a command that asks whether the file is served has it for a moment
+            // a command that asks whether the file is served holds it for a moment
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
@@ -174,12 +201,12 @@ fn lock_of(db: &Path) -> PathBuf {
     db.with_added_extension("lock")
 }
 
-/// The whole route table: `ingest` and `pages` list theirs. Pages take all addresses that are left, so they come last.
+/// All routes. Pages take every address that is left, so they come last.
 fn routes(config: &mut ServiceConfig) {
     config.configure(ingest::routes).configure(ops::routes).configure(pages::routes);
 }
 
-/// Waits for SIGTERM or SIGINT; they are caught from the call on.
+/// Waits for SIGTERM or SIGINT, which are caught from this call on.
 #[cfg(unix)]
 fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,4 +1,4 @@
-//! Names of sources as people give them: one by one, or many as CSV.
+//! Names that people give to sources: one at a time, or many as CSV.
 
 use crate::domain::{Source, SourceKind, Text};
 use crate::wire::ID_BYTES_MAX;
@@ -6,20 +6,19 @@ use crate::wire::ID_BYTES_MAX;
 /// The longest name, in characters.
 pub const NAME_MAX: usize = 200;
 
-/// A source and its name; `None` takes the name away.
+/// A source and its name; `None` removes the name.
 pub type Named = (Source, Option<Text>);
 
-/// A name as it was typed.
+/// Checks a name that somebody typed.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// A message for people: which part is wrong.
 pub fn named(kind: &str, id: &str, name: &str) -> Result<Named, String> {
     let (kind, id, name) = (kind.trim(), id.trim(), name.trim());
-    let known = SourceKind::parse(kind).ok_or_else(|| {
-        format!("`{kind}` is no kind of source: it can be campaign, broadcast, newsletter or transactional")
-    })?;
+    let known = SourceKind::parse(kind)
+        .ok_or_else(|| format!("unknown source kind `{kind}`; use campaign, broadcast, newsletter or transactional"))?;
     if id.is_empty() || id.len() > ID_BYTES_MAX {
-        return Err(format!("the id of a {kind} has 1 to {ID_BYTES_MAX} bytes"));
+        return Err(format!("the ID of a {kind} must have 1 to {ID_BYTES_MAX} bytes"));
     }
     if name.chars().count() > NAME_MAX {
         return Err(format!("the name of {kind} {id} is longer than {NAME_MAX} characters"));
@@ -30,19 +29,19 @@ pub fn named(kind: &str, id: &str, name: &str) -> Result<Named, String> {
     Ok((Source { kind: known, id: id.into() }, Some(Text::from(name)).filter(|name| !name.is_empty())))
 }
 
-/// Names as CSV: the columns kind, id and name. Those of a CSV of our own pages are known by `source_kind`, `source_id`
-/// and `source_name`, among others; the unknown source, which they list too, is left out.
+/// Reads names from CSV with the columns kind, id and name, in any order and among others. The names that Waybill's own
+/// downloads use (`source_kind`, `source_id`, `source_name`) work too; their rows of the unknown source are skipped.
 ///
 /// # Errors
-/// The first line that cannot be read, for people. Nothing is to be taken of it then.
+/// A message for people with the first invalid line. No name of the file should be stored then.
 pub fn read_csv(bytes: &[u8]) -> Result<Vec<Named>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
     let mut columns: Option<[usize; 3]> = None;
-    let mut read = Vec::new();
+    let mut names = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| match error.kind() {
-            csv::ErrorKind::Utf8 { .. } => "the file is not UTF-8; save it as such".to_owned(),
+            csv::ErrorKind::Utf8 { .. } => "the file is not UTF-8; save it as UTF-8".to_owned(),
             _ => error.to_string(),
         })?;
         let line = record.position().map_or(0, csv::Position::line);
@@ -60,19 +59,19 @@ pub fn read_csv(bytes: &[u8]) -> Result<Vec<Named>, String> {
         if cell(kind).trim() == "unknown" {
             continue;
         }
-        read.push(named(cell(kind), cell(id), cell(name)).map_err(|what| format!("line {line}: {what}"))?);
+        names.push(named(cell(kind), cell(id), cell(name)).map_err(|what| format!("line {line}: {what}"))?);
     }
     if columns.is_none() {
         return Err("the file is empty; its first line must name the columns: kind,id,name".into());
     }
-    Ok(read)
+    Ok(names)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn said(read: &[Named]) -> Vec<String> {
+    fn texts(read: &[Named]) -> Vec<String> {
         let one = |(source, name): &Named| format!("{} {} {name:?}", source.kind.name(), source.id);
         read.iter().map(one).collect()
     }
@@ -83,31 +82,31 @@ mod tests {
             "\u{feff}kind,id,name\ncampaign,8,\"Password, reset\"\n newsletter , 3 , Ü \nbroadcast,2,\n".as_bytes(),
         );
         assert_eq!(
-            said(&read.unwrap()),
+            texts(&read.unwrap()),
             ["campaign 8 Some(\"Password, reset\")", "newsletter 3 Some(\"Ü\")", "broadcast 2 None"]
         );
     }
 
     #[test]
-    fn our_own_csv_is_read_back() {
+    fn a_download_of_waybill_is_accepted() {
         let csv = b"source_kind,source_id,source_name,created\ncampaign,8,Reset,5\nunknown,,,2\n";
-        assert_eq!(said(&read_csv(csv).unwrap()), ["campaign 8 Some(\"Reset\")"]);
+        assert_eq!(texts(&read_csv(csv).unwrap()), ["campaign 8 Some(\"Reset\")"]);
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_by_its_line() {
+    fn errors_name_the_line() {
         let long = format!("kind,id,name\ncampaign,8,{}\n", "x".repeat(201));
-        for (csv, said) in [
+        for (csv, part) in [
             (&b""[..], "empty"),
             (b"campaign,8,Reset\n", "first line"),
-            (b"kind,id,name\ncampaign,8,Reset\ncompany,9,X\n", "line 3: `company`"),
-            (b"kind,id,name\ncampaign,,Reset\n", "line 2: the id"),
+            (b"kind,id,name\ncampaign,8,Reset\ncompany,9,X\n", "line 3: unknown source kind `company`"),
+            (b"kind,id,name\ncampaign,,Reset\n", "line 2: the ID"),
             (b"kind,id,name\ncampaign,8,\"a\nb\"\n", "single line"),
             (b"kind,id,name\ncampaign,8,\xff\n", "UTF-8"),
             (long.as_bytes(), "longer than 200"),
         ] {
             let error = read_csv(csv).unwrap_err();
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(part), "{error}");
         }
     }
 }

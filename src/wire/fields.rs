@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use crate::domain::Text;
 
-use super::json::{self, Object, Tree};
+use super::json::{self, Object};
 use super::reason::{Reason, Refusal};
 
 /// The longest delivery id or event id, in bytes.
@@ -15,28 +17,28 @@ pub const VALUE_BYTES_MAX: usize = 2_000;
 
 /// An object, or nothing where there is none.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a>(Option<&'a Object<'a>>);
+pub(super) struct Fields<'a>(Option<&'a Object>);
 
 impl<'a> Fields<'a> {
-    pub fn new(object: &'a Object<'a>) -> Fields<'a> {
+    pub fn new(object: &'a Object) -> Fields<'a> {
         Fields(Some(object))
     }
 
-    pub fn of(value: Option<&'a Tree<'a>>) -> Fields<'a> {
-        Fields(value.and_then(Tree::as_object))
+    pub fn of(value: Option<&'a Value>) -> Fields<'a> {
+        Fields(value.and_then(Value::as_object))
     }
 
     /// What the key holds; null and empty text carry nothing.
-    pub fn value(self, key: &str) -> Option<&'a Tree<'a>> {
+    pub fn value(self, key: &str) -> Option<&'a Value> {
         self.0?.get(key).filter(|value| match value {
-            Tree::Null => false,
-            Tree::Text(text) => !text.is_empty(),
+            Value::Null => false,
+            Value::String(text) => !text.is_empty(),
             _ => true,
         })
     }
 
     /// All keys, of an object that is there.
-    pub fn map(self) -> Option<&'a Object<'a>> {
+    pub fn map(self) -> Option<&'a Object> {
         self.0
     }
 
@@ -48,7 +50,7 @@ impl<'a> Fields<'a> {
     /// The object that the key holds; nothing where it is missing; refused where it is something else.
     pub fn object(self, key: &'static str) -> Result<Fields<'a>, Refusal> {
         match self.value(key) {
-            Some(Tree::Object(object)) => Ok(Fields::new(object)),
+            Some(Value::Object(object)) => Ok(Fields::new(object)),
             Some(other) => Err(Refusal::at(Reason::BadField, key, &format!("is {}, not an object", json::kind(other)))),
             None => Ok(Fields(None)),
         }
@@ -98,25 +100,24 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A scalar as text: numbers digit for digit as written, but 7.0 is 7, so that an id is one id whether it passed
-/// through a float or not. U+0000 would end the text for some readers of the file, and becomes U+FFFD.
-pub(super) fn text_of<'a>(value: &'a Tree) -> Option<Cow<'a, str>> {
+/// Below it every whole number is an `f64`.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// A scalar as text: an integer of 64 bits digit for digit. Any other number is as an `f64` is written, but 7.0 is 7, so
+/// that an id is one id whether it passed through a float or not. U+0000 would end the text for some readers of the
+/// file, and becomes U+FFFD.
+pub(super) fn text_of(value: &Value) -> Option<Cow<'_, str>> {
     let text: Cow<str> = match value {
-        Tree::Text(text) if memchr::memchr(0, text.as_bytes()).is_some() => text.replace('\0', "\u{FFFD}").into(),
-        Tree::Text(text) => text.as_ref().into(),
-        Tree::Whole(number) => number.to_string().into(),
-        Tree::Number(number) => whole(number).into(),
-        Tree::Bool(flag) => if *flag { "true" } else { "false" }.into(),
-        Tree::Null | Tree::Array(_) | Tree::Object(_) => return None,
+        Value::String(text) if text.contains('\0') => text.replace('\0', "\u{FFFD}").into(),
+        Value::String(text) => text.into(),
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(float) if float.fract() == 0.0 && float.abs() < WHOLE_MAX => (float as i64).to_string().into(),
+            _ => number.to_string().into(),
+        },
+        Value::Bool(flag) => if *flag { "true" } else { "false" }.into(),
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
     };
     Some(text).filter(|text| !text.is_empty())
-}
-
-fn whole(number: &str) -> &str {
-    match number.split_once('.') {
-        Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
-        _ => number,
-    }
 }
 
 /// Text of at most so many bytes, cut between characters. No mark is added: a longer copy and a cut one must merge
@@ -144,9 +145,12 @@ mod tests {
             ("7", "7"),
             ("7.0", "7"),
             ("7.000", "7"),
-            ("7.50", "7.50"),
+            ("7.50", "7.5"),
+            ("1e5", "100000"),
+            ("-0.0", "0"),
             ("\"7.0\"", "7.0"),
-            ("900719925474099312345", "900719925474099312345"),
+            ("12345678901234567890", "12345678901234567890"),
+            ("900719925474099312345", "9.007199254740993e+20"),
             ("-1", "-1"),
             ("true", "true"),
             ("\"a\\u0000b\"", "a\u{FFFD}b"),

@@ -22,8 +22,8 @@ impl IdKey {
         }
     }
 
-    /// `derived-` and 32 hex digits: 128 bits of an HMAC-SHA256 over delivery, metric, time in ms (empty where it
-    /// was taken from receipt), recipient or sorted recipients, and href. Each part carries its length, so that no
+    /// `derived-` and 32 hex digits: 128 bits of an HMAC-SHA256 over delivery, metric, time in ms as it was sent (empty
+    /// where it was taken from receipt), recipient or sorted recipients, and href. Each part carries its length, so that no
     /// two events share an encoding.
     pub(super) fn derive(&self, event: &Event) -> Text {
         let mut hash = self.hash();
@@ -102,7 +102,7 @@ impl Hash {
     }
 
     fn time(&mut self, time: EventTime) {
-        if time.from_receipt { self.part("") } else { self.bytes(&time.ms.to_le_bytes()) }
+        if time.from_receipt { self.part("") } else { self.bytes(&time.as_sent_ms().to_le_bytes()) }
     }
 
     /// What may be missing: nothing is not empty text.

@@ -1,56 +1,77 @@
-//! JSON from strangers, as a tree.
+//! JSON from strangers: read by serde_json, and taken apart as text.
 //!
-//! The tree is Waybill's own, with serde_json's tokenizer under it: text is lent by the JSON where it can be, and an
-//! object is one list, where `serde_json::Value` would allocate for each key and each value. Nor is `Value` read by its
-//! own `Deserialize`: with `arbitrary_precision` and `raw_value` that takes an object whose first key is one of
-//! serde_json's private names for a number or for JSON inside a string. The latter starts a parser with a fresh depth
-//! limit, so that a few megabytes of escaped strings in strings overflow the stack. Here such objects stay objects, and
-//! the depth limit holds.
+//! A body of many items is cut into the texts of its items before any tree is made. So one item that cannot be read costs
+//! no other, a body of calls never is in memory as one tree, and what is stored of an item is its text as it came.
+//!
+//! Numbers are serde_json's: an integer of 64 bits keeps every digit, any other number is an `f64`. A number beyond its
+//! range (`1e400`) is refused as no JSON. serde_json's feature `raw_value` must stay off: with it an object whose key is
+//! a private name of serde_json is parsed as JSON within a string with a fresh depth limit, which overflows the stack.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::cmp::Ordering;
-use std::fmt;
+use std::collections::BTreeMap;
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
-use serde_json::de::Read;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
-use super::{Unreadable, surrogates};
+use super::Unreadable;
 
-/// A JSON value.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Tree<'a> {
-    Null,
-    Bool(bool),
-    /// A number that is written with digits only and has up to 64 bits.
-    Whole(u64),
-    /// Any other number, as it is written.
-    Number(Box<str>),
-    Text(Cow<'a, str>),
-    Array(Vec<Tree<'a>>),
-    Object(Object<'a>),
+pub(super) type Object = Map<String, Value>;
+
+/// The most values that are read as one tree. A few megabytes of `[0,0,0,...]` would take a gigabyte.
+const VALUES_MAX: usize = 1_000_000;
+
+/// What a body holds, as text.
+pub(super) enum Body<'a> {
+    /// It begins as an object; whether it is one is for its reader to say.
+    One(&'a str),
+    /// The items of an array.
+    Many(Vec<&'a str>),
 }
 
-/// The members of an object: each key once, in the order of their bytes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Object<'a> {
-    members: Vec<(Cow<'a, str>, Tree<'a>)>,
-    /// A bit for each key: the formats ask for three times as many keys as there are, and most are not.
-    bits: u64,
+impl<'a> Body<'a> {
+    pub fn read(body: &'a [u8]) -> Result<Body<'a>, Unreadable> {
+        let text = text(body)?;
+        match text.trim_start().as_bytes().first() {
+            Some(b'{') => Ok(Body::One(text)),
+            Some(b'[') => {
+                check(text)?;
+                Ok(Body::Many(parts(text).collect()))
+            }
+            _ => Err(Unreadable::NoUse { found: kind(&parse(text)?) }),
+        }
+    }
 }
 
-/// The order of keys. Most differ in their first byte, and need no more than a look at it.
-pub(super) fn order(a: &str, b: &str) -> Ordering {
-    let first = |key: &str| key.as_bytes().first().copied();
-    first(a).cmp(&first(b)).then_with(|| a.cmp(b))
+/// An object, and the text that says it.
+pub(super) struct Document<'a> {
+    pub text: Cow<'a, str>,
+    pub object: Object,
 }
 
-/// The bit of a key.
-fn bit(key: &str) -> u64 {
-    let key = key.as_bytes();
-    let ends = key.first().zip(key.last()).map_or(0, |(first, last)| usize::from(first ^ (last << 2)));
-    1 << ((key.len() * 5 + ends) % 64)
+impl<'a> Document<'a> {
+    /// As [`parse`], of what must be an object.
+    pub fn read(text: &'a str) -> Result<Document<'a>, Unreadable> {
+        match read(text)? {
+            (text, Value::Object(object)) => Ok(Document { text, object }),
+            (_, other) => Err(Unreadable::NoUse { found: kind(&other) }),
+        }
+    }
+
+    /// As [`Document::read`], of an object that may hold calls. These are read from its text, one by one, so that one
+    /// which is nested too deeply does not cost the others: it is `null` in the object then.
+    pub fn around_calls(text: &'a str) -> Result<Document<'a>, Unreadable> {
+        const CALLS: [&str; 2] = ["batch", "body"];
+        Document::read(text).or_else(|error| {
+            check(text)?;
+            let members = members(text);
+            if !CALLS.iter().any(|key| members.contains_key(*key)) {
+                return Err(error);
+            }
+            let value = |key: &str, text| if CALLS.contains(&key) { Some(Value::Null) } else { parse(text).ok() };
+            let members = members.into_iter().filter_map(|(key, text)| Some((value(&key, text)?, key)));
+            Ok(Document { text: text.into(), object: members.map(|(value, key)| (key, value)).collect() })
+        })
+    }
 }
 
 /// Reads one JSON value. Of a key that comes twice the last value stands. A surrogate without its other half, which
@@ -58,314 +79,156 @@ fn bit(key: &str) -> u64 {
 ///
 /// # Errors
 ///
-/// Text that is not JSON, or nested more than 127 deep.
-pub(super) fn parse(text: &str) -> Result<Tree<'_>, Unreadable> {
-    Ok(read(text, &Notes::default())?)
+/// Text that is not JSON, is nested more than 127 deep, or has more than [`VALUES_MAX`] values.
+pub(super) fn parse(text: &str) -> Result<Value, Unreadable> {
+    read(text).map(|(_, value)| value)
 }
 
-/// As [`parse`], with what the tree does not say.
-pub(super) fn read<'a>(text: &'a str, notes: &Notes) -> serde_json::Result<Tree<'a>> {
-    whole(serde_json::Deserializer::from_str(text), notes).or_else(|error| match surrogates::mended(text) {
-        Some(mended) => {
-            notes.is_odd.set(true);
-            // a reader lends nothing, so that the tree outlives what was mended
-            whole(serde_json::Deserializer::from_reader(mended.as_bytes()), notes)
+/// As [`parse`], with the text that was read: as it came, or with lone surrogates replaced.
+fn read(text: &str) -> Result<(Cow<'_, str>, Value), Unreadable> {
+    // no more values than these, and few of them stand in strings
+    let values = text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    if values > VALUES_MAX {
+        return Err(Unreadable::TooMany { items: values, max: VALUES_MAX });
+    }
+    match serde_json::from_str(text) {
+        Ok(value) => Ok((text.trim().into(), value)),
+        Err(error) => match without_lone_surrogates(text) {
+            Some(mended) => {
+                let value = serde_json::from_str(&mended)?;
+                Ok((mended.trim().to_owned().into(), value))
+            }
+            None => Err(error.into()),
+        },
+    }
+}
+
+/// Whether a text is JSON, however deep.
+pub(super) fn check(text: &str) -> Result<(), Unreadable> {
+    serde_json::from_str::<IgnoredAny>(text)?;
+    Ok(())
+}
+
+/// The items of an array, or the members of an object, as they are written. The text must be JSON.
+pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.trim();
+    let mut rest = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
+    std::iter::from_fn(move || {
+        if rest.trim_start().is_empty() {
+            return None;
         }
-        None => Err(error),
+        let end = comma(rest);
+        let part = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some(part.trim())
     })
 }
 
-/// Reads the one value that a text is.
-pub(super) fn whole<'a, S: DeserializeSeed<'a>>(
-    mut tokens: serde_json::Deserializer<impl Read<'a>>,
-    seed: S,
-) -> serde_json::Result<S::Value> {
-    let value = seed.deserialize(&mut tokens)?;
-    tokens.end().map(|()| value)
+/// Where the first comma stands that is neither in a string nor in brackets, else the end.
+fn comma(text: &str) -> usize {
+    let (mut depth, mut is_in_string, mut is_escaped) = (0usize, false, false);
+    for (place, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_in_string = !is_in_string,
+            _ if is_in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' if depth == 0 => return place,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The keys of an object with the texts of their values; of a key that comes twice the last. The text must be JSON.
+pub(super) fn members(object: &str) -> BTreeMap<String, &str> {
+    let member = |member| {
+        let mut key = serde_json::Deserializer::from_str(member).into_iter::<String>();
+        let name = key.next()?.ok()?;
+        let value = member[key.byte_offset()..].trim_start().strip_prefix(':')?;
+        Some((name, value.trim()))
+    };
+    parts(object).filter_map(member).collect()
 }
 
 /// What a value is, in words.
-pub(super) fn kind(value: &Tree) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
-        Tree::Null => "null",
-        Tree::Bool(_) => "a boolean",
-        Tree::Whole(_) | Tree::Number(_) => "a number",
-        Tree::Text(_) => "a string",
-        Tree::Array(_) => "an array",
-        Tree::Object(_) => "an object",
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
     }
 }
 
-impl<'a> Tree<'a> {
-    pub fn as_object(&self) -> Option<&Object<'a>> {
-        if let Tree::Object(object) = self { Some(object) } else { None }
-    }
+/// An object as compact JSON, its keys in their order.
+pub(super) fn written(object: &Object) -> String {
+    serde_json::to_string(object).expect("invariant: a map with text for keys is JSON")
+}
 
-    pub fn as_object_mut(&mut self) -> Option<&mut Object<'a>> {
-        if let Tree::Object(object) = self { Some(object) } else { None }
-    }
+/// Compact JSON with sorted keys: equal values are equal texts.
+pub(super) fn sorted(mut value: Value) -> String {
+    value.sort_all_objects();
+    value.to_string()
+}
 
-    pub fn as_str(&self) -> Option<&str> {
-        if let Tree::Text(text) = self { Some(text) } else { None }
-    }
+/// Some editors and exporters begin a file with it.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-    /// Appends it as compact JSON with sorted keys.
-    pub fn write(&self, json: &mut String) {
-        match self {
-            Tree::Null => json.push_str("null"),
-            Tree::Bool(flag) => json.push_str(if *flag { "true" } else { "false" }),
-            Tree::Whole(number) => json.push_str(&number.to_string()),
-            Tree::Number(number) => json.push_str(number),
-            Tree::Text(text) => write_text(text, json),
-            Tree::Array(items) => {
-                json.push('[');
-                for (i, item) in items.iter().enumerate() {
-                    json.push_str(if i == 0 { "" } else { "," });
-                    item.write(json);
-                }
-                json.push(']');
+/// The lines of an NDJSON body with their numbers from 1, blank ones left out. `None` where it is not one: a body
+/// that is one broken object must be said to be so, and not be taken for lines.
+pub(super) fn lines(body: &[u8]) -> Option<Vec<(usize, &[u8])>> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).enumerate();
+    let lines: Vec<_> = lines.filter(|(_, line)| !line.is_empty()).map(|(i, line)| (i + 1, line)).collect();
+    let (_, first) = lines.first()?;
+    (lines.len() > 1 && first.starts_with(b"{") && first.ends_with(b"}")).then_some(lines)
+}
+
+fn text(body: &[u8]) -> Result<&str, Unreadable> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    std::str::from_utf8(body).map_err(|error| {
+        let good = &body[..error.valid_up_to()];
+        let line_start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |i| i + 1);
+        Unreadable::NotJson {
+            message: format!("invalid UTF-8 at byte {}", good.len()),
+            line: good.iter().filter(|byte| **byte == b'\n').count() + 1,
+            column: good.len() - line_start + 1,
+        }
+    })
+}
+
+/// The text with every lone surrogate escape, which no string can hold, written as `\ufffd`; `None` where there is none.
+fn without_lone_surrogates(text: &str) -> Option<String> {
+    let mut mended = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = text.get(at..)?.find('\\') {
+        let escape = at + found;
+        match utf16_unit(text, escape) {
+            // a pair
+            Some(0xD800..=0xDBFF) if matches!(utf16_unit(text, escape + 6), Some(0xDC00..=0xDFFF)) => at = escape + 12,
+            Some(0xD800..=0xDFFF) => {
+                mended.push_str(&text[copied..escape]);
+                mended.push_str("\\ufffd");
+                at = escape + 6;
+                copied = at;
             }
-            Tree::Object(object) => object.write(json),
+            _ => at = escape + 2,
         }
     }
+    (copied > 0).then(|| mended + &text[copied..])
 }
 
-pub(super) fn write_text(text: &str, json: &mut String) {
-    // without a branch for each byte
-    if text.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
-        json.push_str(&Value::from(text).to_string());
-        return;
-    }
-    json.push('"');
-    json.push_str(text);
-    json.push('"');
+/// The UTF-16 unit that an escape at this place stands for.
+fn utf16_unit(text: &str, at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+    u16::from_str_radix(digits, 16).ok()
 }
-
-impl fmt::Display for Tree<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut json = String::new();
-        self.write(&mut json);
-        f.write_str(&json)
-    }
-}
-
-impl<'a> From<&'a str> for Tree<'a> {
-    fn from(text: &'a str) -> Tree<'a> {
-        Tree::Text(text.into())
-    }
-}
-
-impl From<Tree<'_>> for Value {
-    fn from(tree: Tree) -> Value {
-        match tree {
-            Tree::Null => Value::Null,
-            Tree::Bool(flag) => flag.into(),
-            Tree::Whole(number) => number.into(),
-            Tree::Number(number) => number.parse().map_or(Value::Null, Value::Number),
-            Tree::Text(text) => text.into(),
-            Tree::Array(items) => items.into_iter().collect(),
-            Tree::Object(object) => object.members.into_iter().collect(),
-        }
-    }
-}
-
-impl<'a> Object<'a> {
-    pub fn get(&self, key: &str) -> Option<&Tree<'a>> {
-        if self.bits & bit(key) == 0 {
-            return None;
-        }
-        if self.members.len() <= 2 * MEMBERS {
-            return self.members.iter().find(|(other, _)| other == key).map(|(_, value)| value);
-        }
-        self.place(key).ok().map(|place| &self.members[place].1)
-    }
-
-    pub fn get_mut(&mut self, key: &str) -> Option<&mut Tree<'a>> {
-        self.place(key).ok().map(|place| &mut self.members[place].1)
-    }
-
-    pub fn contains_key(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
-
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tree<'a>)> {
-        self.members.iter().map(|(key, value)| (&**key, value))
-    }
-
-    pub fn write(&self, json: &mut String) {
-        json.push('{');
-        for (i, (key, value)) in self.iter().enumerate() {
-            json.push_str(if i == 0 { "" } else { "," });
-            write_text(key, json);
-            json.push(':');
-            value.write(json);
-        }
-        json.push('}');
-    }
-
-    /// All after it are moved: for many at a time there is [`Object::merge`].
-    pub fn insert(&mut self, key: &'a str, value: Tree<'a>) {
-        match self.place(key) {
-            Ok(place) => self.members[place].1 = value,
-            Err(place) => self.members.insert(place, (key.into(), value)),
-        }
-        self.bits |= bit(key);
-    }
-
-    /// Takes all members of another, whose values stand.
-    pub fn merge(&mut self, other: Object<'a>) {
-        self.members.extend(other.members);
-        self.settle();
-    }
-
-    pub fn remove(&mut self, key: &str) -> Option<Tree<'a>> {
-        let (_, value) = self.members.remove(self.place(key).ok()?);
-        self.mark();
-        Some(value)
-    }
-
-    fn place(&self, key: &str) -> Result<usize, usize> {
-        self.members.binary_search_by(|(other, _)| order(other, key))
-    }
-
-    /// Puts the members in order. True if a key came twice; the last stands.
-    fn settle(&mut self) -> bool {
-        let came = self.members.len();
-        self.members.sort_by(|(a, _), (b, _)| order(a, b));
-        self.members.dedup_by(|later, kept| {
-            let is_same = later.0 == kept.0;
-            if is_same {
-                std::mem::swap(later, kept);
-            }
-            is_same
-        });
-        self.mark();
-        self.members.len() < came
-    }
-
-    fn mark(&mut self) {
-        self.bits = self.members.iter().fold(0, |bits, (key, _)| bits | bit(key));
-    }
-}
-
-impl<'a, K: Into<Cow<'a, str>>> FromIterator<(K, Tree<'a>)> for Object<'a> {
-    fn from_iter<I: IntoIterator<Item = (K, Tree<'a>)>>(members: I) -> Object<'a> {
-        let members = members.into_iter().map(|(key, value)| (key.into(), value)).collect();
-        let mut object = Object { members, bits: 0 };
-        object.settle();
-        object
-    }
-}
-
-/// What is seen on the way through a text, of which the tree says nothing.
-#[derive(Default)]
-pub(super) struct Notes {
-    /// Something would be written again in another way than it came, or not at all.
-    pub is_odd: Cell<bool>,
-    /// The value just read is a number that serde_json hands over as an object with one of its private names.
-    is_number: Cell<bool>,
-}
-
-impl Notes {
-    pub fn object<'a>(&self, members: Vec<(Cow<'a, str>, Tree<'a>)>) -> Object<'a> {
-        let mut object = Object { members, bits: 0 };
-        if object.settle() {
-            self.is_odd.set(true);
-        }
-        object
-    }
-
-    pub fn key<'de, A: MapAccess<'de>>(&self, entries: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
-        match entries.next_key_seed(self)? {
-            Some(Tree::Text(key)) => Ok(Some(key)),
-            Some(_) => Err(de::Error::custom("a key is a string")),
-            None => Ok(None),
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for &Notes {
-    type Value = Tree<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for &Notes {
-    type Value = Tree<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Tree<'de>, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Tree<'de>, E> {
-        Ok(Tree::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Tree<'de>, E> {
-        Ok(Tree::Whole(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Tree<'de>, E> {
-        Ok(Tree::Number(value.to_string().into()))
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Tree<'de>, E> {
-        Ok(Tree::Text(value.into()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Tree<'de>, E> {
-        Ok(Tree::Text(value.to_owned().into()))
-    }
-
-    /// Strings are lent by serde_json; only a number comes as text of its own.
-    fn visit_string<E>(self, value: String) -> Result<Tree<'de>, E> {
-        self.is_number.set(true);
-        if value.contains('e') || value.starts_with("-0") {
-            self.is_odd.set(true);
-        }
-        Ok(Tree::Number(value.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree<'de>, A::Error> {
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(self)? {
-            array.push(item);
-        }
-        Ok(Tree::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree<'de>, A::Error> {
-        let mut members = Vec::new();
-        while let Some(key) = self.key(&mut entries)? {
-            let value = entries.next_value_seed(self)?;
-            if self.is_number.take() {
-                return Ok(value);
-            }
-            if members.is_empty() {
-                members = Vec::with_capacity(MEMBERS);
-            }
-            members.push((key, value));
-        }
-        Ok(Tree::Object(self.object(members)))
-    }
-}
-
-/// Room for these is made at once.
-pub(super) const MEMBERS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -377,70 +240,73 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tree_says_and_writes_what_serde_json_does(value in anything(), spread in any::<bool>(), escaped in any::<bool>()) {
-            let mut text = if spread { format!("{value:#}") } else { value.to_string() };
-            if escaped {
-                // it stands in strings only
-                text = text.replace('_', "\\u005f");
-            }
-            let tree = parse(&text).unwrap();
-            prop_assert_eq!(tree.to_string(), value.to_string());
-            prop_assert_eq!(Value::from(tree), value);
+        fn what_is_taken_apart_is_what_it_was(values in prop::collection::vec(("[a\"\\\\,é{]{0,3}", anything()), 0..8), is_spread in any::<bool>()) {
+            let write = |value: &Value| if is_spread { format!(" {value:#}\n") } else { value.to_string() };
+            let array = Value::from_iter(values.iter().map(|(_, value)| value.clone()));
+            let text = write(&array);
+            let items: Vec<Value> = parts(&text).map(|item| parse(item).unwrap()).collect();
+            prop_assert_eq!(Value::Array(items), array);
+
+            let object: Object = values.into_iter().collect();
+            let text = write(&Value::Object(object.clone()));
+            let members: Object =
+                members(&text).into_iter().map(|(key, value)| (key, parse(value).unwrap())).collect();
+            prop_assert_eq!(&members, &object);
+            let document = Document::read(&text).unwrap();
+            prop_assert_eq!((&*document.text, document.object), (text.trim(), object));
         }
-
     }
 
     #[test]
-    fn objects_are_what_their_members_are() {
-        let object = |text| parse(text).unwrap().as_object().unwrap().clone();
-        let mut changed = object(r#"{"b":1,"d":2,"gone":3}"#);
-        assert_eq!(changed.remove("gone"), Some(Tree::Whole(3)));
-        assert_eq!(changed.remove("gone"), None);
-        changed.insert("a", Tree::Null);
-        changed.insert("b", Tree::Whole(5));
-        changed.merge(object(r#"{"c":7,"d":8}"#));
-        assert_eq!(changed, object(r#"{"d":8,"c":7,"b":5,"a":null}"#));
-        assert_eq!(Tree::Object(changed).to_string(), r#"{"a":null,"b":5,"c":7,"d":8}"#);
+    fn of_equal_keys_the_last_stands() {
+        assert_eq!(parse(r#"{"a":1,"b":0,"a":2}"#).unwrap().to_string(), r#"{"a":2,"b":0}"#);
+        assert_eq!(members(r#"{"a":1,"\u0061":2}"#), BTreeMap::from([("a".into(), "2")]));
     }
 
     #[test]
-    fn a_tree_is_what_was_written() {
-        let text = r#"{"a":[1,-2,2.50,1e+400,true,null,"x"],"big":123456789012345678901234567890}"#;
-        assert_eq!(parse(text).unwrap().to_string(), text);
-    }
-
-    #[test]
-    fn the_last_of_equal_keys_stands() {
-        assert_eq!(parse(r#"{"a":1,"a":2}"#).unwrap().to_string(), r#"{"a":2}"#);
-    }
-
-    #[test]
-    fn private_names_of_the_parser_are_keys_like_others() {
-        for text in [
-            r#"{"$serde_json::private::RawValue":"[1]"}"#,
-            r#"{"$serde_json::private::Number":"x"}"#,
-            r#"{"$serde_json::private::Number":[]}"#,
+    fn integers_keep_their_digits_and_other_numbers_are_floats() {
+        for (written, read) in [
+            ("12345678901234567890", "12345678901234567890"),
+            ("-9223372036854775808", "-9223372036854775808"),
+            ("2.50", "2.5"),
+            ("100000000000000000000", "1e+20"),
         ] {
-            assert_eq!(parse(text).unwrap().to_string(), text);
+            assert_eq!(parse(written).unwrap().to_string(), read);
         }
+        assert!(parse("1e400").is_err());
     }
 
-    /// With `serde_json::Value`'s own `Deserialize` this overflows the stack of the thread.
+    /// With serde_json's feature `raw_value` this overflows the stack of the thread.
     #[test]
-    fn json_hidden_in_strings_is_not_unpacked() {
+    fn json_in_strings_is_not_unpacked() {
         let mut text = String::from("1");
         for _ in 0..18 {
             let nested = serde_json::to_string(&format!("{}{text}{}", "[".repeat(120), "]".repeat(120))).unwrap();
             text = format!(r#"{{"$serde_json::private::RawValue":{nested}}}"#);
         }
-        let read = std::thread::Builder::new().stack_size(1 << 20).spawn(move || parse(&text).is_ok());
+        let read = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
+            let value = parse(&text).unwrap();
+            value.to_string() == text
+        });
         assert!(read.unwrap().join().unwrap());
     }
 
     #[test]
-    fn depth_is_limited() {
-        let text = "[".repeat(100_000) + &"]".repeat(100_000);
-        assert!(parse(&text).unwrap_err().to_string().contains("recursion limit"));
+    fn depth_and_the_number_of_values_are_limited() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert!(parse(&deep).unwrap_err().to_string().contains("recursion limit"));
+        let many = format!("[0{}]", ",0".repeat(VALUES_MAX));
+        assert!(matches!(parse(&many), Err(Unreadable::TooMany { .. })));
+    }
+
+    #[test]
+    fn a_call_that_is_too_deep_costs_no_other() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let text = format!(r#"{{"context":{{"a":"\ude00"}},"x":{deep},"batch":[{deep},{{"a":1}}]}}"#);
+        let document = Document::around_calls(&text).unwrap();
+        assert_eq!(Value::Object(document.object).to_string(), "{\"batch\":null,\"context\":{\"a\":\"\u{FFFD}\"}}");
+        assert_eq!(parts(members(&document.text)["batch"]).collect::<Vec<_>>(), [deep.as_str(), r#"{"a":1}"#]);
+        assert!(Document::around_calls(&format!(r#"{{"x":{deep}}}"#)).is_err());
     }
 
     #[test]
@@ -452,9 +318,10 @@ mod tests {
             (r#""\ud83d\ud83d\ude00""#, "\u{FFFD}\u{1F600}"),
             (r#""\\ud83d\ude00é""#, "\\ud83d\u{FFFD}é"),
         ];
-        for (text, wanted) in cases {
-            assert_eq!(parse(text).unwrap(), Tree::from(wanted), "{text}");
+        for (text, read) in cases {
+            assert_eq!(parse(text).unwrap(), Value::from(read), "{text}");
         }
         assert!(parse(r#""\ud83"#).is_err());
+        assert_eq!(Document::read(r#"{"a":"\ud83d"}"#).unwrap().text, r#"{"a":"\ufffd"}"#);
     }
 }

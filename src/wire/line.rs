@@ -1,10 +1,10 @@
 //! Which format an item is of, where nothing else says it: the lines of an import file.
 
-use super::document::Outer;
+use super::json::Object;
 use super::{CallType, Format};
 
 /// By the keys of an object; `None` where they fit none.
-pub(super) fn format_of(object: &Outer) -> Option<Format> {
+pub(super) fn format_of(object: &Object) -> Option<Format> {
     let has = |key: &str| object.contains_key(key);
     if ["object_type", "object_type_type", "event_type"].into_iter().any(has) || (has("metric") && has("data")) {
         Some(Format::Webhook)

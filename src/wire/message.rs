@@ -4,36 +4,28 @@
 //! Customer.io's e-mail events have a few names of their own. One table reads them all, so that an event is the
 //! same by whichever way it came.
 
-use crate::domain::attributes::Gathered;
-use crate::domain::event::METRIC_NAME_BYTES_MAX;
-use crate::domain::{Attribute, Channel, Device, Event, Flags, Metric, MetricName, Text};
+use serde_json::Value;
 
+use crate::domain::event::METRIC_NAME_BYTES_MAX;
+use crate::domain::{Attribute, Attributes, Channel, Device, Event, EventTime, Flags, Metric, MetricName, Text};
+
+use super::Context;
 use super::fields::{Fields, cut};
-use super::json::Tree;
 use super::reason::{Reason, Refusal};
-use super::{Context, time};
 
 /// What makes an event, each as it was found, with the name of its field for people.
-pub(super) struct Head<'a> {
+pub(super) struct Head {
     pub delivery_id: (Option<Text>, &'static str),
     pub metric: (Option<MetricName>, &'static str),
     pub id: Result<Option<Text>, Refusal>,
-    pub time: (Option<&'a Tree<'a>>, &'static str),
+    pub time: Result<EventTime, Refusal>,
 }
 
-/// An event that is being read. Its id may still be empty.
-pub(super) struct Draft {
-    pub event: Event,
-    /// What it says of its delivery.
-    pub said: Gathered,
-}
-
-impl Head<'_> {
-    /// The event, with nothing said of its delivery yet.
-    pub fn draft(self, context: &Context) -> Result<Draft, Refusal> {
+impl Head {
+    /// The event, without what it says of its delivery. Its id may still be empty.
+    pub fn draft(self, context: &Context) -> Result<Box<Event>, Refusal> {
         let delivery_id = self.delivery_id.0.clone();
-        let event = self.checked(context).map_err(|refusal| Refusal { delivery_id, ..refusal })?;
-        Ok(Draft { event, said: Gathered::default() })
+        self.checked(context).map(Box::new).map_err(|refusal| Refusal { delivery_id, ..refusal })
     }
 
     fn checked(self, context: &Context) -> Result<Event, Refusal> {
@@ -48,15 +40,14 @@ impl Head<'_> {
             let problem = format!("has {metric_bytes} bytes, more than {METRIC_NAME_BYTES_MAX}");
             return Err(Refusal::at(Reason::MetricTooLong, self.metric.1, &problem));
         }
-        let time = time::read(self.time.0, self.time.1, context.received_at_ms)?;
+        let time = self.time?;
         let id = self.id?.unwrap_or_default();
         Ok(Event::new(&delivery_id, metric, &id, time, context.received_at_ms))
     }
 }
 
 /// The last step: an event that came without an id gets one made from what it says.
-pub(super) fn seal(Draft { mut event, said }: Draft, context: &Context) -> Event {
-    event.attributes = said.attributes();
+pub(super) fn seal(mut event: Box<Event>, context: &Context) -> Box<Event> {
     if event.id.is_empty() {
         event.id = context.id_key.derive(&event);
     }
@@ -84,26 +75,26 @@ const NAMED: [(Attribute, &[&str]); 11] = [
 ];
 
 /// Takes all that the properties of a message event say, except who the person is.
-pub(super) fn describe(draft: &mut Draft, properties: Fields) {
+pub(super) fn describe(event: &mut Event, properties: Fields) {
     for (attribute, keys) in NAMED {
-        draft.said.set(attribute, properties.borrowed(keys));
+        event.attributes.set(attribute, properties.borrowed(keys).as_deref());
     }
-    interact(draft, properties);
-    draft.event.recipients = devices(properties);
-    draft.event.flags = flags(draft.event.metric.known(), properties);
+    interact(event, properties);
+    event.recipients = devices(properties);
+    event.flags = flags(event.metric.known(), properties);
 }
 
 /// Takes the source that is named, and nothing else.
-pub(super) fn set_source(said: &mut Gathered, properties: Fields) {
+pub(super) fn set_source(attributes: &mut Attributes, properties: Fields) {
     for (attribute, keys) in NAMED.into_iter().filter(|(attribute, _)| attribute.is_of_source()) {
-        said.set(attribute, properties.borrowed(keys));
+        attributes.set(attribute, properties.borrowed(keys).as_deref());
     }
 }
 
 /// Takes who was written to, what was clicked or answered, and what went wrong.
-pub(super) fn interact(Draft { event, said }: &mut Draft, properties: Fields) {
+pub(super) fn interact(event: &mut Event, properties: Fields) {
     let link = properties.inside("link");
-    said.set(Attribute::Recipient, properties.borrowed(&["recipient"]));
+    event.attributes.set(Attribute::Recipient, properties.borrowed(&["recipient"]).as_deref());
     event.href = properties.text(&["href", "link_url", "linkUrl"]).or_else(|| link.text(&["url"]));
     event.link_id = properties.text(&["link_id", "linkId"]).or_else(|| link.text(&["id"]));
     event.action_value = action_value(properties);
@@ -116,16 +107,16 @@ pub(super) fn action_value(properties: Fields) -> Option<Text> {
 }
 
 /// The channel, in Waybill's name where it is one of the table. A `customer` is who, not how.
-pub(super) fn set_channel(said: &mut Gathered, name: Option<&str>) {
+pub(super) fn set_channel(attributes: &mut Attributes, name: Option<&str>) {
     let name = name.filter(|name| !name.eq_ignore_ascii_case("customer"));
     let known = name.and_then(|name| Channel::parse(&name.to_ascii_lowercase()));
-    said.set(Attribute::Channel, known.map(Channel::name).or(name));
+    attributes.set(Attribute::Channel, known.map(Channel::name).or(name));
 }
 
 /// The devices of a push: an array, or one device by itself. One without an id is none.
 fn devices(properties: Fields) -> Vec<Device> {
     match properties.value("recipients") {
-        Some(Tree::Array(items)) => items.iter().filter_map(|item| device(Fields::of(Some(item)))).collect(),
+        Some(Value::Array(items)) => items.iter().filter_map(|item| device(Fields::of(Some(item)))).collect(),
         // the reason beside a device by itself is the event's
         _ => device(properties).into_iter().map(|device| Device { reason: None, ..device }).collect(),
     }

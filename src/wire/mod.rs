@@ -1,14 +1,11 @@
 //! JSON in, domain events out: one file a format.
 //!
-//! A body is taken apart into items ([`read`]); each becomes an event, or is counted and left, or is kept aside with
+//! A body is taken apart into items ([`read`]); each becomes an event, or is counted and ignored, or is quarantined with
 //! the reason. One bad item never costs its neighbours, and nothing that is JSON is lost: what a later version may
-//! understand comes back as [`Item::Quarantined`] with its own JSON, to be read again under its [`Format`].
+//! understand comes back as [`Item::Quarantined`] with its JSON, to be read again under its [`Format`].
 //!
 //! Pure: no clock (the receipt time is an argument), no IO. Nothing here panics, whatever the bytes.
 
-mod body;
-mod columns;
-mod document;
 mod fields;
 mod identity;
 mod json;
@@ -18,17 +15,17 @@ mod people;
 mod pipelines;
 mod reader;
 mod reason;
-pub mod residual;
 pub mod signature;
 mod statement;
 mod subscription;
-mod surrogates;
 #[cfg(test)]
 mod testing;
 mod time;
 mod track_api;
 pub mod waybill;
 mod webhook;
+
+use std::borrow::Cow;
 
 use crate::domain::{Event, Millis, Statement, Text};
 
@@ -40,11 +37,11 @@ pub use reason::{Quarantined, Reason, Unreadable};
 pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
 pub use track_api::TrackRequest;
 
-/// Raised whenever the formats understand more than before: what is kept aside is then read again.
-pub const GENERATION: u32 = 1;
+/// Raised whenever the formats understand more than before: what is in quarantine is then read again.
+pub const GENERATION: u32 = 2;
 
 /// The most items of one body. Senders stop at 4,000; a few megabytes of `[0,0,0,...]` would become a gigabyte of
-/// items kept aside.
+/// items in quarantine.
 pub const ITEMS_MAX: usize = 100_000;
 
 /// How much of a body is read.
@@ -52,7 +49,7 @@ pub const ITEMS_MAX: usize = 100_000;
 pub struct Bounds {
     /// More items refuse the body; at most [`ITEMS_MAX`].
     pub items: usize,
-    /// A longer item is kept aside by itself, unread.
+    /// A longer item is quarantined without being read.
     pub item_bytes: usize,
 }
 
@@ -68,6 +65,9 @@ pub struct Context<'a> {
     pub received_at_ms: Millis,
     /// Makes the ids of events that come without one.
     pub id_key: &'a IdKey,
+    /// A call that an SDK has just sent: its `sentAt` tells how far the clock of its sender is off. False for webhooks,
+    /// imports and whatever is read again.
+    pub live: bool,
 }
 
 /// What an item of a body became.
@@ -75,10 +75,10 @@ pub struct Context<'a> {
 pub enum Item {
     /// An event.
     Event {
-        event: Event,
-        /// What of its JSON the event does not hold, for [`residual::whole`]. A `writeKey` is no part of the event and
-        /// left out, but for webhooks; the address in the `context` of a Data Pipelines batch is one, and put in.
-        residual: String,
+        event: Box<Event>,
+        /// Its JSON as it came. A `writeKey` is left out, but for webhooks; what the batch of a Data Pipelines call says
+        /// for all of its calls is put in, and either writes the call again.
+        body: Text,
         /// The format under which that JSON can be read again.
         format: Format,
         /// A `Report Delivery Event`: a public sender may report on deliveries that are known, and only on those.
@@ -90,8 +90,9 @@ pub enum Item {
     Also(Box<Statement>),
     /// Not about messages; counted under this name: an event's ("Order Completed"), a call's ("page"), or what
     /// happened to a customer ("customer subscribed"). At most 64 bytes.
-    Ignored { name: Text },
-    /// Kept aside.
+    Ignored {
+        name: Text,
+    },
     Quarantined(Quarantined),
 }
 
@@ -103,23 +104,23 @@ impl Item {
 }
 
 /// What a format's parser makes of one object.
-#[allow(clippy::large_enum_variant, reason = "nearly all are events")]
 enum Outcome {
-    Event {
-        event: Event,
-        report: bool,
-    },
+    Event(Box<Event>),
+    /// A report on a delivery, with what it says of the person besides.
+    Report(Box<Event>, Option<Statement>),
     /// One or more.
     Statements(Vec<Statement>),
     Ignored(Text),
 }
 
 impl Outcome {
-    /// `residual` makes what is kept of an event's JSON.
-    fn push_to(self, items: &mut Vec<Item>, format: Format, residual: impl FnOnce(&Event) -> String) {
+    /// `body` is the JSON of the object.
+    fn push_to(self, items: &mut Vec<Item>, format: Format, body: Cow<str>) {
         match self {
-            Outcome::Event { event, report } => {
-                items.push(Item::Event { residual: residual(&event), event, format, report });
+            Outcome::Event(event) => items.push(Item::Event { event, body: body.into(), format, report: false }),
+            Outcome::Report(event, also) => {
+                items.push(Item::Event { event, body: body.into(), format, report: true });
+                items.extend(also.map(|statement| Item::Also(Box::new(statement))));
             }
             Outcome::Statements(statements) => {
                 let mut statements = statements.into_iter().map(Box::new);
@@ -213,7 +214,7 @@ impl CallType {
 ///
 /// Text that is not JSON, or nested more than 127 deep.
 pub fn parse_json(text: &str) -> Result<serde_json::Value, Unreadable> {
-    json::parse(text).map(Into::into)
+    json::parse(text)
 }
 
 /// Reads a body: one object, or an array of objects; in the Data Pipelines formats also a batch; in Waybill's own
@@ -250,8 +251,8 @@ pub fn read_track(
     track_api::read(request, body, bounds, context)
 }
 
-/// Reads a line of an import file: an item or an array of any known format, told by its keys, or
-/// `{"path": ..., "method": ..., "body": ...}`, told by the path.
+/// Reads a line of an import file: an item or an array of any known format, known by its keys, or
+/// `{"path": ..., "method": ..., "body": ...}`, known by the path.
 ///
 /// # Errors
 ///
@@ -262,6 +263,6 @@ pub fn read_line(line: &[u8], context: &Context) -> Result<Vec<Item>, Unreadable
 
 /// The `writeKey` of a Data Pipelines body, by which browser SDKs say who they are.
 pub fn write_key(body: &[u8]) -> Option<Text> {
-    let Ok(body::Body::One(object)) = body::Body::read(body) else { return None };
-    fields::text_of(document::Outer::read(object).ok()?.object.get("writeKey")?).map(Text::from)
+    let Ok(json::Body::One(text)) = json::Body::read(body) else { return None };
+    fields::text_of(json::Document::around_calls(text).ok()?.object.get("writeKey")?).map(Text::from)
 }

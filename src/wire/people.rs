@@ -1,11 +1,13 @@
 //! Data Pipelines calls about people, their devices and objects: `identify`, `group`, `alias`, and the track calls
 //! whose names are reserved for it.
 
-use crate::domain::people::{Said, Setting, Standing};
+use serde_json::Value;
+
+use crate::domain::people::{Change, Said, Setting, Standing};
 use crate::domain::{EventTime, Identifiers, Statement, Text};
 
 use super::fields::{Fields, ID_BYTES_MAX};
-use super::json::{Object, Tree};
+use super::json::Object;
 use super::reason::{Reason, Refusal};
 use super::statement::{self, Owner};
 use super::{Context, Outcome, subscription};
@@ -27,20 +29,7 @@ pub(super) fn event(
 ) -> Option<Result<Outcome, Refusal>> {
     type Read = fn(Fields, &mut Identifiers) -> Result<Said, Refusal>;
     if let Some(change) = subscription::change(name) {
-        let read = || {
-            let properties = top.object("properties")?;
-            let channel = properties.text(&["object_type", "objectType", "delivery_type", "channel"]);
-            let (who, head) = (who(top, Fields::of(None))?, head()?);
-            Ok(Outcome::Statements(vec![subscription::read(
-                change,
-                who,
-                head,
-                channel,
-                (properties, "properties.delivery_id"),
-                context,
-            )?]))
-        };
-        return Some(read());
+        return Some(subscription(change, None, top, head, context).map(|it| Outcome::Statements(vec![it])));
     }
     // the name of today stands for those of older samples
     let (name, read): (&str, Read) = match name {
@@ -64,6 +53,20 @@ pub(super) fn event(
     Some(read())
 }
 
+/// A change of a person's subscription, on the channel that it names, else on this one.
+pub(super) fn subscription(
+    change: Change,
+    channel: Option<Text>,
+    top: Fields,
+    head: impl FnOnce() -> Result<(Option<Text>, EventTime), Refusal>,
+    context: &Context,
+) -> Result<Statement, Refusal> {
+    let properties = top.object("properties")?;
+    let channel = properties.text(&["object_type", "objectType", "delivery_type", "channel"]).or(channel);
+    let (who, head) = (who(top, Fields::of(None))?, head()?);
+    subscription::read(change, who, head, channel, (properties, "properties.delivery_id"), context)
+}
+
 /// Who a person is, and their traits; `head` is the id and the time of the call.
 pub(super) fn identify(
     top: Fields,
@@ -79,12 +82,12 @@ pub(super) fn identify(
     let person = name_of(&who)?;
     let mut settings = vec![statement::being(Owner::Person(&person), true)];
     settings.extend(traits.into_iter().flat_map(|traits| statement::traits(Owner::Person(&person), traits.iter())));
-    let also = traits.and_then(statement::preferences);
+    let also = traits.into_iter().flat_map(statement::subscriptions);
     let make = |said| {
         let (id, time) = head.clone();
         statement::statement("identify", who.clone(), said, id, time, context)
     };
-    Ok([Some(Said::Set(settings)), also].into_iter().flatten().map(make).collect())
+    Ok(std::iter::once(Said::Set(settings)).chain(also).map(make).collect())
 }
 
 /// An object with its traits, and the relation of a person to it.
@@ -93,19 +96,20 @@ pub(super) fn group(
     (id, time): (Option<Text>, EventTime),
     context: &Context,
 ) -> Result<Statement, Refusal> {
-    let said = top.object("traits")?;
+    let traits = top.object("traits")?;
     let Some(object) = statement::object(top.id(&["groupId", "group_id"], "groupId")?, object_type(top)?) else {
         return Err(Refusal::at(Reason::NoIdentifier, "groupId", "is missing"));
     };
     let mut settings = vec![statement::being(Owner::Object(&object), true)];
-    if let Some(traits) = said.map() {
-        let own = traits.iter().filter(|(key, _)| !TYPE_KEYS.contains(key) && !RELATION_KEYS.contains(key));
-        settings.extend(statement::traits(Owner::Object(&object), own));
+    if let Some(traits) = traits.map() {
+        let is_reserved = |key: &str| TYPE_KEYS.contains(&key) || RELATION_KEYS.contains(&key);
+        let traits = traits.iter().filter(|(key, _)| !is_reserved(key));
+        settings.extend(statement::traits(Owner::Object(&object), traits));
     }
     let who = who(top, Fields::of(None))?;
     if let Some(person) = who.name() {
-        let relation = RELATION_KEYS.iter().find_map(|key| said.inside(key).map());
-        settings.push(statement::relationship(&object, person, Some(relation.unwrap_or(&Object::default()))));
+        let relation = RELATION_KEYS.iter().find_map(|key| traits.inside(key).map());
+        settings.push(statement::relationship(&object, person, Some(relation.unwrap_or(&Object::new()))));
         settings.push(statement::being(Owner::Person(person), true));
     }
     Ok(statement::statement("group", who, Said::Set(settings), id, time, context))
@@ -129,24 +133,21 @@ pub(super) fn alias(
     } else {
         who.anonymous_id = Some(previous);
     }
-    Ok(statement::statement("alias", who, Said::Set(Vec::new()), id, time, context))
+    Ok(statement::statement("alias", who.normalized(), Said::Set(Vec::new()), id, time, context))
 }
 
 /// All that a call says of who it is about; `traits` are the person's, where the call brings some.
 fn who(top: Fields, traits: Fields) -> Result<Identifiers, Refusal> {
     let properties = top.inside("properties");
     let identifiers = properties.inside("identifiers");
-    let lent = top.inside("context").inside("traits");
+    let of_context = top.inside("context").inside("traits");
     // who writes there what is none says nothing of the person
-    let one_of = |texts: [Option<Text>; 5]| texts.into_iter().flatten().find(|text| text.len() <= ID_BYTES_MAX);
-    let anonymous = top.id(&["anonymousId", "anonymous_id"], "anonymousId")?;
+    let first = |texts: &[Option<Text>]| texts.iter().flatten().find(|text| text.len() <= ID_BYTES_MAX).cloned();
+    let address = |text: Option<Text>| text.filter(|text| text.contains('@'));
     // a workspace that knows people by their address writes it there
-    let (address, anonymous_id) = match anonymous {
-        Some(text) if text.contains('@') => (Some(text), None),
-        other => (None, other),
-    };
+    let anonymous = top.id(&["anonymousId", "anonymous_id"], "anonymousId")?;
     let email = ["email", "email_address"];
-    Ok(Identifiers {
+    let who = Identifiers {
         person_id: match properties.id(&["customer_id", "customerId"], "properties.customer_id")? {
             None => match top.id(&["userId", "user_id"], "userId")? {
                 None => identifiers.id(&["id"], "properties.identifiers.id")?,
@@ -154,17 +155,22 @@ fn who(top: Fields, traits: Fields) -> Result<Identifiers, Refusal> {
             },
             person => person,
         },
-        email: one_of([
+        email: first(&[
             traits.text(&email),
             identifiers.text(&["email"]),
             properties.text(&["email_address"]),
-            lent.text(&email),
-            address,
+            address(of_context.text(&email)),
+            address(anonymous.clone()),
         ]),
-        cio_id: identifiers.id(&["cio_id"], "properties.identifiers.cio_id")?,
-        phone: one_of([traits.text(&["phone"]), identifiers.text(&["phone"]), lent.text(&["phone"]), None, None]),
-        anonymous_id,
-    })
+        cio_id: match identifiers.id(&["cio_id"], "properties.identifiers.cio_id")? {
+            // RudderStack
+            None => first(&[of_context.text(&["cioId"])]),
+            cio_id => cio_id,
+        },
+        phone: first(&[traits.text(&["phone"]), identifiers.text(&["phone"]), of_context.text(&["phone"])]),
+        anonymous_id: anonymous.filter(|text| !text.contains('@')),
+    };
+    Ok(who.normalized())
 }
 
 fn name_of(who: &Identifiers) -> Result<Text, Refusal> {
@@ -181,7 +187,7 @@ fn standing(who: &mut Identifiers, standing: Standing) -> Result<Said, Refusal> 
     if let Some(person) = who.person_id.take() {
         // some workspaces know people by their address
         let email = Some(person.clone()).filter(|person| person.contains('@'));
-        *who = Identifiers { person_id: Some(person), email, ..Identifiers::default() };
+        *who = Identifiers { person_id: Some(person), email, ..Identifiers::default() }.normalized();
     }
     Ok(Said::Standing(standing))
 }
@@ -190,21 +196,21 @@ fn set(setting: Setting) -> Said {
     Said::Set(vec![setting])
 }
 
-/// The device with what is said of it: in the properties, in their `device`, or in the context's, as SDKs do.
+/// The device with its attributes: in the properties, in their `device`, or in the context's, as SDKs do.
 fn device(top: Fields, who: &mut Identifiers) -> Result<Said, Refusal> {
     let person = name_of(who)?;
     let device_id = device_id(top)?;
-    let mut said = Object::default();
+    let mut attributes = Object::new();
     for fields in [top.inside("context").inside("device"), top.inside("properties")] {
-        said.merge(fields.map().cloned().unwrap_or_default());
+        attributes.extend(fields.map().cloned().unwrap_or_default());
     }
     for key in ["identifiers", "customer_id", "userId"] {
-        said.remove(key);
+        attributes.remove(key);
     }
-    if let Some(Tree::Object(within)) = said.remove("device") {
-        said.merge(within);
+    if let Some(Value::Object(device)) = attributes.remove("device") {
+        attributes.extend(device);
     }
-    let device = statement::device(&person, device_id, &said);
+    let device = statement::device(&person, device_id, &attributes);
     Ok(Said::Set(vec![device, statement::being(Owner::Person(&person), true)]))
 }
 
@@ -214,8 +220,7 @@ fn no_device(top: Fields, who: &mut Identifiers) -> Result<Said, Refusal> {
 
 fn device_id(top: Fields) -> Result<Text, Refusal> {
     let path = "properties.device.token";
-    let own = statement::device_id(top.object("properties")?.inside("device"), path)?;
-    let id = match own {
+    let id = match statement::device_id(top.object("properties")?.inside("device"), path)? {
         None => statement::device_id(top.inside("context").inside("device"), "context.device.token")?,
         id => id,
     };
@@ -410,6 +415,31 @@ mod tests {
         assert_eq!((&*traits.id, &*preferences.id), ("m1", "m1"));
     }
 
+    #[test]
+    fn the_attribute_unsubscribed_is_the_subscription() {
+        for (value, change) in [
+            (json!(true), Some("unsubscribed")),
+            (json!("true"), Some("unsubscribed")),
+            (json!(1), Some("unsubscribed")),
+            (json!(false), Some("subscribed")),
+            (json!(null), None),
+            (json!("perhaps"), None),
+        ] {
+            let body =
+                json!({"type": "identify", "userId": "p7", "messageId": "m1", "traits": {"unsubscribed": value}});
+            let also: Vec<_> = items(Pipelines, body)
+                .into_iter()
+                .skip(1)
+                .map(|item| match item {
+                    Item::Also(statement) => (in_words(&statement), statement.id.into_string()),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            let expected = change.map(|change| (format!("identify [id=p7] {change}"), "m1".to_owned()));
+            assert_eq!(also, Vec::from_iter(expected), "{value}");
+        }
+    }
+
     /// By webhook and in each generation of names of Data Pipelines.
     #[test]
     fn a_change_of_a_subscription_is_one_statement_by_every_way() {
@@ -475,7 +505,7 @@ mod tests {
             .iter()
             .map(|item| match item {
                 Item::Statement(statement) => in_words(statement),
-                Item::Event { residual, event, .. } => crate::wire::residual::whole(residual, event),
+                Item::Event { body, .. } => body.to_string(),
                 other => panic!("{other:?}"),
             })
             .collect();

@@ -6,13 +6,17 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{Attribute, Channel, EventTime, MetricName, Text, names};
+use crate::domain::people::Change;
+use crate::domain::{Attribute, Channel, Event, EventTime, MetricName, Millis, Text, names};
 
 use super::fields::Fields;
-use super::json::{Object, Tree};
-use super::message::{self, Draft, Head};
+use super::json::Object;
+use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
-use super::{CallType, Context, Outcome, people};
+use super::{CallType, Context, Outcome, people, subscription, time};
+
+/// How far a sender's clock may be off before its times are corrected.
+const CLOCK_SKEW_MAX_MS: Millis = 60 * 60 * 1000;
 
 /// What SDKs and servers send to report on a delivery whose channel they do not know.
 const REPORT: &str = "Report Delivery Event";
@@ -47,6 +51,13 @@ fn track(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     if &*name == REPORT {
         return report(top, context);
     }
+    if let Some((change, channel)) = subscription::change_on_channel(&name)
+        && (change != Change::Unsubscribed || delivery_id(top.inside("properties"), channel)?.is_none())
+    {
+        let head = || id_and_time(top, context);
+        let statement = people::subscription(change, Some(channel.name().into()), top, head, context)?;
+        return Ok(Outcome::Statements(vec![statement]));
+    }
     match names::message_event(&name) {
         Some((channel, metric)) => message(top, channel, MetricName::Known(metric), context),
         None => people::event(&name, top, || id_and_time(top, context), context)
@@ -54,28 +65,34 @@ fn track(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     }
 }
 
+/// The delivery that a message event names. Customer.io's e-mail events of other senders know it by `email_id` only.
+fn delivery_id(properties: Fields, channel: Channel) -> Result<Option<Text>, Refusal> {
+    let keys: &[&str] = match channel {
+        Channel::Email => &["delivery_id", "deliveryId", "email_id"],
+        _ => &["delivery_id", "deliveryId"],
+    };
+    properties.id(keys, "properties.delivery_id")
+}
+
 fn message(top: Fields, channel: Channel, metric: MetricName, context: &Context) -> Result<Outcome, Refusal> {
     let properties = top.object("properties")?;
-    let is_rudderstack = properties.value("deliveryId").is_some();
-    let mut delivery_id = properties.id(&["delivery_id", "deliveryId"], "properties.delivery_id")?;
-    // Customer.io's e-mail events of other senders know the message by this only
-    let is_email_event = delivery_id.is_none() && channel == Channel::Email;
-    if is_email_event {
-        delivery_id = properties.id(&["email_id"], "properties.delivery_id")?;
-    }
-    let mut draft = head(top, properties, delivery_id, (Some(metric), "event")).draft(context)?;
-    message::describe(&mut draft, properties);
-    draft.said.set(Attribute::Channel, Some(channel.name()));
+    let names = |key| properties.value(key).is_some();
+    let is_rudderstack = names("deliveryId");
+    let is_email_event = channel == Channel::Email && names("email_id") && !names("delivery_id") && !is_rudderstack;
+    let delivery_id = delivery_id(properties, channel)?;
+    let mut event = head(top, properties, delivery_id, (Some(metric), "event"), context).draft(context)?;
+    message::describe(&mut event, properties);
+    event.attributes.set(Attribute::Channel, Some(channel.name()));
     // both put the recipient where others put the person's address
     if (is_rudderstack || is_email_event)
-        && draft.said.get(Attribute::Recipient).is_none()
-        && draft.event.recipients.is_empty()
+        && event.attributes.get(Attribute::Recipient).is_none()
+        && event.recipients.is_empty()
     {
         let email = top.inside("context").inside("traits").borrowed(&["email"]);
-        draft.said.set(Attribute::Recipient, email);
+        event.attributes.set(Attribute::Recipient, email.as_deref());
     }
-    set_person(&mut draft, top, properties);
-    Ok(Outcome::Event { event: message::seal(draft, context), report: false })
+    set_person(&mut event, top, properties, !is_rudderstack);
+    Ok(Outcome::Event(message::seal(event, context)))
 }
 
 /// A report names neither channel nor source: those follow from the delivery. Its other properties are whatever the
@@ -84,21 +101,27 @@ fn report(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     let properties = top.object("properties")?;
     let delivery_id = properties.id(&["deliveryId", "delivery_id"], "properties.deliveryId")?;
     let metric = message::metric(properties, "metric", "properties.metric")?;
-    let mut head = head(top, properties, delivery_id, (metric, "properties.metric"));
+    let mut head = head(top, properties, delivery_id, (metric, "properties.metric"), context);
     head.delivery_id.1 = "properties.deliveryId";
-    let mut draft = head.draft(context)?;
-    message::interact(&mut draft, properties);
-    set_person(&mut draft, top, Fields::of(None));
-    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
+    let mut event = head.draft(context)?;
+    message::interact(&mut event, properties);
+    set_person(&mut event, top, Fields::of(None), true);
+    Ok(Outcome::Report(message::seal(event, context), None))
 }
 
-fn head<'a>(
-    top: Fields<'a>,
-    properties: Fields<'a>,
+fn head(
+    top: Fields,
+    properties: Fields,
     delivery_id: Option<Text>,
     metric: (Option<MetricName>, &'static str),
-) -> Head<'a> {
-    Head { delivery_id: (delivery_id, "properties.delivery_id"), metric, id: id(top, properties), time: time(top) }
+    context: &Context,
+) -> Head {
+    Head {
+        delivery_id: (delivery_id, "properties.delivery_id"),
+        metric,
+        id: id(top, properties),
+        time: event_time(top, context),
+    }
 }
 
 fn id(top: Fields, properties: Fields) -> Result<Option<Text>, Refusal> {
@@ -108,34 +131,51 @@ fn id(top: Fields, properties: Fields) -> Result<Option<Text>, Refusal> {
     }
 }
 
-fn time<'a>(top: Fields<'a>) -> (Option<&'a Tree<'a>>, &'static str) {
+fn event_time(top: Fields, context: &Context) -> Result<EventTime, Refusal> {
     // upstream skews `timestamp` by the clock of the sender; `originalTimestamp` is the webhook's
-    match top.value("originalTimestamp") {
+    let (value, path) = match top.value("originalTimestamp") {
         Some(time) => (Some(time), "originalTimestamp"),
         None => (top.value("timestamp"), "timestamp"),
+    };
+    time::read_by_clock(value, path, context.received_at_ms, clock_skew_ms(top, context))
+}
+
+/// How far the clock of a call's sender is ahead of the receiver's, where that is more than [`CLOCK_SKEW_MAX_MS`]; else 0.
+///
+/// Known of live calls only: an SDK says with `sentAt` what its clock showed when it sent the call. Whoever passes calls
+/// on says with `receivedAt` that it has looked at the clock.
+pub(super) fn clock_skew_ms(call: Fields, context: &Context) -> Millis {
+    if !context.live || call.value("receivedAt").is_some() {
+        return 0;
     }
+    let Some(sent_at_ms) = call.value("sentAt").and_then(time::instant) else { return 0 };
+    let skew_ms = sent_at_ms.saturating_sub(context.received_at_ms);
+    if skew_ms.saturating_abs() > CLOCK_SKEW_MAX_MS { skew_ms } else { 0 }
 }
 
 fn id_and_time(top: Fields, context: &Context) -> Result<(Option<Text>, EventTime), Refusal> {
-    let (time, path) = time(top);
-    Ok((id(top, top.inside("properties"))?, super::time::read(time, path, context.received_at_ms)?))
+    Ok((id(top, top.inside("properties"))?, event_time(top, context)?))
 }
 
-fn set_person(Draft { event, said }: &mut Draft, top: Fields, properties: Fields) {
+/// Sets who the person is. RudderStack writes the recipient where others write the person's address.
+fn set_person(event: &mut Event, top: Fields, properties: Fields, is_address_of_person: bool) {
     let identifiers = properties.inside("identifiers");
+    let traits = top.inside("context").inside("traits");
     let person = properties
         .borrowed(&["customer_id", "customerId"])
         .or_else(|| top.borrowed(&["userId", "user_id"]))
         .or_else(|| properties.borrowed(&["userId"]))
         .or_else(|| identifiers.borrowed(&["id"]));
-    let email = identifiers
-        .borrowed(&["email"])
-        .or_else(|| address(top.inside("context").inside("traits").borrowed(&["email"])))
+    let address_of_person = || {
         // mobile SDKs put the delivery id here
-        .or_else(|| address(top.borrowed(&["anonymousId"])).filter(|id| **id != *event.delivery_id));
-    said.set(Attribute::PersonId, person);
-    said.set(Attribute::Email, email);
-    said.set(Attribute::CioId, identifiers.borrowed(&["cio_id"]));
+        let anonymous = || address(top.borrowed(&["anonymousId"])).filter(|id| **id != *event.delivery_id);
+        address(traits.borrowed(&["email"])).or_else(anonymous).filter(|_| is_address_of_person)
+    };
+    let email = identifiers.borrowed(&["email"]).or_else(address_of_person);
+    let cio_id = identifiers.borrowed(&["cio_id"]).or_else(|| traits.borrowed(&["cioId"]));
+    for (attribute, value) in [(Attribute::PersonId, person), (Attribute::Email, email), (Attribute::CioId, cio_id)] {
+        event.attributes.set(attribute, value.as_deref());
+    }
 }
 
 /// An e-mail address: what is written there may also be a phone number, a URL or a random id.
@@ -152,8 +192,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::domain::{Attributes, EventTime, Metric};
-    use crate::wire::testing::{RECEIVED, event, ignored, items, items_of_call, one, quarantined, with};
-    use crate::wire::{Format::Pipelines, Item};
+    use crate::wire::testing::{
+        RECEIVED, event, ignored, in_words, items, items_of_call, items_of_live_call, one, quarantined, statement, with,
+    };
+    use crate::wire::{Format::Pipelines, Format::Webhook, Item};
 
     use super::*;
 
@@ -186,7 +228,7 @@ mod tests {
                      "href": "https://example.org/a", "link_id": 5, "machine": false,
                      "identifiers": {"id": "p7", "email": "ada@example.org"}}
         });
-        assert_eq!(event(Pipelines, click()), event(crate::wire::Format::Webhook, webhook));
+        assert_eq!(event(Pipelines, click()), event(Webhook, webhook));
     }
 
     #[test]
@@ -359,9 +401,8 @@ mod tests {
         let read: Vec<_> = batch
             .iter()
             .map(|item| match item {
-                Item::Event { event, residual, .. } => {
-                    let whole = crate::wire::residual::whole(residual, event);
-                    assert!(!whole.contains("writeKey") && whole.contains("traits"));
+                Item::Event { event, body, .. } => {
+                    assert!(!body.contains("writeKey") && body.contains("traits"));
                     event.attributes.get(Attribute::Email).unwrap()
                 }
                 Item::Statement(statement) | Item::Also(statement) => &statement.name,
@@ -373,5 +414,91 @@ mod tests {
 
         let Item::Quarantined(broken) = &items(Pipelines, r#"{"batch":5,"writeKey":"k"}"#)[0] else { panic!() };
         assert_eq!((broken.reason, &*broken.body), (Reason::BadField, b"{\"batch\":5}".as_slice()));
+    }
+
+    #[test]
+    fn rudderstack_writes_the_recipient_where_others_write_the_person_s_address() {
+        let traits = json!({"email": "Ada <ADA@example.org>", "cioId": "a1"});
+        let changes = json!({"event": "Email Opened", "anonymousId": "ada@example.org", "context": {"traits": traits}});
+        let opened = event(Pipelines, with(rudderstack(), changes));
+        let get = |attribute| opened.attributes.get(attribute);
+        assert_eq!((get(Attribute::Recipient), get(Attribute::Email)), (Some("ada@example.org"), None));
+        assert_eq!((get(Attribute::PersonId), get(Attribute::CioId)), (Some("p7"), Some("a1")));
+    }
+
+    /// RudderStack puts the channel before what a webhook says of the customer.
+    #[test]
+    fn a_change_of_a_subscription_on_a_channel_is_the_webhook_s_unless_it_is_of_a_message() {
+        for (metric, name) in [("subscribed", "Email Subscribed"), ("unsubscribed", "Email Unsubscribed")] {
+            let webhook = statement(
+                Webhook,
+                json!({"event_id": "e1", "object_type": "email", "metric": metric, "timestamp": 1714521918,
+                       "data": {"customer_id": "p7", "email_address": "Ada@example.org",
+                                "identifiers": {"id": "p7", "email": "Ada@example.org", "cio_id": "a1"}}}),
+            );
+            let call = json!({
+                "type": "track", "event": name, "userId": "p7", "messageId": "00000000-0000-0000-0000-000000000000",
+                "originalTimestamp": "2024-05-01T00:05:18.000Z", "sentAt": "2024-05-01T00:05:18.000Z",
+                "context": {"traits": {"cioId": "a1", "email": "Ada@example.org"}}, "properties": {"eventId": "e1"}
+            });
+            assert_eq!(statement(Pipelines, call.clone()), webhook);
+            assert!(in_words(&webhook).contains("[id=p7 email=ada@example.org cio_id=a1]"), "{}", in_words(&webhook));
+            // a delivery makes an unsubscribe one of the message
+            let named = with(call, json!({"properties": {"deliveryId": "d"}}));
+            match one(Pipelines, named) {
+                Item::Event { event, .. } => assert_eq!((metric, event.metric.as_str()), ("unsubscribed", metric)),
+                Item::Statement(found) => assert!(metric == "subscribed" && in_words(&found).ends_with("delivery=d")),
+                other => panic!("{other:?}"),
+            }
+        }
+        let sms = statement(Pipelines, json!({"event": "SMS Unsubscribed", "userId": "p7"}));
+        assert_eq!(in_words(&sms), "Unsubscribed [id=p7] unsubscribed, channel=sms");
+        assert_eq!(quarantined(Pipelines, json!({"event": "Email Unsubscribed"})).reason, Reason::NoIdentifier);
+    }
+
+    #[test]
+    fn the_clock_of_a_live_sender_is_corrected() {
+        const HOUR_MS: Millis = 60 * 60 * 1000;
+        let iso = |ms| time::iso(ms).unwrap();
+        let opened = |sent_after_ms: Millis, changes: Value| {
+            let sent_at_ms = RECEIVED + sent_after_ms;
+            let body = json!({
+                "event": "Report Delivery Event", "sentAt": iso(sent_at_ms), "timestamp": iso(sent_at_ms - 5_000),
+                "properties": {"deliveryId": "d", "metric": "opened"}
+            });
+            with(body, changes)
+        };
+        let live = |body: Value| match items_of_live_call(CallType::Track, &body).remove(0) {
+            Item::Event { event, .. } => event.time,
+            other => panic!("{body} became {other:?}"),
+        };
+        let corrected = |clock_skew_ms| EventTime { clock_skew_ms, ..EventTime::given(RECEIVED - 5_000) };
+        for skew_ms in [-20 * 365 * 24 * HOUR_MS, -HOUR_MS - 1, HOUR_MS + 1, 400 * 24 * HOUR_MS] {
+            assert_eq!(live(opened(skew_ms, json!({}))), corrected(skew_ms));
+        }
+        for skew_ms in [-HOUR_MS, 0, HOUR_MS] {
+            assert_eq!(live(opened(skew_ms, json!({}))), EventTime::given(RECEIVED + skew_ms - 5_000));
+        }
+        // as the clock said: whoever received it before, a webhook, an import, and a sender that says nothing
+        let early = EventTime::given(RECEIVED - 2 * HOUR_MS - 5_000);
+        assert_eq!(live(opened(-2 * HOUR_MS, json!({"receivedAt": iso(RECEIVED)}))), early);
+        assert_eq!(live(opened(-2 * HOUR_MS, json!({"sentAt": "soon"}))), early);
+        assert_eq!(event(Pipelines, opened(-2 * HOUR_MS, json!({}))).time, early);
+        // an event without a time has that of its receipt
+        assert_eq!(live(opened(-2 * HOUR_MS, json!({"timestamp": null}))), EventTime::from_receipt(RECEIVED));
+
+        // a batch says it once for all; what is stored of the call says it too, and another try has the same id
+        let bare = |skew_ms: Millis| opened(skew_ms, json!({"sentAt": null}));
+        let batch = |skew_ms: Millis, late_ms: Millis| {
+            let batch = json!({"sentAt": iso(RECEIVED + skew_ms + late_ms), "batch": [bare(skew_ms)]});
+            match items_of_live_call(CallType::Batch, &batch).remove(0) {
+                Item::Event { event, body, .. } => (event, body),
+                other => panic!("{batch} became {other:?}"),
+            }
+        };
+        let (first, body) = batch(-2 * HOUR_MS, 0);
+        assert_eq!((first.time, body.contains("sentAt")), (corrected(-2 * HOUR_MS), true));
+        assert_eq!(batch(-2 * HOUR_MS, 700).0.id, first.id);
+        assert_eq!(&*batch(0, 0).1, bare(0).to_string());
     }
 }

@@ -2,18 +2,15 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::Value;
 
 use crate::domain::Text;
 
-use super::body::{self, Body};
-use super::document::{Document, Outer};
 use super::fields::{Fields, ID_BYTES_MAX};
-use super::json::{self, Object, Tree};
+use super::json::{self, Body, Document, Object};
 use super::reason::{Quarantined, Reason, Refusal, Unreadable};
 use super::{
-    Bounds, CallType, Context, Format, Item, TrackRequest, fields, line, people, pipelines, residual, track_api,
-    waybill, webhook,
+    Bounds, CallType, Context, Format, Item, TrackRequest, fields, line, people, pipelines, track_api, waybill, webhook,
 };
 
 #[derive(Clone, Copy)]
@@ -28,17 +25,17 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     pub fn read(self, body: &[u8]) -> Result<Vec<Item>, Unreadable> {
         let error = match Body::read(body) {
-            Ok(Body::One(object)) => match Outer::read(object) {
-                Ok(outer) => return self.one(outer),
+            Ok(Body::One(text)) => match Document::around_calls(text) {
+                Ok(document) => return self.one(document),
                 Err(error) => error,
             },
-            Ok(Body::Many(raws)) => {
-                let raws = self.not_too_many(raws)?;
+            Ok(Body::Many(texts)) => {
+                self.not_too_many(&texts)?;
                 // an array sent as a batch is one already
                 let call = self.call.filter(|call| *call != CallType::Batch);
                 let reader = Reader { call, ..self };
-                let mut items = Vec::with_capacity(raws.len());
-                raws.into_iter().for_each(|raw| reader.one_of_many(raw, &mut items));
+                let mut items = Vec::with_capacity(texts.len());
+                texts.into_iter().for_each(|text| reader.one_of_many(text, &mut items));
                 return Ok(items);
             }
             Err(error) => error,
@@ -46,9 +43,10 @@ impl Reader<'_> {
         if self.format != Format::Waybill {
             return Err(error);
         }
-        let lines = self.not_too_many(body::lines(body).ok_or(error)?)?;
+        let lines = json::lines(body).ok_or(error)?;
+        self.not_too_many(&lines)?;
         let is_end = |line: &[u8]| match Body::read(line) {
-            Ok(Body::One(object)) => Outer::read(object).is_ok_and(|outer| waybill::is_end(&outer)),
+            Ok(Body::One(text)) => Document::read(text).is_ok_and(|document| waybill::is_end(&document.object)),
             _ => false,
         };
         // the last line of an export is no event
@@ -61,9 +59,7 @@ impl Reader<'_> {
 
     fn line(self, number: usize, line: &[u8], items: &mut Vec<Item>) {
         let read = match Body::read(line) {
-            Ok(Body::One(object)) => {
-                Outer::read(object).and_then(Outer::document).map(|document| self.item(document, None, items))
-            }
+            Ok(Body::One(text)) => Document::read(text).map(|document| self.item(document, None, items)),
             Ok(Body::Many(_)) => Err(Unreadable::NoUse { found: "an array" }),
             Err(error) => Err(error),
         };
@@ -73,62 +69,63 @@ impl Reader<'_> {
         }
     }
 
-    /// An item of an array. Arrays and batches within are not opened: they could be as deep and as many as the body
-    /// is long.
-    fn one_of_many(self, raw: &RawValue, items: &mut Vec<Item>) {
-        if self.format == Format::Line && raw.get().starts_with('{') {
-            let aside = |error: Unreadable| Item::Quarantined(error.quarantine(self.format, raw.get().as_bytes()));
-            let read = Outer::read(raw.get()).and_then(|outer| self.by_keys(outer));
-            items.extend(read.unwrap_or_else(|error| vec![aside(error)]));
-            return;
+    /// An item of an array. Arrays within are not opened: they could be as deep and as many as the body is long.
+    fn one_of_many(self, text: &str, items: &mut Vec<Item>) {
+        if self.format != Format::Line || !text.starts_with('{') {
+            return self.item_or_quarantine(text, None, items);
         }
-        self.item_or_aside(raw, None, items);
+        match Document::around_calls(text).and_then(|document| self.by_keys(document)) {
+            Ok(read) => items.extend(read),
+            Err(error) => items.push(Item::Quarantined(error.quarantine(self.format, text.as_bytes()))),
+        }
     }
 
     /// An object, which may be a batch or an import line around others.
-    fn one(self, outer: Outer) -> Result<Vec<Item>, Unreadable> {
+    fn one(self, document: Document) -> Result<Vec<Item>, Unreadable> {
         match self.format {
-            Format::Webhook | Format::Waybill => self.item_alone(outer),
-            Format::Pipelines => self.call_or_batch(outer),
-            Format::Line => self.by_keys(outer),
+            Format::Webhook | Format::Waybill => Ok(self.alone(document)),
+            Format::Pipelines => self.call_or_batch(document),
+            Format::Line => self.by_keys(document),
         }
     }
 
-    fn call_or_batch(self, outer: Outer) -> Result<Vec<Item>, Unreadable> {
-        let is_call = ["type", "action", "event"].into_iter().any(|key| outer.contains_key(key));
-        if self.call != Some(CallType::Batch) && (is_call || !outer.contains_key("batch")) {
-            return self.item_alone(outer);
+    fn call_or_batch(self, document: Document) -> Result<Vec<Item>, Unreadable> {
+        let object = &document.object;
+        let is_call = ["type", "action", "event"].into_iter().any(|key| object.contains_key(key));
+        if self.call != Some(CallType::Batch) && (is_call || !object.contains_key("batch")) {
+            return Ok(self.alone(document));
         }
-        let items = outer.batch.and_then(|batch| serde_json::from_str::<Vec<&RawValue>>(batch.get()).ok());
-        let Some(batch) = items else {
+        let Some(batch) = json::members(&document.text).remove("batch").filter(|batch| batch.starts_with('[')) else {
             let refusal = Refusal::at(Reason::BadField, "batch", "is missing or not an array");
-            let document = self.open(outer.document()?, None);
+            let document = self.open(document, None);
             return Ok(vec![Item::Quarantined(refusal.quarantine(self.format, document.text.as_bytes()))]);
         };
-        let lent = outer.object.get("context").map(Lent::of);
+        let inherited = Inherited::of(object, self.context);
         let reader = Reader { call: None, ..self };
-        let batch = self.not_too_many(batch)?;
-        let mut items = Vec::with_capacity(batch.len());
-        batch.into_iter().for_each(|raw| reader.item_or_aside(raw, lent.as_ref(), &mut items));
+        let texts: Vec<&str> = json::parts(batch).collect();
+        self.not_too_many(&texts)?;
+        let mut items = Vec::with_capacity(texts.len());
+        texts.into_iter().for_each(|text| reader.item_or_quarantine(text, Some(&inherited), &mut items));
         Ok(items)
     }
 
-    fn by_keys(self, outer: Outer) -> Result<Vec<Item>, Unreadable> {
-        if let Some(path) = outer.object.get("path")
-            && (outer.contains_key("body") || outer.contains_key("method"))
+    fn by_keys(self, document: Document) -> Result<Vec<Item>, Unreadable> {
+        let object = &document.object;
+        if let Some(path) = object.get("path")
+            && (object.contains_key("body") || object.contains_key("method"))
         {
-            return self.recorded(&outer, path.as_str().unwrap_or_default());
+            return self.recorded(&document, path.as_str().unwrap_or_default());
         }
-        match line::format_of(&outer) {
-            None if waybill::is_end(&outer) => Ok(Vec::new()),
-            Some(format) => Reader { format, ..self }.one(outer),
-            None => Ok(vec![self.unknown(&outer, "its keys are those of no known format")]),
+        match line::format_of(object) {
+            None if waybill::is_end(object) => Ok(Vec::new()),
+            Some(format) => Reader { format, ..self }.one(document),
+            None => Ok(vec![self.unknown(&document, "its keys are those of no known format")]),
         }
     }
 
     /// A request that was recorded. Some recorders take bodies for text; of a request without one there is none.
-    fn recorded(self, outer: &Outer, path: &str) -> Result<Vec<Item>, Unreadable> {
-        let sent = match outer.body.map(|body| body.get()) {
+    fn recorded(self, document: &Document, path: &str) -> Result<Vec<Item>, Unreadable> {
+        let sent = match json::members(&document.text).remove("body") {
             None | Some("null") => Cow::Borrowed(""),
             Some(body) if body.starts_with('"') => {
                 Cow::Owned(fields::text_of(&json::parse(body)?).unwrap_or_default().into_owned())
@@ -136,121 +133,133 @@ impl Reader<'_> {
             Some(body) => Cow::Borrowed(body),
         };
         if track_api::is_one(path) {
-            let method = outer.object.get("method").and_then(fields::text_of).unwrap_or_default();
+            let method = document.object.get("method").and_then(fields::text_of).unwrap_or_default();
             let request = TrackRequest { method: &method, path };
             return track_api::read(request, sent.as_bytes(), self.bounds, self.context);
         }
         let Some((format, call)) = line::format_by_path(path) else {
-            return Ok(vec![self.unknown(outer, "no event is read from this path")]);
+            return Ok(vec![self.unknown(document, "no event is read from this path")]);
         };
         Reader { format, call, ..self }.read(sent.as_bytes())
     }
 
-    fn unknown(self, outer: &Outer, detail: &str) -> Item {
-        Item::Quarantined(Refusal::new(Reason::UnknownKind, detail).quarantine(self.format, outer.text.as_bytes()))
+    fn unknown(self, document: &Document, detail: &str) -> Item {
+        let refusal = Refusal::new(Reason::UnknownKind, detail);
+        Item::Quarantined(refusal.quarantine(self.format, document.text.as_bytes()))
     }
 
-    fn item_alone(self, outer: Outer) -> Result<Vec<Item>, Unreadable> {
+    fn alone(self, document: Document) -> Vec<Item> {
         let mut items = Vec::with_capacity(1);
-        self.item(outer.document()?, None, &mut items);
-        Ok(items)
+        self.item(document, None, &mut items);
+        items
     }
 
-    fn item_or_aside(self, raw: &RawValue, lent: Option<&Lent>, items: &mut Vec<Item>) {
-        let aside = if !raw.get().starts_with('{') {
+    fn item_or_quarantine(self, text: &str, inherited: Option<&Inherited>, items: &mut Vec<Item>) {
+        let quarantined = if !text.starts_with('{') {
             let refusal = Refusal::new(Reason::NotAnObject, "an item of the array is not an object");
-            refusal.quarantine(self.format, raw.get().as_bytes())
-        } else if raw.get().len() > self.bounds.item_bytes {
-            self.too_large(raw)
+            refusal.quarantine(self.format, text.as_bytes())
+        } else if text.len() > self.bounds.item_bytes {
+            self.too_large(text)
         } else {
-            match Document::read(raw.get()) {
-                Ok(document) => return self.item(document, lent, items),
-                Err(error) => error.quarantine(self.format, raw.get().as_bytes()),
+            match Document::read(text) {
+                Ok(document) => return self.item(document, inherited, items),
+                Err(error) => error.quarantine(self.format, text.as_bytes()),
             }
         };
-        items.push(Item::Quarantined(aside));
+        items.push(Item::Quarantined(quarantined));
     }
 
     /// An item that is not read: a tree of it could take many times the memory of its text.
-    fn too_large(self, raw: &RawValue) -> Quarantined {
-        let mut keys = body::keys(raw.get()).unwrap_or_default();
-        let had_key = keys.remove("writeKey").is_some();
-        let without_key = if had_key { to_raw_value(&keys).ok() } else { None };
-        let kept = without_key.as_deref().unwrap_or(raw).get().as_bytes();
-        let detail = format!("the call has {} bytes, more than {}", raw.get().len(), self.bounds.item_bytes);
-        Refusal::new(Reason::TooLarge, detail).quarantine(self.format, kept)
+    fn too_large(self, text: &str) -> Quarantined {
+        let mut members = json::members(text);
+        let without_key = members.remove("writeKey").map(|_| {
+            let members = members.iter().map(|(key, value)| format!("{}:{value}", Value::from(&**key)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+        });
+        let detail = format!("the call has {} bytes, more than {}", text.len(), self.bounds.item_bytes);
+        let body = without_key.as_deref().unwrap_or(text);
+        Refusal::new(Reason::TooLarge, detail).quarantine(self.format, body.as_bytes())
     }
 
-    /// One call's object; `lent` is from the context of its batch.
-    fn item(self, document: Document, lent: Option<&Lent>, items: &mut Vec<Item>) {
-        let document = self.open(document, lent);
+    /// One call's object; `inherited` is from its batch.
+    fn item(self, document: Document, inherited: Option<&Inherited>, items: &mut Vec<Item>) {
+        let Document { text, object } = self.open(document, inherited);
         let outcome = match self.format {
-            Format::Webhook => webhook::read(&document.object, self.context),
-            Format::Waybill => waybill::read(&document.object, self.context),
-            Format::Pipelines | Format::Line => pipelines::read(&document.object, self.call, self.context),
+            Format::Webhook => webhook::read(&object, self.context),
+            Format::Waybill => waybill::read(&object, self.context),
+            Format::Pipelines | Format::Line => pipelines::read(&object, self.call, self.context),
         };
         match outcome {
-            Ok(outcome) => outcome.push_to(items, self.format, |event| residual::of(&document, event)),
-            Err(refusal) => items.push(Item::Quarantined(refusal.quarantine(self.format, document.text.as_bytes()))),
+            Ok(outcome) => outcome.push_to(items, self.format, text),
+            Err(refusal) => items.push(Item::Quarantined(refusal.quarantine(self.format, text.as_bytes()))),
         }
     }
 
-    /// The object as it is to be read and kept. A call is kept as it would be by itself, with what the context
-    /// of its batch says of the person. The key of a sender is kept nowhere in plain text.
-    fn open<'a>(self, document: Document<'a>, lent: Option<&'a Lent>) -> Document<'a> {
-        let Document { text, mut object, is_plain } = document;
+    /// The object as it is to be read and stored. A call is stored as it would be if it had come alone, with what its
+    /// batch says for all of its calls. The key of a sender is stored nowhere in plain text.
+    fn open<'t>(self, document: Document<'t>, inherited: Option<&Inherited>) -> Document<'t> {
         if !matches!(self.format, Format::Pipelines | Format::Waybill) {
-            return Document { text, object, is_plain };
+            return document;
         }
-        let had_key = object.remove("writeKey").is_some();
-        let lent = lent.filter(|_| object.get("context").is_none_or(|context| *context == Tree::Null));
-        let lent = lent.and_then(|lent| lent.to(&object));
-        let is_changed = had_key || lent.is_some();
-        if let Some(context) = lent {
-            object.insert("context", context);
-        }
-        if !is_changed {
-            return Document { text, object, is_plain };
-        }
-        let mut changed = String::with_capacity(text.len());
-        object.write(&mut changed);
-        Document { text: changed.into(), object, is_plain }
+        let Document { text, mut object } = document;
+        let had_key = object.shift_remove("writeKey").is_some();
+        let inherits = inherited.is_some_and(|inherited| inherited.add_to(&mut object));
+        let text = if had_key || inherits { json::written(&object).into() } else { text };
+        Document { text, object }
     }
 
-    fn not_too_many<T>(self, items: Vec<T>) -> Result<Vec<T>, Unreadable> {
-        let max = self.bounds.items;
-        if items.len() > max { Err(Unreadable::TooMany { items: items.len(), max }) } else { Ok(items) }
+    fn not_too_many<T>(self, items: &[T]) -> Result<(), Unreadable> {
+        let (items, max) = (items.len(), self.bounds.items);
+        if items > max { Err(Unreadable::TooMany { items, max }) } else { Ok(()) }
     }
 }
 
-/// All of a batch's context that its calls are read for. No more is lent: a copy of megabytes for each of a hundred
-/// thousand calls would fill the memory.
-struct Lent {
+/// What a batch says for all of its calls, as far as they are read for it. No more is copied: megabytes of context for
+/// each of a hundred thousand calls would fill the memory.
+struct Inherited {
     email: Option<Text>,
     /// What a device is known by, for the calls about devices only.
     device: Vec<(&'static str, Text)>,
+    /// Only of a sender whose clock is wrong.
+    sent_at: Option<Text>,
 }
 
-impl Lent {
-    fn of(context: &Tree) -> Lent {
-        let context = Fields::of(Some(context));
+impl Inherited {
+    fn of(batch: &Object, context: &Context) -> Inherited {
+        let batch = Fields::new(batch);
         let short = |fields: Fields, key| fields.text(&[key]).filter(|text| text.len() <= ID_BYTES_MAX);
-        let device = context.inside("device");
+        let device = batch.inside("context").inside("device");
         let device = ["token", "id", "type"].into_iter().filter_map(|key| Some((key, short(device, key)?)));
-        Lent { email: short(context.inside("traits"), "email"), device: device.collect() }
+        Inherited {
+            email: short(batch.inside("context").inside("traits"), "email"),
+            device: device.collect(),
+            sent_at: short(batch, "sentAt").filter(|_| pipelines::clock_skew_ms(batch, context) != 0),
+        }
     }
 
-    /// The context that a call without one is read with.
-    fn to(&self, call: &Object) -> Option<Tree<'_>> {
-        let mut context = Object::default();
-        if let Some(email) = &self.email {
-            let traits = [("email", Tree::from(&**email))];
-            context.insert("traits", Tree::Object(traits.into_iter().collect()));
+    /// Gives a call what it does not say itself. True if that is anything.
+    fn add_to(&self, call: &mut Object) -> bool {
+        let mut added = Object::new();
+        if let Some(sent_at) = &self.sent_at
+            && call.get("sentAt").is_none_or(Value::is_null)
+        {
+            added.insert("sentAt".into(), (&**sent_at).into());
         }
-        if !self.device.is_empty() && call.get("event").and_then(Tree::as_str).is_some_and(people::is_of_device) {
-            let device = self.device.iter().map(|(key, text)| (*key, Tree::from(&**text)));
-            context.insert("device", Tree::Object(device.collect()));
+        if call.get("context").is_none_or(Value::is_null) {
+            let mut context = Object::new();
+            if let Some(email) = &self.email {
+                context.insert("traits".into(), serde_json::json!({ "email": &**email }));
+            }
+            if !self.device.is_empty() && call.get("event").and_then(Value::as_str).is_some_and(people::is_of_device) {
+                let device = self.device.iter().map(|(key, text)| ((*key).to_owned(), Value::from(&**text)));
+                context.insert("device".into(), Value::Object(device.collect()));
+            }
+            if !context.is_empty() {
+                added.insert("context".into(), Value::Object(context));
+            }
         }
-        (!context.is_empty()).then_some(Tree::Object(context))
+        let is_any = !added.is_empty();
+        call.extend(added);
+        is_any
     }
 }

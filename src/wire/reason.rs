@@ -1,4 +1,4 @@
-//! Why something was kept aside instead of applied.
+//! Why something was quarantined instead of applied.
 
 use std::fmt;
 
@@ -100,7 +100,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Something that was understood well enough to be kept, and not well enough to be applied.
+/// Something that was not understood well enough to be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     pub reason: Reason,
@@ -113,7 +113,7 @@ pub struct Quarantined {
     pub delivery_id: Option<Text>,
     /// This item's JSON, or its bytes where it is none.
     pub body: Vec<u8>,
-    /// The length of the whole, where `body` is only its beginning.
+    /// The full length, where `body` is only its beginning.
     pub body_bytes: usize,
     /// When it may be applied, for an item whose time has not come.
     pub due_at_ms: Option<Millis>,
@@ -177,7 +177,7 @@ impl Unreadable {
         }
     }
 
-    /// The whole body, kept aside: for senders that must not be refused.
+    /// The body in quarantine: for senders that must not be refused.
     pub fn quarantine(&self, format: Format, body: &[u8]) -> Quarantined {
         Refusal::new(self.reason(), self.to_string()).quarantine(format, body)
     }

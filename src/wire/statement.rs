@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use std::collections::BTreeMap;
+use serde_json::Value;
 
 use crate::domain::people::{Change, Identifiers, ObjectRef, Register, Said, Setting, Statement, Subscription};
 use crate::domain::{Attributes, EventTime, Text};
 
 use super::fields::{Fields, ID_BYTES_MAX, VALUE_BYTES_MAX, cut};
-use super::json::{Object, Tree};
+use super::json::{self, Object};
 use super::reason::Refusal;
 use super::{Context, message};
 
@@ -53,60 +53,64 @@ pub(super) fn being(owner: Owner, exists: bool) -> Setting {
     Setting { register, value: exists.then(|| "{}".into()) }
 }
 
-/// A setting for each trait; a null deletes. Keys by which senders say something else are left out.
-pub(super) fn traits<'t>(owner: Owner, traits: impl Iterator<Item = (&'t str, &'t Tree<'t>)>) -> Vec<Setting> {
-    let named = traits.filter(|(name, _)| {
-        let root = name.split('.').next().unwrap_or_default();
-        !name.is_empty() && !NOT_TRAITS.contains(name) && root != PREFERENCES
-    });
-    named
-        .map(|(name, value)| {
-            let name = cut(name.replace('\0', "\u{FFFD}").into(), ID_BYTES_MAX).into();
-            let register = match owner {
-                Owner::Person(person) => Register::Trait { person: person.into(), name },
-                Owner::Object(object) => Register::ObjectTrait { object: object.clone(), name },
-            };
-            Setting { register, value: (*value != Tree::Null).then(|| compact(value)) }
+/// A setting for each trait, by name; a null deletes. Keys by which senders say something else are left out.
+pub(super) fn traits<'t>(owner: Owner, traits: impl Iterator<Item = (&'t String, &'t Value)>) -> Vec<Setting> {
+    let mut traits: Vec<_> = traits
+        .filter(|(name, _)| {
+            let root = name.split('.').next().unwrap_or_default();
+            !name.is_empty() && !NOT_TRAITS.contains(&name.as_str()) && root != PREFERENCES
         })
-        .collect()
+        .collect();
+    // the id of a statement that comes without one is a hash of these
+    traits.sort_unstable_by_key(|(name, _)| *name);
+    let setting = |(name, value): (&String, &Value)| {
+        let name = cut(name.replace('\0', "\u{FFFD}").into(), ID_BYTES_MAX).into();
+        let register = match owner {
+            Owner::Person(person) => Register::Trait { person: person.into(), name },
+            Owner::Object(object) => Register::ObjectTrait { object: object.clone(), name },
+        };
+        Setting { register, value: (!value.is_null()).then(|| compact(value)) }
+    };
+    traits.into_iter().map(setting).collect()
+}
+
+/// What a person's traits say of the subscription: the attribute `unsubscribed`, and the preferences.
+pub(super) fn subscriptions(traits: &Object) -> impl Iterator<Item = Said> + use<> {
+    let change = Fields::new(traits).flag(&["unsubscribed"]).map(|is_unsubscribed| {
+        let change = if is_unsubscribed { Change::Unsubscribed } else { Change::Subscribed };
+        subscription(change, None)
+    });
+    let preferences = preferences(traits).map(|content| {
+        let content = Some(compact(&Value::Object(content)));
+        Subscription { content, ..subscription(Change::Preferences, None) }
+    });
+    [change, preferences].into_iter().flatten().map(|it| Said::Subscription(Box::new(it)))
+}
+
+/// A change of a subscription of which no more is known than the delivery beside it.
+pub(super) fn subscription(change: Change, delivery_id: Option<Text>) -> Subscription {
+    Subscription { change, delivery_id, attributes: Attributes::default(), content: None }
 }
 
 /// The subscription preferences among a person's traits, as an object or with the path in the key
 /// (`cio_subscription_preferences.topics.topic_1`).
-pub(super) fn preferences(traits: &Object) -> Option<Said> {
-    let mut all = match traits.get(PREFERENCES) {
-        Some(Tree::Object(whole)) => whole.clone(),
-        _ => Object::default(),
-    };
-    let mut more = Vec::new();
-    let mut within: BTreeMap<&str, Vec<(&str, Tree)>> = BTreeMap::new();
-    for (key, value) in traits.iter() {
-        let Some(path) = key.strip_prefix(PREFERENCES).and_then(|rest| rest.strip_prefix('.')) else { continue };
+fn preferences(traits: &Object) -> Option<Object> {
+    let mut all = traits.get(PREFERENCES).and_then(Value::as_object).cloned().unwrap_or_default();
+    let path = |key: &'_ String| key.strip_prefix(PREFERENCES)?.strip_prefix('.').map(str::to_owned);
+    let mut paths: Vec<_> = traits.iter().filter_map(|(key, value)| Some((path(key)?, value))).collect();
+    // the single ones go into the groups
+    paths.sort_by_key(|(path, _)| path.contains('.'));
+    for (path, value) in paths {
         match path.split_once('.') {
-            Some((kind, name)) => within.entry(kind).or_default().push((name, value.clone())),
-            None => more.push((path, value.clone())),
+            None => drop(all.insert(path, value.clone())),
+            Some((group, name)) => {
+                if let Value::Object(names) = all.entry(group).or_insert_with(|| Object::new().into()) {
+                    names.insert(name.into(), value.clone());
+                }
+            }
         }
     }
-    all.merge(more.drain(..).collect());
-    for (kind, names) in within {
-        let names = names.into_iter().collect();
-        match all.get_mut(kind) {
-            Some(Tree::Object(there)) => there.merge(names),
-            Some(_) => {}
-            None => more.push((kind, Tree::Object(names))),
-        }
-    }
-    all.merge(more.into_iter().collect());
-    if all.is_empty() {
-        return None;
-    }
-    let subscription = Subscription {
-        change: Change::Preferences,
-        delivery_id: None,
-        attributes: Attributes::default(),
-        content: Some(compact(&Tree::Object(all))),
-    };
-    Some(Said::Subscription(Box::new(subscription)))
+    Some(all).filter(|all| !all.is_empty())
 }
 
 /// An object by its id and its type, which is `1` where nothing is said.
@@ -114,9 +118,9 @@ pub(super) fn object(id: Option<Text>, type_id: Option<Text>) -> Option<ObjectRe
     Some(ObjectRef { type_id: type_id.unwrap_or_else(|| "1".into()), id: id? })
 }
 
-/// The relation of a person to an object, with what is said of it; `None` ends it.
-pub(super) fn relationship(object: &ObjectRef, person: &str, said: Option<&Object>) -> Setting {
-    let value = said.map(|said| compact(&Tree::Object(said.clone())));
+/// The relation of a person to an object, with its attributes; `None` ends it.
+pub(super) fn relationship(object: &ObjectRef, person: &str, attributes: Option<&Object>) -> Setting {
+    let value = attributes.map(|attributes| compact(&Value::Object(attributes.clone())));
     Setting { register: Register::Relationship { object: object.clone(), person: person.into() }, value }
 }
 
@@ -125,19 +129,18 @@ pub(super) fn device_id(device: Fields, path: &'static str) -> Result<Option<Tex
     device.id(&["token", "id", "device_id", "deviceId", "device_token"], path)
 }
 
-/// A person's device with all that is said of it but its id; its `platform` under that name.
-pub(super) fn device(person: &str, device_id: Text, said: &Object) -> Setting {
-    let told = said.iter().filter(|(key, value)| {
-        !["token", "id", "device_id", "deviceId", "device_token"].contains(key) && **value != Tree::Null
-    });
-    let mut value: Object = told.map(|(key, value)| (key, value.clone())).collect();
+/// A person's device with its attributes, its `platform` under that name.
+pub(super) fn device(person: &str, device_id: Text, attributes: &Object) -> Setting {
+    let is_id = |key: &str| ["token", "id", "device_id", "deviceId", "device_token"].contains(&key);
+    let attributes = attributes.iter().filter(|(key, value)| !is_id(key) && !value.is_null());
+    let mut value: Object = attributes.map(|(key, value)| (key.clone(), value.clone())).collect();
     if let Some(platform) = value.remove("type").or_else(|| value.remove("device_platform"))
         && !value.contains_key("platform")
     {
-        value.insert("platform", platform);
+        value.insert("platform".into(), platform);
     }
     let register = Register::Device { person: person.into(), device_id };
-    Setting { register, value: Some(compact(&Tree::Object(value))) }
+    Setting { register, value: Some(compact(&Value::Object(value))) }
 }
 
 /// That a person has a device no more.
@@ -145,17 +148,17 @@ pub(super) fn no_device(person: &str, device_id: Text) -> Setting {
     Setting { register: Register::Device { person: person.into(), device_id }, value: None }
 }
 
-/// Compact JSON with sorted keys. Of what is longer than [`VALUE_BYTES_MAX`] the beginning is kept, as text.
-pub(super) fn compact(value: &Tree) -> Text {
-    let json = value.to_string();
+/// Compact JSON with sorted keys. What is longer than [`VALUE_BYTES_MAX`] is cut, and text then.
+pub(super) fn compact(value: &Value) -> Text {
+    let json = json::sorted(value.clone());
     if json.len() <= VALUE_BYTES_MAX {
         return json.into();
     }
     let text: Cow<str> = match value {
-        Tree::Text(text) => text.as_ref().into(),
+        Value::String(text) => text.into(),
         _ => json.into(),
     };
-    Tree::from(&*cut(text, VALUE_BYTES_MAX)).to_string().into()
+    Value::from(&*cut(text, VALUE_BYTES_MAX)).to_string().into()
 }
 
 #[cfg(test)]
@@ -163,7 +166,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::wire::IdKey;
-    use crate::wire::testing::{object as map, tree};
+    use crate::wire::testing::object as map;
 
     use super::*;
 
@@ -200,10 +203,7 @@ mod tests {
 
     #[test]
     fn preferences_are_read_whole_or_by_path() {
-        let content = |traits| match preferences(&map(traits)) {
-            Some(Said::Subscription(subscription)) => subscription.content.map(String::from),
-            _ => None,
-        };
+        let content = |traits| preferences(&map(traits)).map(|content| String::from(compact(&Value::Object(content))));
         let whole = json!({"cio_subscription_preferences": {"topics": {"topic_2": false, "topic_1": true}}});
         let by_path = json!({"cio_subscription_preferences.topics.topic_1": true,
                              "cio_subscription_preferences.topics.topic_2": false});
@@ -218,7 +218,7 @@ mod tests {
         for said in
             [json!({"token": "t", "type": "ios", "a": 1, "b": null}), json!({"id": "t", "platform": "ios", "a": 1})]
         {
-            let id = device_id(Fields::of(Some(&tree(said.clone()))), "device.id").unwrap().unwrap();
+            let id = device_id(Fields::of(Some(&said)), "device.id").unwrap().unwrap();
             let setting = device("p7", id, &map(said));
             assert_eq!(setting.register, Register::Device { person: "p7".into(), device_id: "t".into() });
             assert_eq!(setting.value.as_deref(), Some(r#"{"a":1,"platform":"ios"}"#));
@@ -228,18 +228,19 @@ mod tests {
     #[test]
     fn long_values_stay_json() {
         for long in [json!("é".repeat(2_000)), json!(vec!["a"; 2_000]), json!("\"".repeat(3_000))] {
-            let kept: Value = serde_json::from_str(&compact(&tree(long))).unwrap();
-            assert!(kept.as_str().is_some_and(|text| (VALUE_BYTES_MAX - 3..=VALUE_BYTES_MAX).contains(&text.len())));
+            let cut: Value = serde_json::from_str(&compact(&long)).unwrap();
+            assert!(cut.as_str().is_some_and(|text| (VALUE_BYTES_MAX - 3..=VALUE_BYTES_MAX).contains(&text.len())));
         }
     }
 
     #[test]
     fn every_part_tells_statements_apart() {
         let id_key = IdKey::new(b"a secret");
-        let context = Context { received_at_ms: 5, id_key: &id_key };
+        let context = Context { received_at_ms: 5, id_key: &id_key, live: false };
         let who = |id: &str| Identifiers { person_id: Some(id.into()), ..Identifiers::default() };
         let email = || Identifiers { email: Some("p7".into()), ..Identifiers::default() };
         let set = |json| Said::Set(traits(Owner::Person("p7"), map(json).iter()));
+        let first = |json| subscriptions(&map(json)).next().unwrap();
         let (time, receipt) = (EventTime::given(7), EventTime::from_receipt(7));
         use crate::domain::people::Standing::{Deleted, Suppressed};
         let make = |name: &str, who, said, time| statement(name, who, said, None, time, &context);
@@ -259,12 +260,9 @@ mod tests {
             make("identify", who("p7"), Said::Standing(Suppressed), time),
             make("identify", who("p7"), Said::Set(vec![being(Owner::Person("p7"), true)]), time),
             make("identify", who("p7"), Said::Set(vec![device("p7", "t".into(), &Object::default())]), time),
-            make(
-                "identify",
-                who("p7"),
-                preferences(&map(json!({"cio_subscription_preferences": {"a": 1}}))).unwrap(),
-                time,
-            ),
+            make("identify", who("p7"), first(json!({"cio_subscription_preferences": {"a": 1}})), time),
+            make("identify", who("p7"), first(json!({"unsubscribed": true})), time),
+            make("identify", who("p7"), first(json!({"unsubscribed": false})), time),
         ];
         let ids: std::collections::HashSet<_> = statements.iter().map(|statement| &statement.id).collect();
         assert_eq!(ids.len(), statements.len());

@@ -2,9 +2,10 @@
 //!
 //! These are of the person, whatever message or channel they name beside it, and count in no metric of a message.
 
-use crate::domain::attributes::Gathered;
+use serde_json::Value;
+
 use crate::domain::people::{Change, Said, Subscription};
-use crate::domain::{EventTime, Identifiers, Statement, Text};
+use crate::domain::{Channel, EventTime, Identifiers, Statement, Text};
 
 use super::fields::{Fields, text_of};
 use super::reason::{Reason, Refusal};
@@ -23,6 +24,14 @@ pub(super) fn change(name: &str) -> Option<Change> {
     }
 }
 
+/// As [`change`], with a channel before it: RudderStack's `Email Subscribed`.
+pub(super) fn change_on_channel(name: &str) -> Option<(Change, Channel)> {
+    Channel::ALL.into_iter().find_map(|channel| {
+        let change = change(name.strip_prefix(channel.title())?.strip_prefix(' ')?)?;
+        Some((change, channel))
+    })
+}
+
 /// Its name of today.
 fn name(change: Change) -> &'static str {
     match change {
@@ -32,35 +41,31 @@ fn name(change: Change) -> &'static str {
     }
 }
 
-/// The statement. `said` is what the format names beside it: a delivery, its source, and the preferences; `path` is
+/// The statement. `beside` holds what the format names with it: a delivery, its source, and the preferences; `path` is
 /// where the delivery stands.
 pub(super) fn read(
     change: Change,
     who: Identifiers,
     (id, time): (Option<Text>, EventTime),
     channel: Option<Text>,
-    (said, path): (Fields, &'static str),
+    (beside, path): (Fields, &'static str),
     context: &Context,
 ) -> Result<Statement, Refusal> {
     if who.name().is_none() {
         return Err(Refusal::new(Reason::NoIdentifier, "it does not say whose subscription changed"));
     }
-    let mut attributes = Gathered::default();
-    message::set_source(&mut attributes, said);
-    message::set_channel(&mut attributes, channel.as_deref());
-    let subscription = Subscription {
-        change,
-        delivery_id: said.id(&["delivery_id", "deliveryId", "email_id"], path)?,
-        attributes: attributes.attributes(),
-        content: if change == Change::Preferences { content(said) } else { None },
-    };
+    let delivery_id = beside.id(&["delivery_id", "deliveryId", "email_id"], path)?;
+    let content = if change == Change::Preferences { content(beside) } else { None };
+    let mut subscription = Subscription { content, ..statement::subscription(change, delivery_id) };
+    message::set_source(&mut subscription.attributes, beside);
+    message::set_channel(&mut subscription.attributes, channel.as_deref());
     Ok(statement::statement(name(change), who, Said::Subscription(Box::new(subscription)), id, time, context))
 }
 
 /// The preferences: an object, or one written as text.
-fn content(said: Fields) -> Option<Text> {
-    let value = said.value("content")?;
+fn content(beside: Fields) -> Option<Text> {
+    let value = beside.value("content")?;
     let text = text_of(value);
-    let within = text.as_deref().and_then(|text| json::parse(text).ok()).filter(|value| value.as_object().is_some());
+    let within = text.as_deref().and_then(|text| json::parse(text).ok()).filter(Value::is_object);
     Some(statement::compact(within.as_ref().unwrap_or(value)))
 }

@@ -6,20 +6,27 @@ use serde_json::{Value, json};
 use crate::domain::people::{Register, Said, Setting};
 use crate::domain::{Event, Millis, Statement, Text};
 
-use super::json::{self, Object, Tree};
+use super::json::Object;
 use super::{Bounds, CallType, Context, Format, IdKey, Item, Quarantined, read, read_call};
 
 pub const RECEIVED: Millis = 1_714_600_000_000;
 
 pub fn items(format: Format, body: impl ToString) -> Vec<Item> {
     let id_key = IdKey::new(b"a secret");
-    let context = Context { received_at_ms: RECEIVED, id_key: &id_key };
+    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live: false };
     read(format, body.to_string().as_bytes(), &context).unwrap()
 }
 
 pub fn items_of_call(call: CallType, body: impl ToString) -> Vec<Item> {
     let id_key = IdKey::new(b"a secret");
-    let context = Context { received_at_ms: RECEIVED, id_key: &id_key };
+    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live: false };
+    read_call(call, body.to_string().as_bytes(), Bounds::default(), &context).unwrap()
+}
+
+/// As an SDK sends it.
+pub fn items_of_live_call(call: CallType, body: impl ToString) -> Vec<Item> {
+    let id_key = IdKey::new(b"a secret");
+    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live: true };
     read_call(call, body.to_string().as_bytes(), Bounds::default(), &context).unwrap()
 }
 
@@ -31,7 +38,7 @@ pub fn one(format: Format, body: Value) -> Item {
 
 pub fn event(format: Format, body: Value) -> Event {
     match one(format, body.clone()) {
-        Item::Event { event, .. } => event,
+        Item::Event { event, .. } => *event,
         other => panic!("{body} became {other:?}"),
     }
 }
@@ -43,13 +50,8 @@ pub fn statement(format: Format, body: Value) -> Statement {
     }
 }
 
-/// For as long as the tests run.
-pub fn tree(value: Value) -> Tree<'static> {
-    json::parse(value.to_string().leak()).unwrap()
-}
-
-pub fn object(value: Value) -> Object<'static> {
-    tree(value).as_object().unwrap().clone()
+pub fn object(value: Value) -> Object {
+    value.as_object().unwrap().clone()
 }
 
 /// A statement in a few words: its name, whom it is about, and what it says.

@@ -8,18 +8,16 @@
 mod people;
 
 use percent_encoding::percent_decode_str;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
-use crate::domain::people::Standing;
-use crate::domain::{Attribute, Channel, Device, Identifiers, Metric, MetricName, Text};
+use crate::domain::people::{Change, Said, Standing};
+use crate::domain::{Attribute, Channel, Device, Event, Identifiers, Metric, MetricName, Text};
 
-use super::body::{self, Body};
-use super::document::Document;
 use super::fields::{Fields, ID_BYTES_MAX};
-use super::json::{self, Object, Tree};
+use super::json::{self, Body, Document, Object};
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal, Unreadable};
-use super::{Bounds, Context, Format, Item, Outcome, residual};
+use super::{Bounds, Context, Format, Item, Outcome, statement, time};
 
 /// What the request line of a call says.
 #[derive(Clone, Copy, Debug)]
@@ -157,19 +155,24 @@ pub(super) fn read(
     let body = if call.may_be_empty() && body.trim_ascii().is_empty() { b"{}" } else { body };
     let mut items = Vec::new();
     match (call, Body::read(body)?) {
-        (Call::Batch, Body::Many(raws)) => reader.batch(raws, &mut items)?,
-        (Call::Batch, Body::One(object)) => match body::keys(object).unwrap_or_default().get("batch") {
-            Some(batch) => match serde_json::from_str::<Vec<&RawValue>>(batch.get()) {
-                Ok(raws) => reader.batch(raws, &mut items)?,
-                Err(_) => {
+        (Call::Batch, Body::Many(texts)) => reader.batch(texts, &mut items)?,
+        (Call::Batch, Body::One(text)) => {
+            Document::around_calls(text)?;
+            match json::members(text).get("batch") {
+                Some(batch) if batch.starts_with('[') => reader.batch(json::parts(batch).collect(), &mut items)?,
+                Some(_) => {
                     let refusal = Refusal::at(Reason::BadField, "batch", "is not an array");
-                    items.push(reader.aside(refusal, object.trim_ascii()));
+                    items.push(reader.quarantine(refusal, text.trim()));
                 }
-            },
-            // a call by itself
-            None => reader.batch(vec![serde_json::from_str(object)?], &mut items)?,
-        },
-        (_, Body::One(object)) => reader.call(serde_json::from_str::<&RawValue>(object)?.get(), &mut items)?,
+                // a single call
+                None => reader.batch(vec![text.trim()], &mut items)?,
+            }
+        }
+        (_, Body::One(text)) => {
+            // where it stops being JSON is for the sender to know: not as a part of the line that it is read as
+            json::check(text)?;
+            reader.call(text.trim(), &mut items)?;
+        }
         (_, Body::Many(_)) => return Err(Unreadable::NoUse { found: "an array" }),
     }
     Ok(items)
@@ -184,113 +187,116 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn batch(self, raws: Vec<&RawValue>, items: &mut Vec<Item>) -> Result<(), Unreadable> {
-        if raws.len() > self.bounds.items {
-            return Err(Unreadable::TooMany { items: raws.len(), max: self.bounds.items });
+    fn batch(self, texts: Vec<&str>, items: &mut Vec<Item>) -> Result<(), Unreadable> {
+        if texts.len() > self.bounds.items {
+            return Err(Unreadable::TooMany { items: texts.len(), max: self.bounds.items });
         }
-        // each is kept as the call that it would be by itself
+        // each is stored as the call that it would be alone
         let reader = Reader { call: Call::Entity, path: "/api/v2/entity", ..self };
-        raws.into_iter().for_each(|raw| reader.call_of_batch(raw.get(), items));
+        texts.into_iter().for_each(|text| reader.call_of_batch(text, items));
         Ok(())
     }
 
-    fn call_of_batch(self, raw: &str, items: &mut Vec<Item>) {
-        let bytes = raw.len();
-        let refusal = if !raw.starts_with('{') {
+    fn call_of_batch(self, text: &str, items: &mut Vec<Item>) {
+        let bytes = text.len();
+        let refusal = if !text.starts_with('{') {
             let refusal = Refusal::new(Reason::NotAnObject, "an item of the batch is not an object");
-            // as the body of a line it would be read as something else: text as JSON, null as nothing
-            return items.push(Item::Quarantined(refusal.quarantine(Format::Line, raw.as_bytes())));
+            // as the body of a line it would be read as something else: text as JSON, null as no body
+            return items.push(Item::Quarantined(refusal.quarantine(Format::Line, text.as_bytes())));
         } else if bytes > self.bounds.item_bytes {
             let detail = format!("the call has {bytes} bytes, more than {}", self.bounds.item_bytes);
             Refusal::new(Reason::TooLarge, detail)
         } else {
-            match self.call(raw, items) {
+            match self.call(text, items) {
                 Ok(()) => return,
                 Err(error) => Refusal::new(error.reason(), error.to_string()),
             }
         };
-        items.push(self.aside(refusal, raw));
+        items.push(self.quarantine(refusal, text));
     }
 
-    fn call(self, raw: &str, items: &mut Vec<Item>) -> Result<(), Unreadable> {
-        // read as it would be kept: a body that is just not too deep would be, one level further down
-        let line = self.line(raw);
-        let kept = Document::read(&line)?;
-        let outcome = match kept.object.get("body") {
-            Some(Tree::Object(object)) => self.call.read(object, self.context),
-            other => return Err(Unreadable::NoUse { found: json::kind(other.unwrap_or(&Tree::Null)) }),
+    fn call(self, text: &str, items: &mut Vec<Item>) -> Result<(), Unreadable> {
+        // read as it would be stored: a body that is just not too deep would be, one level further down
+        let line = self.line(text);
+        let document = Document::read(&line)?;
+        let outcome = match document.object.get("body") {
+            Some(Value::Object(object)) => self.call.read(object, self.context),
+            other => return Err(Unreadable::NoUse { found: json::kind(other.unwrap_or(&Value::Null)) }),
         };
         match outcome {
-            Ok(outcome) => outcome.push_to(items, Format::Line, |event| residual::of(&kept, event)),
-            Err(refusal) => items.push(self.aside(refusal, raw)),
+            Ok(outcome) => outcome.push_to(items, Format::Line, document.text),
+            Err(refusal) => items.push(self.quarantine(refusal, text)),
         }
         Ok(())
     }
 
-    fn aside(self, refusal: Refusal, raw: &str) -> Item {
-        Item::Quarantined(refusal.quarantine(Format::Line, self.line(raw).as_bytes()))
+    fn quarantine(self, refusal: Refusal, text: &str) -> Item {
+        Item::Quarantined(refusal.quarantine(Format::Line, self.line(text).as_bytes()))
     }
 
     /// The call as a line of an import file.
-    fn line(self, raw: &str) -> String {
-        format!(r#"{{"path":{},"method":"{}","body":{raw}}}"#, Tree::from(self.path), self.call.method())
+    fn line(self, text: &str) -> String {
+        format!(r#"{{"path":{},"method":"{}","body":{text}}}"#, Value::from(self.path), self.call.method())
     }
+}
+
+/// A report on a delivery, without what it says besides. Each part comes with its path for people; there is no id.
+fn report(
+    delivery_id: (Option<Text>, &'static str),
+    metric: (Option<MetricName>, &'static str),
+    (fields, path): (Fields, &'static str),
+    context: &Context,
+) -> Result<Box<Event>, Refusal> {
+    let time = time::read(fields.value("timestamp"), path, context.received_at_ms);
+    Head { delivery_id, metric, id: Ok(None), time }.draft(context)
+}
+
+fn sealed(event: Box<Event>, context: &Context) -> Result<Outcome, Refusal> {
+    Ok(Outcome::Report(message::seal(event, context), None))
 }
 
 /// `POST /api/v1/metrics`: the channel is not named; it follows from the delivery.
 fn metric(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
-    let head = Head {
-        delivery_id: (top.id(&["delivery_id"], "delivery_id")?, "delivery_id"),
-        metric: (message::metric(top, "metric", "metric")?, "metric"),
-        id: Ok(None),
-        time: (top.value("timestamp"), "timestamp"),
-    };
-    let mut draft = head.draft(context)?;
-    message::interact(&mut draft, top);
-    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
+    let delivery_id = (top.id(&["delivery_id"], "delivery_id")?, "delivery_id");
+    let metric = (message::metric(top, "metric", "metric")?, "metric");
+    let mut event = report(delivery_id, metric, (top, "timestamp"), context)?;
+    message::interact(&mut event, top);
+    sealed(event, context)
 }
 
 /// `POST /api/v1/push/events`, from an app or the service worker of a page.
 fn push(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
-    let head = Head {
-        delivery_id: (top.id(&["delivery_id"], "delivery_id")?, "delivery_id"),
-        metric: (message::metric(top, "event", "event")?, "event"),
-        id: Ok(None),
-        time: (top.value("timestamp"), "timestamp"),
-    };
-    let mut draft = head.draft(context)?;
-    draft.said.set(Attribute::Channel, Some(Channel::Push.name()));
-    draft.event.recipients.extend(device_of(top.text(&["device_id"])));
-    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
+    let delivery_id = (top.id(&["delivery_id"], "delivery_id")?, "delivery_id");
+    let metric = (message::metric(top, "event", "event")?, "event");
+    let mut event = report(delivery_id, metric, (top, "timestamp"), context)?;
+    event.attributes.set(Attribute::Channel, Some(Channel::Push.name()));
+    event.recipients.extend(device_of(top.text(&["device_id"])));
+    sealed(event, context)
 }
 
 /// `POST /api/v1/cio_deliveries/events`, from the SDKs of older apps.
 fn in_app(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     let payload = top.object("payload")?;
-    let head = Head {
-        delivery_id: (payload.id(&["delivery_id"], "payload.delivery_id")?, "payload.delivery_id"),
-        metric: (message::metric(payload, "event", "payload.event")?, "payload.event"),
-        id: Ok(None),
-        time: (payload.value("timestamp"), "payload.timestamp"),
-    };
-    let mut draft = head.draft(context)?;
-    message::set_channel(&mut draft.said, top.borrowed(&["type"]).as_deref());
-    draft.event.action_value = message::action_value(payload.inside("metadata"));
-    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
+    let delivery_id = (payload.id(&["delivery_id"], "payload.delivery_id")?, "payload.delivery_id");
+    let metric = (message::metric(payload, "event", "payload.event")?, "payload.event");
+    let mut event = report(delivery_id, metric, (payload, "payload.timestamp"), context)?;
+    message::set_channel(&mut event.attributes, top.borrowed(&["type"]).as_deref());
+    event.action_value = message::action_value(payload.inside("metadata"));
+    sealed(event, context)
 }
 
-/// `POST /unsubscribe/{delivery_id}`.
+/// `POST /unsubscribe/{delivery_id}`: of the message, and of the person to whom that went.
 fn unsubscribe(delivery_id: &str, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     if top.flag(&["unsubscribe"]) != Some(true) {
         return Ok(Outcome::Ignored("unsubscribe that is not true".into()));
     }
-    let head = Head {
-        delivery_id: (Some(decoded(delivery_id, "delivery_id")?), "delivery_id"),
-        metric: (Some(MetricName::Known(Metric::Unsubscribed)), "unsubscribe"),
-        id: Ok(None),
-        time: (top.value("timestamp"), "timestamp"),
-    };
-    Ok(Outcome::Event { event: message::seal(head.draft(context)?, context), report: true })
+    let delivery_id = decoded(delivery_id, "delivery_id")?;
+    let metric = (Some(MetricName::Known(Metric::Unsubscribed)), "unsubscribe");
+    let event = report((Some(delivery_id.clone()), "delivery_id"), metric, (top, "timestamp"), context)?;
+    // who it is follows from the delivery
+    let change = Said::Subscription(Box::new(statement::subscription(Change::Unsubscribed, Some(delivery_id))));
+    let statement = statement::statement("Unsubscribed", Identifiers::default(), change, None, event.time, context);
+    Ok(Outcome::Report(message::seal(event, context), Some(statement)))
 }
 
 /// `{"type": "delivery", "action": "event"}`.
@@ -301,16 +307,12 @@ fn delivery(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     }
     let identifiers = top.object("identifiers")?;
     let attributes = top.object("attributes")?;
-    let head = Head {
-        delivery_id: (identifiers.id(&["id"], "identifiers.id")?, "identifiers.id"),
-        metric: (message::metric(top, "name", "name")?, "name"),
-        id: Ok(None),
-        time: (top.value("timestamp"), "timestamp"),
-    };
-    let mut draft = head.draft(context)?;
-    message::interact(&mut draft, attributes);
-    draft.event.recipients.extend(device_of(attributes.text(&["device_token", "device_id"])));
-    Ok(Outcome::Event { event: message::seal(draft, context), report: true })
+    let delivery_id = (identifiers.id(&["id"], "identifiers.id")?, "identifiers.id");
+    let metric = (message::metric(top, "name", "name")?, "name");
+    let mut event = report(delivery_id, metric, (top, "timestamp"), context)?;
+    message::interact(&mut event, attributes);
+    event.recipients.extend(device_of(attributes.text(&["device_token", "device_id"])));
+    sealed(event, context)
 }
 
 fn device_of(device_id: Option<Text>) -> Option<Device> {
@@ -326,7 +328,7 @@ fn of_path(segment: &str) -> Result<Identifiers, Refusal> {
         _ if value.contains('@') => who.email = Some(value),
         _ => who.person_id = Some(value),
     }
-    Ok(who)
+    Ok(who.normalized())
 }
 
 /// An id in the path, decoded once.

@@ -1,25 +1,41 @@
 //! Waybill's own event: what `export` writes, and `import` and `POST /v1/events` read.
 
+use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-
-use crate::domain::attributes::Gathered;
 use crate::domain::event::devices_as_json;
-use crate::domain::{Attribute, Event, SourceKind, Text};
+use crate::domain::{Attribute, Attributes, Event, SourceKind, Text};
 
-use super::document::Outer;
 use super::fields::Fields;
-use super::json::{Object, Tree};
+use super::json::{self, Object};
 use super::message::{self, Head};
 use super::reason::{Reason, Refusal};
-use super::{Context, Outcome};
+use super::{Context, Outcome, time};
 
 /// The attributes that stand at the top under names of their own, beside those that all formats share.
 const NAMED: [(Attribute, &str); 3] =
     [(Attribute::PersonId, "person_id"), (Attribute::Email, "email"), (Attribute::CioId, "cio_id")];
+
+/// Keys of a line that are not those of attributes.
+const KEYS: [&str; 17] = [
+    "id",
+    "delivery_id",
+    "metric",
+    "time",
+    "time_from_receipt",
+    "clock_skew_ms",
+    "source",
+    "machine",
+    "proxied",
+    "synthetic",
+    "href",
+    "link_id",
+    "action_value",
+    "reason",
+    "recipients",
+    "extra",
+    "timestamp",
+];
 
 pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusal> {
     let top = Fields::new(object);
@@ -32,29 +48,33 @@ pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusa
         metric: (message::metric(top, "metric", "metric").map_err(attach)?, "metric"),
         id: top.id(&["id"], "id"),
         time: match top.value("time") {
-            Some(time) => (Some(time), "time"),
+            Some(given) => time::read(Some(given), "time", context.received_at_ms),
             // lines of Track API traffic look alike and say this
-            None => (top.value("timestamp"), "timestamp"),
+            None => time::read(top.value("timestamp"), "timestamp", context.received_at_ms),
         },
     };
-    let mut draft = head.draft(context)?;
-    // written by `line`, for an event that came without a time
-    draft.event.time.from_receipt |= top.flag(&["time_from_receipt"]) == Some(true);
-    message::describe(&mut draft, top);
-    for (attribute, key) in NAMED {
-        draft.said.set(attribute, top.borrowed(&[key]));
+    let mut event = head.draft(context)?;
+    // written by `line`, for an event that came without a time, or by a wrong clock
+    event.time.from_receipt |= top.flag(&["time_from_receipt"]) == Some(true);
+    event.time.clock_skew_ms = top.value("clock_skew_ms").and_then(Value::as_i64).unwrap_or_default();
+    message::describe(&mut event, top);
+    if let Some(written) = top.borrowed(&["recipient_raw"]) {
+        event.attributes.set(Attribute::RecipientRaw, Some(&written));
     }
-    message::set_channel(&mut draft.said, top.borrowed(&["channel"]).as_deref());
-    set_source(&mut draft.said, top).map_err(attach)?;
-    Ok(Outcome::Event { event: message::seal(draft, context), report: false })
+    for (attribute, key) in NAMED {
+        event.attributes.set(attribute, top.borrowed(&[key]).as_deref());
+    }
+    message::set_channel(&mut event.attributes, top.borrowed(&["channel"]).as_deref());
+    set_source(&mut event.attributes, top).map_err(attach)?;
+    Ok(Outcome::Event(message::seal(event, context)))
 }
 
 /// `source` says kind and id in one; an event with the ids of several sources has them flat, and both may be there.
-fn set_source(said: &mut Gathered, top: Fields) -> Result<(), Refusal> {
+fn set_source(attributes: &mut Attributes, top: Fields) -> Result<(), Refusal> {
     let source = top.object("source")?;
     let mut set = |attribute, text: Option<Cow<str>>| {
         if text.is_some() {
-            said.set(attribute, text);
+            attributes.set(attribute, text.as_deref());
         }
     };
     set(Attribute::ActionId, source.borrowed(&["action_id"]));
@@ -74,136 +94,78 @@ fn set_source(said: &mut Gathered, top: Fields) -> Result<(), Refusal> {
     }
 }
 
-/// An event as `export` writes it: read again, it is the same. `raw` is its JSON as it came, which is kept in `extra` as far
-/// as the event's own fields do not say it.
+/// An event as `export` writes it: read again, it is the same. `raw` is its JSON as it came, which is written as `extra` as
+/// far as the event's fields do not say it.
 pub fn line(event: &Event, raw: Option<&str>) -> String {
+    let mut line = Object::new();
+    let mut push = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            line.insert(key.into(), value);
+        }
+    };
     let text = |attribute| event.attributes.get(attribute).map(Value::from);
-    let flag = |flag: Option<bool>| flag.map(Value::from);
-    let own = |text: &Option<Text>| text.as_deref().map(Value::from);
-    let source = event.attributes.source();
-    let mut line = Line { text: String::from("{"), is_empty: true };
-    line.push("id", Some((&*event.id).into()));
-    line.push("delivery_id", Some((&*event.delivery_id).into()));
-    line.push("channel", text(Attribute::Channel));
-    line.push("metric", Some(event.metric.as_str().into()));
-    line.push("time", super::time::iso(event.time.ms).map(Value::from));
-    line.push("time_from_receipt", event.time.from_receipt.then(|| true.into()));
+    let field = |text: &Option<Text>| text.as_deref().map(Value::from);
+    let source = event.attributes.source_ref();
+    push("id", Some((&*event.id).into()));
+    push("delivery_id", Some((&*event.delivery_id).into()));
+    push("channel", text(Attribute::Channel));
+    push("metric", Some(event.metric.as_str().into()));
+    push("time", time::iso(event.time.ms).map(Value::from));
+    push("time_from_receipt", event.time.from_receipt.then_some(Value::Bool(true)));
+    push("clock_skew_ms", Some(event.time.clock_skew_ms).filter(|skew_ms| *skew_ms != 0).map(Value::from));
     let of_source = [
-        ("kind", source.as_ref().map(|source| source.kind.name().into())),
-        ("id", source.as_ref().map(|source| (&*source.id).into())),
+        ("kind", source.map(|(kind, _)| kind.name().into())),
+        ("id", source.map(|(_, id)| id.into())),
         ("action_id", text(Attribute::ActionId)),
         ("content_id", text(Attribute::ContentId)),
     ];
-    let of_source: Map<String, Value> =
+    let of_source: Object =
         of_source.into_iter().filter_map(|(key, value): (&str, Option<Value>)| Some((key.into(), value?))).collect();
-    line.push("source", (!of_source.is_empty()).then(|| of_source.into()));
-    for kind in SourceKind::ALL.into_iter().filter(|kind| source.as_ref().is_none_or(|source| source.kind != *kind)) {
-        line.push(kind.attribute().name(), text(kind.attribute()));
+    push("source", (!of_source.is_empty()).then(|| of_source.into()));
+    for kind in SourceKind::ALL.into_iter().filter(|kind| source.is_none_or(|(named, _)| named != *kind)) {
+        push(kind.attribute().name(), text(kind.attribute()));
     }
-    let last = [Attribute::JourneyId, Attribute::ParentActionId, Attribute::TriggerId, Attribute::TriggerEventId];
-    let who = NAMED.map(|(attribute, _)| attribute).into_iter().chain([Attribute::Recipient, Attribute::Subject]);
-    for attribute in who.chain(last) {
-        line.push(attribute.name(), text(attribute));
-    }
-    line.push("machine", flag(event.flags.machine));
-    line.push("proxied", flag(event.flags.proxied));
-    line.push("synthetic", flag(event.flags.synthetic));
-    line.push("href", own(&event.href));
-    line.push("link_id", own(&event.link_id));
-    line.push("action_value", own(&event.action_value));
-    line.push("reason", own(&event.reason));
-    // written as text: its keys are sorted already
-    if !event.recipients.is_empty() {
-        line.push_json("recipients", &devices_as_json(&event.recipients));
-    }
-    if let Some(extra) = raw.and_then(extra) {
-        line.push_json("extra", &extra);
-    }
-    line.text.push('}');
-    line.text
-}
-
-/// An object in the making.
-struct Line {
-    text: String,
-    is_empty: bool,
-}
-
-impl Line {
-    fn push(&mut self, key: &str, value: Option<Value>) {
-        if let Some(value) = value {
-            self.push_json(key, &value.to_string());
-        }
-    }
-
-    fn push_json(&mut self, key: &str, json: &str) {
-        if !std::mem::replace(&mut self.is_empty, false) {
-            self.text.push(',');
-        }
-        self.text.push('"');
-        self.text.push_str(key);
-        self.text.push_str("\":");
-        self.text.push_str(json);
-    }
-}
-
-/// What an event's JSON said beyond its own fields: all of it, unless it was written by [`line`], or could have been.
-fn extra(raw: &str) -> Option<String> {
-    const KEYS: [&str; 21] = [
-        "id",
-        "delivery_id",
-        "channel",
-        "metric",
-        "time",
-        "time_from_receipt",
-        "source",
-        "recipient",
-        "subject",
-        "person_id",
-        "email",
-        "cio_id",
-        "machine",
-        "proxied",
-        "synthetic",
-        "href",
-        "link_id",
-        "action_value",
-        "reason",
-        "recipients",
-        "extra",
+    let who = [Attribute::PersonId, Attribute::Email, Attribute::CioId, Attribute::Recipient, Attribute::RecipientRaw];
+    let last = [
+        Attribute::Subject,
+        Attribute::JourneyId,
+        Attribute::ParentActionId,
+        Attribute::TriggerId,
+        Attribute::TriggerEventId,
     ];
-    // one that lies deeper than what is read again is left out
-    if depth(raw) + 1 > DEPTH_MAX {
-        return None;
+    for attribute in who.into_iter().chain(last) {
+        push(attribute.name(), text(attribute));
     }
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw).ok()?;
-    let is_own = |key: &String| KEYS.contains(&key.as_str()) || Attribute::ALL.iter().any(|it| it.name() == key);
-    if members.contains_key("delivery_id") && members.keys().all(is_own) {
-        return members.get("extra").map(|extra| extra.get().to_owned());
+    push("machine", event.flags.machine.map(Value::from));
+    push("proxied", event.flags.proxied.map(Value::from));
+    push("synthetic", event.flags.synthetic.map(Value::from));
+    push("href", field(&event.href));
+    push("link_id", field(&event.link_id));
+    push("action_value", field(&event.action_value));
+    push("reason", field(&event.reason));
+    let mut line = json::written(&line);
+    // JSON already, and not to be read for being written
+    let devices = (!event.recipients.is_empty()).then(|| devices_as_json(&event.recipients));
+    for (key, value) in [("recipients", devices), ("extra", raw.and_then(extra))] {
+        if let Some(value) = value {
+            line.truncate(line.len() - 1);
+            line.push_str(&format!(",\"{key}\":{value}}}"));
+        }
+    }
+    line
+}
+
+/// What an event's JSON said beyond its fields: all of it, unless it was written by [`line`], or could have been.
+fn extra(raw: &str) -> Option<String> {
+    // in a line it lies one deeper: what could not be read there is left out
+    json::parse(&format!("[{raw}]")).ok()?;
+    let members = json::members(raw);
+    let is_field = |key: &String| KEYS.contains(&&**key) || Attribute::ALL.iter().any(|it| it.name() == key);
+    if members.contains_key("delivery_id") && members.keys().all(is_field) {
+        return members.get("extra").map(|extra| extra.replace(['\n', '\r'], " "));
     }
     // a line has no line ends
     Some(raw.replace(['\n', '\r'], " "))
-}
-
-/// What the reader goes down to.
-const DEPTH_MAX: usize = 127;
-
-fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut is_escaped) = (0usize, 0, false, false);
-    for byte in json.bytes() {
-        match (in_text, byte) {
-            (true, _) if is_escaped => is_escaped = false,
-            (true, b'\\') => is_escaped = true,
-            (_, b'"') => in_text = !in_text,
-            (false, b'{' | b'[') => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            (false, b'}' | b']') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// The last line of an export: how many there are, so that a cut is seen. It is no event.
@@ -212,9 +174,8 @@ pub fn end(rows: u64) -> String {
 }
 
 /// Whether the keys are those of [`end`].
-pub(super) fn is_end(line: &Outer) -> bool {
-    let is_more = line.object.len() != 2 || line.batch.is_some() || line.body.is_some();
-    !is_more && line.object.get("end") == Some(&Tree::Bool(true)) && line.object.contains_key("rows")
+pub(super) fn is_end(line: &Object) -> bool {
+    line.len() == 2 && line.get("end") == Some(&Value::Bool(true)) && line.contains_key("rows")
 }
 
 #[cfg(test)]
@@ -275,11 +236,10 @@ mod tests {
 
     #[test]
     fn the_key_of_the_sender_is_not_kept() {
-        let Item::Event { event, residual, .. } = items(Waybill, with(open(), json!({"writeKey": "k"}))).remove(0)
-        else {
+        let Item::Event { body, .. } = items(Waybill, with(open(), json!({"writeKey": "k"}))).remove(0) else {
             panic!()
         };
-        assert_eq!(serde_json::from_str::<Value>(&crate::wire::residual::whole(&residual, &event)).unwrap(), open());
+        assert_eq!(*body, *open().to_string());
         assert_eq!(quarantined(Waybill, json!({"metric": "sent", "writeKey": "k"})).body, b"{\"metric\":\"sent\"}");
     }
 
@@ -339,10 +299,30 @@ mod tests {
             read,
             [
                 "a",
-                "line 3 of the body: not JSON: EOF while parsing an object at line 1 column 19",
+                "line 3 of the body: not JSON: EOF while parsing a value at line 1 column 19",
                 "line 4 of the body: expected an object, found an array",
                 "c"
             ]
         );
+    }
+
+    #[test]
+    fn a_line_is_read_as_the_event_that_it_was_written_of() {
+        let more = json!({"recipient": "Ada <ADA@example.org>", "clock_skew_ms": -7200000, "newsletter_id": 9,
+                          "recipients": [{"device_id": "t1"}], "note": {"a": [1, "\n"]}});
+        let Item::Event { event: read, body, .. } = items(Waybill, with(open(), more)).remove(0) else { panic!() };
+        assert_eq!(read.attributes.get(Attribute::Recipient), Some("ada@example.org"));
+        assert_eq!(read.time.clock_skew_ms, -7_200_000);
+        let line = line(&read, Some(&format!("{:#}", serde_json::from_str::<Value>(&body).unwrap())));
+        assert!(!line.contains('\n'));
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event(Waybill, line.clone()), *read);
+        assert_eq!(line["extra"]["note"], json!({"a": [1, "\n"]}));
+        // as it is written once more
+        assert_eq!(super::line(&read, Some(&line.to_string())), line.to_string());
+
+        let deep = |depth| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(super::line(&read, Some(&deep(125))).contains("extra"));
+        assert!(!super::line(&read, Some(&deep(126))).contains("extra"));
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! <https://docs.customer.io/integrations/api/webhooks/>
 
+use std::borrow::Cow;
+
 use crate::domain::people::Change;
 use crate::domain::{Attribute, Identifiers, MetricName, Text, names};
 
@@ -76,7 +78,7 @@ fn who(data: Fields) -> Result<Identifiers, Refusal> {
         None => identifiers.id(&["id"], "data.identifiers.id")?,
         id => id,
     };
-    Ok(Identifiers {
+    let who = Identifiers {
         person_id: person,
         email: match identifiers.id(&["email"], "data.identifiers.email")? {
             None => data.id(&["email_address"], "data.email_address")?,
@@ -85,7 +87,8 @@ fn who(data: Fields) -> Result<Identifiers, Refusal> {
         cio_id: identifiers.id(&["cio_id"], "data.identifiers.cio_id")?,
         phone: identifiers.id(&["phone"], "data.identifiers.phone")?,
         anonymous_id: None,
-    })
+    };
+    Ok(who.normalized())
 }
 
 fn id(top: Fields, data: Fields) -> Result<Option<Text>, Refusal> {
@@ -135,18 +138,19 @@ fn event(top: Fields, data: Fields, known: Known, context: &Context) -> Result<O
         delivery_id: (known.delivery_id, "data.delivery_id"),
         metric: known.metric,
         id: id(top, data),
-        time: (top.value("timestamp"), "timestamp"),
+        time: time::read(top.value("timestamp"), "timestamp", context.received_at_ms),
     };
-    let mut draft = head.draft(context)?;
-    message::describe(&mut draft, data);
-    message::set_channel(&mut draft.said, known.object_type.as_deref());
+    let mut event = head.draft(context)?;
+    message::describe(&mut event, data);
+    message::set_channel(&mut event.attributes, known.object_type.as_deref());
     let identifiers = data.inside("identifiers");
     let person = data.borrowed(&["customer_id", "userId"]).or_else(|| identifiers.borrowed(&["id"]));
-    draft.said.set(Attribute::Recipient, data.borrowed(known.recipient));
-    draft.said.set(Attribute::PersonId, person);
-    draft.said.set(Attribute::Email, identifiers.borrowed(&["email"]));
-    draft.said.set(Attribute::CioId, identifiers.borrowed(&["cio_id"]));
-    Ok(Outcome::Event { event: message::seal(draft, context), report: false })
+    let mut set = |attribute, value: Option<Cow<str>>| event.attributes.set(attribute, value.as_deref());
+    set(Attribute::Recipient, data.borrowed(known.recipient));
+    set(Attribute::PersonId, person);
+    set(Attribute::Email, identifiers.borrowed(&["email"]));
+    set(Attribute::CioId, identifiers.borrowed(&["cio_id"]));
+    Ok(Outcome::Event(message::seal(event, context)))
 }
 
 fn unknown(detail: &str) -> Refusal {
@@ -325,7 +329,8 @@ mod tests {
         assert_eq!((&*old.delivery_id, &*old.id), ("m1", "e1"));
         assert_eq!(old.metric, MetricName::Known(Metric::Unsubscribed));
         assert_eq!(old.attributes.get(Attribute::Channel), Some("email"));
-        assert_eq!(old.attributes.get(Attribute::Recipient), Some("Ada <ada@example.org>"));
+        assert_eq!(old.attributes.get(Attribute::Recipient), Some("ada@example.org"));
+        assert_eq!(old.attributes.get(Attribute::RecipientRaw), Some("Ada <ada@example.org>"));
         assert_eq!(old.attributes.get(Attribute::CampaignId), Some("12"));
         assert_eq!(old.attributes.get(Attribute::Email), None);
     }

@@ -172,12 +172,18 @@ fn gzip_is_understood_and_nothing_else() {
     assert_taken(&post("gzip", gzip(track("z1"))), [1, 0, 0, 0], "said");
     assert_taken(&client.post(TRACK, &[], gzip(track("z2"))), [1, 0, 0, 0], "not said");
     assert_taken(&post("identity", track("z3").into()), [1, 0, 0, 0], "identity");
-    for encoding in ["br", "zstd", "deflate", "gzip, gzip", "x"] {
-        assert_refused(&post(encoding, track("z4").into()), 415, "unknown_encoding", encoding);
+    for (n, encoding) in ["GZIP", "GZip", " gzip ", "X-GZip", "identity, gzip"].into_iter().enumerate() {
+        assert_taken(&post(encoding, gzip(track(&format!("y{n}")))), [1, 0, 0, 0], encoding);
+    }
+    assert_taken(&post("Identity", track("y5").into()), [1, 0, 0, 0], "Identity");
+    for encoding in ["br", "Zstd", "deflate", "gzip, gzip", "x"] {
+        let answer = post(encoding, track("z4").into());
+        assert_refused(&answer, 415, "unknown_encoding", encoding);
+        assert_eq!(answer.header("Accept-Encoding"), "gzip");
     }
     assert_refused(&post("gzip", track("z4").into()), 400, "not_gzip", "it is not");
     assert_refused(&post("gzip", gzip(track("z4"))[..30].to_vec()), 400, "not_gzip", "cut short");
-    assert_eq!(rows(&server.db(), "SELECT count(*) FROM deliveries_v1"), ["3"]);
+    assert_eq!(rows(&server.db(), "SELECT count(*) FROM deliveries_v1"), ["9"]);
 }
 
 #[cfg(target_os = "linux")]

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
+use super::support::client::Client;
 use super::support::process::Process;
 use super::support::server::{Server, waybill};
 
@@ -100,4 +101,26 @@ fn one_server_has_the_file() {
     assert!(status.success(), "{said}");
     let folder = server.kill();
     assert_eq!(Server::start_in(folder, &[]).client().get("/healthz").status, 200, "a killed server leaves no lock");
+}
+
+#[test]
+fn the_log_names_routes_and_no_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = waybill();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(folder.path().join("waybill.db"));
+    command.env("WAYBILL_INGEST_KEYS", "word").stderr(std::fs::File::create(&log).unwrap());
+    let (mut process, address) = Process::start(&mut command, "listening on http://");
+    let client = Client::new(format!("http://{}", address.trim()));
+    let suppress = "/api/v1/customers/ann%40example.org/suppress";
+    assert_eq!(client.post(suppress, &[], "{}").status, 401);
+    for path in
+        ["/people/ann%40example.org", "/deliveries?recipient=ann%40example.org&status=x", "/no/ann%40example.org"]
+    {
+        client.get(path);
+    }
+    assert!(process.stop().success());
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("/api/v1/customers/{identifier}/suppress"), "{log}");
+    assert!(!log.contains("ann"), "{log}");
 }

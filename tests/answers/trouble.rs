@@ -20,6 +20,29 @@ fn assert_come_again(answer: &Answer, what: &str) {
     assert!(answer.took < PATIENCE, "{what} took {:?}", answer.took);
 }
 
+#[track_caller]
+fn assert_not_healthy(answer: &Answer, what: &str) {
+    assert_refused(answer, 503, "unavailable", what);
+}
+
+#[test]
+fn a_corrupt_file_is_not_healthy() {
+    let server = Server::start();
+    let client = server.client();
+    assert_taken(&client.post(WEBHOOK, &[], webhook("c1")), [1, 0, 0, 0], "sound");
+    assert_eq!(client.get("/healthz").status, 200);
+    let (status, folder) = server.stop();
+    assert!(status.success(), "{status}");
+    // all but the first page, which says what the file is
+    let server = Server::start_in(folder, &[]);
+    let length = std::fs::metadata(server.db()).unwrap().len() as usize;
+    let file = std::fs::File::options().write(true).open(server.db()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xA7; length - 4096], 4096).unwrap();
+    assert_not_healthy(&server.client().get("/healthz"), "corrupt");
+    assert_come_again(&server.client().post(EVENTS, &[], own("c2")), "corrupt");
+    assert_not_healthy(&server.client().get("/healthz"), "corrupt");
+}
+
 #[test]
 fn a_lock_is_waited_for_and_then_all_are_told_to_come_again() {
     let server = Server::start();
@@ -37,7 +60,8 @@ fn a_lock_is_waited_for_and_then_all_are_told_to_come_again() {
             assert_come_again(&answer.join().unwrap(), path);
         }
     });
-    assert_eq!(client.get("/healthz").status, 200, "what reads goes on");
+    assert_not_healthy(&client.get("/healthz"), "locked");
+    assert_eq!(client.get("/deliveries").status, 200, "reading goes on");
     other.execute_batch("ROLLBACK").unwrap();
     for (path, body) in &bodies {
         let answer = client.post(path, &[], body);
@@ -82,7 +106,7 @@ fn a_file_that_is_moved_while_the_writer_waits_for_a_lock_is_not_answered_for() 
         // the server answers on one thread, so that the writer has the event before these are answered, and has
         // found the file in its place; were it slower, the answer must be the same
         for _ in 0..200 {
-            assert_eq!(client.get("/healthz").status, 200);
+            assert_eq!(client.get("/favicon.ico").status, 200);
         }
         rename(&db, &aside).unwrap();
         other.execute_batch("ROLLBACK").unwrap();
@@ -117,9 +141,11 @@ fn on_a_full_disk_all_are_told_to_come_again_and_what_was_answered_for_is_kept()
         may_grow_by(Some(bytes));
         take(503);
         take(503);
-        assert_eq!(client.get("/healthz").status, 200, "what reads goes on");
+        assert_not_healthy(&client.get("/healthz"), "without room");
+        assert_eq!(client.get("/deliveries").status, 200, "reading goes on");
         may_grow_by(None);
         take(200);
+        assert_eq!(client.get("/healthz").status, 200, "with room");
     }
     let folder = server.kill();
     let server = Server::start_in(folder, &[]);

@@ -53,7 +53,7 @@ fn a_filter_is_built_by_links_and_by_words() {
     search(&browser, "ever:delivered -status:delivered");
     assert_eq!(rows(&browser), ["ann@example.com"]);
     search(&browser, "staus:bounced");
-    assert!(browser.text(".empty").contains("It could be “status:”"));
+    assert!(browser.text(".empty").contains("Did you mean “status:”"));
     assert_eq!(browser.run("return document.getElementById('q').value"), "staus:bounced");
 }
 
@@ -90,15 +90,15 @@ fn pages_stay_where_they_are_while_events_arrive_and_say_so() {
     assert_eq!(browser.run(asked), before);
     look(false);
     let said = "return document.querySelector('[role=status]').textContent";
-    browser.wait_until(said, "12 new, show");
+    browser.wait_until(said, "Show 12 new deliveries");
     assert_eq!(rows(&browser), shown, "a bar says so, and no row moves");
     browser.click("[data-newer]");
     browser.wait_for("a.row[href$=d143]");
     assert_eq!(rows(&browser)[0], "ann143@example.com");
-    assert_eq!(browser.text("[role=status]"), "Look for newer");
+    assert_eq!(browser.text("[role=status]"), "Refresh");
     // and by itself, before long
     send(&server, "", &messages(144, 145));
-    browser.wait_until(said, "1 new, show");
+    browser.wait_until(said, "Show 1 new delivery");
 }
 
 #[test]
@@ -164,11 +164,11 @@ fn what_is_needed_elsewhere_is_copied() {
         browser.wait_until(&format!("return document.querySelector(\"{button}\").textContent"), "Copied");
         browser.clipboard()
     };
-    assert_eq!(copied("[aria-label='Copy Delivery id']"), "d3");
+    assert_eq!(copied("[aria-label='Copy Delivery ID']"), "d3");
     let ticket = copied("[data-copy-from=ticket]");
     assert_eq!(browser.run("return document.getElementById('ticket').value"), *ticket);
-    assert!(ticket.starts_with("Email to bob@example.com, \"Spring news\"\nAccepted by the provider at "), "{ticket}");
-    assert!(ticket.contains("550 no such user") && ticket.ends_with("Delivery id: d3"), "{ticket}");
+    assert!(ticket.starts_with("Email to bob@example.com, \"Spring news\"\nBounced "), "{ticket}");
+    assert!(ticket.contains("550 no such user") && ticket.ends_with("Delivery ID: d3"), "{ticket}");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn without_scripts_nothing_is_missing() {
     browser.wait_for(".timeline");
     browser.click(".ticket summary");
     let ticket = browser.run("return document.getElementById('ticket').value");
-    assert!(ticket.as_str().unwrap().contains("Delivery id: d3"));
+    assert!(ticket.as_str().unwrap().contains("Delivery ID: d3"));
     browser.click(".raw summary");
     assert!(browser.text(".raw pre").contains("bob@example.com"));
     browser.run("scrollTo(0, 0)");
@@ -210,7 +210,7 @@ fn it_is_whole_below_a_path_of_a_proxy() {
     search(&browser, "hello ever:sent");
     assert_eq!(rows(&browser).len(), 50);
     send(&server, "/below", &messages(60, 61));
-    browser.wait_until("return document.querySelector('[role=status]').textContent", "1 new, show");
+    browser.wait_until("return document.querySelector('[role=status]').textContent", "Show 1 new delivery");
     browser.press('j');
     browser.press(Key::Enter.into());
     browser.wait_for(".timeline");

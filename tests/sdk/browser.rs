@@ -82,7 +82,7 @@ fn with_message() -> Server {
     let server = server();
     let sent = json!({"event_id": "s1", "object_type": "in_app", "metric": "sent", "timestamp": 1772352000,
                       "data": {"delivery_id": "note-1", "campaign_id": 8, "customer_id": "p1"}});
-    assert_eq!(server.post("/webhooks/customerio", &[], sent.to_string()).0, 200);
+    server.webhook(sent.to_string());
     server
 }
 

@@ -3,10 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use tempfile::TempDir;
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::process::Process;
+
+/// A setting: the key that [`Server::webhook`] signs with.
+pub const SIGNING: (&str, &str) = ("WAYBILL_SIGNING_KEYS", "a-signing-key");
+
+/// As Customer.io signs a webhook, in hex.
+pub fn cio_signature(key: &str, timestamp: &str, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(format!("v0:{timestamp}:{body}").as_bytes());
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 pub struct Server {
     process: Process,
@@ -87,6 +99,17 @@ impl Server {
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> (u16, String) {
         let answer = self.client.post(path, headers, body);
         (answer.status, answer.text)
+    }
+
+    /// A reporting webhook, signed with the key of [`SIGNING`].
+    #[track_caller]
+    pub fn webhook(&self, body: impl AsRef<str>) -> Answer {
+        let body = body.as_ref();
+        let signature = cio_signature(SIGNING.1, "1700000000", body);
+        let headers = [("X-CIO-Timestamp", "1700000000"), ("X-CIO-Signature", &*signature)];
+        let answer = self.client.post("/webhooks/customerio", &headers, body);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer
     }
 
     pub fn get(&self, path: &str) -> (u16, String) {

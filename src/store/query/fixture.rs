@@ -4,14 +4,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::domain::{Attribute, Event, EventTime, MetricName, Millis};
+pub use crate::store::testing::file as empty;
 use crate::store::{Entry, Incoming, Tracker};
-
-/// The schema alone.
-pub fn empty() -> Connection {
-    let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(include_str!("../../../migrations/0001_core.sql")).unwrap();
-    connection
-}
 
 /// Numbers that look like chance and are the same each time.
 struct Dice(u64);

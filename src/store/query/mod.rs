@@ -4,16 +4,23 @@
 //! tells of each row whether the filter fits, and the walk ends when the page is full or the caller's time is spent. So no
 //! filter makes a page slow, and a page that ended early says how far it looked and where to go on.
 
+pub mod campaigns;
 mod conditions;
 pub mod delivery;
 pub mod events;
+pub mod health;
 pub mod log;
 pub mod near;
+pub mod overview;
 pub mod paging;
+pub mod person;
+pub mod quarantine;
 pub mod reasons;
 pub mod rows;
 pub mod schema;
 pub mod search;
+pub mod status_counts;
+pub mod suppressions;
 pub mod totals;
 
 #[cfg(test)]

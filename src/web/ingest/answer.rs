@@ -1,135 +1,151 @@
-//! What senders are answered: always JSON, and 200 with an object for every success, since nothing else satisfies
-//! every SDK. Which refusals may be told a sender is decided here, in one `match`.
+//! The answers to senders: always JSON, and 200 with an object for every success, since nothing else satisfies every
+//! SDK.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
-use super::body::Unread;
+use super::body::BodyError;
 use crate::store::{Outcome, Refused};
 use crate::wire::Quarantined;
 
-/// Seconds after which a refused sender should come again.
+/// Seconds after which a sender should retry.
 const RETRY_AFTER_S: u32 = 5;
 
 /// Why a request was refused. Nothing of it is stored.
 #[derive(Debug)]
 pub enum Refusal {
-    Body(Unread),
-    /// Not JSON, or JSON of no use: what the parser says.
+    Body(BodyError),
+    /// Not JSON, or not of the expected shape: the parser's message.
     NotJson(String),
     /// More items than one request may bring.
     TooMany {
         max: usize,
     },
-    /// The request asked to be told instead of having it kept aside.
+    /// Some items are invalid, and the request asked for a refusal instead of quarantine.
     Strict(Vec<Value>),
-    /// What the sender must mend: which field, and why.
+    /// A call that its sender must correct.
     Invalid(Quarantined),
     WrongSignature,
     /// Signed longer ago than is allowed.
     StaleSignature,
     WrongKey,
+    /// The path needs a kind of key of which none is set, while keys of other kinds are.
+    NoKeySet {
+        variable: &'static str,
+    },
+    /// A page of another origin, while no key is set.
+    ForeignOrigin,
+    /// A `Host` that does not name this machine, while no key is set.
+    ForeignHost,
     Writer(Refused),
 }
 
-impl From<Unread> for Refusal {
-    fn from(unread: Unread) -> Refusal {
-        Refusal::Body(unread)
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Refusal {
+        Refusal::Body(error)
     }
 }
 
 impl Refusal {
     pub fn respond(self) -> HttpResponse {
+        use StatusCode as S;
         let (status, code, message): (StatusCode, &str, String) = match &self {
-            Refusal::Body(Unread::TooLarge { max }) => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("the body is larger than {max} bytes, as sent or inflated; send it in parts"),
-            ),
-            Refusal::Body(Unread::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is under way; come again".into()),
-            Refusal::Body(Unread::TooSlow) => {
-                (StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not arrive within 3 seconds".into())
+            Refusal::Body(BodyError::TooLarge { max }) => {
+                let message = format!("the body is larger than {max} bytes, as sent or inflated; split it");
+                (S::PAYLOAD_TOO_LARGE, "too_large", message)
             }
-            Refusal::Body(Unread::Broken) => (StatusCode::BAD_REQUEST, "broken", "the body broke off".into()),
-            Refusal::Body(Unread::UnknownEncoding) => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unknown_encoding",
-                "only gzip is understood as Content-Encoding; send the body plain or as gzip".into(),
-            ),
-            Refusal::Body(Unread::NotGzip) => {
-                (StatusCode::BAD_REQUEST, "not_gzip", "the body is said to be gzip, and is not".into())
+            Refusal::Body(BodyError::Busy) => {
+                (S::SERVICE_UNAVAILABLE, "busy", "too many requests at once; retry".into())
             }
-            Refusal::NotJson(message) => (StatusCode::BAD_REQUEST, "not_json", message.clone()),
-            Refusal::TooMany { max } => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_many",
-                format!("more than {max} items in one request; send them in parts"),
-            ),
-            Refusal::Strict(_) => (
-                StatusCode::BAD_REQUEST,
-                "invalid",
-                "X-Strict-Mode is set and not all of it was understood; nothing was stored".into(),
-            ),
-            Refusal::Invalid(aside) => (StatusCode::BAD_REQUEST, aside.reason.name(), aside.detail.clone()),
-            Refusal::WrongSignature => (
-                StatusCode::UNAUTHORIZED,
-                "wrong_signature",
-                "the signature is missing or made with another key; compare the signing key with WAYBILL_SIGNING_KEYS".into(),
-            ),
-            Refusal::StaleSignature => (
-                StatusCode::UNAUTHORIZED,
-                "stale_signature",
-                "the webhook was signed too long ago, or ahead of time; see --signature-max-age, and the clocks of both sides".into(),
-            ),
-            Refusal::WrongKey => (
-                StatusCode::UNAUTHORIZED,
-                "wrong_key",
-                "the key is missing or wrong: send one of WAYBILL_INGEST_KEYS as Basic user name, Bearer token or writeKey, or site:key as the Basic pair of the Track API".into(),
-            ),
-            Refusal::Writer(refused) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{refused}; come again")),
+            Refusal::Body(BodyError::TooSlow) => {
+                (S::REQUEST_TIMEOUT, "too_slow", "the body did not arrive within 3 seconds".into())
+            }
+            Refusal::Body(BodyError::Broken) => (S::BAD_REQUEST, "broken", "the body ended early".into()),
+            Refusal::Body(BodyError::UnknownEncoding) => {
+                let message = "this Content-Encoding is not supported; send the body uncompressed or as gzip";
+                (S::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding", message.into())
+            }
+            Refusal::Body(BodyError::NotGzip) => {
+                (S::BAD_REQUEST, "not_gzip", "Content-Encoding is gzip, but the body is not".into())
+            }
+            Refusal::NotJson(message) => (S::BAD_REQUEST, "not_json", message.clone()),
+            Refusal::TooMany { max } => {
+                (S::PAYLOAD_TOO_LARGE, "too_many", format!("more than {max} items in one request; split it"))
+            }
+            Refusal::Strict(_) => {
+                let message = "X-Strict-Mode is set and some items are invalid; nothing was stored";
+                (S::BAD_REQUEST, "invalid", message.into())
+            }
+            Refusal::Invalid(item) => (S::BAD_REQUEST, item.reason.name(), item.detail.clone()),
+            Refusal::WrongSignature => {
+                let message =
+                    "the signature is missing or wrong; compare the sender's signing key with WAYBILL_SIGNING_KEYS";
+                (S::UNAUTHORIZED, "wrong_signature", message.into())
+            }
+            Refusal::StaleSignature => {
+                let message = "the webhook was signed too long ago, or in the future; see --signature-max-age, and compare the clocks";
+                (S::UNAUTHORIZED, "stale_signature", message.into())
+            }
+            Refusal::WrongKey => {
+                let message = "the key is missing or wrong: send one of WAYBILL_INGEST_KEYS as Basic user name, Bearer token or writeKey, or site:key as the Basic pair of the Track API";
+                (S::UNAUTHORIZED, "wrong_key", message.into())
+            }
+            Refusal::NoKeySet { variable } => {
+                let message = format!("this server accepts no requests here until {variable} is set");
+                (S::UNAUTHORIZED, "no_key_set", message)
+            }
+            Refusal::ForeignOrigin => {
+                let message = "no key is set, so requests from web pages of other origins are refused; set WAYBILL_INGEST_KEYS, and WAYBILL_BROWSER_KEYS for web pages";
+                (S::FORBIDDEN, "foreign_origin", message.into())
+            }
+            Refusal::ForeignHost => {
+                let message = "no key is set, so only Host names of this machine are served; use localhost, or set WAYBILL_INGEST_KEYS and WAYBILL_SIGNING_KEYS";
+                (S::FORBIDDEN, "foreign_host", message.into())
+            }
+            Refusal::Writer(refused) => (S::SERVICE_UNAVAILABLE, "unavailable", format!("{refused}; retry")),
         };
         let mut answer = json!({ "success": false, "code": code, "message": message });
+        let mut response = HttpResponseBuilder::new(status);
+        match status {
+            S::SERVICE_UNAVAILABLE => response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S)),
+            S::UNAUTHORIZED => response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"waybill\"")),
+            S::UNSUPPORTED_MEDIA_TYPE => response.insert_header((header::ACCEPT_ENCODING, "gzip")),
+            _ => &mut response,
+        };
         match self {
             Refusal::Strict(errors) => answer["errors"] = errors.into(),
-            Refusal::Invalid(aside) => {
-                let error = json!({ "reason": aside.reason.name(), "field": aside.field, "message": aside.detail });
-                answer["errors"] = vec![error].into();
+            Refusal::Invalid(item) => {
+                answer["errors"] =
+                    json!([{ "reason": item.reason.name(), "field": item.field, "message": item.detail }]);
             }
             _ => {}
-        }
-        let mut response = HttpResponseBuilder::new(status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("Retry-After", RETRY_AFTER_S.to_string()));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            response.insert_header(("WWW-Authenticate", "Basic realm=\"waybill\""));
         }
         response.json(answer)
     }
 }
 
-/// What is sent to a path by a method that it does not take.
+/// The answer to a method that a path does not take.
 pub fn wrong_method(allowed: &str) -> HttpResponse {
-    let message = format!("this path takes {allowed} only");
+    let message = format!("this path accepts {allowed} only");
     HttpResponse::MethodNotAllowed()
         .insert_header((header::ALLOW, allowed))
         .json(json!({ "success": false, "code": "wrong_method", "message": message }))
 }
 
-/// What became of the items of a request.
+/// The outcomes of a request.
 #[derive(Debug, Default)]
 pub struct Stored {
     /// In the order of the items.
     pub outcomes: Vec<Outcome>,
-    /// For what was not taken as it was meant: which, and why.
+    /// One for each item that was not stored as meant, with the reason.
     pub errors: Vec<Value>,
 }
 
-/// How many of each, and what was not taken and why; on demand also what became of each.
+/// How many items had each outcome, and the errors; with `each`, also the outcome of each item.
 pub fn success(stored: &Stored, each: bool) -> HttpResponse {
     let Stored { outcomes, errors } = stored;
-    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    let count = |of| outcomes.iter().filter(|outcome| **outcome == of).count();
     let mut answer = json!({
         "success": true,
         "accepted": count(Outcome::Accepted),

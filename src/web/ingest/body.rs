@@ -1,15 +1,16 @@
 //! Reads request bodies by hand.
 //!
-//! The framework's own extractors look at a limit only after decompressing, and have no deadline. Here a body has a
-//! cap, a deadline, a share of a budget that all requests draw on, and, where it is compressed, a cap on what it
-//! inflates to.
+//! The framework's extractors check a limit only after decompressing, and have no deadline. Here a body has a cap, a
+//! deadline, a share of a budget that all requests draw on, and a cap on what it inflates to. The raw bytes are kept, as
+//! signatures are made over them.
 
 use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::{Bytes, Payload};
+use actix_web::http::header::{CONTENT_ENCODING, HeaderMap};
+use actix_web::web::Payload;
 use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// How long a body may take. A webhook must be answered within four seconds.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// What all bodies under way may hold together. More is told to come again.
+/// Bytes that all requests may hold together.
 const BUDGET_BYTES: usize = 64 << 20;
 
 /// Bytes that may be held, shared by all requests.
@@ -39,7 +40,7 @@ impl Budget {
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unread {
+pub enum BodyError {
     /// More than `max` bytes, as sent or inflated.
     TooLarge {
         max: usize,
@@ -47,32 +48,35 @@ pub enum Unread {
     /// The budget is spent.
     Busy,
     TooSlow,
-    /// The connection broke, or its framing did.
+    /// The connection or its framing broke.
     Broken,
-    /// `Content-Encoding` is something else than gzip.
+    /// `Content-Encoding` names something other than gzip.
     UnknownEncoding,
-    /// Said to be gzip, and is not.
+    /// `Content-Encoding` says gzip, and the body is not.
     NotGzip,
 }
 
-/// A body that was read, and its share of the budget until it is dropped.
+/// A body, and its share of the budget until it is dropped.
 #[derive(Default)]
 pub struct Body {
-    /// The first `keep` bytes.
+    /// The first bytes: all of them, or those that [`Limits`] keeps of a longer body.
     pub bytes: Vec<u8>,
-    /// The length of all.
+    /// The length of the whole body.
     pub length: usize,
     share: Option<OwnedSemaphorePermit>,
 }
 
 impl Body {
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.bytes.len() == self.length
     }
 
-    /// Takes a further share: for a chunk, or for what the body inflated to.
-    pub fn draw(&mut self, budget: &Budget, bytes: usize) -> Result<(), Unread> {
-        let more = budget.0.clone().try_acquire_many_owned(bytes as u32).map_err(|_| Unread::Busy)?;
+    /// Takes a further share of the budget, in bytes.
+    ///
+    /// # Errors
+    /// The budget is spent.
+    pub fn reserve(&mut self, budget: &Budget, bytes: usize) -> Result<(), BodyError> {
+        let more = budget.0.clone().try_acquire_many_owned(bytes as u32).map_err(|_| BodyError::Busy)?;
         match &mut self.share {
             Some(share) => share.merge(more),
             None => self.share = Some(more),
@@ -81,70 +85,84 @@ impl Body {
     }
 }
 
-/// How much of a body is read.
+/// How much of a body is read, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A body up to this is kept whole.
-    pub keep: usize,
+    /// A body up to this is kept completely.
+    pub complete: usize,
     /// Of a longer one only so much is kept.
-    pub keep_of_longer: usize,
+    pub beginning: usize,
     /// A body beyond this is refused.
     pub max: usize,
 }
 
-/// Reads a body; `each` sees every chunk as it comes, also of what is not kept.
+/// Reads a body; `inspect` sees every chunk, also those that are not kept.
 pub async fn read(
     mut payload: Payload,
     budget: &Budget,
     limits: Limits,
-    mut each: impl FnMut(&[u8]),
-) -> Result<Body, Unread> {
+    mut inspect: impl FnMut(&[u8]),
+) -> Result<Body, BodyError> {
     let mut body = Body::default();
     let reading = async {
         while let Some(chunk) = payload.next().await {
-            let chunk: Bytes = chunk.map_err(|_| Unread::Broken)?;
-            each(&chunk);
+            let chunk = chunk.map_err(|_| BodyError::Broken)?;
+            inspect(&chunk);
             body.length += chunk.len();
             if body.length > limits.max {
-                return Err(Unread::TooLarge { max: limits.max });
+                return Err(BodyError::TooLarge { max: limits.max });
             }
-            if body.length > limits.keep {
-                body.bytes.truncate(limits.keep_of_longer);
+            if body.length <= limits.complete {
+                body.reserve(budget, chunk.len())?;
+                body.bytes.extend_from_slice(&chunk);
+            } else {
+                body.bytes.truncate(limits.beginning);
                 body.bytes.shrink_to_fit();
-                let room = limits.keep_of_longer - body.bytes.len();
+                let room = limits.beginning - body.bytes.len();
                 body.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                continue;
             }
-            body.draw(budget, chunk.len())?;
-            body.bytes.extend_from_slice(&chunk);
         }
         Ok(())
     };
-    tokio::time::timeout(DEADLINE, reading).await.map_err(|_| Unread::TooSlow)??;
+    tokio::time::timeout(DEADLINE, reading).await.map_err(|_| BodyError::TooSlow)??;
     Ok(body)
 }
 
-/// The body without its compression: gzip, whether a header says so or only its first bytes do.
-pub fn inflate<'a>(body: &'a [u8], encoding: Option<&str>, max: usize) -> Result<Cow<'a, [u8]>, Unread> {
+/// The body without its compression: gzip, whether a header says so or only its first bytes do, as some SDKs send it.
+pub fn inflate<'a>(body: &'a [u8], headers: &HeaderMap, max: usize) -> Result<Cow<'a, [u8]>, BodyError> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
-    match encoding.map(str::trim) {
-        None | Some("" | "identity") if !body.starts_with(&GZIP) => return Ok(Cow::Borrowed(body)),
-        None | Some("" | "identity" | "gzip" | "x-gzip") => {}
-        Some(_) => return Err(Unread::UnknownEncoding),
+    if !is_gzip(headers)? && !body.starts_with(&GZIP) {
+        return Ok(Cow::Borrowed(body));
     }
-    // all the room at once: pages that are not written take no memory, and growing would copy
+    // reserved at once: pages that are not written take no memory, and growing would copy
     let mut out = Vec::with_capacity(max + 1);
-    let inflated = MultiGzDecoder::new(body).take(max as u64 + 1).read_to_end(&mut out);
-    match inflated {
-        Ok(_) if out.len() > max => Err(Unread::TooLarge { max }),
+    match MultiGzDecoder::new(body).take(max as u64 + 1).read_to_end(&mut out) {
+        Ok(_) if out.len() > max => Err(BodyError::TooLarge { max }),
         Ok(_) => Ok(Cow::Owned(out)),
-        Err(_) => Err(Unread::NotGzip),
+        Err(_) => Err(BodyError::NotGzip),
     }
+}
+
+/// Whether `Content-Encoding` says gzip. Codings may be written in any letter case, and `identity` is none.
+fn is_gzip(headers: &HeaderMap) -> Result<bool, BodyError> {
+    let mut is_gzip = false;
+    for value in headers.get_all(CONTENT_ENCODING) {
+        for coding in value.to_str().map_err(|_| BodyError::UnknownEncoding)?.split(',') {
+            match coding.trim().to_ascii_lowercase().as_str() {
+                "" | "identity" => {}
+                "gzip" | "x-gzip" if !is_gzip => is_gzip = true,
+                _ => return Err(BodyError::UnknownEncoding),
+            }
+        }
+    }
+    Ok(is_gzip)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use actix_web::http::header::HeaderValue;
 
     use super::*;
 
@@ -154,40 +172,57 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn encoded(codings: &[&'static str]) -> HeaderMap {
+        codings.iter().map(|coding| (CONTENT_ENCODING, HeaderValue::from_static(coding))).collect()
+    }
+
     #[test]
-    fn gzip_is_known_by_its_first_bytes_too() {
-        for encoding in [Some("gzip"), Some(" gzip "), Some("x-gzip"), Some("identity"), None] {
-            assert_eq!(inflate(&gzip(b"{}"), encoding, 10).as_deref(), Ok(&b"{}"[..]));
+    fn gzip_is_known_in_any_letter_case_and_by_its_first_bytes() {
+        for codings in [
+            &["gzip"][..],
+            &[" GZip "],
+            &["X-GZIP"],
+            &["Identity"],
+            &["identity, gzip"],
+            &["gzip", "identity"],
+            &[""],
+            &[],
+        ] {
+            assert_eq!(inflate(&gzip(b"{}"), &encoded(codings), 10).as_deref(), Ok(&b"{}"[..]), "{codings:?}");
         }
-        assert_eq!(inflate(b"{}", None, 10).as_deref(), Ok(&b"{}"[..]));
+        for codings in [&["IDENTITY"][..], &[""], &[]] {
+            assert_eq!(inflate(b"{}", &encoded(codings), 10).as_deref(), Ok(&b"{}"[..]), "{codings:?}");
+        }
+    }
+
+    #[test]
+    fn other_encodings_are_refused() {
+        for codings in [&["br"][..], &["gzip, gzip"], &["gzip", "x-gzip"], &["gzip, br"], &["utf-8"]] {
+            let inflated = inflate(b"{}", &encoded(codings), 10);
+            assert_eq!(inflated, Err(BodyError::UnknownEncoding), "{codings:?}");
+        }
+        assert_eq!(inflate(b"{}", &encoded(&["gzip"]), 10), Err(BodyError::NotGzip));
+        assert_eq!(inflate(&gzip(b"{}")[..10], &encoded(&["gzip"]), 10), Err(BodyError::NotGzip));
     }
 
     #[test]
     fn a_bomb_is_cut_off() {
         let bomb = gzip(&vec![b' '; 50 << 20]);
         assert!(bomb.len() < 100_000);
-        assert_eq!(inflate(&bomb, Some("gzip"), 1 << 20), Err(Unread::TooLarge { max: 1 << 20 }));
+        assert_eq!(inflate(&bomb, &encoded(&["gzip"]), 1 << 20), Err(BodyError::TooLarge { max: 1 << 20 }));
     }
 
     #[test]
     fn the_budget_is_shared_and_given_back() {
         let budget = Budget::default();
-        let drawing = || {
+        let reserve_half = || {
             let mut body = Body::default();
-            body.draw(&budget, 1 << 20)?;
-            body.draw(&budget, BUDGET_BYTES / 2 - (1 << 20)).map(|()| body)
+            body.reserve(&budget, 1 << 20)?;
+            body.reserve(&budget, BUDGET_BYTES / 2 - (1 << 20)).map(|()| body)
         };
-        let (one, _two) = (drawing().ok(), drawing().ok());
-        assert_eq!(drawing().err(), Some(Unread::Busy));
+        let (one, _two) = (reserve_half().ok(), reserve_half().ok());
+        assert_eq!(reserve_half().err(), Some(BodyError::Busy));
         drop(one);
-        assert!(drawing().is_ok());
-    }
-
-    #[test]
-    fn what_is_not_gzip_says_so() {
-        assert_eq!(inflate(b"{}", Some("gzip"), 10), Err(Unread::NotGzip));
-        assert_eq!(inflate(&gzip(b"{}")[..10], Some("gzip"), 10), Err(Unread::NotGzip));
-        assert_eq!(inflate(b"{}", Some("br"), 10), Err(Unread::UnknownEncoding));
-        assert_eq!(inflate(b"{}", Some("gzip, gzip"), 10), Err(Unread::UnknownEncoding));
+        assert!(reserve_half().is_ok());
     }
 }

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::answer::{self, Refusal};
 use super::body::{self, Limits};
-use super::{Body, CALL_ITEMS_MAX, Ingest, Started, error_of};
+use super::{Body, CALL_ITEMS_MAX, Ingest, Started, error_of_item};
 use crate::intake::Scope;
 use crate::wire::{self, Bounds, CallType, Format, Item, Unreadable};
 
@@ -31,7 +30,7 @@ pub async fn events(request: HttpRequest, payload: Payload, ingest: Data<Ingest>
     receive(&request, payload, &ingest, EVENTS_BYTES_MAX, false, read).await.unwrap_or_else(Refusal::respond)
 }
 
-/// `many`: the answer tells of each item even where there is only one.
+/// `many`: the answer lists the outcome of each item even where there is only one.
 async fn receive(
     request: &HttpRequest,
     payload: Payload,
@@ -40,80 +39,82 @@ async fn receive(
     many: bool,
     read: impl Fn(&[u8], &wire::Context) -> Result<Vec<Item>, Unreadable>,
 ) -> Result<HttpResponse, Refusal> {
-    let Taken { started, scope, plain, body } = take(request, payload, ingest, bytes_max, Without::WriteKey).await?;
-    let items = read(&plain, &ingest.context(&started)).map_err(unreadable)?;
+    let Authorized { started, scope, plain, body } =
+        authorize(request, payload, ingest, bytes_max, MissingKey::InBody).await?;
+    let context = wire::Context { live: true, ..ingest.context(&started) };
+    let items = read(&plain, &context).map_err(unreadable)?;
     if items.len() > CALL_ITEMS_MAX {
         return Err(Refusal::TooMany { max: CALL_ITEMS_MAX });
     }
     if request.headers().get("X-Strict-Mode").is_some_and(|value| value.as_bytes() == b"1") {
         let calls = items.iter().filter(|item| item.is_call()).enumerate();
-        let errors: Vec<_> = calls.filter_map(|(index, item)| error_of(index, item)).collect();
+        let errors: Vec<_> = calls.filter_map(|(index, item)| error_of_item(index, item)).collect();
         if !errors.is_empty() {
             return Err(Refusal::Strict(errors));
         }
     }
-    // only what was made of it waits for the writer
+    // the writer needs the items only
     drop(plain);
     let many = many || items.iter().filter(|item| item.is_call()).nth(1).is_some();
     Ok(answer::success(&ingest.store(&started, scope, items, body).await?, many))
 }
 
-/// A request whose sender may send, and its body.
-pub(super) struct Taken {
+/// The body of a request whose sender may send.
+pub(super) struct Authorized {
     pub started: Started,
     pub scope: Scope,
-    /// Without its compression.
+    /// The body, inflated.
     pub plain: Vec<u8>,
-    /// Its share of the budget; the bytes are gone.
+    /// The body's share of the budget; its bytes are gone.
     pub body: Body,
 }
 
-/// What becomes of a sender whose headers hold no key.
+/// What a path does with a sender whose headers hold no key, once any key is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Without {
-    /// Browser SDKs say who they are in the body.
-    WriteKey,
-    /// There is a key, or it is refused.
+pub(super) enum MissingKey {
+    /// The body holds one: SDKs in browsers send it there.
+    InBody,
     Refused,
-    /// It may report on deliveries that are known.
-    Public,
+    /// Accepts reports on known deliveries.
+    ReportsOnly,
 }
 
-/// Reads a request's body, and who sent it.
-pub(super) async fn take(
+/// Checks the sender's key, and reads the body.
+pub(super) async fn authorize(
     request: &HttpRequest,
     payload: Payload,
     ingest: &Ingest,
     bytes_max: usize,
-    without: Without,
-) -> Result<Taken, Refusal> {
+    missing: MissingKey,
+) -> Result<Authorized, Refusal> {
     let started = Started::now();
-    let by_header = match ingest.keys.by_header(request)? {
-        None if ingest.keys.is_open() => Some(Scope::Full),
-        None if without == Without::Refused => return Err(Refusal::WrongKey),
-        None if without == Without::Public => Some(ingest.keys.without()),
-        scope => scope,
+    let keys = &ingest.keys;
+    let by_header = match (keys.by_header(request)?, missing) {
+        (None, MissingKey::ReportsOnly) => Some(keys.without()),
+        (None, _) if keys.is_open() => Some(Scope::Full),
+        (None, MissingKey::InBody) if keys.has_ingest() => None,
+        (None, _) => return Err(keys.refusal()),
+        (scope, _) => scope,
     };
-    let limits = Limits { keep: bytes_max, keep_of_longer: 0, max: bytes_max };
+    let limits = Limits { complete: bytes_max, beginning: 0, max: bytes_max };
     let mut body = body::read(payload, &ingest.budget, limits, |_| ()).await?;
-    let encoding = request.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     let sent = std::mem::take(&mut body.bytes);
-    let inflated = match body::inflate(&sent, encoding, bytes_max)? {
+    let inflated = match body::inflate(&sent, request.headers(), bytes_max)? {
         Cow::Owned(inflated) => Some(inflated),
         Cow::Borrowed(_) => None,
     };
     if let Some(inflated) = &inflated {
-        body.draw(&ingest.budget, inflated.len())?;
+        body.reserve(&ingest.budget, inflated.len())?;
     }
     let plain = inflated.unwrap_or(sent);
     let scope = match by_header {
         Some(scope) => scope,
-        None => ingest.keys.by_word(&wire::write_key(&plain).ok_or(Refusal::WrongKey)?)?,
+        None => keys.by_word(&wire::write_key(&plain).ok_or(Refusal::WrongKey)?)?,
     };
-    Ok(Taken { started, scope, plain, body })
+    Ok(Authorized { started, scope, plain, body })
 }
 
-/// What the sender of a body that cannot be read is told.
+/// The answer to a body that cannot be read.
 pub(super) fn unreadable(unreadable: Unreadable) -> Refusal {
     match unreadable {
         Unreadable::TooMany { .. } => Refusal::TooMany { max: CALL_ITEMS_MAX },

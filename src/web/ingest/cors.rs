@@ -1,76 +1,78 @@
-//! Lets web pages of any origin send: their browsers ask first, and hand over no answer that does not allow it.
+//! Lets web pages of any origin send, as the SDKs of browsers do.
 
+use actix_cors::Cors;
+use actix_web::Resource;
 use actix_web::body::MessageBody;
 use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
+use actix_web::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use actix_web::middleware::{self, Next};
-use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
 /// Seconds for which a browser need not ask again; none takes more than a day.
-const MAX_AGE_S: &str = "86400";
+const MAX_AGE_S: usize = 86_400;
 
-/// The same path, for web pages too. No cookie plays a part, so any page may send what any program may.
+/// The same path, for web pages too. Cookies play no part, so any page may send what any program may.
 pub fn open_to_pages(resource: Resource) -> impl HttpServiceFactory + 'static {
-    resource.route(web::method(Method::OPTIONS).to(preflight)).wrap(middleware::from_fn(show))
+    let cors = Cors::default()
+        .allow_any_origin()
+        .send_wildcard()
+        .allowed_methods(["POST"])
+        .allow_any_header()
+        .disable_vary_header()
+        .max_age(MAX_AGE_S);
+    resource.wrap(cors).wrap(middleware::from_fn(hide_unavailable))
 }
 
-/// Lets the page see the answer. Not one that says to come again: SDKs in pages take whatever they can read for
-/// success, and send again only where the browser tells them that no answer came.
-async fn show(
+/// Hides a 503 from the page: SDKs in pages take every answer that they can read for success, and send again only where
+/// the browser tells them that none came.
+async fn hide_unavailable(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let mut answer = next.call(request).await?;
-    if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
-        answer.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let mut response = next.call(request).await?;
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().remove(ACCESS_CONTROL_ALLOW_ORIGIN);
     }
-    Ok(answer)
-}
-
-/// What a browser asks before it sends. Whatever headers it names are allowed: a `*` would leave out `Authorization`.
-async fn preflight(request: HttpRequest) -> HttpResponse {
-    let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    let headers = asked.unwrap_or(HeaderValue::from_static("authorization, content-type"));
-    HttpResponse::NoContent()
-        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "POST"))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, headers))
-        .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S))
-        .finish()
+    Ok(response)
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::{Method, header};
     use actix_web::test::{self, TestRequest};
-    use actix_web::{App, HttpResponse};
+    use actix_web::{App, HttpResponse, web};
 
     use super::*;
 
     #[actix_web::test]
-    async fn a_page_may_ask_and_send_and_read_the_answer_if_it_is_final() {
+    async fn a_page_may_ask_and_send_and_read_the_answer_unless_it_should_retry() {
         let resource = web::resource("/a")
             .route(web::put().to(|| async { HttpResponse::ServiceUnavailable().finish() }))
             .route(web::post().to(|| async { HttpResponse::Unauthorized().finish() }))
             .default_service(web::to(|| async { HttpResponse::MethodNotAllowed().finish() }));
         let app = test::init_service(App::new().service(open_to_pages(resource))).await;
-        let said = |method: Method| {
-            let asked = (header::ACCESS_CONTROL_REQUEST_HEADERS, "content-type, x-mine");
-            TestRequest::with_uri("/a").method(method).insert_header(asked).to_request()
+        let from_page = |method: Method| {
+            TestRequest::with_uri("/a")
+                .method(method)
+                .insert_header((header::ORIGIN, "https://shop.example"))
+                .insert_header((header::ACCESS_CONTROL_REQUEST_METHOD, "POST"))
+                .insert_header((header::ACCESS_CONTROL_REQUEST_HEADERS, "content-type, x-mine"))
+                .to_request()
         };
-        let asked = test::call_service(&app, said(Method::OPTIONS)).await;
-        assert_eq!(asked.status(), StatusCode::NO_CONTENT);
-        assert_eq!(asked.headers().get(header::ACCESS_CONTROL_ALLOW_HEADERS).unwrap(), "content-type, x-mine");
-        assert_eq!(asked.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "*");
-        assert_eq!(asked.headers().get(header::ACCESS_CONTROL_ALLOW_METHODS).unwrap(), "POST");
+        let preflight = test::call_service(&app, from_page(Method::OPTIONS)).await;
+        assert_eq!(preflight.status(), StatusCode::OK);
+        assert_eq!(preflight.headers().get(header::ACCESS_CONTROL_ALLOW_HEADERS).unwrap(), "content-type, x-mine");
+        assert_eq!(preflight.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "*");
+        assert_eq!(preflight.headers().get(header::ACCESS_CONTROL_ALLOW_METHODS).unwrap(), "POST");
         for (method, status) in
             [(Method::POST, StatusCode::UNAUTHORIZED), (Method::GET, StatusCode::METHOD_NOT_ALLOWED)]
         {
-            let sent = test::call_service(&app, said(method)).await;
-            assert_eq!(sent.status(), status);
-            assert_eq!(sent.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "*");
+            let response = test::call_service(&app, from_page(method)).await;
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "*");
         }
-        let later = test::call_service(&app, said(Method::PUT)).await;
-        assert_eq!(later.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(later.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN), None);
+        let unavailable = test::call_service(&app, from_page(Method::PUT)).await;
+        assert_eq!(unavailable.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(unavailable.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN), None);
     }
 }

@@ -1,17 +1,17 @@
-//! Applies events from the future when their time has come, and deletions of people when their grace has ended.
+//! Applies quarantined events from the future at their time, and deletions of people when their grace ends.
 
 use std::time::Duration;
 
 use actix_web::web;
 
-use super::{Ingest, again};
+use super::{Ingest, replay};
 use crate::store::{Entry, Error, Readers, forgetting, quarantine};
 use crate::wire::IdKey;
 
-/// How often it is looked whether something is due.
+/// How often due work is looked for.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Looks at once and from then on every minute, for as long as the server runs.
+/// Looks at once, and then every minute while the server runs.
 pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
     let mut minute = tokio::time::interval(EVERY);
     loop {
@@ -28,7 +28,7 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
     let entries = match web::block(move || entries(&readers, &id_key, now_ms)).await {
         Ok(Ok(entries)) => entries,
         Ok(Err(error)) => {
-            tracing::error!(%error, "cannot look for events whose time has come");
+            tracing::error!(%error, "cannot look for due events");
             return false;
         }
         // the server is stopping
@@ -39,20 +39,20 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
     }
     let applied = ingest.writer.write(entries, now_ms).await;
     if let Err(refused) = applied {
-        tracing::warn!(%refused, "events whose time has come wait for the next minute");
+        tracing::warn!(%refused, "due events wait for the next minute");
     }
     applied.is_ok()
 }
 
-/// Has deletions take effect whose grace has ended; true if there may be more.
+/// Applies deletions whose grace has ended; true if there may be more.
 async fn delete_due(ingest: &Ingest, readers: &Readers) -> bool {
     let now_ms = chrono::Utc::now().timestamp_millis();
     let readers = readers.clone();
-    match web::block(move || forgetting::due(&*readers.get()?, now_ms)).await {
+    match web::block(move || erasure::due(&*readers.get()?, now_ms)).await {
         Ok(Ok(true)) => ingest.writer.write(vec![Entry::DeletionsDue], now_ms).await.is_ok(),
         Ok(Ok(false)) => false,
         Ok(Err(error)) => {
-            tracing::error!(%error, "cannot look for deletions whose grace has ended");
+            tracing::error!(%error, "cannot look for due deletions");
             false
         }
         // the server is stopping
@@ -60,8 +60,8 @@ async fn delete_due(ingest: &Ingest, readers: &Readers) -> bool {
     }
 }
 
-/// What is due, read again.
+/// Due events, read again.
 fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>, Error> {
-    let due = quarantine::due(&*readers.get()?, now_ms, again::STEP)?;
-    Ok(due.iter().filter_map(|aside| again::read(aside, id_key, now_ms)).collect())
+    let due = quarantine::due(&*readers.get()?, now_ms, replay::STEP)?;
+    Ok(due.iter().filter_map(|row| replay::read(row, id_key, now_ms)).collect())
 }

@@ -1,5 +1,7 @@
-//! Who may send what, by the key that came along.
+//! Who may send what. Once a key of any kind is set, every path that changes data needs one of its own kind, so that a
+//! half-finished configuration refuses instead of standing open.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
@@ -11,35 +13,56 @@ use constant_time_eq::constant_time_eq;
 use super::answer::Refusal;
 use crate::config::Secret;
 use crate::intake::Scope;
+use crate::wire::signature;
 
-/// The ingest keys. A key is one word, or `site:key` for a pair of the Track API.
+pub const SIGNING_KEYS: &str = "WAYBILL_SIGNING_KEYS";
+pub const INGEST_KEYS: &str = "WAYBILL_INGEST_KEYS";
+
+/// All keys of a server. An ingest key is one word, or `site:key` for a pair of the Track API.
 #[derive(Clone, Default)]
 pub struct Keys {
+    signing: Arc<[signature::Key]>,
     full: Arc<[Secret]>,
     browser: Arc<[Secret]>,
 }
 
 impl Keys {
-    pub fn new(full: Vec<Secret>, browser: Vec<Secret>) -> Keys {
-        Keys { full: full.into(), browser: browser.into() }
+    pub fn new(signing: &[Secret], full: Vec<Secret>, browser: Vec<Secret>) -> Keys {
+        let signing = signing.iter().map(|key| signature::Key::new(key.as_bytes())).collect();
+        Keys { signing, full: full.into(), browser: browser.into() }
     }
 
-    /// With no key set, whoever comes may send all.
+    /// No key of any kind is set: whoever reaches the server may send everything.
     pub fn is_open(&self) -> bool {
-        self.full.is_empty() && self.browser.is_empty()
+        self.signing.is_empty() && self.full.is_empty() && self.browser.is_empty()
+    }
+
+    /// The keys that webhooks are signed with; `None` where they need no signature.
+    ///
+    /// # Errors
+    /// Only keys of another kind are set.
+    pub fn signing(&self) -> Result<Option<&[signature::Key]>, Refusal> {
+        match &*self.signing {
+            [] if self.is_open() => Ok(None),
+            [] => Err(Refusal::NoKeySet { variable: SIGNING_KEYS }),
+            keys => Ok(Some(keys)),
+        }
     }
 
     /// What the `Authorization` header allows; `None` where there is none.
     ///
     /// # Errors
-    /// It holds a key, and a wrong one.
+    /// It holds a wrong key.
     pub fn by_header(&self, request: &HttpRequest) -> Result<Option<Scope>, Refusal> {
         let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
-        let sent = value.to_str().map(credentials).unwrap_or_default();
-        self.scope_of(&sent).map(Some)
+        let words = value.to_str().map(credentials).unwrap_or_default();
+        self.scope_of(&words).map(Some)
     }
 
     /// What a key in a body allows.
+    ///
+    /// # Errors
+    /// It is wrong.
     pub fn by_word(&self, key: &str) -> Result<Scope, Refusal> {
         self.scope_of(&[key.to_owned()])
     }
@@ -49,26 +72,59 @@ impl Keys {
         if self.is_open() { Scope::Full } else { Scope::Public }
     }
 
-    fn scope_of(&self, sent: &[String]) -> Result<Scope, Refusal> {
-        // with no key set, whatever is sent is taken: SDKs insist on sending one
-        if self.is_open() || knows(&self.full, sent) {
+    /// The answer to a sender without a key, or with a wrong one.
+    pub fn refusal(&self) -> Refusal {
+        if self.has_ingest() { Refusal::WrongKey } else { Refusal::NoKeySet { variable: INGEST_KEYS } }
+    }
+
+    /// Whether any key could open the paths that are not signed.
+    pub fn has_ingest(&self) -> bool {
+        !self.full.is_empty() || !self.browser.is_empty()
+    }
+
+    fn scope_of(&self, words: &[String]) -> Result<Scope, Refusal> {
+        // with no key set any key is accepted: SDKs insist on sending one
+        if self.is_open() || is_among(&self.full, words) {
             Ok(Scope::Full)
-        } else if knows(&self.browser, sent) {
+        } else if is_among(&self.browser, words) {
             Ok(Scope::Public)
         } else {
-            Err(Refusal::WrongKey)
+            Err(self.refusal())
         }
+    }
+
+    /// Which ways in are open to whom, in one line for the log.
+    pub fn summary(&self, listen: SocketAddr) -> String {
+        if self.is_open() {
+            let host = if listen.ip().is_loopback() { " and Host names other than localhost" } else { "" };
+            return format!(
+                "no key is set: any program that reaches {listen} may send everything; web pages of other origins{host} \
+                 are refused"
+            );
+        }
+        let webhooks = match &*self.signing {
+            [] => "refused until WAYBILL_SIGNING_KEYS is set",
+            _ => "signed with WAYBILL_SIGNING_KEYS",
+        };
+        let calls = match (&*self.full, &*self.browser) {
+            ([], []) => "refused until WAYBILL_INGEST_KEYS is set",
+            ([], _) => "reports only, with WAYBILL_BROWSER_KEYS, until WAYBILL_INGEST_KEYS is set",
+            (_, []) => "with WAYBILL_INGEST_KEYS",
+            _ => "with WAYBILL_INGEST_KEYS; reports also with WAYBILL_BROWSER_KEYS",
+        };
+        format!("webhooks: {webhooks}; /v1 and Track API: {calls}; Track API reports on known deliveries: anyone")
     }
 }
 
-/// Compares with all, so that the time tells nothing.
-fn knows(keys: &[Secret], sent: &[String]) -> bool {
-    let pairs = keys.iter().flat_map(|key| sent.iter().map(move |sent| (key, sent)));
-    pairs.fold(false, |known, (key, sent)| known | constant_time_eq(key.as_bytes(), sent.as_bytes()))
+/// Compares with every key, so that the time it takes reveals nothing.
+fn is_among(keys: &[Secret], words: &[String]) -> bool {
+    let pairs = keys.iter().flat_map(|key| words.iter().map(move |word| (key, word)));
+    pairs.fold(false, |found, (key, word)| found | constant_time_eq(key.as_bytes(), word.as_bytes()))
 }
 
 /// The words of a header that may be a key: a Bearer token; of a Basic pair the user name (Data Pipelines), both with
-/// the colon (a pair of the Track API), and the password (its API key).
+/// the colon (a pair of the Track API), and the password (its API key). Schemes are written in any letter case, and some
+/// clients leave out the colon, both of which actix-web-httpauth refuses.
 fn credentials(header: &str) -> Vec<String> {
     let (scheme, credentials) = header.split_once(' ').unwrap_or((header, ""));
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -87,13 +143,13 @@ mod tests {
     use super::*;
     use crate::config::secrets;
 
-    fn keys() -> Keys {
-        Keys::new(secrets("one, site:two"), secrets("public"))
+    fn keys(signing: &str, full: &str, browser: &str) -> Keys {
+        Keys::new(&secrets(signing), secrets(full), secrets(browser))
     }
 
     fn by(header: &str) -> Option<Scope> {
         let request = TestRequest::default().insert_header((header::AUTHORIZATION, header)).to_http_request();
-        keys().by_header(&request).unwrap_or_default()
+        keys("", "one, site:two", "public").by_header(&request).unwrap_or_default()
     }
 
     fn basic(pair: &str) -> String {
@@ -105,7 +161,7 @@ mod tests {
         for header in ["Bearer one".into(), basic("one:"), basic("one"), basic("any:one"), basic("site:two")] {
             assert_eq!(by(&header), Some(Scope::Full), "{header}");
         }
-        for header in ["Bearer public".into(), basic("public:"), basic("site:public")] {
+        for header in ["bearer public".into(), basic("public:"), basic("site:public")] {
             assert_eq!(by(&header), Some(Scope::Public), "{header}");
         }
         for header in ["Bearer", "Bearer two", "Basic ???", "Basic ", "one", "Digest one"].map(String::from) {
@@ -117,11 +173,26 @@ mod tests {
     }
 
     #[test]
-    fn with_no_key_set_all_may_send() {
-        let open = Keys::default();
+    fn any_key_closes_every_way_in() {
+        let open = keys("", "", "");
         assert_eq!(open.by_word("whatever").ok(), Some(Scope::Full));
-        assert_eq!(open.without(), Scope::Full);
-        assert_eq!(keys().without(), Scope::Public);
-        assert!(matches!(keys().by_word("whatever"), Err(Refusal::WrongKey)));
+        assert!(open.is_open() && open.without() == Scope::Full && matches!(open.signing(), Ok(None)));
+        for (keys, webhooks, calls) in [
+            (keys("s", "", ""), None, Some(INGEST_KEYS)),
+            (keys("", "f", ""), Some(SIGNING_KEYS), None),
+            (keys("", "", "b"), Some(SIGNING_KEYS), None),
+            (keys("s", "f", "b"), None, None),
+        ] {
+            assert!(!keys.is_open() && keys.without() == Scope::Public);
+            let missing = |refusal| match refusal {
+                Some(Refusal::NoKeySet { variable }) => Some(variable),
+                _ => None,
+            };
+            assert_eq!(missing(keys.signing().err()), webhooks);
+            assert_eq!(missing(keys.by_word("whatever").err()), calls);
+            let summary = keys.summary(SocketAddr::from(([127, 0, 0, 1], 80)));
+            assert_eq!(summary.contains("refused until WAYBILL_SIGNING_KEYS is set"), webhooks.is_some(), "{summary}");
+            assert_eq!(summary.contains("refused until WAYBILL_INGEST_KEYS is set"), calls.is_some(), "{summary}");
+        }
     }
 }

@@ -1,16 +1,17 @@
-//! Where events come in. Each handler: read the body, check who sent it, read its items, store them, answer.
+//! Where events come in. Each handler authorizes the sender, reads the body and its items, stores them and answers.
 
-pub mod again;
 pub mod answer;
 pub mod body;
 mod calls;
 mod cors;
 pub mod due;
 pub mod keys;
+pub mod replay;
 mod track_api;
 mod webhooks;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
@@ -21,18 +22,17 @@ use crate::config::Limits;
 use crate::domain::Millis;
 use crate::intake::{self, Scope};
 use crate::store::{Entry, Outcome, Refused, Writer};
-use crate::wire::{self, CallType, IdKey, Item, Reason, signature};
+use crate::wire::{self, CallType, IdKey, Item, Reason};
 
 use answer::{Refusal, Stored};
 use body::{Body, Budget};
 use keys::Keys;
 
-/// The most items that a call may bring, and the most errors that an answer tells one by one. A webhook may bring all
-/// that a body has room for, up to [`wire::ITEMS_MAX`]: what it brings beyond could only be lost.
+/// The most items of a call, and the most errors that an answer lists. A webhook may bring up to [`wire::ITEMS_MAX`]:
+/// its sender would not send the rest again.
 const CALL_ITEMS_MAX: usize = 5_000;
 
-/// How long the writer may take. With the body's three seconds this would pass the four in which a webhook must be
-/// answered, so what is left of them counts.
+/// How long a request may take until it is answered, body and writer together: senders of webhooks wait four seconds.
 const ANSWER_WITHIN: Duration = Duration::from_millis(3_500);
 
 /// What the handlers share.
@@ -40,16 +40,37 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(3_500);
 pub struct Ingest {
     pub writer: Writer,
     pub id_key: Arc<IdKey>,
-    pub signing_keys: Arc<[signature::Key]>,
     /// How far the time that a webhook was signed at may lie from now, if that matters.
     pub signature_max_age: Option<Duration>,
-    /// Who may send by the paths that are not signed.
     pub keys: Keys,
     pub limits: Limits,
     pub budget: Budget,
+    pub trouble: WriteTrouble,
 }
 
-/// The paths of `interfaces.md` that this version serves.
+/// When a request last could not be written, in milliseconds since 1970; 0 once one could.
+#[derive(Clone, Default)]
+pub struct WriteTrouble(Arc<AtomicI64>);
+
+impl WriteTrouble {
+    /// For how long a failure counts while no further request comes: a balancer that sends none to a server that is not
+    /// healthy must see it recover.
+    const RECENT_MS: Millis = 60_000;
+
+    fn record<T>(&self, written: &Result<T, Refused>, now_ms: Millis) {
+        match written {
+            Ok(_) => self.0.store(0, Relaxed),
+            Err(Refused::Unwritable) => self.0.store(now_ms, Relaxed),
+            Err(Refused::Busy | Refused::Stopping) => {}
+        }
+    }
+
+    pub fn is_recent(&self, now_ms: Millis) -> bool {
+        now_ms - self.0.load(Relaxed) < Self::RECENT_MS
+    }
+}
+
+/// Every path that takes events.
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(post("/webhooks/customerio", webhooks::customerio))
@@ -65,7 +86,7 @@ pub fn routes(config: &mut ServiceConfig) {
     }
 }
 
-/// A path that takes POST, and says so to whoever comes with something else.
+/// A path that takes POST, and answers other methods with 405.
 fn post<F, A>(path: &str, handler: F) -> Resource
 where
     F: Handler<A>,
@@ -87,7 +108,7 @@ where
     web::resource(path).route(web::route().guard(is_taken).to(handler)).default_service(otherwise)
 }
 
-/// A request under way: when it came, on both clocks.
+/// When a request came, on both clocks.
 struct Started {
     at: std::time::Instant,
     received_at_ms: Millis,
@@ -101,12 +122,11 @@ impl Started {
 
 impl Ingest {
     fn context(&self, started: &Started) -> wire::Context<'_> {
-        wire::Context { received_at_ms: started.received_at_ms, id_key: &self.id_key }
+        wire::Context { received_at_ms: started.received_at_ms, id_key: &self.id_key, live: false }
     }
 
-    /// Stores what a body was read as; what became of it is known once it is on disk. The body's share of the budget is
-    /// held until the writer is done with it, also where the sender has gone or was told to come again: what waits takes
-    /// memory.
+    /// Stores the items of a body, and returns their outcomes once they are on disk. The body's share of the budget is
+    /// held until the writer is done, also where the sender has gone or was asked to retry: what waits takes memory.
     async fn store(&self, started: &Started, scope: Scope, items: Vec<Item>, body: Body) -> Result<Stored, Refusal> {
         if items.is_empty() {
             return Ok(Stored::default());
@@ -114,20 +134,20 @@ impl Ingest {
         let mut errors = Vec::new();
         let mut entries = Vec::with_capacity(items.len());
         let mut reports = Vec::new();
-        // the entry that each call begins with: what became of that is what became of the call
+        // the first entry of each call, whose outcome is that of the call
         let mut calls = Vec::with_capacity(items.len());
         for item in items {
             if item.is_call() {
                 calls.push(entries.len());
             }
             let index = calls.len().saturating_sub(1);
-            let mut error = error_of(index, &item);
+            let mut error = error_of_item(index, &item);
             let is_noise = matches!(item, Item::Ignored { .. });
             let entry = intake::entry(item, scope);
             match entry {
                 Entry::Ignored { .. } if !is_noise && calls.last() == Some(&entries.len()) => {
-                    let message = "with this key, or none, only reports on deliveries that are known are taken";
-                    error = Some(told(index, "needs_full_key", None, message));
+                    let message = "this key, or no key, only allows reports on known deliveries";
+                    error = Some(error_item(index, "needs_full_key", None, message));
                 }
                 Entry::Report(_) => reports.push(index),
                 _ => {}
@@ -137,31 +157,33 @@ impl Ingest {
         }
         let left = ANSWER_WITHIN.saturating_sub(started.at.elapsed());
         let (writer, received_at_ms) = (self.writer.clone(), started.received_at_ms);
-        // a task of its own: the entries wait on when nobody waits for the answer any more
+        // a task, which goes on when the sender has gone
         let writing = actix_web::rt::spawn(async move {
             let outcomes = writer.write(entries, received_at_ms).await;
             drop(body);
             outcomes
         });
-        let written = match tokio::time::timeout(left, writing).await {
+        let written: Result<Vec<Outcome>, Refused> = match tokio::time::timeout(left, writing).await {
             Ok(Ok(outcomes)) => outcomes,
             Ok(Err(_)) | Err(_) => Err(Refused::Unwritable),
         };
+        self.trouble.record(&written, received_at_ms);
         let written = written.map_err(Refusal::Writer)?;
         let outcomes: Vec<Outcome> = calls.into_iter().filter_map(|entry| written.get(entry).copied()).collect();
         let reason = Reason::UnknownDelivery;
         reports.retain(|index| outcomes.get(*index) == Some(&Outcome::Quarantined));
-        errors.extend(reports.into_iter().map(|index| told(index, reason.name(), None, reason.explanation())));
+        errors.extend(reports.into_iter().map(|index| error_item(index, reason.name(), None, reason.explanation())));
         Ok(Stored { outcomes, errors })
     }
 }
 
-fn error_of(index: usize, item: &Item) -> Option<Value> {
-    let Item::Quarantined(aside) = item else { return None };
-    Some(told(index, aside.reason.name(), aside.field, &aside.detail))
+fn error_of_item(index: usize, item: &Item) -> Option<Value> {
+    let Item::Quarantined(item) = item else { return None };
+    Some(error_item(index, item.reason.name(), item.field, &item.detail))
 }
 
-fn told(index: usize, code: &str, field: Option<&str>, message: &str) -> Value {
+/// An item of an answer's `errors`.
+fn error_item(index: usize, code: &str, field: Option<&str>, message: &str) -> Value {
     json!({ "index": index, "code": code, "field": field, "message": message })
 }
 
@@ -172,7 +194,7 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn what_waits_for_the_writer_keeps_its_share_when_the_sender_goes() {
+    async fn a_body_that_waits_for_the_writer_holds_its_share_when_the_sender_goes() {
         let folder = tempfile::tempdir().unwrap();
         let db = folder.path().join("waybill.db");
         let (writer, writing) = Writer::start(Tracker::open(&db).unwrap()).unwrap();
@@ -180,23 +202,23 @@ mod tests {
         let ingest = Ingest {
             writer: writer.clone(),
             id_key: Arc::new(IdKey::new(b"test")),
-            signing_keys: Arc::new([]),
             signature_max_age: None,
             keys: Keys::default(),
             limits: Limits::LEAST,
             budget: budget.clone(),
+            trouble: WriteTrouble::default(),
         };
         let lock = rusqlite::Connection::open(&db).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
 
         let free = budget.free();
         let mut body = Body::default();
-        body.draw(&budget, 1_000).unwrap();
+        body.reserve(&budget, 1_000).unwrap();
         let started = Started::now();
         let read = wire::read(wire::Format::Webhook, b"{}", &ingest.context(&started)).unwrap();
-        let gone =
+        let sender_gone =
             tokio::time::timeout(Duration::from_millis(50), ingest.store(&started, Scope::Full, read, body)).await;
-        assert!(gone.is_err());
+        assert!(sender_gone.is_err());
         assert_eq!(budget.free(), free - 1_000, "its entries wait for the writer");
 
         lock.execute_batch("ROLLBACK").unwrap();
@@ -205,7 +227,19 @@ mod tests {
         }
         writer.stop();
         writing.join().unwrap();
-        let kept: i64 = lock.query_row("SELECT count(*) FROM quarantine", [], |row| row.get(0)).unwrap();
-        assert_eq!(kept, 1);
+        let quarantined: i64 = lock.query_row("SELECT count(*) FROM quarantine", [], |row| row.get(0)).unwrap();
+        assert_eq!(quarantined, 1);
+    }
+
+    #[test]
+    fn trouble_ends_with_a_success_or_a_minute() {
+        let trouble = WriteTrouble::default();
+        let now_ms = 1_763_600_000_000;
+        assert!(!trouble.is_recent(now_ms));
+        trouble.record::<()>(&Err(Refused::Unwritable), now_ms);
+        trouble.record::<()>(&Err(Refused::Busy), now_ms);
+        assert!(trouble.is_recent(now_ms + 59_999) && !trouble.is_recent(now_ms + 60_000));
+        trouble.record(&Ok(()), now_ms);
+        assert!(!trouble.is_recent(now_ms));
     }
 }

@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::answer::{self, Refusal, Stored};
-use super::calls::{self, Taken, Without};
+use super::calls::{self, Authorized, MissingKey};
 use super::{CALL_ITEMS_MAX, Ingest, cors, post, taking};
 use crate::wire::{self, Bounds, Item, Reason, TrackRequest};
 
-/// Whoever has a message may report on it, also a page or its service worker.
+/// Paths that need no key: recipients report on their messages, also from a page or its service worker.
 const OPEN: [&str; 5] = [
     "/api/v1/metrics",
     "/api/v1/push/events",
@@ -39,11 +39,11 @@ const REGION: &str = "/api/v1/accounts/region";
 
 pub fn routes(config: &mut ServiceConfig) {
     for path in OPEN {
-        let handler = move |request, payload, ingest| call(path, Without::Public, request, payload, ingest);
+        let handler = move |request, payload, ingest| call(path, MissingKey::ReportsOnly, request, payload, ingest);
         config.service(cors::open_to_pages(post(path, handler)));
     }
     for (path, methods) in KEYED {
-        let handler = move |request, payload, ingest| call(path, Without::Refused, request, payload, ingest);
+        let handler = move |request, payload, ingest| call(path, MissingKey::Refused, request, payload, ingest);
         config.service(taking(methods, path, handler));
     }
     config.service(post(BATCH, batch)).service(taking("GET", REGION, region));
@@ -51,31 +51,31 @@ pub fn routes(config: &mut ServiceConfig) {
 
 async fn call(
     pattern: &'static str,
-    without: Without,
+    missing: MissingKey,
     request: HttpRequest,
     payload: Payload,
     ingest: Data<Ingest>,
 ) -> HttpResponse {
-    receive_call(pattern, without, &request, payload, &ingest).await.unwrap_or_else(Refusal::respond)
+    receive_call(pattern, missing, &request, payload, &ingest).await.unwrap_or_else(Refusal::respond)
 }
 
 async fn receive_call(
     pattern: &str,
-    without: Without,
+    missing: MissingKey,
     request: &HttpRequest,
     payload: Payload,
     ingest: &Ingest,
 ) -> Result<HttpResponse, Refusal> {
-    let taken = calls::take(request, payload, ingest, ingest.limits.call_bytes, without).await?;
-    let mut items = read(pattern, request, &taken, ingest)?;
-    // law 4: only for its time is a call kept aside; for what else is wrong the sender is told
-    let wrong = |item: &Item| matches!(item, Item::Quarantined(aside) if !is_of_time(aside.reason));
+    let authorized = calls::authorize(request, payload, ingest, ingest.limits.call_bytes, missing).await?;
+    let mut items = read(pattern, request, &authorized, ingest)?;
+    // clients of this API correct what is answered with 400, but an event is too good to lose for its time
+    let wrong = |item: &Item| matches!(item, Item::Quarantined(item) if !is_of_time(item.reason));
     if let Some(at) = items.iter().position(wrong)
-        && let Item::Quarantined(aside) = items.swap_remove(at)
+        && let Item::Quarantined(item) = items.swap_remove(at)
     {
-        return Err(Refusal::Invalid(aside));
+        return Err(Refusal::Invalid(item));
     }
-    Ok(answer::success(&store(taken, items, ingest).await?, false))
+    Ok(answer::success(&store(authorized, items, ingest).await?, false))
 }
 
 fn is_of_time(reason: Reason) -> bool {
@@ -86,11 +86,11 @@ async fn batch(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> 
     receive_batch(&request, payload, &ingest).await.unwrap_or_else(Refusal::respond)
 }
 
-/// One bad call costs no other: it is kept aside, and named in the answer as upstream names it.
+/// A bad call of a batch is quarantined, and named in the answer as Customer.io names it; the others are stored.
 async fn receive_batch(request: &HttpRequest, payload: Payload, ingest: &Ingest) -> Result<HttpResponse, Refusal> {
-    let taken = calls::take(request, payload, ingest, ingest.limits.batch_bytes, Without::Refused).await?;
-    let items = read(BATCH, request, &taken, ingest)?;
-    let mut stored = store(taken, items, ingest).await?;
+    let authorized = calls::authorize(request, payload, ingest, ingest.limits.batch_bytes, MissingKey::Refused).await?;
+    let items = read(BATCH, request, &authorized, ingest)?;
+    let mut stored = store(authorized, items, ingest).await?;
     for error in &mut stored.errors {
         let [index, code, field, message] = ["index", "code", "field", "message"].map(|key| error[key].take());
         *error = json!({ "batch_index": index, "reason": code, "field": field, "message": message });
@@ -98,16 +98,16 @@ async fn receive_batch(request: &HttpRequest, payload: Payload, ingest: &Ingest)
     Ok(answer::success(&stored, false))
 }
 
-fn read(pattern: &str, request: &HttpRequest, taken: &Taken, ingest: &Ingest) -> Result<Vec<Item>, Refusal> {
+fn read(pattern: &str, request: &HttpRequest, authorized: &Authorized, ingest: &Ingest) -> Result<Vec<Item>, Refusal> {
     let bounds = Bounds { items: CALL_ITEMS_MAX, item_bytes: ingest.limits.call_bytes };
     let path = below_base(request.uri().path(), pattern);
     let track = TrackRequest { method: request.method().as_str(), path };
-    wire::read_track(track, &taken.plain, bounds, &ingest.context(&taken.started)).map_err(calls::unreadable)
+    wire::read_track(track, &authorized.plain, bounds, &ingest.context(&authorized.started)).map_err(calls::unreadable)
 }
 
-async fn store(taken: Taken, items: Vec<Item>, ingest: &Ingest) -> Result<Stored, Refusal> {
-    let Taken { started, scope, plain, body } = taken;
-    // only what was made of it waits for the writer
+async fn store(authorized: Authorized, items: Vec<Item>, ingest: &Ingest) -> Result<Stored, Refusal> {
+    let Authorized { started, scope, plain, body } = authorized;
+    // the writer needs the items only
     drop(plain);
     ingest.store(&started, scope, items, body).await
 }
@@ -118,10 +118,10 @@ fn below_base<'p>(path: &'p str, pattern: &str) -> &'p str {
     path.rmatch_indices('/').nth(segments - 1).map_or(path, |(start, _)| &path[start..])
 }
 
-/// Where the account is: here. SDKs ask to know which host to send to.
+/// SDKs ask which host to send to: this one.
 async fn region(request: HttpRequest, ingest: Data<Ingest>) -> HttpResponse {
     match ingest.keys.by_header(&request) {
-        Ok(None) if !ingest.keys.is_open() => return Refusal::WrongKey.respond(),
+        Ok(None) if !ingest.keys.is_open() => return ingest.keys.refusal().respond(),
         Err(refusal) => return refusal.respond(),
         Ok(_) => {}
     }

@@ -1,4 +1,4 @@
-//! Webhooks: what is authentic is always answered 200, since a refusal holds up all that the sender has after it.
+//! Webhooks: an authentic one is always answered 200, as senders hold back all later events after a refusal.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,35 +8,38 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
 
 use super::answer::{self, Refusal};
-use super::body::{self, Body, Limits, Unread};
+use super::body::{self, Body, BodyError, Limits};
 use super::{Ingest, Started};
 use crate::domain::Millis;
 use crate::intake::Scope;
 use crate::store::BODY_BYTES_KEPT;
-use crate::wire::{self, Format, Item, Quarantined, Reason, signature::Verifier};
+use crate::wire::signature::{self, Verifier};
+use crate::wire::{self, Format, Item, Quarantined, Reason};
 
-/// A body up to 8 MiB is read; of one up to 64 MiB, hashed as it streams, the beginning is kept aside.
-const LIMITS: Limits = Limits { keep: 8 << 20, keep_of_longer: BODY_BYTES_KEPT, max: 64 << 20 };
+/// A body up to 8 MiB is read; of one up to 64 MiB, hashed as it streams, the beginning is quarantined.
+const LIMITS: Limits = Limits { complete: 8 << 20, beginning: BODY_BYTES_KEPT, max: 64 << 20 };
 
 /// Customer.io's reporting webhooks, signed with `X-CIO-Signature` over `X-CIO-Timestamp` and the raw body.
 pub async fn customerio(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
     let timestamp = header(&request, "X-CIO-Timestamp");
-    let verifier = Verifier::webhook(&ingest.signing_keys, timestamp);
-    let signed = Signed { verifier, signature: header(&request, "X-CIO-Signature"), at: Some(timestamp) };
-    receive(Format::Webhook, &request, payload, &ingest, signed).await.unwrap_or_else(Refusal::respond)
+    let signed = Signed { header: "X-CIO-Signature", at: Some(timestamp) };
+    let verifier = |keys: &[signature::Key]| Verifier::webhook(keys, timestamp);
+    receive(Format::Webhook, &request, payload, &ingest, signed, verifier).await.unwrap_or_else(Refusal::respond)
 }
 
 /// The webhook destinations of Customer.io Data Pipelines, Segment and RudderStack, signed with `X-Signature`.
 pub async fn pipelines(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> HttpResponse {
-    let verifier = Verifier::pipelines(&ingest.signing_keys);
-    let signed = Signed { verifier, signature: header(&request, "X-Signature"), at: None };
-    receive(Format::Pipelines, &request, payload, &ingest, signed).await.unwrap_or_else(Refusal::respond)
+    let signed = Signed { header: "X-Signature", at: None };
+    receive(Format::Pipelines, &request, payload, &ingest, signed, Verifier::pipelines)
+        .await
+        .unwrap_or_else(Refusal::respond)
 }
 
+/// How a webhook is signed.
 struct Signed<'a> {
-    verifier: Verifier,
-    signature: &'a str,
-    /// When, in seconds since 1970, where that is signed too.
+    /// The header of the signature.
+    header: &'static str,
+    /// The time of signing in seconds since 1970, where that is signed too.
     at: Option<&'a str>,
 }
 
@@ -55,22 +58,28 @@ async fn receive(
     payload: Payload,
     ingest: &Ingest,
     signed: Signed<'_>,
+    verifier: impl FnOnce(&[signature::Key]) -> Verifier,
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now();
-    let is_stale = signed.is_stale(ingest.signature_max_age, started.received_at_ms);
-    let Signed { mut verifier, signature, .. } = signed;
-    let mut body = body::read(payload, &ingest.budget, LIMITS, |chunk| verifier.update(chunk)).await?;
-    // with no key set, whatever comes counts as authentic
-    if !ingest.signing_keys.is_empty() && !verifier.verify(signature) {
-        return Err(Refusal::WrongSignature);
-    }
-    if !ingest.signing_keys.is_empty() && is_stale {
-        return Err(Refusal::StaleSignature);
+    let mut verifier = ingest.keys.signing()?.map(verifier);
+    let mut body = body::read(payload, &ingest.budget, LIMITS, |chunk| {
+        if let Some(verifier) = &mut verifier {
+            verifier.update(chunk);
+        }
+    })
+    .await?;
+    if let Some(verifier) = verifier {
+        if !verifier.verify(header(request, signed.header)) {
+            return Err(Refusal::WrongSignature);
+        }
+        if signed.is_stale(ingest.signature_max_age, started.received_at_ms) {
+            return Err(Refusal::StaleSignature);
+        }
     }
     let plain = match plain(format, request, &body) {
         Ok(plain) => plain,
-        Err(aside) => {
-            let stored = ingest.store(&started, Scope::Full, vec![Item::Quarantined(aside)], body).await?;
+        Err(quarantined) => {
+            let stored = ingest.store(&started, Scope::Full, vec![Item::Quarantined(quarantined)], body).await?;
             return Ok(answer::success(&stored, false));
         }
     };
@@ -83,14 +92,17 @@ async fn receive(
         Err(unreadable) => vec![Item::Quarantined(unreadable.quarantine(format, &plain))],
     };
     drop(plain);
-    // what it inflated to is what now waits for the writer
-    body.draw(&ingest.budget, inflated)?;
+    // the items take about as much memory as the inflated body
+    body.reserve(&ingest.budget, inflated)?;
     Ok(answer::success(&ingest.store(&started, Scope::Full, items, body).await?, false))
 }
 
-/// The body as it was before it was compressed.
+/// The body, inflated.
+///
+/// # Errors
+/// It cannot be read, and is to be quarantined as it came.
 fn plain<'b>(format: Format, request: &HttpRequest, body: &'b Body) -> Result<Cow<'b, [u8]>, Quarantined> {
-    let aside = |reason: Reason, detail: String| Quarantined {
+    let quarantined = |reason: Reason, detail: String| Quarantined {
         reason,
         detail,
         field: None,
@@ -100,17 +112,16 @@ fn plain<'b>(format: Format, request: &HttpRequest, body: &'b Body) -> Result<Co
         body_bytes: body.length,
         due_at_ms: None,
     };
-    if !body.is_whole() {
-        let detail =
-            format!("the body has {} bytes; those after the first {BODY_BYTES_KEPT} were not kept", body.length);
-        return Err(aside(Reason::TooLarge, detail));
+    if !body.is_complete() {
+        let detail = format!("the body has {} bytes; only the first {BODY_BYTES_KEPT} were stored", body.length);
+        return Err(quarantined(Reason::TooLarge, detail));
     }
-    let encoding = request.headers().get("Content-Encoding").and_then(|value| value.to_str().ok());
-    body::inflate(&body.bytes, encoding, LIMITS.keep).map_err(|unread| match unread {
-        Unread::TooLarge { max } => {
-            aside(Reason::TooLarge, format!("it inflates to more than {max} bytes; it is kept as it came"))
+    body::inflate(&body.bytes, request.headers(), LIMITS.complete).map_err(|error| match error {
+        BodyError::TooLarge { max } => {
+            quarantined(Reason::TooLarge, format!("it inflates to more than {max} bytes; stored as received"))
         }
-        _ => aside(Reason::NotJson, "its Content-Encoding is not understood; it is kept as it came".into()),
+        BodyError::NotGzip => quarantined(Reason::NotJson, "Content-Encoding is gzip, but the body is not".into()),
+        _ => quarantined(Reason::NotJson, "its Content-Encoding is not supported; stored as received".into()),
     })
 }
 

@@ -1,29 +1,38 @@
 //! `/campaigns/{kind}/{id}`: one source.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use rusqlite::Connection;
+use serde_json::json;
 
-use super::campaign_data::OneSource;
-use super::chart::{Bucket, Chart, Line as ChartLine, Of};
+use super::chart::{Chart, Line as ChartLine, Of};
+use super::figures::{Figures, counts, deliveries, is_unlabelled};
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
 use super::log_query::source_value;
-use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, problems, source_title, tracked};
-use super::series::{self, Series};
-use super::span::{self, Span};
-use super::twin::{self, Format, Twins};
+use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, source_title};
+use super::rail;
+use super::series::{Fitted, Series, ZONES};
+use super::sheet::{self, SOURCE, Sheet};
+use super::span::{Choice, Span};
+use super::twin::{self, COUNTED, Format, Twins};
 use super::why::Why;
 use crate::domain::rollup::{self, ChannelCounts};
-use crate::domain::{Channel, Counted, Metric, SourceKind};
-use crate::store::log::{Filter, SourceRef};
-use crate::store::reasons;
-use crate::store::sources::{Range, Source};
+use crate::domain::{Channel, Counted, Counts, Metric, Millis, SourceKind};
+use crate::store::query::log::{Filter, SourceRef};
+use crate::store::query::reasons::{self, Reasons};
+use crate::store::query::campaigns::{By, Link, Message, Seen};
+use crate::store::query::campaigns::{Range, Source};
 use crate::store::{self, source};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
-use crate::web::format::{Day, Plural};
+use crate::web::format::{Day, Iso, Plural};
 
+/// How many links are shown, and how many with `links=all`.
 const LINKS: usize = 100;
+const LINKS_ALL: usize = 10_000;
 
 /// Of how many of the newest problems the reasons are grouped, how many reasons are shown, and how many problems.
 const PROBLEMS_GROUPED: usize = 500;
@@ -38,35 +47,38 @@ struct CampaignPage {
     kind: String,
     /// Of one that can be named: kind, id and name.
     naming: Option<(String, String, String)>,
-    compare: String,
+    compare: Address,
     seen: Option<String>,
-    spans: Vec<span::Choice>,
+    spans: Vec<Choice>,
     span: Span,
-    span_title: String,
     hidden: Vec<(String, String)>,
-    action: String,
-    log: String,
+    action: Address,
+    log: Address,
     created: String,
     is_empty: bool,
     is_unlabelled: bool,
-    funnel: Vec<Step>,
-    problems: Vec<Step>,
-    /// The deliveries that came so far and no further: what they did and did not, and the log of them.
-    stopped: Vec<(&'static str, String)>,
+    /// The funnel, and the problems.
+    steps: [(&'static str, Vec<Step>); 2],
+    /// Deliveries that came so far and no further: what they did and did not, and the log of them.
+    segments: Vec<(&'static str, Address)>,
     split: Vec<SplitRow>,
-    zones: [&'static str; 24],
     /// The rest of the address, as fields of the form for the zone.
     of_zone: Vec<(String, String)>,
     series: Series,
+    times: Vec<Choice>,
+    widths: Vec<Choice>,
+    note: Option<String>,
+    older_series: Option<Address>,
     chart: Option<Chart>,
-    channels: Vec<PartRow>,
-    messages: Vec<PartRow>,
+    channels: Figures,
+    messages: Figures,
     messages_are: &'static str,
     links: Vec<LinkRow>,
+    more_links: Option<Address>,
     why: Option<Why>,
     /// The newest problems, as the log shows them.
     lines: Lines,
-    all_problems: String,
+    all_problems: Address,
     twins: Twins,
 }
 
@@ -75,11 +87,11 @@ struct Step {
     badge: Badge,
     figure: Figure,
     events: Linked,
-    events_are: &'static str,
     /// Of a hundred of all created.
     width: i64,
 }
 
+/// Opens or clicks, human and automated.
 struct SplitRow {
     title: &'static str,
     human: Figure,
@@ -88,21 +100,75 @@ struct SplitRow {
     events: Vec<(Linked, &'static str)>,
 }
 
-struct PartRow {
-    title: String,
-    icon: &'static str,
-    figures: Vec<Figure>,
-}
-
 struct LinkRow {
     text: String,
     href: Option<String>,
     id: Option<String>,
     action: String,
-    deliveries: Linked,
-    events: Linked,
-    human: Linked,
-    machine: Linked,
+    /// Deliveries, those of people and of bots, and events.
+    figures: [Linked; 4],
+}
+
+/// What was read of the file, at one moment.
+struct Read {
+    source: Source,
+    seen: Option<Seen>,
+    fitted: Fitted,
+    counts: BTreeMap<usize, Counts>,
+    messages: Vec<Message>,
+    links: Vec<Link>,
+    reasons: Reasons,
+}
+
+impl Read {
+    fn new(
+        connection: &Connection,
+        of: SourceRef,
+        span: &Span,
+        series: Series,
+        links: usize,
+    ) -> Result<Option<Read>, store::Error> {
+        let range = span.range();
+        let Some(found) = source::one(connection, &of, range)? else { return Ok(None) };
+        let row = source::find(connection, &of)?.map_or(1, |(row, _)| row);
+        let seen = source::seen(connection, row)?;
+        let (first_ms, until_ms) = seen.map_or((0, 0), |seen| (seen.first_ms, seen.last_ms + 1));
+        let life = Range { since_ms: first_ms, until_ms };
+        let last_ms = source::last_activity(connection, row, first_ms)?.unwrap_or(until_ms);
+        let within = |life: Range| range.map_or(life, |range| range.within(life));
+        let shown = within(life);
+        let fitted = series.fit(match series.by {
+            By::Cohort => shown,
+            By::Event => within(Range { until_ms: until_ms.max(last_ms), ..life }),
+        });
+        let first_ms = fitted.starts.first().copied().unwrap_or(shown.since_ms);
+        let in_buckets = Range { since_ms: first_ms, until_ms: fitted.until_ms };
+        let both = Range { since_ms: shown.since_ms.min(first_ms), until_ms: shown.until_ms.max(in_buckets.until_ms) };
+        // counts are split where a bucket begins, and at the ends of what is shown
+        let starts = fitted.starts.iter().map(|ms| rollup::bucket_of(*ms));
+        let ends = [shown, in_buckets].map(Range::quarters).map(|(from, to)| [from, to]);
+        let bounds: BTreeSet<i64> = starts.chain(ends.into_iter().flatten()).collect();
+        let cohorts = source::cohorts(connection, row, both, &bounds.into_iter().collect::<Vec<_>>())?;
+        let counts = match series.by {
+            By::Cohort => source::created_in(&cohorts, &fitted.starts, fitted.until_ms),
+            By::Event => source::happened_in(connection, row, &fitted.starts, fitted.until_ms)?,
+        };
+        let problems = Filter {
+            source: Some(of),
+            since_ms: range.and_then(|range| span.since_ms.map(|_| range.since_ms)),
+            until_ms: range.and_then(|range| span.until_ms.map(|_| range.until_ms)),
+            ..Filter::default()
+        };
+        Ok(Some(Read {
+            messages: source::messages(connection, &cohorts, shown)?,
+            links: source::links(connection, row, links)?,
+            reasons: reasons::of_newest(connection, &problems, PROBLEMS_GROUPED, PROBLEMS_SHOWN)?,
+            source: found,
+            seen,
+            fitted,
+            counts,
+        }))
+    }
 }
 
 pub async fn page(
@@ -112,125 +178,156 @@ pub async fn page(
 ) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let (kind, id) = path.into_inner();
-    // an id may end like a format: one that is known stands for itself
-    let (asked, wanted) = (SourceRef { kind: kind.clone(), id: id.clone() }, Format::split(&id));
-    let is_whole =
-        wanted.0 == Format::Html || pages.read(move |connection| source::find(connection, &asked)).await?.is_some();
-    let (format, id) = if is_whole { (Format::Html, id.clone()) } else { (wanted.0, wanted.1.to_owned()) };
-    let of = match (SourceKind::parse(&kind), kind.as_str()) {
-        (Some(_), _) => SourceRef { kind: kind.clone(), id },
-        (None, "unknown") => SourceRef { kind: kind.clone(), id: String::new() },
-        _ => return Err(Error::NotFound(format!("There is no kind of source `{kind}`."))),
-    };
+    if kind != "unknown" && SourceKind::parse(&kind).is_none() {
+        return Err(Error::NotFound(format!("There is no kind of source `{kind}`.")));
+    }
     let pairs = layout::pairs(request.query_string())?;
-    let span = Span::parse(&pairs, now_ms)?;
-    let id = if of.id.is_empty() { "-" } else { &of.id };
-    let bare = pages.address("/campaigns").segment(&of.kind).segment(id);
-    let here = span.on(bare.clone());
-    let mut series = Series::parse(&pairs, &here)?;
-
-    let failed = Filter {
-        source: Some(of.clone()),
-        since_ms: span.range().and_then(|range| span.since_ms.map(|_| range.since_ms)),
-        until_ms: span.range().and_then(|range| span.until_ms.map(|_| range.until_ms)),
-        ..Filter::default()
-    };
-    let (range, asked, by) = (span.range(), of.clone(), series.by);
-    let (wanted, zone) = (series.width, series.zone);
-    let found = pages
-        .read(move |connection| {
-            let Some(found) = source::one(connection, &asked, range)? else { return Ok(None) };
-            let row = source::find(connection, &asked)?.map_or(1, |(row, _)| row);
-            let seen = source::seen(connection, row)?;
-            let life = seen.map_or(Range { since_ms: 0, until_ms: 0 }, |seen| Range {
-                since_ms: seen.first_ms,
-                until_ms: seen.last_ms + 1,
-            });
-            let last = source::last_activity(connection, row, life.since_ms)?.unwrap_or(life.until_ms);
-            let shown = range.map_or(life, |range| range.within(life));
-            let stretch = match by {
-                source::By::Cohort => shown,
-                source::By::Event => {
-                    let life = Range { until_ms: life.until_ms.max(last), ..life };
-                    range.map_or(life, |range| range.within(life))
-                }
-            };
-            let fitted = series::fit(wanted, zone, stretch);
-            let first_ms = fitted.starts.first().copied().unwrap_or(shown.since_ms);
-            let both = Range { since_ms: shown.since_ms.min(first_ms), until_ms: shown.until_ms.max(fitted.until_ms) };
-            // told apart where a bucket begins, and where what is shown does
-            let in_buckets = Range { since_ms: first_ms, until_ms: fitted.until_ms };
-            let starts = fitted.starts.iter().map(|ms| rollup::quarter_of(*ms));
-            let ends = [shown, in_buckets].map(Range::quarters).map(|(from, to)| [from, to]);
-            let mut bounds: Vec<i64> = starts.chain(ends.into_iter().flatten()).collect();
-            bounds.sort_unstable();
-            bounds.dedup();
-            let cohorts = source::cohorts(connection, row, both, &bounds)?;
-            let counts = match by {
-                source::By::Cohort => source::created_in(&cohorts, &fitted.starts, fitted.until_ms),
-                source::By::Event => source::happened_in(connection, row, &fitted.starts, fitted.until_ms)?,
-            };
-            let messages = source::messages(connection, &cohorts, shown)?;
-            let links = source::links(connection, row, LINKS)?;
-            let reasons = reasons::of_newest(connection, &failed, PROBLEMS_GROUPED, PROBLEMS_SHOWN)?;
-            Ok::<_, store::Error>(Some((found, seen, fitted, counts, messages, links, reasons)))
-        })
-        .await?;
-    let Some((found, seen, fitted, counts, messages, links, reasons)) = found else {
+    layout::refuse_unknown(&pairs, &["since", "until", "time", "by", "zone", "links"])?;
+    let (span, series) = (Span::parse(&pairs, now_ms)?, Series::parse(&pairs)?);
+    let all_links = pairs.iter().any(|(key, value)| key == "links" && value == "all");
+    let (asked, span_asked) = ((kind.clone(), id.clone()), span.clone());
+    let found = pages.read(move |connection| {
+        let (kind, id) = asked;
+        let of = |id: &str| SourceRef { kind: kind.clone(), id: id.to_owned() };
+        let known = if kind == "unknown" {
+            Some((Format::split(&id).0, of("")))
+        } else {
+            twin::known(&id, |id| Ok::<_, store::Error>(source::find(connection, &of(id))?.map(|_| of(id))))?
+        };
+        let Some((format, of)) = known else { return Ok(None) };
+        let links = if all_links { LINKS_ALL } else { LINKS + 1 };
+        Ok(Read::new(connection, of, &span_asked, series, links)?.map(|found| (format, found)))
+    });
+    let Some((format, mut found)) = found.await? else {
+        let of = SourceRef { kind, id: Format::split(&id).1.into() };
         return Err(Error::NotFound(format!("No event of {} was received.", source_title(&of, None).to_lowercase())));
     };
-
-    series.fitted(&fitted, &here);
-    if format != Format::Html {
-        let data = OneSource::new(found, seen, &series, &fitted, counts, messages, links).with_reasons(&reasons);
-        return twin::answer(format, data, |_| Err(Error::Dropped));
+    let of = found.source.source.clone();
+    let bare = pages.address("/campaigns").segment(&of.kind).segment(if of.id.is_empty() { "-" } else { &of.id });
+    let here = series.on(span.on(bare.clone()));
+    let more_links = (!all_links && found.links.len() > LINKS).then(|| here.clone().with("links", "all"));
+    if !all_links {
+        found.links.truncate(LINKS);
     }
+    let older = |ms: Millis| here.clone().set("until", Iso(ms)).set("by", found.fitted.width.name());
+    let older_series = found.fitted.cut_at_ms().map(older);
     let life = Behind::source(&pages.base, &of);
     let behind = life.clone().on(|address| span.fixed_on(address));
-    let channels: Vec<ChannelCounts> = found.channels.iter().map(|row| row.counts.clone()).collect();
-    let created: i64 = channels.iter().map(|counts| counts.shown.deliveries(Counted::Created)).sum();
-    let buckets = fitted.buckets(&counts);
+    let all_problems = behind.log.clone().with("reason", "*");
+    if format != Format::Html {
+        let rest = [more_links, older_series].map(|it| it.map(|it| in_format(&it, &bare, format)));
+        return data(
+            found,
+            &series,
+            rest,
+            &in_format(&all_problems, &Address::new(&pages.base, "/deliveries"), format),
+        )
+        .answer(format);
+    }
+    let Read { source, seen, fitted, counts: over_time, messages, links, reasons } = found;
+    let channels = counts(&source);
+    let created = deliveries(&channels, Counted::Created);
+    let messages_are = if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" };
     let page = CampaignPage {
         page: pages.layout("campaigns"),
-        name: source_title(&of, found.name.as_deref()),
-        kind: if of.id.is_empty() {
-            "deliveries whose events name no source".into()
-        } else {
-            format!("{} {}", of.kind, of.id)
-        },
-        naming: (!of.id.is_empty()).then(|| (of.kind.clone(), of.id.clone(), found.name.clone().unwrap_or_default())),
-        compare: span.on(pages.address("/compare").with("source", source_value(&of))).to_string(),
+        name: source_title(&of, source.name.as_deref()),
+        kind: if of.id.is_empty() { "deliveries without a source".into() } else { format!("{} {}", of.kind, of.id) },
+        naming: (!of.id.is_empty()).then(|| (of.kind.clone(), of.id.clone(), source.name.clone().unwrap_or_default())),
+        compare: span.on(pages.address("/compare").with("source", source_value(&of))),
         seen: seen.map(|seen| match (Day(seen.first_ms).to_string(), Day(seen.last_ms).to_string()) {
-            (first, last) if first == last => format!("deliveries created on {first}"),
-            (first, last) => format!("deliveries created from {first} to {last}"),
+            (first, last) if first == last => first,
+            (first, last) => format!("{first} to {last}"),
         }),
-        twins: Twins::of(&series.on(here.clone())),
-        spans: span.choices(&series.on(here.clone())),
-        span_title: span.title(),
+        spans: span.choices(&here),
         hidden: series.on(Address::default()).query().to_vec(),
-        action: bare.to_string(),
-        log: behind.log.to_string(),
+        log: behind.log.clone(),
         created: Plural(created, "delivery", "deliveries").to_string(),
         is_empty: created == 0,
         is_unlabelled: is_unlabelled(&channels),
-        funnel: steps(&FUNNEL, &channels, &behind, created),
-        problems: steps(&PROBLEMS, &channels, &behind, created),
-        stopped: stopped(&channels, &behind),
+        steps: [("Funnel", &FUNNEL[..]), ("Problems", &PROBLEMS[..])]
+            .map(|(title, metrics)| (title, steps(metrics, &channels, &behind, created))),
+        segments: segments(&channels, &behind),
         split: split(&channels, &behind),
-        chart: (!counts.is_empty()).then(|| chart(&series, &buckets, &life)),
-        zones: series::ZONES,
-        of_zone: series.on(here.clone()).without("zone").query().to_vec(),
+        of_zone: rail::hidden(&here, &["zone"]),
+        times: series.times(&span.on(bare.clone())),
+        widths: series.widths(fitted.width, &span.on(bare.clone())),
+        note: fitted.note(),
+        older_series,
+        chart: (!over_time.is_empty()).then(|| chart(&series, &fitted, &over_time, &life)),
         series,
-        channels: channel_rows(&found, &behind),
-        messages_are: if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" },
-        messages: message_rows(messages, &found, &behind),
+        channels: channel_figures(&source, &behind),
+        messages: message_figures(messages, messages_are, &source, &behind),
+        messages_are,
         links: links.into_iter().map(|link| LinkRow::new(link, &life)).collect(),
-        all_problems: behind.log.clone().with("reason", "*").to_string(),
+        more_links,
+        all_problems,
         why: Why::new(&reasons, &behind.log, REASONS_SHOWN),
         lines: Lines::new(reasons.newest.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect()),
+        twins: Twins::of(&here),
+        action: bare,
         span,
     };
     layout::html(&page)
+}
+
+/// An address as the same data in another format.
+fn in_format(address: &Address, bare: &Address, format: Format) -> Address {
+    address.clone().at(bare.path(), format.ending())
+}
+
+/// The same for programs: as CSV by message, as `campaign_metrics_hourly_v1` has it, less the hour. `rest`: the addresses
+/// of the links and the buckets that did not fit.
+fn data(found: Read, series: &Series, rest: [Option<Address>; 2], problems: &Address) -> Sheet {
+    let Read { source, seen, fitted, counts: over_time, messages, links, reasons } = found;
+    let [more_links, older_series] = rest;
+    let [kind, id, name] = sheet::source(&source);
+    let iso = |ms: Millis| Iso(ms).to_string();
+    let channel =
+        |row: &store::query::campaigns::ChannelRow| json!({ "channel": row.channel, "counts": twin::counts(&row.counts.shown) });
+    let message = |message: &Message| {
+        json!({
+            "channel": message.channel, "action_id": message.action_id, "content_id": message.content_id,
+            "counts": twin::counts(&message.counts),
+        })
+    };
+    let bucket = |(place, counts): (&usize, &Counts)| json!({ "since": iso(fitted.starts[*place]), "counts": twin::counts(counts) });
+    let link = |link: &Link| {
+        json!({
+            "action_id": link.action_id, "link": link.link, "address": link.address, "deliveries": link.deliveries,
+            "events": link.events, "human_deliveries": link.human_deliveries,
+            "machine_deliveries": link.machine_deliveries,
+        })
+    };
+    let reason = |(reason, deliveries): &(String, i64)| json!({ "failure_reason": reason, "deliveries": deliveries });
+    let json = json!({
+        "source_kind": kind, "source_id": id, "source_name": name,
+        "first_seen": seen.map(|seen| iso(seen.first_ms)), "last_seen": seen.map(|seen| iso(seen.last_ms)),
+        "rates": twin::rates(&counts(&source)),
+        "channels": source.channels.iter().map(channel).collect::<Vec<_>>(),
+        "messages": messages.iter().map(message).collect::<Vec<_>>(),
+        "series": {
+            "time": if series.by == By::Cohort { "cohort" } else { "event" },
+            "width": fitted.width.name(),
+            "zone": series.zone.name(),
+            "buckets": over_time.iter().map(bucket).collect::<Vec<_>>(),
+            "older": older_series,
+        },
+        "links": links.iter().map(link).collect::<Vec<_>>(),
+        "more_links": more_links,
+        // of the newest only, created since then; null: of all
+        "failure_reasons": {
+            "since": reasons.since_ms.map(iso),
+            "reasons": reasons.grouped.iter().map(reason).collect::<Vec<_>>(),
+            "deliveries": problems,
+        },
+    });
+    let rows = messages.iter().flat_map(|message| {
+        let of =
+            [kind, id, name, message.action_id.as_deref(), message.content_id.as_deref(), message.channel.as_deref()];
+        twin::counted_rows(&of.map(twin::text), &message.counts)
+    });
+    let columns = SOURCE.into_iter().chain(["action_id", "content_id", "channel"]).chain(COUNTED);
+    Sheet::new(json, columns, rows)
 }
 
 const FUNNEL: [Metric; 7] = [
@@ -254,25 +351,31 @@ const PROBLEMS: [Metric; 8] = [
     Metric::Spammed,
 ];
 
+fn events(channels: &[ChannelCounts], counted: Counted) -> i64 {
+    channels.iter().map(|counts| counts.shown.events(counted)).sum()
+}
+
+fn rate(counted: Counted, channels: &[ChannelCounts], behind: &Behind) -> Figure {
+    Figure::rate(counted, channels, Some(behind.deliveries(counted)))
+}
+
 fn steps(metrics: &[Metric], channels: &[ChannelCounts], behind: &Behind, created: i64) -> Vec<Step> {
     let step = |metric: &Metric| {
         let counted = Counted::Metric(*metric);
-        let figure = Figure::rate(counted, channels, Some(behind.deliveries(counted)));
+        let figure = rate(counted, channels, behind);
         let deliveries = figure.count.unwrap_or(0);
-        let events: i64 = channels.iter().map(|counts| counts.shown.events(counted)).sum();
         Step {
             badge: Badge::of(Some(*metric)),
             figure,
-            events: Linked::new(events, behind.events(metric.name())),
-            events_are: if events == 1 { "event" } else { "events" },
+            events: Linked::new(events(channels, counted), behind.events(metric.name())),
             width: if deliveries == 0 { 0 } else { (deliveries * 100 / created.max(1)).clamp(1, 100) },
         }
     };
     metrics.iter().map(step).collect()
 }
 
-/// Only by channels that can report what was not done: of another, nobody knows.
-fn stopped(channels: &[ChannelCounts], behind: &Behind) -> Vec<(&'static str, String)> {
+/// Only of channels that can report what was not done.
+fn segments(channels: &[ChannelCounts], behind: &Behind) -> Vec<(&'static str, Address)> {
     let list = |title, did: Metric, did_not: Metric| {
         let reports = |counts: &&ChannelCounts| rollup::rate(Counted::Metric(did_not), &[(*counts).clone()]).is_some();
         let reporting: Vec<&ChannelCounts> = channels.iter().filter(reports).collect();
@@ -284,7 +387,7 @@ fn stopped(channels: &[ChannelCounts], behind: &Behind) -> Vec<(&'static str, St
             let names = reporting.iter().map(|counts| counts.channel.map_or("unknown", Channel::name));
             log = names.fold(log, |log, name| log.with("channel", name));
         }
-        Some((title, log.to_string()))
+        Some((title, log))
     };
     let lists = [
         list("delivered, not opened", Metric::Delivered, Metric::Opened),
@@ -295,121 +398,84 @@ fn stopped(channels: &[ChannelCounts], behind: &Behind) -> Vec<(&'static str, St
 }
 
 fn split(channels: &[ChannelCounts], behind: &Behind) -> Vec<SplitRow> {
-    let sum = |counted: Counted| -> i64 { channels.iter().map(|counts| counts.shown.events(counted)).sum() };
-    let row = |title, metric: Metric, human: Counted, machine: Counted| {
-        let figure = |counted: Counted| Figure::rate(counted, channels, Some(behind.deliveries(counted)));
-        let all = sum(Counted::Metric(metric));
-        let implied = all - sum(human) - sum(machine);
-        let of = |counted: Counted| Linked::new(sum(counted), behind.events(counted.name()));
-        let mut events = vec![(of(human), "human"), (of(machine), "machine")];
+    let rows = [
+        (Metric::Opened, Counted::HumanOpened, Counted::MachineOpened),
+        (Metric::Clicked, Counted::HumanClicked, Counted::MachineClicked),
+    ];
+    let row = |(metric, human, machine): (Metric, Counted, Counted)| {
+        rollup::rate(human, channels)?;
+        let all = events(channels, Counted::Metric(metric));
+        let implied = all - events(channels, human) - events(channels, machine);
+        let of = |counted: Counted| Linked::new(events(channels, counted), behind.events(counted.name()));
+        let mut parts = vec![(of(human), "human"), (of(machine), "automated")];
         if implied != 0 {
-            events.push((Linked::new(implied, behind.events_by(metric.name(), "implied")), "implied"));
+            parts.push((Linked::new(implied, behind.events_by(metric.name(), "implied")), "implied"));
         }
-        events.push((of(Counted::Metric(metric)), "in all"));
-        SplitRow { title, human: figure(human), machine: figure(machine), events }
+        parts.push((of(Counted::Metric(metric)), "total"));
+        let (human, machine) = (rate(human, channels, behind), rate(machine, channels, behind));
+        Some(SplitRow { title: metric.title(), human, machine, events: parts })
     };
-    let mut rows = Vec::new();
-    if rollup::rate(Counted::HumanOpened, channels).is_some() {
-        rows.push(row("Opened", Metric::Opened, Counted::HumanOpened, Counted::MachineOpened));
-    }
-    if rollup::rate(Counted::HumanClicked, channels).is_some() {
-        rows.push(row("Clicked", Metric::Clicked, Counted::HumanClicked, Counted::MachineClicked));
-    }
-    rows
+    rows.into_iter().filter_map(row).collect()
 }
 
-/// Whether no event of its whole life was labelled a machine's, though there were opens.
-pub fn is_unlabelled(channels: &[ChannelCounts]) -> bool {
-    let sum = |counted| -> i64 { channels.iter().map(|counts| counts.whole_life.deliveries(counted)).sum() };
-    sum(Counted::Metric(Metric::Opened)) > 0 && sum(Counted::MachineOpened) + sum(Counted::MachineClicked) == 0
+fn chart(series: &Series, fitted: &Fitted, counts: &BTreeMap<usize, Counts>, life: &Behind) -> Chart {
+    const LINES: [ChartLine; 5] = [
+        ("Sent", "sent", Some(Counted::Metric(Metric::Sent))),
+        ("Delivered", "delivered", Some(Counted::Metric(Metric::Delivered))),
+        ("Opens", "opened", Some(Counted::HumanOpened)),
+        ("Clicks", "clicked", Some(Counted::HumanClicked)),
+        ("Problems", "bounced", None),
+    ];
+    let of = if series.by == By::Cohort { Of::Deliveries } else { Of::Events };
+    let buckets = fitted.buckets(counts);
+    let lines = of.series(&LINES, &buckets, life);
+    let labels = buckets.into_iter().map(|bucket| (bucket.label, bucket.tick));
+    Chart::new(("Over time", series.what()), (fitted.width.name(), series.zone.name()), &lines, labels)
 }
 
-fn chart(series: &Series, buckets: &[Bucket], life: &Behind) -> Chart {
-    // a cohort counts deliveries, the other series events
-    let lines = match series.by {
-        source::By::Cohort => [
-            ChartLine::deliveries("Sent", "sent", Counted::Metric(Metric::Sent)),
-            ChartLine::deliveries("Delivered", "delivered", Counted::Metric(Metric::Delivered)),
-            ChartLine::deliveries("Human opened", "opened", Counted::HumanOpened),
-            ChartLine::deliveries("Human clicked", "clicked", Counted::HumanClicked),
-            ChartLine::problems("Problems", "bounced", Of::Deliveries),
-        ],
-        source::By::Event => [
-            ChartLine::events("Sent", "sent", Counted::Metric(Metric::Sent)),
-            ChartLine::events("Delivered", "delivered", Counted::Metric(Metric::Delivered)),
-            ChartLine::events("Human opens", "opened", Counted::HumanOpened),
-            ChartLine::events("Human clicks", "clicked", Counted::HumanClicked),
-            ChartLine::problems("Problems", "bounced", Of::Events),
-        ],
-    };
-    let width = series.width.map_or("", |width| width.name());
-    Chart::new("Over time".into(), series.what(), width, &lines, buckets, life).in_zone(series.zone.name())
+const PART: [&str; 6] = ["sent", "delivered", "human_opened", "human_clicked", "converted", "problems"];
+
+fn channel_figures(source: &Source, behind: &Behind) -> Figures {
+    let mut figures = Figures::new("By channel".into(), "Channel", &PART);
+    figures.push_channels(&source.channels, behind);
+    figures
 }
 
-fn part_figures(counts: &[ChannelCounts], behind: &Behind) -> Vec<Figure> {
-    let rate = |counted: Counted| Figure::rate(counted, counts, Some(behind.deliveries(counted)));
-    let sent = Counted::Metric(Metric::Sent);
-    vec![
-        tracked(sent, counts, Some(behind.deliveries(sent))),
-        rate(Counted::Metric(Metric::Delivered)),
-        rate(Counted::HumanOpened),
-        rate(Counted::HumanClicked),
-        rate(Counted::Metric(Metric::Converted)),
-        Figure::plain(problems(counts), Some(behind.problems())),
-    ]
-}
-
-fn channel_rows(source: &Source, behind: &Behind) -> Vec<PartRow> {
-    let row = |row: &store::sources::ChannelRow| {
-        let behind = behind.clone().with("channel", row.channel.as_deref().unwrap_or("unknown"));
-        PartRow {
-            title: channel_title(row.channel.as_deref()),
-            icon: channel_icon(row.channel.as_deref()),
-            figures: part_figures(std::slice::from_ref(&row.counts), &behind),
-        }
-    };
-    source.channels.iter().map(row).collect()
-}
-
-fn message_rows(messages: Vec<source::Message>, source: &Source, behind: &Behind) -> Vec<PartRow> {
-    let row = |message: source::Message| {
-        let whole = source.channels.iter().find(|row| row.channel == message.channel);
+fn message_figures(messages: Vec<Message>, are: &'static str, source: &Source, behind: &Behind) -> Figures {
+    let mut figures = Figures::new(format!("By {}", are.to_lowercase()), are, &PART);
+    for message in messages {
+        let channel = message.channel.as_deref();
+        let of_channel = source.channels.iter().find(|row| row.channel == message.channel);
         let counts = ChannelCounts {
-            channel: message.channel.as_deref().and_then(Channel::parse),
+            channel: channel.and_then(Channel::parse),
             shown: message.counts,
-            whole_life: whole.map_or(message.counts, |row| row.counts.whole_life),
+            whole_life: of_channel.map_or(message.counts, |row| row.counts.whole_life),
         };
+        let (action, content) = (message.action_id.as_deref(), message.content_id.as_deref());
         let behind = behind
             .clone()
-            .with("channel", message.channel.as_deref().unwrap_or("unknown"))
-            .with("action_id", message.action_id.as_deref().unwrap_or_default())
-            .with("content_id", message.content_id.as_deref().unwrap_or_default());
-        let id = message.action_id.or(message.content_id);
-        PartRow {
-            title: format!(
-                "{} {}",
-                channel_title(message.channel.as_deref()),
-                id.as_deref().unwrap_or("without an id")
-            ),
-            icon: channel_icon(message.channel.as_deref()),
-            figures: part_figures(&[counts], &behind),
-        }
-    };
-    messages.into_iter().map(row).collect()
+            .with("channel", channel.unwrap_or("unknown"))
+            .with("action_id", action.unwrap_or_default())
+            .with("content_id", content.unwrap_or_default());
+        let title = format!("{} {}", channel_title(channel), action.or(content).unwrap_or("without an ID"));
+        figures.push(title, channel_icon(channel), &[counts], &behind);
+    }
+    figures
 }
 
 impl LinkRow {
-    /// Over the whole life of the source.
-    fn new(link: source::Link, life: &Behind) -> LinkRow {
+    fn new(link: Link, life: &Behind) -> LinkRow {
         let behind =
             life.clone().with("action_id", link.action_id.as_deref().unwrap_or_default()).with("link", &link.link);
         let by = |by: &str| behind.log.clone().with("by", by).to_string();
         let text = link.address.clone().unwrap_or_else(|| link.link.clone());
         LinkRow {
-            deliveries: Linked::new(link.deliveries, behind.log.to_string()),
-            events: Linked::new(link.events, behind.events(Metric::Clicked.name())),
-            human: Linked::new(link.human_deliveries, by("human")),
-            machine: Linked::new(link.machine_deliveries, by("machine")),
+            figures: [
+                Linked::new(link.deliveries, behind.log.to_string()),
+                Linked::new(link.human_deliveries, by("human")),
+                Linked::new(link.machine_deliveries, by("machine")),
+                Linked::new(link.events, behind.events(Metric::Clicked.name())),
+            ],
             href: link.address.filter(|address| followable(address)),
             id: (link.link != text).then_some(link.link),
             text,

@@ -1,25 +1,26 @@
-//! `/compare`: two to four sources side by side, by their deliveries of at least one age.
+//! `/compare`: two to four sources side by side.
 //!
-//! Counts are kept by the quarter hour of creation, not by age. So what is compared is whatever became of deliveries
-//! that are all at least so old, and the page says so.
-
-use std::collections::HashSet;
+//! Counts are stored by the quarter hour of creation, not by age. So the page compares deliveries that are all at least
+//! some days old, with everything that happened to them until now.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use rusqlite::types::Value;
+use serde_json::json;
 
-use super::campaign::is_unlabelled;
-use super::compare_data::{Against, Compared, OneSource};
+use super::figures::{counts, deliveries, is_unlabelled};
 use super::layout::{self, Layout, Pages};
 use super::log_query::{self, source_value};
 use super::parts::{Behind, Figure, Linked, source_address, source_title};
-use super::span::{self, Span};
+use super::rail;
+use super::sheet::{self, SOURCE, Sheet};
+use super::span::{Choice, Span};
 use super::twin::{self, Format, Twins};
 use crate::domain::compare::{self, Difference, Sureness};
-use crate::domain::rollup::{self, ChannelCounts, QUARTER_MS};
+use crate::domain::rollup::{self, ChannelCounts, QUARTER_MS, Rate};
 use crate::domain::{Counted, Counts, Metric, Millis};
-use crate::store::log::SourceRef;
-use crate::store::sources::{self, Range, Source};
+use crate::store::query::log::SourceRef;
+use crate::store::query::campaigns::{self, Range, Source};
 use crate::store::{self, source};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -32,7 +33,7 @@ const OFFERED: usize = 200;
 
 const DAY_MS: Millis = 24 * 60 * 60 * 1000;
 
-/// How old a delivery must be, in days. Nearly all that becomes of a message does within a week.
+/// The minimum ages that can be chosen, in days, and the usual one: most results come in within a week.
 const AGES: [i64; 6] = [0, 1, 3, 7, 14, 30];
 const AGE: i64 = 7;
 
@@ -59,36 +60,29 @@ struct ComparePage {
     title: String,
     columns: Vec<Column>,
     rows: Vec<Row>,
-    base: String,
+    baseline: String,
     unlabelled: Vec<String>,
     offered: Vec<(String, String)>,
-    can_take_more: bool,
-    spans: Vec<span::Choice>,
+    spans: Vec<Choice>,
     ages: Vec<Choice>,
     what: String,
     span: Span,
-    /// The rest of the address, as fields of the form for dates, and of that for one more source.
+    /// The rest of the address, as fields of the form for dates, and of the form for one more source.
     of_dates: Vec<(String, String)>,
     of_more: Vec<(String, String)>,
     action: String,
     twins: Twins,
 }
 
-struct Choice {
-    title: String,
-    href: String,
-    is_current: bool,
-}
-
 /// A source.
 struct Column {
     title: String,
     id: String,
-    href: String,
+    href: Address,
     created: Linked,
-    /// The addresses without it, and with it first.
-    without: String,
-    first: Option<String>,
+    /// The addresses without it, and with it as the baseline.
+    without: Address,
+    first: Option<Address>,
 }
 
 struct Row {
@@ -98,35 +92,42 @@ struct Row {
 
 struct Cell {
     figure: Figure,
-    said: Option<Said>,
+    /// What the difference from the baseline means, its size, and whether it is significant.
+    difference: Option<(&'static str, String, bool)>,
 }
 
-/// A difference in words.
-struct Said {
-    /// How far, and between what: empty where that cannot be said.
-    by: String,
-    word: &'static str,
-    is_sure: bool,
+/// A rate beside that of the baseline.
+struct Compared {
+    rate: Option<Rate>,
+    baseline: Option<Rate>,
+    difference: Option<Difference>,
 }
 
-impl Said {
-    /// Nothing where either is not tracked, as the figure says, or has no deliveries.
-    fn new(of: &Against, than: &Against) -> Option<Said> {
-        let (rate, other) = of.rate.zip(than.rate)?;
-        let Some(Difference { by, low, high, sureness }) = of.difference else {
-            let is_empty = rate.denominator == 0 || other.denominator == 0;
-            let word = if rate.of == other.of { "cannot be compared" } else { "of something else: cannot be compared" };
-            return (!is_empty).then(|| Said { by: String::new(), word, is_sure: false });
+impl Compared {
+    fn new(counted: Counted, of: &[ChannelCounts], baseline: Option<&Vec<ChannelCounts>>) -> Compared {
+        let rate = rollup::rate(counted, of);
+        let baseline = baseline.and_then(|counts| rollup::rate(counted, counts));
+        let difference = rate.zip(baseline).and_then(|(rate, baseline)| compare::difference(rate, baseline));
+        Compared { rate, baseline, difference }
+    }
+
+    /// `None` where either is not tracked or has no deliveries, as the figures show.
+    fn text(&self) -> Option<(&'static str, String, bool)> {
+        let (rate, baseline) = self.rate.zip(self.baseline)?;
+        let Some(Difference { by, low, high, sureness }) = self.difference else {
+            let word = if rate.of == baseline.of { "Cannot be compared" } else { "Different base" };
+            let is_empty = rate.denominator == 0 || baseline.denominator == 0;
+            return (!is_empty).then(|| (word, String::new(), false));
         };
         let word = match (sureness, by > 0.0) {
-            (Sureness::VeryLikely, true) => "very likely higher",
-            (Sureness::VeryLikely, false) => "very likely lower",
-            (Sureness::Likely, true) => "likely higher",
-            (Sureness::Likely, false) => "likely lower",
-            (Sureness::Chance, _) => "could be chance",
+            (Sureness::VeryLikely, true) => "Significantly higher (p < 0.01)",
+            (Sureness::VeryLikely, false) => "Significantly lower (p < 0.01)",
+            (Sureness::Likely, true) => "Higher (p < 0.05)",
+            (Sureness::Likely, false) => "Lower (p < 0.05)",
+            (Sureness::Chance, _) => "No significant difference",
         };
-        let by = format!("{} points ({} to {})", Points(by), Points(low), Points(high));
-        Some(Said { by, word, is_sure: sureness != Sureness::Chance })
+        let points = format!("{} points ({} to {})", Points(by), Points(low), Points(high));
+        Some((word, points, sureness != Sureness::Chance))
     }
 }
 
@@ -139,103 +140,96 @@ struct Query {
     span: Span,
 }
 
-/// Of a stretch of time that is short, the age leaves at least half to compare.
-fn usual_age(span: &Span, now_ms: Millis) -> i64 {
-    let days = span.since_ms.map_or(i64::MAX, |since_ms| (now_ms - since_ms) / DAY_MS);
-    AGES.into_iter().filter(|age| *age <= AGE && age * 2 <= days).max().unwrap_or(0)
-}
-
 impl Query {
     fn parse(pairs: &[(String, String)], now_ms: Millis) -> Result<Query, Error> {
+        layout::refuse_unknown(pairs, &["source", "age", "since", "until"])?;
         let span = Span::parse(pairs, now_ms)?;
-        let usual_age = usual_age(&span, now_ms);
-        let (mut sources, mut age) = (Vec::new(), usual_age);
+        // in a short range, the age leaves at least half to compare
+        let days = span.since_ms.map_or(i64::MAX, |since_ms| (now_ms - since_ms) / DAY_MS);
+        let usual_age = AGES.into_iter().filter(|age| *age <= AGE && age * 2 <= days).max().unwrap_or(0);
+        let mut query = Query { sources: Vec::new(), age: usual_age, usual_age, span };
         for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
             match key.as_str() {
                 "source" => {
                     let source = log_query::source(value)?;
                     if source.id.is_empty() && source.kind != "unknown" {
-                        let what = format!("`source={value}` names a whole kind. Give an id too, such as {value}:3.");
+                        let what = format!("Invalid `source={value}`. It needs an ID, such as {value}:3.");
                         return Err(Error::BadRequest(what));
                     }
-                    if !sources.contains(&source) {
-                        sources.push(source);
+                    if !query.sources.contains(&source) {
+                        query.sources.push(source);
                     }
                 }
                 "age" => {
                     let known = value.parse().ok().filter(|days| AGES.contains(days));
-                    age = known.ok_or_else(|| {
+                    query.age = known.ok_or_else(|| {
                         let ages = AGES.map(|days| days.to_string()).join(", ");
-                        Error::BadRequest(format!("`age={value}` is no age. In days it can be {ages}."))
+                        Error::BadRequest(format!("Invalid `age={value}`. It must be one of {ages}, in days."))
                     })?;
                 }
                 _ => {}
             }
         }
-        if sources.len() > SOURCES_MAX {
-            let what = format!("{} sources are too many to stand side by side: choose two to four.", sources.len());
+        if query.sources.len() > SOURCES_MAX {
+            let what = format!("Compare up to {SOURCES_MAX} campaigns; {} were selected.", query.sources.len());
             return Err(Error::BadRequest(what));
         }
-        Ok(Query { sources, age, usual_age, span })
+        Ok(query)
     }
 
     /// When the deliveries were created: `None` for all time.
     fn range(&self, now_ms: Millis) -> Option<Range> {
-        let whole = self.span.range();
+        let range = self.span.range();
         if self.age == 0 {
-            return whole;
+            return range;
         }
         let old_ms = (now_ms - self.age * DAY_MS).div_euclid(QUARTER_MS) * QUARTER_MS;
-        let whole = whole.unwrap_or(Range { since_ms: 0, until_ms: old_ms });
-        Some(Range { until_ms: whole.until_ms.min(old_ms), ..whole })
+        let range = range.unwrap_or(Range { since_ms: 0, until_ms: old_ms });
+        Some(Range { until_ms: range.until_ms.min(old_ms), ..range })
     }
 
     /// An address that asks for these sources.
-    fn on(&self, address: Address, sources: &[&SourceRef]) -> Address {
-        let address = sources.iter().fold(address, |address, source| address.with("source", source_value(source)));
+    fn address<'a>(&self, pages: &Pages, sources: impl IntoIterator<Item = &'a SourceRef>) -> Address {
+        let compare = pages.address("/compare");
+        let address = sources.into_iter().fold(compare, |address, source| address.with("source", source_value(source)));
         let address = if self.age == self.usual_age { address } else { address.with("age", self.age) };
         self.span.on(address)
     }
 
-    /// The rows of deliveries that were counted.
-    fn behind(&self, base: &str, source: &SourceRef, range: Option<Range>) -> Behind {
-        Behind::source(base, source).on(|address| {
-            let Some(range) = range else { return address };
-            let since = self.span.since_ms.map(|_| Iso(range.since_ms));
-            let address = since.into_iter().fold(address, |address, since| address.with("since", since));
-            if self.is_open() { address } else { address.with("until", Iso(range.until_ms)) }
-        })
+    /// The two ends of the range, where it has them.
+    fn ends(&self, range: Option<Range>) -> [Option<Millis>; 2] {
+        let is_open = self.age == 0 && self.span.until_ms.is_none();
+        let since = range.filter(|_| self.span.since_ms.is_some()).map(|range| range.since_ms);
+        [since, range.filter(|_| !is_open).map(|range| range.until_ms)]
     }
 
-    /// Whether deliveries count that were created just now.
-    fn is_open(&self) -> bool {
-        self.age == 0 && self.span.until_ms.is_none()
+    /// The deliveries that were counted.
+    fn behind(&self, base: &str, source: &SourceRef, range: Option<Range>) -> Behind {
+        let ends = ["since", "until"].into_iter().zip(self.ends(range));
+        ends.fold(Behind::source(base, source), |behind, (key, end)| match end {
+            Some(ms) => behind.with(key, Iso(ms)),
+            None => behind,
+        })
     }
 
     fn what(&self, range: Option<Range>) -> String {
         let old = Plural(self.age, "day", "days");
-        match (range, self.age) {
-            (None, _) => "All deliveries of each source, with all that became of them until now. Newer ones had less \
-                time for it: choose an age to leave them out."
-                .into(),
-            (Some(_), 0) => format!(
-                "Deliveries created: {}, with all that became of them until now. Newer ones had less time for it: \
-                choose an age to leave them out.",
-                self.span.title()
-            ),
-            (Some(range), _) if range.until_ms <= range.since_ms => {
+        match range {
+            Some(range) if range.until_ms <= range.since_ms => {
+                format!("No delivery in this period is {old} old yet. Choose an earlier period or a lower minimum age.")
+            }
+            Some(range) if self.age > 0 => {
+                let since = self.span.since_ms.map(|_| format!(", and since {}", Exact(range.since_ms)));
                 format!(
-                    "No delivery of the time that is chosen is {old} old yet: choose an earlier time, or a lower age."
+                    "Only deliveries at least {old} old (created before {}{}), so results had time to come in.",
+                    Exact(range.until_ms),
+                    since.unwrap_or_default()
                 )
             }
-            (Some(range), _) => format!(
-                "Deliveries that are at least {old} old (created before {}{}), with all that became of them until now. \
-                So each had at least {old} for it; older ones had longer, as counts are kept by creation and not by age.",
-                Exact(range.until_ms),
-                match self.span.since_ms {
-                    Some(_) => format!(", and since {}", Exact(range.since_ms)),
-                    None => String::new(),
-                }
+            _ => format!(
+                "Deliveries created: {}. Results of recent ones are still coming in; set a minimum age to leave them \
+                 out.",
+                self.span.title()
             ),
         }
     }
@@ -243,135 +237,130 @@ impl Query {
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
-    let pairs = layout::pairs(request.query_string())?;
-    let query = Query::parse(&pairs, now_ms)?;
+    let query = Query::parse(&layout::pairs(request.query_string())?, now_ms)?;
     let range = query.range(now_ms);
     let asked = query.sources.clone();
-    let (found, mut all) = pages
+    let (found, mut others) = pages
         .read(move |connection| {
-            // one walk for all of them, and for what else could stand beside them
-            let all = sources::all(connection, range)?;
-            let one = |of: &SourceRef| match all.iter().find(|source| source.source == *of) {
-                Some(source) => Ok(Some(source.clone())),
+            let mut all = sources::all(connection, range)?;
+            let one = |of: &SourceRef| match all.iter().position(|source| source.source == *of) {
+                Some(place) => Ok(Some(all.remove(place))),
+                // known, without deliveries in the range
                 None => source::one(connection, of, None).map(|found| found.map(without_deliveries)),
             };
             let found = asked.iter().map(one).collect::<Result<Vec<_>, store::Error>>()?;
             Ok::<_, store::Error>((found, all))
         })
         .await?;
-    let missing = found.iter().position(Option::is_none).and_then(|i| query.sources.get(i));
-    if let Some(missing) = missing {
+    if let Some((missing, _)) = query.sources.iter().zip(&found).find(|(_, found)| found.is_none()) {
         let name = source_title(missing, None).to_lowercase();
         return Err(Error::NotFound(format!("No event of {name} was received.")));
     }
     let found: Vec<Source> = found.into_iter().flatten().collect();
-    let counts: Vec<Vec<ChannelCounts>> = found.iter().map(counts).collect();
-    let against: Vec<Vec<Against>> =
-        counts.iter().enumerate().map(|(i, of)| against(of, counts.first().filter(|_| i > 0))).collect();
-    let here = query.on(pages.address("/compare"), &query.sources.iter().collect::<Vec<_>>());
+    let channels: Vec<Vec<ChannelCounts>> = found.iter().map(counts).collect();
+    let compared =
+        |counted: Counted, i: usize| Compared::new(counted, &channels[i], channels.first().filter(|_| i > 0));
     let format = Format::of(&request);
     if format != Format::Html {
-        let sources = found.iter().zip(&counts).zip(against);
-        let data = Compared {
-            since: range.filter(|_| query.span.since_ms.is_some()).map(|range| Iso(range.since_ms).to_string()),
-            until: range.filter(|_| !query.is_open()).map(|range| Iso(range.until_ms).to_string()),
-            age_days: query.age,
-            sources: sources
-                .map(|((source, counts), against)| OneSource::new(source, created(counts), against))
-                .collect(),
-        };
-        return twin::answer(format, data, |_| Err(Error::Dropped));
+        return data(&query, range, &found, compared).answer(format);
     }
 
     let behind: Vec<Behind> = query.sources.iter().map(|source| query.behind(&pages.base, source, range)).collect();
-    let names: HashSet<String> = query.sources.iter().map(source_value).collect();
-    all.retain(|source| !names.contains(&source_value(&source.source)));
-    all.sort_by_cached_key(|source| -created(&self::counts(source)));
     let title = |source: &Source| source_title(&source.source, source.name.as_deref());
-    let without = |keys: &[&str]| -> Vec<(String, String)> {
-        here.query().iter().filter(|(key, _)| !keys.contains(&key.as_str())).cloned().collect()
-    };
-    let page = ComparePage {
-        page: pages.layout("campaigns"),
-        title: found.iter().map(title).collect::<Vec<_>>().join(", "),
-        base: found.first().map(title).unwrap_or_default(),
-        columns: (0..found.len()).map(|i| Column::new(&pages, &query, &found[i], &counts[i], &behind[i])).collect(),
-        rows: METRICS
-            .iter()
-            .enumerate()
-            .map(|(m, metric)| Row {
-                title: metric.title(),
-                cells: (0..found.len())
-                    .map(|i| Cell {
-                        figure: Figure::rate(*metric, &counts[i], Some(behind[i].deliveries(*metric))).share_first(),
-                        said: (i > 0).then(|| Said::new(&against[i][m], &against[0][m])).flatten(),
-                    })
-                    .collect(),
+    let row = |metric: Counted| Row {
+        title: metric.title(),
+        cells: (0..found.len())
+            .map(|i| Cell {
+                figure: Figure::rate(metric, &channels[i], Some(behind[i].deliveries(metric))).share_first(),
+                difference: compared(metric, i).text(),
             })
             .collect(),
-        unlabelled: found.iter().filter(|source| is_unlabelled(&self::counts(source))).map(title).collect(),
-        offered: all.iter().take(OFFERED).map(|it| (source_value(&it.source), title(it))).collect(),
-        can_take_more: found.len() < SOURCES_MAX,
+    };
+    others.sort_by_cached_key(|source| -deliveries(&counts(source), Counted::Created));
+    others.truncate(if found.len() < SOURCES_MAX { OFFERED } else { 0 });
+    let here = query.address(&pages, &query.sources);
+    layout::html(&ComparePage {
+        page: pages.layout("campaigns"),
+        title: found.iter().map(title).collect::<Vec<_>>().join(", "),
+        baseline: found.first().map(title).unwrap_or_default(),
+        columns: found
+            .iter()
+            .zip(&behind)
+            .map(|(source, behind)| Column::new(&pages, &query, source, behind))
+            .collect(),
+        rows: METRICS.map(row).into(),
+        unlabelled: found.iter().filter(|source| is_unlabelled(&counts(source))).map(title).collect(),
+        offered: others.iter().map(|it| (source_value(&it.source), title(it))).collect(),
         spans: query.span.choices(&here),
         ages: AGES
             .map(|days| Choice {
                 title: if days == 0 { "Any".into() } else { Plural(days, "day", "days").to_string() },
-                href: here.clone().set("age", days).to_string(),
+                href: here.clone().set("age", days),
                 is_current: days == query.age,
             })
             .into(),
         what: query.what(range),
-        of_dates: without(&["since", "until"]),
-        of_more: without(&[]),
+        of_dates: rail::hidden(&here, &["since", "until"]),
+        of_more: here.query().to_vec(),
         action: pages.address("/compare").to_string(),
         twins: Twins::of(&here),
         span: query.span,
-    };
-    layout::html(&page)
+    })
 }
 
-/// A source that has none of this age.
+/// The same for programs: a row for each source and rate. The first source is the baseline; a metric that no channel of
+/// a source reports is left out.
+fn data(query: &Query, range: Option<Range>, found: &[Source], compared: impl Fn(Counted, usize) -> Compared) -> Sheet {
+    let (mut rows, mut sources) = (Vec::new(), Vec::new());
+    for (i, source) in found.iter().enumerate() {
+        let ([kind, id, name], created) = (sheet::source(source), deliveries(&counts(source), Counted::Created));
+        let mut rates = Vec::new();
+        for metric in METRICS {
+            let Compared { rate: Some(rate), difference, .. } = compared(metric, i) else { continue };
+            let (by, low, high) =
+                (difference.map(|it| it.by), difference.map(|it| it.low), difference.map(|it| it.high));
+            let sureness = difference.map(|it| it.sureness.name());
+            rates.push(json!({
+                "metric": metric.name(), "numerator": rate.numerator, "denominator": rate.denominator,
+                "of": rate.of.name(), "share": rate.share(), "difference": by, "difference_low": low,
+                "difference_high": high, "sureness": sureness,
+            }));
+            let mut row: Vec<Value> = [kind, id, name].map(twin::text).into();
+            row.extend([created.into(), twin::text(Some(metric.name()))]);
+            row.extend([rate.numerator.into(), rate.denominator.into(), twin::text(Some(rate.of.name()))]);
+            row.extend([rate.share(), by, low, high].map(Value::from));
+            row.push(twin::text(sureness));
+            rows.push(row);
+        }
+        sources.push(json!({
+            "source_kind": kind, "source_id": id, "source_name": name, "created": created, "rates": rates,
+        }));
+    }
+    let [since, until] = query.ends(range).map(|end| end.map(|ms| Iso(ms).to_string()));
+    let json = json!({ "since": since, "until": until, "age_days": query.age, "sources": sources });
+    let rate = ["created", "metric", "numerator", "denominator", "of", "share"];
+    let difference = ["difference", "difference_low", "difference_high", "sureness"];
+    Sheet::new(json, SOURCE.into_iter().chain(rate).chain(difference), rows)
+}
+
 fn without_deliveries(mut source: Source) -> Source {
     source.channels.iter_mut().for_each(|row| row.counts.shown = Counts::default());
     source
 }
 
-fn counts(source: &Source) -> Vec<ChannelCounts> {
-    source.channels.iter().map(|row| row.counts.clone()).collect()
-}
-
-fn created(counts: &[ChannelCounts]) -> i64 {
-    counts.iter().map(|counts| counts.shown.deliveries(Counted::Created)).sum()
-}
-
-/// The rates of one source, and how far they are from those of another.
-fn against(counts: &[ChannelCounts], base: Option<&Vec<ChannelCounts>>) -> Vec<Against> {
-    let of = |metric: Counted| {
-        let rate = rollup::rate(metric, counts);
-        let than = base.and_then(|base| rollup::rate(metric, base));
-        let difference = rate.zip(than).and_then(|(rate, than)| compare::difference(rate, than));
-        Against { metric: metric.name(), rate, difference }
-    };
-    METRICS.map(of).into()
-}
-
 impl Column {
-    fn new(pages: &Pages, query: &Query, source: &Source, counts: &[ChannelCounts], behind: &Behind) -> Column {
-        let others: Vec<&SourceRef> = query.sources.iter().filter(|other| **other != source.source).collect();
+    fn new(pages: &Pages, query: &Query, source: &Source, behind: &Behind) -> Column {
+        let others = || query.sources.iter().filter(|other| **other != source.source);
         let is_first = query.sources.first() == Some(&source.source);
-        let first: Vec<&SourceRef> = [&source.source].into_iter().chain(others.iter().copied()).collect();
-        let address = |sources: &[&SourceRef]| query.on(pages.address("/compare"), sources).to_string();
+        let id = || format!("{} {}", source.source.kind, source.source.id);
+        let created = deliveries(&counts(source), Counted::Created);
         Column {
             title: source_title(&source.source, source.name.as_deref()),
-            id: if source.name.is_some() {
-                format!("{} {}", source.source.kind, source.source.id)
-            } else {
-                String::new()
-            },
-            href: query.span.on(source_address(&pages.base, &source.source)).to_string(),
-            created: Linked::new(created(counts), behind.deliveries(Counted::Created)),
-            without: address(&others),
-            first: (!is_first).then(|| address(&first)),
+            id: source.name.as_ref().map_or_else(String::new, |_| id()),
+            href: query.span.on(source_address(&pages.base, &source.source)),
+            created: Linked::new(created, behind.deliveries(Counted::Created)),
+            without: query.address(pages, others()),
+            first: (!is_first).then(|| query.address(pages, [&source.source].into_iter().chain(others()))),
         }
     }
 }

@@ -3,12 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
+use super::empty_state::EmptyState;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
 use super::log_query::{Chip, LogQuery};
-use super::nothing::Nothing;
-use super::parts::{PROBLEMS, channel_icon, channel_title};
-use super::rail::{Choice, Choices, switched};
+use super::parts::PROBLEMS;
+use super::rail::{self, Choice, Choices};
 use super::search_words;
 use super::span;
 use super::start::Start;
@@ -16,10 +16,11 @@ use super::suppressions::Note;
 use super::twin::{self, Format, List, Twins};
 use super::why::Why;
 use crate::domain::Metric::*;
-use crate::domain::{Channel, Counted, Counts, Metric};
-use crate::store::log::total::Total;
-use crate::store::log::{self, At, Filter, Listing, Recipient};
-use crate::store::reasons::{self, Reasons};
+use crate::domain::{Counted, Counts, Metric};
+use crate::store::query::log::total::Total;
+use crate::store::query::log::{self, At, Filter, Listing, Recipient};
+use crate::store::query::reasons::{self, Reasons};
+use crate::store::query::status_counts::StatusCount;
 use crate::store::{self, overview, rows, source, status_counts, suppression_list};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -28,48 +29,47 @@ use crate::web::format::{Count, Exact, Plural};
 
 const ROWS: usize = 50;
 
-/// Of so many of the newest with a reason, the most frequent are shown.
+/// Reasons are counted over this many of the newest deliveries with one.
 const REASONS_OF: usize = 500;
 const REASONS_SHOWN: usize = 6;
-const REASON_LINKS: usize = 800;
 
 #[derive(Template)]
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
     page: Layout,
     lines: Lines,
-    /// Where to ask how many came since, and to look for them; on the newest page.
+    /// On the newest page: the address that the script polls, and that of the page.
     live: Option<(Address, Address)>,
-    /// That the address asked for is on the suppression list.
+    /// If the filter is one address: its entries on the suppression list.
     suppressions: Vec<Note>,
     /// "2,000 deliveries", or "more than 1,000 deliveries".
     total: String,
     statuses: Choices,
-    ever: Vec<Reached>,
+    ever: Vec<Ever>,
     channels: Choices,
     spans: Vec<span::Choice>,
     span: span::Span,
     chips: Vec<Chip>,
     clear: String,
-    /// The filter as fields of a form, without those that the form asks for.
+    /// The rest of the filter, as hidden fields of the form.
     hidden: Vec<(String, String)>,
     recipient: String,
     newer: Option<Address>,
     older: Option<Address>,
     looked: Option<String>,
     start: Option<Start>,
-    /// Why they failed, where problems are asked for.
+    /// The reasons, if the filter finds problems only.
     why: Option<Why>,
-    /// The place lies beyond the end of the list; and where it begins.
+    /// The page lies beyond the end of the list.
     is_beyond: bool,
     newest: Address,
-    /// Where nothing matches: what there is instead.
-    nothing: Option<Nothing>,
+    /// If nothing matches: what there is instead.
+    empty_state: Option<EmptyState>,
     twins: Twins,
 }
 
-/// What may be asked to have been reached once.
-struct Reached {
+/// An option of the field "ever reached".
+struct Ever {
     name: &'static str,
     title: &'static str,
     deliveries: Option<Count>,
@@ -105,7 +105,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 status_counts::ever(connection, filter.source.as_ref(), &filter.channels)?,
                 overview::has_deliveries(connection)?,
                 match &filter.recipient {
-                    Some(Recipient::Exactly(address)) => suppression_list::of_address(connection, address)?,
+                    Some(Recipient::Exactly(address)) => suppressions::of_address(connection, address)?,
                     _ => Vec::new(),
                 },
                 reasons,
@@ -113,60 +113,55 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         })
         .await?;
 
-    let filter = &query.filter;
-    let is_nothing = has_deliveries && found.rows.is_empty() && found.looked.is_none();
-    let is_beyond = is_nothing && matches!(query.at, At::OlderThan(_));
-    let nothing = if is_nothing && !is_beyond { Some(Nothing::of(&pages, filter, now_ms).await?) } else { None };
+    let is_empty = has_deliveries && found.rows.is_empty() && found.looked.is_none();
+    let is_beyond = is_empty && matches!(query.at, At::OlderThan(_));
+    let empty_state = match is_empty && !is_beyond {
+        true => Some(EmptyState::of(&pages, &query.filter, now_ms).await?),
+        false => None,
+    };
     let start = if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) };
-    let asked_elsewhere = ["recipient", "since", "until"];
     let here = query.here();
-    // where a walk ended early, what came since cannot be told from what was not looked at
+    // after a search that stopped early, new deliveries cannot be told from those not searched
     let is_newest = found.newer.is_none() && (!found.rows.is_empty() || found.looked.is_none());
     let live = is_newest.then(|| {
         let top = found.rows.first().map(|row| row.cursor);
         let above = top.map_or_else(|| query.address.clone(), |top| query.place("after", top));
         (above.at(&pages.base, "/newer.json"), query.address.clone())
     });
-    // the list is not repeated in each row: a browser says where it came from
+    // the list is not repeated in each row: the delivery's page reads it from the Referer
     let line = |row| Line::new(&pages.base, row, now_ms);
     let page = DeliveriesPage {
         page: Layout { words: search_words::written(here.query()).unwrap_or_default(), ..pages.layout("deliveries") },
         lines: Lines::new(found.rows.into_iter().map(line).collect()),
         live,
         suppressions: listed.iter().map(|listed| Note::new(&pages.base, listed, None, now_ms)).collect(),
-        total: total_said(total, "delivery", "deliveries"),
+        total: total_text(total, "delivery", "deliveries"),
         statuses: statuses(&query, &counts),
         ever: self::ever(&query, &ever),
         channels: channels(&query, &counts),
         spans: query.span.choices(&query.address),
         chips: query.chips(source_name.as_deref()),
         clear: pages.address("/deliveries").to_string(),
-        hidden: query
-            .address
-            .query()
-            .iter()
-            .filter(|(key, _)| !asked_elsewhere.contains(&key.as_str()))
-            .cloned()
-            .collect(),
+        hidden: rail::hidden(&query.address, &["recipient", "since", "until"]),
         recipient: query.address.value("recipient").unwrap_or_default().to_owned(),
         newer: found.newer.map(|cursor| query.place("after", cursor)),
         older: found.older.map(|cursor| query.place("before", cursor)),
         looked: found.looked.map(|looked| {
-            let through = Plural(looked.rows as i64, "delivery", "deliveries");
-            format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
+            let searched = Plural(looked.rows as i64, "delivery", "deliveries");
+            format!("Searched {searched}, back to {}.", Exact(looked.at_ms))
         }),
         start,
         is_beyond,
         newest: query.address.clone(),
-        nothing,
-        why: Why::new(&reasons, &query.address, REASONS_SHOWN).map(|why| why.light(REASON_LINKS)),
+        empty_state,
+        why: Why::new(&reasons, &query.address, REASONS_SHOWN),
         twins: Twins::of_list(&here, &query.address),
         span: query.span,
     };
     layout::html(&page)
 }
 
-/// Whether all that is asked for may have a reason.
+/// Whether every delivery that the filter finds may have a reason of failure.
 fn asks_for_problems(filter: &Filter) -> bool {
     let is_problem = |metric: &Option<Metric>| metric.is_some_and(|metric| PROBLEMS.contains(&metric));
     let are = |metrics: &[Option<Metric>]| !metrics.is_empty() && metrics.iter().all(is_problem);
@@ -178,11 +173,10 @@ fn asks_for_problems(filter: &Filter) -> bool {
     }
 }
 
-/// More than this are only said to be more.
+/// More than this are not counted.
 const NEWER_MAX: usize = 99;
 
-/// `/newer.json`: how many deliveries the filter finds above a place. Asked again and again by pages that are open, so
-/// it walks a little and no further.
+/// `/newer.json`: how many deliveries the filter finds above a place. Open pages poll it, so it is cheap.
 pub async fn newer(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let query = LogQuery::parse(&pages.base, &layout::pairs(request.query_string())?, layout::now_ms())?;
     let than = match query.at {
@@ -194,7 +188,7 @@ pub async fn newer(request: HttpRequest, pages: web::Data<Pages>) -> Result<Http
     Ok(HttpResponse::Ok().json(serde_json::json!({ "newer": newer, "more": more })))
 }
 
-/// The same rows for programs, as `deliveries_v1` shows them.
+/// The same rows as JSON or CSV, with the columns of `deliveries_v1`.
 async fn list(pages: &Pages, query: &LogQuery, format: Format) -> Result<HttpResponse, Error> {
     let (filter, at) = (query.filter.clone(), query.at);
     let (found, rows, total, columns) = pages
@@ -217,18 +211,17 @@ async fn list(pages: &Pages, query: &LogQuery, format: Format) -> Result<HttpRes
     twin::answer(format, list, |_| Err(Error::Dropped))
 }
 
-/// What deliveries (of the chosen channels and source) ever reached, beside what their status is now.
-fn ever(query: &LogQuery, counts: &Counts) -> Vec<Reached> {
+/// What deliveries (of the chosen channels and source) ever reached.
+fn ever(query: &LogQuery, counts: &Counts) -> Vec<Ever> {
     let metrics = [Delivered, Opened, Clicked, Replied, Converted, Unsubscribed, Bounced, Failed, Spammed];
     let mut choices: Vec<Counted> = metrics.map(Counted::Metric).into();
-    // people beside all
     choices.insert(2, Counted::HumanOpened);
     choices.insert(4, Counted::HumanClicked);
-    // beside another, a choice finds fewer: those that reached both
+    // combined with another, an option finds fewer than its count
     let is_counted = query.is_counted_ever() && query.filter.ever.is_empty();
     let choice = |counted: Counted| {
         let deliveries = counts.deliveries(counted);
-        (deliveries > 0 && !query.filter.ever.contains(&counted)).then(|| Reached {
+        (deliveries > 0 && !query.filter.ever.contains(&counted)).then(|| Ever {
             name: counted.name(),
             title: counted.title(),
             deliveries: is_counted.then_some(Count(deliveries)),
@@ -237,60 +230,39 @@ fn ever(query: &LogQuery, counts: &Counts) -> Vec<Reached> {
     choices.into_iter().filter_map(choice).collect()
 }
 
-/// The statuses that deliveries (of the chosen channels and source) stand in, in the order of a delivery's life.
-fn statuses(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices {
+/// The statuses of deliveries (of the chosen channels and source), in the order of a delivery's life.
+fn statuses(query: &LogQuery, counts: &[StatusCount]) -> Choices {
     let chosen = &query.filter.channels;
-    let all = [None].into_iter().chain(Metric::ALL.map(Some));
+    let is_here = |count: &&StatusCount| chosen.is_empty() || chosen.iter().any(|it| it == name_of(count));
     let choice = |status: Option<Metric>| {
-        let here = |count: &&status_counts::StatusCount| {
-            let channel = count.channel.as_deref().unwrap_or("unknown");
-            count.status == status && (chosen.is_empty() || chosen.iter().any(|wanted| wanted == channel))
-        };
-        let deliveries: i64 = counts.iter().filter(here).map(|count| count.deliveries).sum();
+        let here = counts.iter().filter(is_here).filter(|count| count.status == status);
+        let deliveries: i64 = here.map(|count| count.deliveries).sum();
         let (name, title) = status.map_or(("unknown", "Unknown"), |metric| (metric.name(), metric.title()));
-        let is_on = query.is_chosen(name);
-        (deliveries > 0 || is_on).then(|| {
-            // choosing one that was left out takes it in again
-            let address = query.address.clone().without_pair("status", &format!("-{name}"));
-            Choice {
-                title: title.into(),
-                icon: name.into(),
-                count: query.is_counted().then_some(Count(deliveries)),
-                is_on,
-                href: switched(&address, "status", name, is_on),
-            }
-        })
+        // choosing an excluded one includes it again
+        let address = query.address.clone().without_pair("status", &format!("-{name}"));
+        let count = query.is_counted().then_some(deliveries);
+        (deliveries > 0 || address.has("status", name))
+            .then(|| Choice::new(&address, "status", name, title, name, count))
     };
-    Choices { choices: all.filter_map(choice).collect() }
+    Choices { choices: [None].into_iter().chain(Metric::ALL.map(Some)).filter_map(choice).collect() }
 }
 
-fn channels(query: &LogQuery, counts: &[status_counts::StatusCount]) -> Choices {
-    let mut names: Vec<&str> = Channel::ALL.iter().map(|channel| channel.name()).collect();
-    for name in counts.iter().map(|count| count.channel.as_deref().unwrap_or("unknown")) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
+fn channels(query: &LogQuery, counts: &[StatusCount]) -> Choices {
+    let mut channels: Vec<Option<&str>> = counts.iter().map(|count| count.channel.as_deref()).collect();
+    channels.sort_by_key(|channel| rail::place_of(*channel));
+    channels.dedup();
     let chosen = &query.filter.statuses;
-    let choice = |name: &str| {
-        let of_channel = |count: &&status_counts::StatusCount| count.channel.as_deref().unwrap_or("unknown") == name;
-        if !counts.iter().any(|count| of_channel(&count)) {
-            return None;
-        }
-        let here = |count: &&status_counts::StatusCount| {
-            of_channel(count) && (chosen.is_empty() || chosen.contains(&count.status))
-        };
-        let known = Some(name).filter(|name| *name != "unknown");
-        let is_on = query.filter.channels.iter().any(|channel| channel == name);
-        Some(Choice {
-            title: channel_title(known),
-            icon: channel_icon(known).into(),
-            count: query.is_counted().then(|| Count(counts.iter().filter(here).map(|count| count.deliveries).sum())),
-            is_on,
-            href: switched(&query.address, "channel", name, is_on),
-        })
+    let choice = |channel: Option<&str>| {
+        let here = counts.iter().filter(|count| count.channel.as_deref() == channel);
+        let here = here.filter(|count| chosen.is_empty() || chosen.contains(&count.status));
+        let count = query.is_counted().then(|| here.map(|count| count.deliveries).sum());
+        Choice::channel(&query.address, channel, count)
     };
-    Choices { choices: names.into_iter().filter_map(choice).collect() }
+    Choices { choices: channels.into_iter().map(choice).collect() }
+}
+
+fn name_of(count: &StatusCount) -> &str {
+    count.channel.as_deref().unwrap_or("unknown")
 }
 
 /// The log by one filter.
@@ -298,12 +270,12 @@ pub fn log_of(base: &str, key: &str, value: &str) -> Address {
     Address::new(base, "/deliveries").with(key, value)
 }
 
-/// How much was found, as far as it is known.
-pub fn total_said(total: Total, one: &'static str, many: &'static str) -> String {
+/// How many were found, as far as it is known.
+pub fn total_text(total: Total, one: &'static str, many: &'static str) -> String {
     match total {
         Total::Exactly(n) => Plural(n, one, many).to_string(),
         Total::MoreThan(n) => format!("more than {} {many}", Count(n)),
-        Total::AtLeast(0) => format!("no {one} so far"),
-        Total::AtLeast(n) => format!("at least {}", Plural(n, one, many)),
+        Total::AtLeast(0) => "no matches yet".into(),
+        Total::AtLeast(n) => format!("{}+ {many}", Count(n)),
     }
 }

@@ -8,22 +8,24 @@ use super::deliveries::log_of;
 use super::delivery_data::OneDelivery;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line as LogLine, Lines};
-use super::log_query::LogQuery;
-use super::parts::{Badge, Moment, channel_icon, channel_title, person_address, source_address, source_title};
+use super::log_query::{Chip, LogQuery};
+use super::parts::{
+    Badge, Moment, channel_icon, channel_title, devices_summary, person_address, source_address, source_title,
+};
 use super::story;
 use super::suppressions::{self, Note};
+use super::timeline::{self, Day, Mark, class_of};
 use super::twin::{self, Format, Twins};
-use crate::domain::bounce::{self, BounceClass};
+use crate::domain::bounce::BounceClass;
 use crate::domain::{Channel, Metric, Millis};
 use crate::store;
-use crate::store::delivery::{self, Delivery, EVENTS_MAX};
-use crate::store::log::{self, At, Cursor, Filter, Neighbours, Recipient, SourceRef};
-use crate::store::rows;
-use crate::store::suppression_list::{self, Listed};
-use crate::web::address::followable;
+use crate::store::query::delivery::{self, Delivery, EVENTS_MAX};
+use crate::store::query::log::{self, At, Cursor, Filter, Neighbours, Recipient, SourceRef};
+use crate::store::query::rows;
+use crate::store::query::suppressions::{self, Listed};
+use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Clock, Gap, Plural};
-use crate::wire::residual;
+use crate::web::format::{Exact, Plural};
 
 #[derive(Template)]
 #[template(path = "delivery.html")]
@@ -33,8 +35,8 @@ struct DeliveryPage {
     subject: Option<String>,
     badge: Badge,
     answer: String,
-    /// That its address is on no suppression list now.
-    standing: Option<String>,
+    /// That its address is not suppressed.
+    suppression_status: Option<String>,
     ticket: String,
     channel: String,
     channel_icon: &'static str,
@@ -42,20 +44,21 @@ struct DeliveryPage {
     outcome: Option<Line>,
     engagement: Option<Line>,
     devices: Vec<DeviceLine>,
-    devices_said: String,
+    devices_summary: String,
     days: Vec<Day>,
-    /// What the marks on the timeline say, each once.
+    /// The legend of the marks on the timeline.
     marks: Vec<Mark>,
-    events_said: String,
-    is_cut: bool,
+    events_summary: String,
+    /// The list of all its events, if there are more than the page shows.
+    all_events: Option<Address>,
     forgotten: bool,
     raw: Vec<Raw>,
     twins: Twins,
-    /// That its address, or devices of it, are on the suppression list.
+    /// The entries of its address or devices on the suppression list.
     suppressions: Vec<Note>,
-    /// The list one came from, at this row.
+    /// The list that the reader came from, at this row.
     back: String,
-    /// What that list is narrowed to: "Bounced, Email".
+    /// The filter of that list: "Bounced, Email".
     within: String,
     newer: Option<String>,
     older: Option<String>,
@@ -63,7 +66,7 @@ struct DeliveryPage {
     all_others: Option<String>,
 }
 
-/// A named value: with a link, or to copy.
+/// A named value with a link or a copy button.
 struct Fact {
     name: &'static str,
     value: String,
@@ -71,56 +74,26 @@ struct Fact {
     is_id: bool,
 }
 
-/// A status line, and the event that decided it.
+/// The outcome or the engagement, and the event that decided it.
 struct Line {
     badge: Badge,
     at: Moment,
     reason: Option<String>,
-    /// What a bounce says of the address.
+    /// What a bounce means for the address.
     class: Option<BounceClass>,
-    /// The element of the timeline.
+    /// The ID of the event's element in the timeline.
     by: Option<String>,
 }
 
 struct DeviceLine {
     device_id: String,
-    /// What statements call it, if any spoke of it.
+    /// Its name, if a device event gave one.
     name: Option<String>,
     href: Option<String>,
     platform: String,
     badge: Option<Badge>,
     reason: String,
     class: Option<BounceClass>,
-}
-
-/// The events of one day, oldest first.
-struct Day {
-    title: String,
-    events: Vec<Step>,
-}
-
-struct Step {
-    number: i64,
-    name: String,
-    title: String,
-    iso: String,
-    clock: String,
-    gap: Option<String>,
-    marks: Vec<Mark>,
-    reason: Option<String>,
-    href: Option<String>,
-    is_link: bool,
-    action_value: Option<String>,
-    devices: Vec<String>,
-    received: String,
-    unchanged: Option<String>,
-    event_id: String,
-}
-
-#[derive(Clone)]
-struct Mark {
-    text: String,
-    title: &'static str,
 }
 
 struct Raw {
@@ -135,57 +108,64 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<S
     let list = if asked.address.query().is_empty() { LogQuery::came_from(&request, &pages.base, now_ms) } else { None };
     let query = list.unwrap_or(asked);
     let filter = query.filter.clone();
-    let wanted = id.into_inner();
-    let asked = wanted.clone();
+    let id = id.into_inner();
+    let segment = id.clone();
     let found = pages
         .read(move |connection| {
-            let known = twin::known(&asked, |id| delivery::by_id(connection, id))?;
+            let known = twin::known(&segment, |id| delivery::by_id(connection, id))?;
             let Some((format, found)) = known else { return Ok(None) };
             if format == Format::Html {
-                let beside = Beside {
+                let context = Context {
                     listed: listed(connection, &found)?,
                     neighbours: log::neighbours(connection, &filter, cursor(&found))?,
                     others: others(connection, &found)?,
                 };
-                return Ok(Some((found, Shown::Page(Box::new(beside)))));
+                return Ok(Some((found, Shown::Page(Box::new(context)))));
             }
             let shown = rows::delivery_with_events(connection, &found.delivery_id)?;
-            Ok::<_, store::Error>(shown.map(|shown| (found, Shown::Twin(format, shown))))
+            Ok::<_, store::Error>(shown.map(|shown| (found, Shown::Data(format, shown))))
         })
         .await?;
-    let nothing = || Error::NotFound(format!("No event of a delivery with the id {wanted} was received."));
-    match found.ok_or_else(nothing)? {
-        (delivery, Shown::Page(beside)) => layout::html(&DeliveryPage::new(&pages, &delivery, *beside, &query, now_ms)),
-        (delivery, Shown::Twin(format, shown)) => {
-            twin::answer(format, OneDelivery::new(&delivery, shown), |_| Err(Error::Dropped))
+    match found.ok_or_else(|| Error::NotFound(format!("No events of delivery {id} were received.")))? {
+        (delivery, Shown::Page(context)) => {
+            layout::html(&DeliveryPage::new(&pages, &delivery, *context, &query, now_ms))
+        }
+        (delivery, Shown::Data(format, shown)) => {
+            let next = all_events(&pages.base, &delivery).map(|all| all.ending(format.ending()));
+            twin::answer(format, OneDelivery::new(&delivery, shown, next), |_| Err(Error::Dropped))
         }
     }
 }
 
-/// What is told of a delivery beyond itself.
-enum Shown {
-    Page(Box<Beside>),
-    Twin(Format, rows::WithEvents),
+/// The list of all events of a delivery, if it has more than its page shows.
+fn all_events(base: &str, delivery: &Delivery) -> Option<Address> {
+    let list = || Address::new(base, "/events").with("delivery_id", &delivery.delivery_id);
+    (delivery.events.len() > EVENTS_MAX).then(list)
 }
 
-/// What stands beside it.
-struct Beside {
-    /// That its addresses are on the suppression list.
+/// What the format asked for needs beyond the delivery.
+enum Shown {
+    Page(Box<Context>),
+    Data(Format, rows::WithEvents),
+}
+
+/// What its page shows around it.
+struct Context {
+    /// The entries of its addresses on the suppression list.
     listed: Vec<Listed>,
-    /// In the list one came from.
+    /// In the list that the reader came from.
     neighbours: Neighbours,
     /// Other deliveries to the same person, newest first.
     others: Vec<log::Row>,
 }
 
-/// How many other deliveries are shown.
-const OTHERS: usize = 5;
+const OTHERS_SHOWN: usize = 5;
 
 fn cursor(delivery: &Delivery) -> Cursor {
     Cursor { at_ms: delivery.created_at_ms, id: delivery.id }
 }
 
-/// Who it was to: the person, else the address. Nobody, where they are forgotten.
+/// The person it was sent to, else the address, as a filter of the log. `None` once they are erased.
 fn to_whom(delivery: &Delivery) -> Option<(&'static str, &str)> {
     let person = delivery.person.as_deref().map(|person| ("person", person));
     let recipient = delivery.recipient.as_deref().map(|recipient| ("recipient", recipient));
@@ -198,16 +178,16 @@ fn others(connection: &Connection, delivery: &Delivery) -> Result<Vec<log::Row>,
         Some((_, address)) => Filter { recipient: Some(Recipient::Exactly(address.into())), ..Filter::default() },
         None => return Ok(Vec::new()),
     };
-    let mut rows = log::page(connection, &filter, At::Newest, OTHERS + 1)?.rows;
+    let mut rows = log::page(connection, &filter, At::Newest, OTHERS_SHOWN + 1)?.rows;
     rows.retain(|row| row.cursor.id != delivery.id);
-    rows.truncate(OTHERS);
+    rows.truncate(OTHERS_SHOWN);
     Ok(rows)
 }
 
-/// Of a push to very many devices the first are looked for.
+/// Of a push to more devices than this, only the first are looked up.
 const DEVICES_MAX: usize = 100;
 
-/// Its address, or its devices. Nobody's, where they are forgotten.
+/// Its address, or its devices. None once the person is erased.
 fn addresses(delivery: &Delivery) -> Vec<&str> {
     if delivery.forgotten {
         return Vec::new();
@@ -223,25 +203,20 @@ fn addresses(delivery: &Delivery) -> Vec<&str> {
     addresses
 }
 
-/// What is known of its address, or of its devices.
+/// The entries of its address, or of its devices, on the suppression list.
 fn listed(connection: &Connection, delivery: &Delivery) -> Result<Vec<Listed>, store::Error> {
     let Some(channel) = delivery.channel.as_deref() else { return Ok(Vec::new()) };
     let mut listed = Vec::new();
     for address in addresses(delivery) {
-        listed.extend(suppression_list::of(connection, address, channel)?);
+        listed.extend(suppressions::of(connection, address, channel)?);
     }
     Ok(listed)
 }
 
-/// What the reason of a bounce says; nothing of what is none.
-fn class_of(metric: Metric, reason: Option<&str>) -> Option<BounceClass> {
-    (metric == Metric::Bounced).then(|| bounce::classify(reason))
-}
-
 impl DeliveryPage {
-    fn new(pages: &Pages, delivery: &Delivery, beside: Beside, query: &LogQuery, now_ms: Millis) -> DeliveryPage {
-        let Beside { listed, neighbours, others } = beside;
-        // each link names the page of the list that begins with its row, for the way back
+    fn new(pages: &Pages, delivery: &Delivery, context: Context, query: &LogQuery, now_ms: Millis) -> DeliveryPage {
+        let Context { listed, neighbours, others } = context;
+        // each link names the page of the list that begins with its row, so that "back" leads there
         let link = |row: &log::Row, above: Option<Cursor>| {
             let list = above.map_or_else(|| query.address.clone(), |above| query.place("before", above));
             LogLine::new(&pages.base, row.clone(), now_ms).within(&list).href.to_string()
@@ -250,20 +225,20 @@ impl DeliveryPage {
         let status = delivery.engagement.or(delivery.outcome);
         let badge = Badge::of(status.map(|(metric, _)| metric));
         let answer = story::answer(delivery);
-        let to =
-            delivery.recipient.clone().or_else(|| delivery.person.as_ref().map(|person| format!("person {person}")));
-        let standing = suppressions::standing(delivery.channel.as_deref(), &addresses(delivery), &listed);
+        let person = delivery.person.as_ref().map(|person| format!("person {person}"));
+        let to = delivery.recipient.clone().or(person);
+        let suppression_status = suppressions::standing(delivery.channel.as_deref(), &addresses(delivery), &listed);
         let ticket = format!(
-            "{} to {}{}\n{}{}\nDelivery id: {}",
+            "{} to {}{}\n{}{}\nDelivery ID: {}",
             channel_title(delivery.channel.as_deref()),
             to.as_deref().unwrap_or("an unknown recipient"),
             delivery.subject.as_ref().map_or(String::new(), |subject| format!(", \"{subject}\"")),
             answer,
-            standing.iter().map(|standing| format!("\n{standing}")).collect::<String>(),
+            suppression_status.iter().map(|status| format!("\n{status}")).collect::<String>(),
             delivery.delivery_id,
         );
-        let line = |standing: Option<(Metric, Millis)>, reason: Option<String>| {
-            standing.map(|(metric, at_ms)| Line {
+        let line = |status: Option<(Metric, Millis)>, reason: Option<String>| {
+            status.map(|(metric, at_ms)| Line {
                 badge: Badge::of(Some(metric)),
                 at: Moment::exact(at_ms, now_ms),
                 class: class_of(metric, reason.as_deref()),
@@ -275,33 +250,27 @@ impl DeliveryPage {
                     .map(|event| format!("event-{}", event.number)),
             })
         };
-        let devices = story::devices(delivery);
-        let days = days(delivery);
+        let device_page = |id: &str| person_address(&pages.base, id).to_string();
+        let days = timeline::days(delivery);
         DeliveryPage {
             page: pages.layout("deliveries"),
             title: to.unwrap_or_else(|| delivery.delivery_id.clone()),
             subject: delivery.subject.clone(),
             badge,
             answer,
-            standing: standing.filter(|_| !listed.iter().any(Listed::is_active)),
+            suppression_status: suppression_status.filter(|_| !listed.iter().any(Listed::is_active)),
             ticket,
             channel: channel_title(delivery.channel.as_deref()),
             channel_icon: channel_icon(delivery.channel.as_deref()),
             facts: facts(&pages.base, delivery),
             outcome: line(delivery.outcome, delivery.failure_reason.clone()),
             engagement: line(delivery.engagement, None),
-            devices_said: match (delivery.devices_bounced, delivery.devices) {
-                (0, n) | (_, n @ 1) => Plural(n, "device", "devices").to_string(),
-                (bounced, n) => format!("{bounced} of {} bounced", Plural(n, "device", "devices")),
-            },
-            devices: devices
+            devices_summary: devices_summary(delivery.devices, delivery.devices_bounced),
+            devices: story::devices(delivery)
                 .into_iter()
                 .map(|device| DeviceLine {
                     name: delivery.known_devices.get(&device.device_id).cloned().flatten(),
-                    href: delivery
-                        .known_devices
-                        .contains_key(&device.device_id)
-                        .then(|| person_address(&pages.base, &device.device_id).to_string()),
+                    href: delivery.known_devices.get(&device.device_id).map(|_| device_page(&device.device_id)),
                     device_id: device.device_id,
                     platform: device.platform.unwrap_or_default(),
                     badge: device.outcome.map(|outcome| Badge::of(Some(outcome))),
@@ -309,15 +278,18 @@ impl DeliveryPage {
                     reason: device.reason.unwrap_or_default(),
                 })
                 .collect(),
-            marks: marks(&days),
+            marks: timeline::legend(&days),
             days,
-            events_said: Plural(delivery.events.len().min(EVENTS_MAX) as i64, "event", "events").to_string(),
-            is_cut: delivery.events.len() > EVENTS_MAX,
+            events_summary: match delivery.events.len() {
+                n @ ..=EVENTS_MAX => Plural(n as i64, "event", "events").to_string(),
+                _ => format!("the first {EVENTS_MAX} events"),
+            },
+            all_events: all_events(&pages.base, delivery),
             forgotten: delivery.forgotten,
             raw: raw(delivery),
             twins: Twins::of(&pages.address("/deliveries").segment(&delivery.delivery_id)),
             back: format!("{}#r{}", query.here(), delivery.id),
-            within: query.chips(None).into_iter().map(|chip| chip.value).collect::<Vec<_>>().join(", "),
+            within: query.chips(None).iter().map(Chip::title).collect::<Vec<_>>().join(", "),
             newer: neighbours.newer.first().map(|row| link(row, second)),
             older: neighbours.older.as_ref().map(|row| link(row, Some(cursor(delivery)))),
             others: Lines::new(others.into_iter().map(|row| LogLine::new(&pages.base, row, now_ms)).collect()),
@@ -333,7 +305,7 @@ impl DeliveryPage {
 fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
     let source = SourceRef { kind: delivery.source_kind.clone(), id: delivery.source_id.clone().unwrap_or_default() };
     let mut facts = vec![Fact {
-        name: "Source",
+        name: "Campaign",
         value: source_title(&source, delivery.source_name.as_deref()),
         href: Some(source_address(base, &source).to_string()),
         is_id: false,
@@ -344,16 +316,17 @@ fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
             facts.push(Fact { name, value: value.clone(), href, is_id: true });
         }
     }
-    let own = |value: &Option<String>| value.clone().filter(|value| Some(value) != delivery.person.as_ref());
-    let own_email = own(&delivery.email).filter(|email| Some(email) != delivery.recipient.as_ref());
+    // not shown twice
+    let further = |value: &Option<String>| value.clone().filter(|value| Some(value) != delivery.person.as_ref());
+    let email = further(&delivery.email).filter(|email| Some(email) != delivery.recipient.as_ref());
     let delivery_id = Some(delivery.delivery_id.clone());
     let source_id =
         delivery.source_name.as_ref().and(delivery.source_id.as_ref()).map(|id| format!("{} {id}", source.kind));
     for (name, value) in [
-        ("E-mail", own_email),
-        ("cio_id", own(&delivery.cio_id)),
-        ("Delivery id", delivery_id),
-        ("Source id", source_id),
+        ("Email", email),
+        ("cio_id", further(&delivery.cio_id)),
+        ("Delivery ID", delivery_id),
+        ("Campaign ID", source_id),
         ("Action", delivery.action_id.clone()),
         ("Content", delivery.content_id.clone()),
         ("Journey", delivery.journey_id.clone()),
@@ -368,93 +341,11 @@ fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
     facts
 }
 
-fn days(delivery: &Delivery) -> Vec<Day> {
-    let unchanged = story::unchanged(delivery);
-    let mut days: Vec<Day> = Vec::new();
-    let mut before: Option<Millis> = None;
-    for (event, unchanged) in delivery.events.iter().take(EVENTS_MAX).zip(unchanged) {
-        let known = Metric::parse(&event.metric);
-        let mut marks = Vec::new();
-        let mut mark = |is: bool, text: &str, title: &'static str| {
-            if is {
-                marks.push(Mark { text: text.into(), title });
-            }
-        };
-        mark(event.machine == Some(true), "machine", "Made by a machine: a prefetched open, or a click of a scanner");
-        mark(
-            event.proxied == Some(true),
-            "proxied",
-            "Through a proxy that hides the person; says nothing of human or machine",
-        );
-        mark(event.synthetic == Some(true), "implied", "An open that was inferred from a click, not seen");
-        mark(event.at_from_receipt, "time of receipt", "It came without a time of its own");
-        if event.repeats > 0 {
-            marks
-                .push(Mark {
-                    text: format!("came again ×{}", event.repeats), title: "Copies of one event count once"
-                });
-        }
-        let reason = event.reason.clone().or_else(|| push_reason(delivery, event));
-        if let Some(class) = known.and_then(|metric| class_of(metric, reason.as_deref())) {
-            marks.push(Mark { text: class.title().into(), title: class.meaning() });
-        }
-        let step = Step {
-            number: event.number,
-            name: known.map_or("other", Metric::name).into(),
-            title: known.map_or_else(|| event.metric.clone(), |metric| metric.title().into()),
-            iso: crate::web::format::Iso(event.at_ms).to_string(),
-            clock: Clock(event.at_ms).to_string(),
-            gap: before.map(|before| format!("+{}", Gap(event.at_ms - before))),
-            marks,
-            reason,
-            is_link: event.href.as_deref().is_some_and(followable),
-            href: event.href.clone().or_else(|| event.link_id.as_ref().map(|id| format!("link {id}"))),
-            action_value: event.action_value.clone(),
-            devices: if event.devices.len() > 1 {
-                event.devices.iter().map(|device| device.device_id.clone()).collect()
-            } else {
-                Vec::new()
-            },
-            received: match event.received_at_ms - event.at_ms {
-                late if late >= 0 => format!("received {} later", Gap(late)),
-                early => format!("received {} before its time", Gap(-early)),
-            },
-            unchanged,
-            event_id: event.event_id.clone(),
-        };
-        before = Some(event.at_ms);
-        let title = crate::web::format::Day(event.at_ms).to_string();
-        match days.last_mut() {
-            Some(day) if day.title == title => day.events.push(step),
-            _ => days.push(Day { title, events: vec![step] }),
-        }
-    }
-    days
-}
-
-/// The marks that stand on the timeline, each once; how often a copy came is no part of what the mark says.
-fn marks(days: &[Day]) -> Vec<Mark> {
-    let mut marks: Vec<Mark> = Vec::new();
-    for mark in days.iter().flat_map(|day| &day.events).flat_map(|step| &step.marks) {
-        if !marks.iter().any(|known| known.title == mark.title) {
-            let text = mark.text.split(" ×").next().unwrap_or_default().into();
-            marks.push(Mark { text, title: mark.title });
-        }
-    }
-    marks
-}
-
-/// A push event without a reason of its own has the first of its devices'.
-fn push_reason(delivery: &Delivery, event: &delivery::Event) -> Option<String> {
-    let is_push = delivery.channel.as_deref() == Some(Channel::Push.name());
-    event.devices.iter().filter(|_| is_push).find_map(|device| device.reason.clone())
-}
-
 fn raw(delivery: &Delivery) -> Vec<Raw> {
     let raw = |event: &delivery::Event| {
         Some(Raw {
-            title: format!("{} at {}", event.metric, crate::web::format::Exact(event.at_ms)),
-            body: event.raw.as_ref().map(|kept| residual::whole(&kept.residual, &kept.event))?,
+            title: format!("{} at {}", event.metric, Exact(event.at_ms)),
+            body: event.body.clone()?,
             id: format!("raw-{}", event.number),
         })
     };

@@ -1,19 +1,21 @@
-//! One delivery as programs get it.
+//! One delivery as JSON and CSV.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::twin::{Data, Table};
-use crate::store::delivery::{self, Delivery};
-use crate::store::rows::{self, Row};
-use crate::wire::residual;
+use crate::store::query::delivery::{self, Delivery};
+use crate::store::query::rows::{self, Row};
+use crate::web::address::Address;
 
-/// Its row and its events.
+/// Its row and its first events, oldest first. The table is its events.
 #[derive(Serialize)]
 pub struct OneDelivery {
     #[serde(flatten)]
     delivery: Row,
     timeline: Vec<OneEvent>,
+    /// The list of all its events, if the timeline is cut.
+    next: Option<Address>,
     #[serde(skip)]
     columns: Vec<String>,
 }
@@ -21,36 +23,30 @@ pub struct OneDelivery {
 #[derive(Serialize)]
 struct OneEvent {
     #[serde(flatten)]
-    event: Row,
+    row: Row,
     repeats: i64,
-    /// Its JSON as it came: every key, value and digit.
-    raw: Option<Box<RawValue>>,
+    /// The JSON as it was received; null once it is no longer kept.
+    raw: Option<Value>,
 }
 
 impl OneDelivery {
-    pub fn new(delivery: &Delivery, shown: rows::WithEvents) -> OneDelivery {
-        let event = |(event, told): (Row, &delivery::Event)| OneEvent {
-            event,
-            repeats: told.repeats,
-            raw: told
-                .raw
-                .as_ref()
-                .and_then(|kept| RawValue::from_string(residual::whole(&kept.residual, &kept.event)).ok()),
+    pub fn new(delivery: &Delivery, shown: rows::WithEvents, next: Option<Address>) -> OneDelivery {
+        let event = |(row, event): (Row, &delivery::Event)| {
+            let raw = event.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
+            OneEvent { row, repeats: event.repeats, raw }
         };
-        OneDelivery {
-            delivery: shown.delivery,
-            timeline: shown.events.into_iter().zip(&delivery.events).map(event).collect(),
-            columns: shown.event_columns,
-        }
+        let timeline = shown.events.into_iter().zip(&delivery.events).map(event).collect();
+        OneDelivery { delivery: shown.delivery, timeline, next, columns: shown.event_columns }
     }
 }
 
-/// Its events.
 impl Data for OneDelivery {
     fn table(&self) -> Table {
-        Table {
-            columns: self.columns.clone(),
-            rows: self.timeline.iter().map(|event| event.event.values().cloned().collect()).collect(),
-        }
+        let rows = self.timeline.iter().map(|event| event.row.values().cloned().collect()).collect();
+        Table { columns: self.columns.clone(), rows }
+    }
+
+    fn older(&self) -> Option<&Address> {
+        self.next.as_ref()
     }
 }

@@ -1,30 +1,32 @@
-//! The filter of the list of events in an address: that of the log, and what it asks of each event.
+//! The filter of the list of events: that of the log, and conditions of the events themselves.
 
 use super::log_query::{Chip, LogQuery, by, by_title};
 use super::parts::PROBLEMS;
 use super::span::{Keys, Span};
 use crate::domain::{Counted, Metric, Millis};
-use crate::store::events::{Filter, Kind, Place};
+use crate::store::query::events::{Filter, Kind, Place};
 use crate::web::address::Address;
 use crate::web::error::Error;
 
-/// The keys beside those of the log.
+/// The keys beyond those of the log.
 const MORE: [&str; 5] = ["metric", "by", "once", "from", "to"];
 
 pub struct EventQuery {
     pub filter: Filter,
     pub after: Option<Place>,
-    /// How many stand before that place.
+    /// How many events come before that place.
     pub seen: i64,
-    /// Of the deliveries: its address is the filter alone, without the place.
+    /// The filter of the deliveries; its address holds all of the filter, without the place.
     pub log: LogQuery,
     /// When events happened.
     pub span: Span,
 }
 
 impl EventQuery {
+    /// # Errors
+    /// [`Error::BadRequest`] with the parameter that is unknown or invalid.
     pub fn parse(base: &str, pairs: &[(String, String)], now_ms: Millis) -> Result<EventQuery, Error> {
-        let log = LogQuery::of(Address::new(base, "/events"), pairs, &MORE, now_ms)?;
+        let log = LogQuery::of(Address::new(base, "/events"), pairs, &MORE, &["before", "seen"], now_ms)?;
         let span = Span::parse_by(Keys::Happened, pairs, now_ms)?;
         let mut filter = Filter {
             deliveries: log.filter.clone(),
@@ -34,24 +36,24 @@ impl EventQuery {
         };
         let (mut after, mut seen) = (None, 0);
         for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
-            let wrong = |what: &str| Error::BadRequest(format!("`{key}={value}` {what}"));
+            let invalid = |what: &str| Error::BadRequest(format!("Invalid `{key}={value}`. {what}"));
             match key.as_str() {
                 "metric" => filter.kinds.extend(kinds(value)),
                 "by" => filter.by = Some(by(value)?),
                 "once" if value == "1" => filter.once = true,
-                "once" => return Err(wrong("means nothing. `once=1` shows the first event of each metric alone.")),
+                "once" => return Err(invalid("`once=1` lists only the first event of each metric of a delivery.")),
                 "before" => {
                     let place = value.parse();
-                    after = Some(place.map_err(|()| wrong("is no place in the list. Take it out to start anew."))?);
+                    after = Some(place.map_err(|()| invalid("Remove it to start at the newest."))?);
                 }
-                "seen" => seen = value.parse().map_err(|_| wrong("is no number."))?,
+                "seen" => seen = value.parse().map_err(|_| invalid("It must be a number."))?,
                 _ => {}
             }
         }
         Ok(EventQuery { filter, after, seen, log, span })
     }
 
-    /// The page after this one.
+    /// The next page.
     pub fn older(&self, place: &Place, seen: i64) -> Address {
         self.log.address.clone().with("before", place).with("seen", seen)
     }
@@ -64,7 +66,7 @@ impl EventQuery {
             let (key, value) = match key.as_str() {
                 "metric" => ("Event", kind_title(value)),
                 "once" => ("Once", "the first of each metric".into()),
-                // beside a link, its chip says it
+                // part of the chip of a link
                 "by" if self.filter.deliveries.link.is_none() => match self.filter.by {
                     Some(by) => ("By", by_title(by).trim_start_matches("by ").to_owned()),
                     None => continue,
@@ -81,7 +83,7 @@ impl EventQuery {
     }
 }
 
-/// A metric, its human or machine part, or all problems. Any other name is a metric of its own.
+/// A metric, its human or machine part, or all problems. Any other name is a custom metric.
 fn kinds(value: &str) -> Vec<Kind> {
     if value == "problem" {
         return PROBLEMS.map(|metric| Kind::Counted(Counted::Metric(metric))).into();
@@ -95,38 +97,5 @@ fn kind_title(value: &str) -> String {
         [Kind::Counted(counted)] => counted.title().into(),
         [Kind::Other(name)] => name.clone(),
         _ => "Problems".into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::log::By;
-
-    fn parse(query: &str) -> Result<EventQuery, Error> {
-        EventQuery::parse("", &super::super::layout::pairs(query)?, 1_795_269_731_500)
-    }
-
-    #[test]
-    fn an_address_is_read_and_written_again() {
-        let query = "source=campaign:3&metric=opened&by=implied&from=2026-11-21T09&to=2026-11-21T09&channel=email";
-        let read = parse(query).unwrap();
-        assert_eq!(read.filter.kinds, [Kind::Counted(Counted::Metric(Metric::Opened))]);
-        assert_eq!(read.filter.by, Some(By::Implied));
-        assert_eq!(read.filter.to_ms.unwrap() - read.filter.from_ms.unwrap(), 3_600_000);
-        assert_eq!(read.log.address.to_string(), format!("/events?{query}"));
-        let said: Vec<&str> = read.chips(None).iter().map(|chip| chip.key).collect();
-        assert_eq!(said, ["From", "Channel", "Event", "By", "Happened"]);
-        assert_eq!(parse("metric=problem&once=1").unwrap().filter.kinds.len(), 5);
-    }
-
-    #[test]
-    fn a_place_is_read_as_it_is_written() {
-        for place in ["1795269731500.42", "1795269731500.42.7.b0102ff", "1795269731500.42.7.tc3a9", "1.1.7.t"] {
-            assert_eq!(parse(&format!("before={place}")).unwrap().after.unwrap().to_string(), place);
-        }
-        for wrong in ["1", "x.1", "1.1.7", "1.1.7.x00", "1.1.7.b0g", "1.1.7.é", "1.1.7.tff"] {
-            assert!(parse(&format!("before={wrong}")).is_err(), "{wrong}");
-        }
     }
 }

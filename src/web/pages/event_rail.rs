@@ -1,43 +1,37 @@
-//! The filter beside the list of events: metrics, who did it, channels, with their counts where they are kept.
+//! The sidebar of the list of events: metrics, by whom, channels, with the counts that are stored.
 
 use super::event_query::EventQuery;
-use super::parts::{channel_icon, channel_title};
-use super::rail::{Choice, Choices, switched};
-use crate::domain::{Channel, Counted, Counts, Metric};
-use crate::store::events::Kind;
-use crate::store::log::By;
-use crate::web::format::Count;
+use super::rail::{self, Choice, Choices};
+use crate::domain::{Counted, Counts, Metric};
+use crate::store::query::events::Kind;
 
 pub struct EventRail {
     pub metrics: Choices,
     pub by: Choices,
     pub channels: Choices,
-    /// The filter as fields of a form, without those that the form asks for.
+    /// The rest of the filter, as hidden fields of the form.
     pub hidden: Vec<(String, String)>,
     pub source: String,
     pub recipient: String,
 }
 
-const ASKED: [&str; 4] = ["source", "recipient", "from", "to"];
-
 impl EventRail {
-    /// `totals`: of the source, or of all, by channel.
+    /// `totals` are those of the source, or of all, by channel.
     pub fn new(query: &EventQuery, totals: &[(Option<String>, Counts)]) -> EventRail {
         let address = &query.log.address;
         let value = |key: &str| address.value(key).unwrap_or_default().to_owned();
-        let hidden = address.query().iter().filter(|(key, _)| !ASKED.contains(&key.as_str())).cloned().collect();
         EventRail {
             metrics: metrics(query, totals),
             by: by(query),
             channels: channels(query, totals),
-            hidden,
+            hidden: rail::hidden(address, &["source", "recipient", "from", "to"]),
             source: value("source"),
             recipient: value("recipient"),
         }
     }
 }
 
-/// Whether the kept counts are those of this filter: of all time, a source, metrics and channels.
+/// Whether the stored counts, of all time by source, metric and channel, are those of this filter.
 fn is_counted(query: &EventQuery) -> bool {
     query.log.address.query().iter().all(|(key, _)| ["metric", "source", "channel"].contains(&key.as_str()))
 }
@@ -47,16 +41,11 @@ fn metrics(query: &EventQuery, totals: &[(Option<String>, Counts)]) -> Choices {
     let chosen = &query.filter.deliveries.channels;
     let is_here = |name: &Option<String>| chosen.is_empty() || chosen.iter().any(|it| it == name_of(name));
     let choice = |metric: &Metric| {
-        let counted = Counted::Metric(*metric);
-        let events: i64 =
-            totals.iter().filter(|(name, _)| is_here(name)).map(|(_, counts)| counts.events(counted)).sum();
-        let is_on = address.query().iter().any(|(key, value)| key == "metric" && value == metric.name());
-        (events > 0 || is_on).then(|| Choice {
-            title: metric.title().into(),
-            icon: metric.name().into(),
-            count: is_counted(query).then_some(Count(events)),
-            is_on,
-            href: switched(address, "metric", metric.name(), is_on),
+        let here = totals.iter().filter(|(name, _)| is_here(name));
+        let events: i64 = here.map(|(_, counts)| counts.events(Counted::Metric(*metric))).sum();
+        (events > 0 || address.has("metric", metric.name())).then(|| {
+            let count = is_counted(query).then_some(events);
+            Choice::new(address, "metric", metric.name(), metric.title(), metric.name(), count)
         })
     };
     Choices { choices: Metric::ALL.iter().filter_map(choice).collect() }
@@ -64,44 +53,25 @@ fn metrics(query: &EventQuery, totals: &[(Option<String>, Counts)]) -> Choices {
 
 fn by(query: &EventQuery) -> Choices {
     let address = &query.log.address;
-    let choice = |(by, name, title, icon): (By, &str, &str, &str)| {
-        let is_on = query.filter.by == Some(by);
-        // one alone: who did it is one of them
-        let rest = address.clone().without("by");
-        Choice {
-            title: title.into(),
-            icon: icon.into(),
-            count: None,
-            is_on,
-            href: if is_on { rest } else { rest.with("by", name) },
-        }
+    let choice = |(name, title, icon)| {
+        // replaces the others
+        let address = if address.has("by", name) { address.clone() } else { address.clone().without("by") };
+        Choice::new(&address, "by", name, title, icon, None)
     };
-    let all = [
-        (By::Human, "human", "A person", "person"),
-        (By::Machine, "machine", "A machine", "other"),
-        (By::Implied, "implied", "Implied by a click", "check"),
-    ];
+    let all = [("human", "Human", "person"), ("machine", "Automated", "other"), ("implied", "Implied", "check")];
     Choices { choices: all.map(choice).into() }
 }
 
 fn channels(query: &EventQuery, totals: &[(Option<String>, Counts)]) -> Choices {
-    let address = &query.log.address;
     let kinds = &query.filter.kinds;
-    let known = |counted: &Counted| kinds.is_empty() || kinds.contains(&Kind::Counted(*counted));
-    // a kind that is in no table has no count, and all events have none of their own
-    let is_kept = !kinds.is_empty() && kinds.iter().all(|kind| matches!(kind, Kind::Counted(_)));
+    // custom metrics have no counts, and neither have all events together
+    let is_stored = !kinds.is_empty() && kinds.iter().all(|kind| matches!(kind, Kind::Counted(_)));
     let mut rows: Vec<&(Option<String>, Counts)> = totals.iter().collect();
-    rows.sort_by_key(|(name, _)| Channel::ALL.iter().position(|it| Some(it.name()) == name.as_deref()).unwrap_or(99));
+    rows.sort_by_key(|(name, _)| rail::place_of(name.as_deref()));
     let choice = |(name, counts): &(Option<String>, Counts)| {
-        let is_on = query.filter.deliveries.channels.iter().any(|it| it == name_of(name));
-        let events = Counted::ALL.iter().filter(|it| known(it)).map(|it| counts.events(*it)).sum();
-        Choice {
-            title: channel_title(name.as_deref()),
-            icon: channel_icon(name.as_deref()).into(),
-            count: (is_kept && is_counted(query)).then_some(Count(events)),
-            is_on,
-            href: switched(address, "channel", name_of(name), is_on),
-        }
+        let events = Counted::ALL.iter().filter(|it| kinds.contains(&Kind::Counted(**it))).map(|it| counts.events(*it));
+        let count = (is_stored && is_counted(query)).then(|| events.sum());
+        Choice::channel(&query.log.address, name.as_deref(), count)
     };
     Choices { choices: rows.into_iter().map(choice).collect() }
 }

@@ -1,9 +1,9 @@
-//! `/events`: the events behind a figure.
+//! `/events`: the events that a filter finds.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::deliveries::total_said;
+use super::deliveries::total_text;
 use super::event_query::EventQuery;
 use super::event_rail::EventRail;
 use super::layout::{self, Layout, Pages};
@@ -13,8 +13,8 @@ use super::span;
 use super::start::Start;
 use super::twin::{self, Format, List, Twins};
 use crate::domain::{Metric, Millis};
-use crate::store::log::total;
-use crate::store::rows::{self, Row};
+use crate::store::query::log::total;
+use crate::store::query::rows::{self, Row};
 use crate::store::{self, events, overview, source, status_counts};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -65,7 +65,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let (found, total, columns, source_name, totals, has_deliveries) = pages
         .read(move |connection| {
             let total = total::of_events(connection, &filter)?;
-            // where the kept counts know how many there are, the walk ends with the last
+            // where the stored counts know the number, the search ends with the last
             let left = total.exactly().map(|n| (n - seen).max(0));
             let name = match &filter.deliveries.source {
                 Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
@@ -81,8 +81,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let start = if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) };
     let seen = seen + found.rows.len() as i64;
     let looked = found.looked.map(|looked| {
-        let through = Plural(looked.rows as i64, "delivery or event", "deliveries and events");
-        format!("Looked through {through}, as far as deliveries created {}.", Exact(looked.at_ms))
+        let searched = Plural(looked.rows as i64, "delivery or event", "deliveries and events");
+        format!("Searched {searched}, back to deliveries created {}.", Exact(looked.at_ms))
     });
     let data = List {
         total: total.exactly(),
@@ -96,7 +96,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         let here = address_here(&query, &pairs);
         layout::html(&EventsPage {
             page: pages.layout("deliveries"),
-            total: total_said(total, "event", "events"),
+            total: total_text(total, "event", "events"),
             rows: data.rows.iter().map(|row| Line::new(&pages.base, row, now_ms)).collect(),
             chips: query.chips(source_name.as_deref()),
             rail: EventRail::new(&query, &totals),
@@ -113,13 +113,13 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     })
 }
 
-/// This page with its place.
+/// This page, with its place in the list.
 fn address_here(query: &EventQuery, pairs: &[(String, String)]) -> Address {
     let place = pairs.iter().filter(|(key, _)| key == "before" || key == "seen");
     place.fold(query.log.address.clone(), |address, (key, value)| address.with(key, value))
 }
 
-/// The log of the deliveries whose events are listed, as far as the log can say it.
+/// The log of the deliveries whose events are listed, as far as its filter can express it.
 fn deliveries_of(base: &str, address: &Address) -> Address {
     let of_events = ["metric", "by", "once", "from", "to"];
     let filters = address.query().iter().filter(|(key, _)| !of_events.contains(&key.as_str()));

@@ -1,21 +1,22 @@
-//! `/health`: how the feed, the writer and the file are, and where the feed has gaps.
+//! `/health`: the state of the feed, the writer and the file, and gaps in the feed.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use serde::Serialize;
+use serde_json::json;
 
 use super::chart::{Chart, Series};
-use super::deliveries::total_said;
+use super::deliveries::total_text;
 use super::layout::{self, Layout, Pages};
 use super::overview::Silence;
 use super::parts::{Linked, Moment, channel_icon, channel_title};
-use super::twin::{self, Data, Format, Table, Twins};
+use super::sheet::Sheet;
+use super::twin::{Format, Twins};
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Channel, Metric, Millis};
-use crate::store::gauge::Spread;
-use crate::store::health::{self, File, Times, Verified};
-use crate::store::log::total::Total;
-use crate::store::overview::{self, Feed, Received};
+use crate::store::stats::Quantiles;
+use crate::store::query::health::{self, File, Times, Verified};
+use crate::store::query::log::total::Total;
+use crate::store::query::overview::{self, Feed, Received};
 use crate::store::{self, writer};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -24,165 +25,41 @@ use crate::web::format::{Bytes, Count, Gap, Iso, Micros, Minute, Plural, ShortDa
 const DAY_MS: Millis = 24 * 3_600_000;
 const HOUR_MS: Millis = 3_600_000;
 
-/// Within this a webhook must be answered, or its sender takes it for lost and sends it again.
+/// A webhook must be answered within this, or its sender sends it again.
 const ANSWER_MS: u64 = 4_000;
 
 #[derive(Template)]
 #[template(path = "health.html")]
 struct HealthPage {
     page: Layout,
+    now_ms: Millis,
     /// What an operator should see to, worst first; empty where all is well.
     notes: Vec<String>,
     silence: Option<Silence>,
-    feed: FeedFacts,
+    feed: Feed,
+    quarantined: Linked,
     chart: Chart,
-    writer: Vec<Fact>,
-    file: Vec<Fact>,
-    verified: Option<VerifiedLine>,
+    writer: [Fact; 6],
+    file: [Fact; 4],
+    verified: Option<Verified>,
     channels: Vec<ChannelLine>,
-    looked_at: Count,
-    never_sent: Vec<Never>,
+    /// Delivered without a sent event: their addresses, ids and channels.
+    never_sent: Vec<(Address, String, String)>,
     twins: Twins,
 }
 
-struct FeedFacts {
-    last: Option<Moment>,
-    per_minute: String,
-    hour_since: String,
-    quarantined: Linked,
-    duplicates: Count,
-    ignored: Count,
-    /// Ever: names of calls, most frequent first, and how often each came.
-    names: Vec<(String, Count)>,
-    ignored_ever: Count,
-}
-
-struct Fact {
-    name: &'static str,
-    value: String,
-    about: String,
-}
-
-struct VerifiedLine {
-    at: Moment,
-    is_clean: bool,
-    text: String,
-}
+/// A name, its value, and more about it.
+type Fact = (&'static str, String, String);
 
 struct ChannelLine {
     title: String,
     icon: &'static str,
-    /// How many, and within which time half of them, 90% and 99%. `None`: the channel cannot report it.
-    to_deliver: Option<[String; 4]>,
-    to_open: Option<[String; 4]>,
+    /// To be delivered, and to be opened: how many, the median, p90 and p99. `None`: the channel cannot report it.
+    times: [Option<[String; 4]>; 2],
     never_sent: Linked,
-    /// How many were looked at for it.
+    /// How many were examined for it.
     never_sent_of: Count,
-    unheard: Option<(String, String)>,
-}
-
-/// A delivery that arrived and was never sent.
-struct Never {
-    id: String,
-    href: String,
-    channel: String,
-}
-
-/// The same for programs.
-#[derive(Serialize)]
-struct Health {
-    feed: FeedNow,
-    receipts: Vec<Quarter>,
-    writer: WriterNow,
-    file: FileNow,
-    verified: Option<VerifiedNow>,
-    channels: Vec<ChannelNow>,
-}
-
-#[derive(Serialize)]
-struct FeedNow {
-    last_at: Option<String>,
-    /// Longer than this feed pauses, going by its last week.
-    is_silent: bool,
-    events_per_minute: f64,
-    quarantined: i64,
-}
-
-#[derive(Serialize)]
-struct Quarter {
-    since: String,
-    accepted: i64,
-    duplicate: i64,
-    ignored: i64,
-    quarantined: i64,
-}
-
-#[derive(Serialize)]
-struct WriterNow {
-    commits: u64,
-    entries: u64,
-    waiting: i64,
-    most_waiting: i64,
-    waiting_max: usize,
-    refused_busy: u64,
-    refused_unwritable: u64,
-    entries_per_commit: SpreadNow,
-    commit_us: SpreadNow,
-    answer_us: SpreadNow,
-}
-
-#[derive(Serialize)]
-struct SpreadNow {
-    p50: u64,
-    p99: u64,
-    greatest: u64,
-}
-
-impl From<Spread> for SpreadNow {
-    fn from(Spread { p50, p99, greatest, .. }: Spread) -> SpreadNow {
-        SpreadNow { p50, p99, greatest }
-    }
-}
-
-#[derive(Serialize)]
-struct FileNow {
-    bytes: u64,
-    wal_bytes: u64,
-    free_bytes: i64,
-    schema_version: i64,
-    checkpoint_at: Option<String>,
-}
-
-#[derive(Serialize)]
-struct VerifiedNow {
-    at: String,
-    deliveries: u64,
-    events: u64,
-    differences: u64,
-}
-
-#[derive(Serialize)]
-struct ChannelNow {
-    channel: Option<String>,
-    looked_at: usize,
-    to_deliver: Times,
-    to_open: Times,
-    never_sent: usize,
-    never_sent_ids: Vec<String>,
-    /// Null where it is not known, or more than can be counted at once.
-    unheard: Option<i64>,
-}
-
-/// A row for each quarter hour of the last day.
-impl Data for Health {
-    fn table(&self) -> Table {
-        let row = |it: &Quarter| {
-            let counts = [it.accepted, it.duplicate, it.ignored, it.quarantined];
-            [it.since.clone().into()].into_iter().chain(counts.map(Into::into)).collect()
-        };
-        let rows: Vec<_> = self.receipts.iter().map(row).collect();
-        Table::of(&["since", "accepted", "duplicate", "ignored", "quarantined"], rows)
-    }
+    unheard: Option<(String, Option<Address>)>,
 }
 
 /// What was read of the file, at one moment.
@@ -208,131 +85,139 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     });
     let read = read.await?;
     let state = pages.writer.state();
-    let per_minute = per_minute(&read.feed, now_ms);
-    let silence = Silence::of(&read.feed, now_ms);
     let format = Format::of(&request);
     if format != Format::Html {
-        let data = twin_of(read, state, per_minute, silence.is_some());
-        return twin::answer(format, data, |_| Err(Error::Dropped));
+        return data(&pages.base, &read, &state, now_ms).answer(format);
     }
     let base = &pages.base;
+    let never_sent = |of: &health::Channel| {
+        let title = channel_title(of.channel.as_deref());
+        let of_id = |id: &String| (Address::new(base, "/deliveries").segment(id), id.clone(), title.clone());
+        of.never_sent_ids.iter().map(of_id).collect::<Vec<_>>()
+    };
     layout::html(&HealthPage {
         page: pages.layout("health"),
+        now_ms,
         notes: notes(&state, &read),
-        silence,
-        feed: FeedFacts {
-            last: read.feed.last_at_ms.map(|ms| Moment::ago(ms, now_ms)),
-            per_minute: per_minute_said(&read.feed, now_ms),
-            hour_since: Minute(hour_begins(now_ms)).to_string(),
-            quarantined: Linked::new(read.feed.quarantined, pages.address("/quarantine").to_string()),
-            duplicates: Count(read.feed.day.duplicate),
-            ignored: Count(read.feed.day.ignored),
-            names: read.feed.ignored_names.iter().map(|(name, calls)| (name.clone(), Count(*calls))).collect(),
-            ignored_ever: Count(read.feed.ignored),
-        },
+        silence: Silence::of(&read.feed, now_ms),
+        quarantined: Linked::new(read.feed.quarantined, pages.address("/quarantine").to_string()),
+        feed: read.feed,
         chart: chart(&read.receipts, now_ms),
         writer: writer_facts(&state),
         file: file_facts(&read.file, now_ms),
-        verified: read.verified.map(|verified| VerifiedLine::new(&verified, now_ms)),
-        looked_at: Count(health::LOOKED_AT as i64),
-        never_sent: read.channels.iter().flat_map(|of| Never::of(base, of)).collect(),
+        verified: read.verified,
+        never_sent: read.channels.iter().flat_map(never_sent).collect(),
         channels: read.channels.iter().map(|of| ChannelLine::new(base, of, now_ms)).collect(),
         twins: Twins::of(&pages.address("/health")),
     })
 }
 
-/// The beginning of the quarter hour in which the last hour began.
-pub(super) fn hour_begins(now_ms: Millis) -> Millis {
-    (now_ms - HOUR_MS).div_euclid(QUARTER_MS) * QUARTER_MS
+impl HealthPage {
+    fn ago(&self, at_ms: &Millis) -> Moment {
+        Moment::ago(*at_ms, self.now_ms)
+    }
+
+    fn count(&self, n: &i64) -> Count {
+        Count(*n)
+    }
+
+    fn per_minute(&self) -> String {
+        per_minute_text(&self.feed, self.now_ms)
+    }
+
+    fn verified_text(&self, it: &Verified) -> String {
+        let deliveries = Plural(it.deliveries as i64, "delivery", "deliveries");
+        let events = Plural(it.events as i64, "event", "events");
+        let found = match it.differences {
+            0 => "no differences".into(),
+            n => Plural(n as i64, "difference", "differences").to_string(),
+        };
+        format!("{deliveries} and {events} recounted, {found}")
+    }
 }
 
 fn per_minute(feed: &Feed, now_ms: Millis) -> f64 {
-    feed.hour.accepted as f64 * 60_000.0 / (now_ms - hour_begins(now_ms)) as f64
+    // receipts are counted by the quarter hour
+    let begin_ms = (now_ms - HOUR_MS).div_euclid(QUARTER_MS) * QUARTER_MS;
+    feed.hour.accepted as f64 * 60_000.0 / (now_ms - begin_ms) as f64
 }
 
-pub(super) fn per_minute_said(feed: &Feed, now_ms: Millis) -> String {
+pub(super) fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
     match per_minute(feed, now_ms) {
         many if many >= 10.0 => Count(many.round() as i64).to_string(),
         few => format!("{few:.1}"),
     }
 }
 
-fn twin_of(read: Read, state: writer::State, events_per_minute: f64, is_silent: bool) -> Health {
+/// The same for programs; as CSV a row for each quarter hour of the last day.
+fn data(base: &str, read: &Read, state: &writer::State, now_ms: Millis) -> Sheet {
     let Read { feed, receipts, file, verified, channels } = read;
-    let quarter = |(quarter, it): (i64, Received)| Quarter {
-        since: Iso(quarter * QUARTER_MS).to_string(),
-        accepted: it.accepted,
-        duplicate: it.duplicate,
-        ignored: it.ignored,
-        quarantined: it.quarantined,
+    let iso = |ms: Millis| Iso(ms).to_string();
+    let spread = |it: Quantiles| json!({ "p50": it.p50, "p99": it.p99, "greatest": it.greatest });
+    let quarter = |(quarter, it): &(i64, Received)| {
+        json!({
+            "since": iso(quarter * QUARTER_MS), "accepted": it.accepted, "duplicate": it.duplicate,
+            "ignored": it.ignored, "quarantined": it.quarantined,
+        })
     };
-    let channel = |it: health::Channel| ChannelNow {
-        channel: it.channel,
-        looked_at: it.looked_at,
-        to_deliver: it.to_deliver,
-        to_open: it.to_open,
-        never_sent: it.never_sent,
-        never_sent_ids: it.never_sent_ids,
-        unheard: it.unheard.and_then(Total::exactly),
+    let channel = |it: &health::Channel| {
+        json!({
+            "channel": it.channel, "looked_at": it.looked_at, "to_deliver": it.to_deliver, "to_open": it.to_open,
+            "never_sent": it.never_sent, "never_sent_ids": it.never_sent_ids,
+            // all of them; the ids are only the newest
+            "never_sent_deliveries": never_sent(Address::new(base, "/deliveries.json"), it),
+            "unheard": it.unheard.and_then(Total::exactly),
+        })
     };
-    Health {
-        feed: FeedNow {
-            last_at: feed.last_at_ms.map(|ms| Iso(ms).to_string()),
-            is_silent,
-            events_per_minute,
-            quarantined: feed.quarantined,
+    let json = json!({
+        "feed": {
+            "last_at": feed.last_at_ms.map(iso), "is_silent": feed.is_silent(now_ms),
+            "events_per_minute": per_minute(feed, now_ms), "quarantined": feed.quarantined,
         },
-        receipts: receipts.into_iter().map(quarter).collect(),
-        writer: WriterNow {
-            commits: state.commits,
-            entries: state.entries,
-            waiting: state.waiting,
-            most_waiting: state.most_waiting,
-            waiting_max: writer::WAITING_MAX,
-            refused_busy: state.busy,
-            refused_unwritable: state.unwritable,
-            entries_per_commit: state.batch.into(),
-            commit_us: state.commit_us.into(),
-            answer_us: state.answer_us.into(),
+        "receipts": receipts.iter().map(quarter).collect::<Vec<_>>(),
+        "writer": {
+            "commits": state.commits, "entries": state.entries, "waiting": state.waiting,
+            "most_waiting": state.most_waiting, "waiting_max": writer::WAITING_MAX, "refused_busy": state.busy,
+            "refused_unwritable": state.unwritable, "entries_per_commit": spread(state.batch),
+            "commit_us": spread(state.commit_us), "answer_us": spread(state.answer_us),
         },
-        file: FileNow {
-            bytes: file.bytes,
-            wal_bytes: file.wal_bytes,
-            free_bytes: file.free_pages * file.page_bytes,
-            schema_version: file.schema_version,
-            checkpoint_at: file.checkpoint_at_ms.map(|ms| Iso(ms).to_string()),
+        "file": {
+            "bytes": file.bytes, "wal_bytes": file.wal_bytes, "free_bytes": file.free_pages * file.page_bytes,
+            "schema_version": file.schema_version, "checkpoint_at": file.checkpoint_at_ms.map(iso),
         },
-        verified: verified.map(|it| VerifiedNow {
-            at: Iso(it.at_ms).to_string(),
-            deliveries: it.deliveries,
-            events: it.events,
-            differences: it.differences,
-        }),
-        channels: channels.into_iter().map(channel).collect(),
-    }
+        "verified": verified.map(|it| json!({
+            "at": iso(it.at_ms), "deliveries": it.deliveries, "events": it.events, "differences": it.differences,
+        })),
+        "channels": channels.iter().map(channel).collect::<Vec<_>>(),
+    });
+    let row = |(quarter, it): &(i64, Received)| {
+        let counts = [it.accepted, it.duplicate, it.ignored, it.quarantined];
+        [iso(quarter * QUARTER_MS).into()].into_iter().chain(counts.map(Into::into)).collect()
+    };
+    Sheet::new(json, ["since", "accepted", "duplicate", "ignored", "quarantined"], receipts.iter().map(row))
 }
 
 fn notes(state: &writer::State, read: &Read) -> Vec<String> {
-    let mut notes = Vec::new();
-    if state.unwritable > 0 {
-        let requests = Plural(state.unwritable as i64, "request", "requests");
-        notes.push(format!(
-            "{requests} could not be stored since the start: the disk is full, or another program holds the file. \
-             Their senders were told to come again; the log of the server says why."
-        ));
-    }
-    if state.busy > 0 {
-        let requests = Plural(state.busy as i64, "request", "requests");
-        notes.push(format!("{requests} came while the queue was full; their senders were told to come again."));
-    }
-    if let Some(verified) = read.verified.filter(|verified| verified.differences > 0) {
-        let differences = Plural(verified.differences as i64, "figure", "figures");
-        notes.push(format!("{differences} differed from a recount; `waybill rebuild` writes them anew."));
-    }
-    if state.answer_us.p99 > ANSWER_MS * 1_000 {
-        notes.push("Answers take longer than the 4 s after which senders try again.".into());
-    }
-    notes
+    let requests = |n: u64| Plural(n as i64, "request", "requests");
+    let unwritable = format!(
+        "{} could not be stored since the start: the disk is full, or another program locks the file. Senders will \
+         retry; the server's log shows the cause.",
+        requests(state.unwritable)
+    );
+    let busy = format!("{} rejected because the queue was full; senders will retry.", requests(state.busy));
+    let differences = read.verified.map_or(0, |verified| verified.differences);
+    let verified = format!(
+        "{} differed from a recount; run `waybill rebuild` to correct them.",
+        Plural(differences as i64, "count", "counts")
+    );
+    let slow = "Responses take longer than 4 s, after which senders retry.".to_owned();
+    let notes = [
+        (state.unwritable > 0, unwritable),
+        (state.busy > 0, busy),
+        (differences > 0, verified),
+        (state.answer_us.p99 > ANSWER_MS * 1_000, slow),
+    ];
+    notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect()
 }
 
 fn chart(receipts: &[(i64, Received)], now_ms: Millis) -> Chart {
@@ -343,137 +228,89 @@ fn chart(receipts: &[(i64, Received)], now_ms: Millis) -> Chart {
         let cells: Vec<Linked> = quarters.iter().map(|quarter| Linked::plain(read(&of(*quarter)))).collect();
         Series { title, name, total: Linked::plain(cells.iter().map(|cell| cell.count).sum()), cells }
     };
-    let labels: Vec<_> = quarters
-        .iter()
-        .map(|quarter| {
-            let ms = quarter * QUARTER_MS;
-            let tick = (quarter % 16 == 0).then(|| Minute(ms).to_string());
-            (format!("{} {}", ShortDay(ms), Minute(ms)), tick)
-        })
-        .collect();
     let series = [
-        series("Events taken in", "delivered", |it| it.accepted),
-        series("Copies of events that came before", "other", |it| it.duplicate),
-        series("Kept aside", "bounced", |it| it.quarantined),
+        series("Accepted", "delivered", |it| it.accepted),
+        series("Duplicates", "other", |it| it.duplicate),
+        series("Quarantined", "bounced", |it| it.quarantined),
     ];
-    let what = "by the quarter hour (UTC) in which it was received".into();
-    Chart::of("Received in the last day".into(), what, "quarter hour", &series, &labels)
+    let label = |quarter: &i64| {
+        let ms = quarter * QUARTER_MS;
+        (format!("{} {}", ShortDay(ms), Minute(ms)), (quarter % 16 == 0).then(|| Minute(ms).to_string()))
+    };
+    let what = "by quarter hour (UTC) of receipt".into();
+    Chart::new(("Received, last 24 hours", what), ("quarter hour", "UTC"), &series, quarters.iter().map(label))
 }
 
-fn writer_facts(state: &writer::State) -> Vec<Fact> {
-    let fact = |name, value: String, about: String| Fact { name, value, about };
-    let spread = |it: Spread, show: fn(u64) -> String| {
+fn writer_facts(state: &writer::State) -> [Fact; 6] {
+    let spread = |name, it: Quantiles, show: fn(u64) -> String| -> Fact {
         if it.count == 0 {
-            ("–".into(), "nothing was written since the start".into())
-        } else {
-            (show(it.p50), format!("99 of 100 within {}, at most {}", show(it.p99), show(it.greatest)))
+            return (name, "–".into(), "nothing written since the start".into());
         }
+        (name, show(it.p50), format!("p99 {}, max {}", show(it.p99), show(it.greatest)))
     };
     let micros = |us: u64| Micros(us).to_string();
-    let (commit, commits) = spread(state.commit_us, micros);
-    let (answer, answers) = spread(state.answer_us, micros);
-    let (batch, batches) = spread(state.batch, |n| Count(n as i64).to_string());
-    let max = Count(writer::WAITING_MAX as i64);
-    vec![
-        fact(
-            "Queue",
-            Count(state.waiting.max(0)).to_string(),
-            format!("at most {} so far; {max} may wait", Count(state.most_waiting)),
-        ),
-        fact("To be on disk, half of requests within", answer, format!("{answers}; senders wait for 4 s")),
-        fact("A commit before its flush, half within", commit, commits),
-        fact("Entries in a commit, half at most", batch, batches),
-        fact(
-            "Commits",
-            Count(state.commits as i64).to_string(),
-            format!("of {} in all", Plural(state.entries as i64, "entry", "entries")),
-        ),
-        fact(
-            "Refused",
-            Count((state.busy + state.unwritable) as i64).to_string(),
-            format!(
-                "{} as the queue was full, {} as the file could not be written",
-                Count(state.busy as i64),
-                Count(state.unwritable as i64)
-            ),
+    let count = |n: u64| Count(n as i64).to_string();
+    let (busy, unwritable) = (count(state.busy), count(state.unwritable));
+    let waiting = format!("peak {}, limit {}", Count(state.most_waiting), count(writer::WAITING_MAX as u64));
+    let commits = format!("{} in total", Plural(state.entries as i64, "entry", "entries"));
+    [
+        ("Queue", Count(state.waiting.max(0)).to_string(), waiting),
+        spread("Write latency, median", state.answer_us, micros),
+        spread("Commit time, median", state.commit_us, micros),
+        spread("Entries per commit, median", state.batch, count),
+        ("Commits", count(state.commits), commits),
+        (
+            "Rejected requests",
+            count(state.busy + state.unwritable),
+            format!("queue full {busy}, write errors {unwritable}"),
         ),
     ]
 }
 
-fn file_facts(file: &File, now_ms: Millis) -> Vec<Fact> {
-    let fact = |name, value: String, about: String| Fact { name, value, about };
+fn file_facts(file: &File, now_ms: Millis) -> [Fact; 4] {
     let bytes = |bytes: u64| Bytes(bytes as i64).to_string();
-    let checkpoint = file.checkpoint_at_ms.map_or("never".into(), |ms| Moment::ago(ms, now_ms).text);
-    let exact = file.checkpoint_at_ms.map_or(String::new(), |ms| Moment::ago(ms, now_ms).exact);
-    vec![
-        fact("File", bytes(file.bytes), format!("of which {} are free", Bytes(file.free_pages * file.page_bytes))),
-        fact("Write-ahead log", bytes(file.wal_bytes), "written on from its beginning after a checkpoint".into()),
-        fact("Last checkpoint", checkpoint, exact),
-        fact("Schema", format!("version {}", file.schema_version), "what this version of Waybill writes".into()),
+    let checkpoint = file.checkpoint_at_ms.map(|ms| Moment::ago(ms, now_ms));
+    let (checkpoint, exact) = checkpoint.map_or_else(|| ("never".into(), String::new()), |at| (at.text, at.exact));
+    [
+        ("File size", bytes(file.bytes), format!("{} free", Bytes(file.free_pages * file.page_bytes))),
+        ("WAL size", bytes(file.wal_bytes), String::new()),
+        ("Last checkpoint", checkpoint, exact),
+        ("Schema", format!("version {}", file.schema_version), String::new()),
     ]
 }
 
-impl VerifiedLine {
-    fn new(verified: &Verified, now_ms: Millis) -> VerifiedLine {
-        let deliveries = Plural(verified.deliveries as i64, "delivery", "deliveries");
-        let events = Plural(verified.events as i64, "event", "events");
-        let found = match verified.differences {
-            0 => "nothing differed".into(),
-            n => format!("{} differed", Plural(n as i64, "figure", "figures")),
-        };
-        VerifiedLine {
-            at: Moment::ago(verified.at_ms, now_ms),
-            is_clean: verified.differences == 0,
-            text: format!("{deliveries} and {events} recounted, {found}"),
-        }
-    }
+/// The log of a channel's deliveries that arrived without a sent event.
+fn never_sent(log: Address, of: &health::Channel) -> Address {
+    let arrived = health::ARRIVED.iter().fold(log, |log, status| log.with("status", status.name()));
+    let arrived = arrived.with("channel", of.channel.as_deref().unwrap_or("unknown"));
+    let arrived = arrived.with("-ever", Metric::Sent.name());
+    of.since_ms.into_iter().fold(arrived, |log, since_ms| log.with("since", Iso(since_ms)))
 }
 
 impl ChannelLine {
     fn new(base: &str, of: &health::Channel, now_ms: Millis) -> ChannelLine {
-        let known = of.channel.as_deref().and_then(Channel::parse);
-        let times = |metric: Metric, times: &Times| {
+        let name = of.channel.as_deref();
+        let known = name.and_then(Channel::parse);
+        let times = |(metric, times): (Metric, &Times)| {
             let gap = |ms: Option<Millis>| ms.map_or("–".into(), |ms| Gap(ms).to_string());
             known.is_none_or(|channel| channel.reports(metric)).then(|| {
                 [Count(times.count as i64).to_string(), gap(times.p50_ms), gap(times.p90_ms), gap(times.p99_ms)]
             })
         };
-        let filter = health::unheard(of.channel.as_deref(), now_ms);
-        let log = Address::new(base, "/deliveries")
-            .with("status", "sent")
-            .with("channel", of.channel.as_deref().unwrap_or("unknown"))
-            .with("until", Iso(filter.until_ms.unwrap_or(now_ms)));
-        let arrived = health::ARRIVED
-            .iter()
-            .fold(Address::new(base, "/deliveries"), |log, status| log.with("status", status.name()))
-            .with("channel", of.channel.as_deref().unwrap_or("unknown"))
-            .with("-ever", Metric::Sent.name());
-        let never_sent = match of.since_ms {
-            Some(since_ms) => arrived.with("since", Iso(since_ms)),
-            None => arrived,
-        };
-        let said = |total| total_said(total, "delivery", "deliveries");
+        let log = Address::new(base, "/deliveries");
+        let until_ms = health::unheard(name, now_ms).until_ms.unwrap_or(now_ms);
+        let unheard = log.clone().with("status", Metric::Sent.name()).with("channel", name.unwrap_or("unknown"));
+        let unheard = unheard.with("until", Iso(until_ms));
         ChannelLine {
-            title: channel_title(of.channel.as_deref()),
-            icon: channel_icon(of.channel.as_deref()),
-            to_deliver: times(Metric::Delivered, &of.to_deliver),
-            to_open: times(Metric::Opened, &of.to_open),
-            never_sent: Linked::new(of.never_sent as i64, never_sent.to_string()),
+            title: channel_title(name),
+            icon: channel_icon(name),
+            times: [(Metric::Delivered, &of.to_deliver), (Metric::Opened, &of.to_open)].map(times),
+            never_sent: Linked::new(of.never_sent as i64, never_sent(log, of).to_string()),
             never_sent_of: Count(of.looked_at as i64),
             unheard: of.unheard.map(|total| match total {
-                Total::Exactly(0) => ("0".into(), String::new()),
-                total => (said(total), log.to_string()),
+                Total::Exactly(0) => ("0".into(), None),
+                total => (total_text(total, "delivery", "deliveries"), Some(unheard)),
             }),
         }
-    }
-}
-
-impl Never {
-    fn of<'a>(base: &'a str, of: &'a health::Channel) -> impl Iterator<Item = Never> + use<'a> {
-        of.never_sent_ids.iter().map(move |id| Never {
-            id: id.clone(),
-            href: Address::new(base, "/deliveries").segment(id).to_string(),
-            channel: channel_title(of.channel.as_deref()),
-        })
     }
 }

@@ -1,10 +1,11 @@
-//! What every page shares: the frame, the reading of the file, the headers, and the page that an error becomes.
+//! What every page shares: the frame, access to the file, the headers, and the page of an error.
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
-use actix_web::{HttpResponse, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use askama::Template;
 use rusqlite::Connection;
 
@@ -13,21 +14,22 @@ use crate::store;
 use crate::web::error::Error;
 use crate::web::export::Exports;
 use crate::web::format::printable;
+use crate::web::nearest::nearest;
 use crate::web::pages::twin::Format;
 use crate::web::{address::Address, assets};
 
 /// What the pages need, as application data.
 pub struct Pages {
     pub readers: store::Readers,
-    /// Asked how it goes.
+    /// For its metrics.
     pub writer: store::Writer,
-    /// The path below which a proxy serves us, without a slash at its end: "" or "/waybill".
+    /// The path below which a proxy serves Waybill, without a trailing slash: "" or "/waybill".
     pub base: String,
     pub exports: Exports,
 }
 
 impl Pages {
-    /// Asks the file, on a thread that may wait. All that one question reads is of one moment.
+    /// Runs a query on a thread that may block, in one read transaction.
     pub async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, store::Error> + Send + 'static,
@@ -53,20 +55,15 @@ impl Pages {
 /// The frame of a page.
 pub struct Layout {
     pub base: String,
-    /// Which entry of the navigation is here.
+    /// The current entry of the navigation.
     pub section: &'static str,
-    /// What stands in the search box.
+    /// The text of the search box.
     pub words: String,
 }
 
 impl Layout {
     pub fn style(&self) -> &'static str {
         &assets::STYLE.name
-    }
-
-    /// What the log does without.
-    pub fn more_style(&self) -> &'static str {
-        &assets::MORE_STYLE.name
     }
 
     pub fn script(&self) -> &'static str {
@@ -87,14 +84,14 @@ pub fn now_ms() -> Millis {
     chrono::Utc::now().timestamp_millis()
 }
 
-/// A page, written.
+/// Renders a page.
 pub fn html(page: &impl Template) -> Result<HttpResponse, Error> {
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(shown(&page.render()?)))
+    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(sanitize(&page.render()?)))
 }
 
-/// As a browser gets it. Marks that turn the order of what follows, by which a name can be made to look like another,
-/// are shown as signs too.
-fn shown(page: &str) -> String {
+/// Replaces control characters, and the marks that override the direction of text, with which one name can be made to
+/// look like another.
+fn sanitize(page: &str) -> String {
     printable(page).replace(['\u{202d}', '\u{202e}'], "\u{fffd}")
 }
 
@@ -102,7 +99,17 @@ fn shown(page: &str) -> String {
 pub fn pairs(query: &str) -> Result<Vec<(String, String)>, Error> {
     web::Query::<Vec<(String, String)>>::from_query(query)
         .map(web::Query::into_inner)
-        .map_err(|error| Error::BadRequest(format!("The query of the address cannot be read: {error}.")))
+        .map_err(|error| Error::BadRequest(format!("The query of the address is invalid: {error}.")))
+}
+
+/// Refuses parameters that a page does not have: a misspelled filter would find everything.
+///
+/// # Errors
+/// [`Error::BadRequest`] with the unknown key and the known one that is spelled most like it.
+pub fn refuse_unknown(pairs: &[(String, String)], known: &[&str]) -> Result<(), Error> {
+    let Some((key, _)) = pairs.iter().find(|(key, _)| !known.contains(&key.as_str())) else { return Ok(()) };
+    let hint = nearest(key, known).map_or(String::new(), |known| format!(" Did you mean `{known}`?"));
+    Err(Error::BadRequest(format!("Unknown parameter `{key}`.{hint}")))
 }
 
 #[derive(Template)]
@@ -115,9 +122,9 @@ struct ErrorPage {
     advice: &'static str,
 }
 
-/// Without its frame; [`dress`] makes the page, which knows the base path.
+/// Without the frame: [`page_middleware`] makes the page, since it knows the base path.
 impl ResponseError for Error {
-    fn status_code(&self) -> actix_web::http::StatusCode {
+    fn status_code(&self) -> StatusCode {
         self.status()
     }
 
@@ -129,47 +136,29 @@ impl ResponseError for Error {
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
     connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Adds the headers of a page, and turns an error into one.
-pub async fn dress<B: MessageBody + 'static>(
-    request: ServiceRequest,
+/// Adds the headers of a page, and makes a page or JSON of an error.
+pub async fn page_middleware<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, actix_web::Error> {
+    // actix-web's extractors inflate a compressed body before they check its size, and no browser compresses a form
+    request.headers_mut().remove(CONTENT_ENCODING);
     let response = next.call(request).await?;
-    let failed = response.response().error().and_then(|error| error.as_error::<Error>()).map(|error| {
+    let failure = response.response().error().and_then(|error| error.as_error::<Error>()).map(|error| {
         if error.status().is_server_error() {
             tracing::error!(path = response.request().path(), ?error, "a page failed");
         }
-        (error.status(), error.title(), error.code(), error.public(), error.advice())
+        error_answer(error, response.request())
     });
-    let is_page = Format::of(response.request()) == Format::Html;
-    let mut response = match failed {
+    let mut response = match failure {
         None => response.map_into_left_body(),
-        Some((status, _, code, message, _)) if !is_page => {
-            let mut answer = HttpResponse::build(status);
-            if status == actix_web::http::StatusCode::SERVICE_UNAVAILABLE {
-                answer.insert_header(("Retry-After", "5"));
-            }
-            let body = serde_json::json!({ "code": code, "message": message });
-            response.into_response(answer.json(body)).map_into_right_body()
-        }
-        Some((status, title, _, what, advice)) => {
-            let base = response.request().app_data::<web::Data<Pages>>().map(|pages| pages.base.clone());
-            let page = Layout { base: base.unwrap_or_default(), section: "", words: String::new() };
-            let body = ErrorPage { page, title, code: status.as_u16(), what, advice };
-            let mut answer = HttpResponse::build(status);
-            if status == actix_web::http::StatusCode::SERVICE_UNAVAILABLE {
-                answer.insert_header(("Retry-After", "5"));
-            }
-            let body = body.render().unwrap_or_else(|_| body.what.clone());
-            let body = shown(&body);
-            response.into_response(answer.content_type("text/html; charset=utf-8").body(body)).map_into_right_body()
-        }
+        Some(answer) => response.into_response(answer).map_into_right_body(),
     };
     let headers = response.headers_mut();
     for (name, value) in [
         ("content-security-policy", CONTENT_SECURITY_POLICY),
         ("x-content-type-options", "nosniff"),
-        // with `no-referrer` a browser does not tell us either that a form is from our own page
+        // with `no-referrer`, browsers do not tell where a form was sent from, which `same_origin` checks
         ("referrer-policy", "same-origin"),
         ("cross-origin-opener-policy", "same-origin"),
     ] {
@@ -177,4 +166,24 @@ pub async fn dress<B: MessageBody + 'static>(
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+fn error_answer(error: &Error, request: &HttpRequest) -> HttpResponse {
+    let mut answer = HttpResponse::build(error.status());
+    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+        answer.insert_header((RETRY_AFTER, "5"));
+    }
+    if Format::of(request) != Format::Html {
+        return answer.json(serde_json::json!({ "code": error.code(), "message": error.public() }));
+    }
+    let base = request.app_data::<web::Data<Pages>>().map(|pages| pages.base.clone()).unwrap_or_default();
+    let page = ErrorPage {
+        page: Layout { base, section: "", words: String::new() },
+        title: error.title(),
+        code: error.status().as_u16(),
+        what: error.public(),
+        advice: error.advice(),
+    };
+    let body = page.render().unwrap_or_else(|_| error.public());
+    answer.content_type("text/html; charset=utf-8").body(sanitize(&body))
 }

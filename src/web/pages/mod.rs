@@ -1,30 +1,28 @@
 //! The pages: one file each, and this table of them.
 //!
-//! A handler reads its query into a filter, asks the file one or two questions, fills its page and renders it.
-//! Templates hold no logic; what is shown is decided here, what is known in `store`.
+//! A handler parses its query into a filter, runs one or two queries of `store`, fills the struct of its template and
+//! renders it. Templates hold no logic.
 
 mod campaign;
-mod campaign_data;
 mod campaigns;
 mod chart;
 mod compare;
-mod compare_data;
 mod deliveries;
 mod delivery;
 mod delivery_data;
+mod empty_state;
 pub(super) mod event_query;
 mod event_rail;
 mod events;
+mod figures;
 mod health;
 pub mod layout;
 mod lines;
 pub(super) mod log_query;
 mod meanings;
-mod nothing;
 mod overview;
 mod parts;
 mod people;
-mod person_data;
 mod quarantine;
 mod quarantine_acts;
 mod rail;
@@ -32,19 +30,18 @@ mod schema;
 mod search;
 mod search_words;
 mod series;
+mod sheet;
 mod source_names;
 mod span;
 mod start;
 mod story;
 mod suppressions;
-#[cfg(test)]
-mod tests;
+mod timeline;
 pub(super) mod twin;
 mod why;
-mod width;
 
 use actix_web::http::Method;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard};
 
@@ -54,18 +51,19 @@ use super::ingest::answer;
 pub use layout::Pages;
 use twin::{paths, paths_of_list};
 
-/// Every page. They take all addresses that are left: configure what receives events before them.
+/// Every page. They match all remaining paths, so the routes that receive events are configured before them.
 pub fn routes(config: &mut ServiceConfig) {
-    config.route("/favicon.ico", seen().to(assets::favicon));
-    config.route("/assets/{name}", seen().to(assets::serve));
+    config.route("/favicon.ico", get_or_head().to(assets::favicon));
+    config.service(resource("/assets/{name}").wrap(Compress::default()).route(get_or_head().to(assets::serve)));
     config.service(
         web::scope("")
-            .wrap(from_fn(layout::dress))
+            .wrap(from_fn(layout::page_middleware))
+            .wrap(Compress::default())
             .service(page(resource(["/", "/overview.json", "/overview.csv"]), overview::page))
             .service(page(resource(paths_of_list("/deliveries")), deliveries::page))
             .service(page(resource("/newer.json"), deliveries::newer))
             .service(page(resource(paths_of_list("/events")), events::page))
-            // ids hold slashes
+            // IDs may contain slashes
             .service(page(resource("/deliveries/{id:.+}"), delivery::page))
             .service(page(resource("/people/{id:.+}"), people::page).route(web::post().to(people::keep)))
             .service(page(resource(paths("/campaigns")), campaigns::page))
@@ -86,11 +84,11 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(page(resource(paths("/health")), health::page))
             .service(page(resource(paths("/schema")), schema::page))
             .service(page(resource("/search"), search::page))
-            .default_service(web::to(nothing)),
+            .default_service(web::to(not_found)),
     );
 }
 
-/// What is looked at, and says so to a program that sends to it.
+/// A page for GET and HEAD; another method is answered with 405.
 fn page<F, A>(at: Resource, handler: F) -> Resource
 where
     F: Handler<A>,
@@ -98,21 +96,21 @@ where
     F::Output: Responder + 'static,
 {
     let otherwise = web::to(|| async { answer::wrong_method("GET, HEAD") });
-    at.route(seen().to(handler)).default_service(otherwise)
+    at.route(get_or_head().to(handler)).default_service(otherwise)
 }
 
-/// Where a page's form is sent to; there is nothing to see.
+/// The target of a form, without a page of its own.
 fn form(path: &str) -> Resource {
-    resource(path).default_service(web::to(nothing))
+    resource(path).default_service(web::to(not_found))
 }
 
-/// For GET, and for HEAD, by which probes ask.
-pub(super) fn seen() -> Route {
+/// GET, and HEAD for probes.
+pub(super) fn get_or_head() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// A page for who looks, JSON for a program that sends.
-async fn nothing(request: HttpRequest) -> Result<HttpResponse, Error> {
+/// 404: a page for a browser, JSON for an API client.
+async fn not_found(request: HttpRequest) -> Result<HttpResponse, Error> {
     let path = request.path();
     let is_looking = request.method() == Method::GET || request.method() == Method::HEAD;
     if is_looking && !path.starts_with("/v1/") && !path.starts_with("/api/") {

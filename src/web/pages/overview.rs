@@ -1,28 +1,30 @@
-//! `/`: what happens now.
-
-use std::collections::BTreeMap;
+//! `/`: the current state.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use askama::filters::HtmlSafe;
-use serde::Serialize;
+use rusqlite::types::Value;
+use serde_json::json;
 
 use super::chart::{Bucket, Chart, Line as ChartLine, Of};
+use super::figures::Figures;
 use super::health;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
-use super::parts::{Badge, Behind, Figure, Linked, Moment, channel_icon, channel_title, problems, tracked};
+use super::parts::{Badge, Behind, Linked, Moment};
+use super::sheet::Sheet;
 use super::start::Start;
-use super::twin::{self, Data, Format, Table, Twins};
-use crate::domain::rollup::{ChannelCounts, QUARTER_MS};
+use super::twin::{self, Format, Twins};
+use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Counted, Counts, Metric, Millis};
-use crate::store::log::{self, At, Filter};
-use crate::store::overview::{self, Feed};
-use crate::store::sources::{ChannelRow, Range};
-use crate::store::{self, status_counts};
+use crate::store;
+use crate::store::query::log::{self, At, Filter};
+use crate::store::query::overview::{self, Feed};
+use crate::store::query::campaigns::{ChannelRow, Range};
+use crate::store::query::status_counts::{self, StatusCount};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Count, Exact, Gap, Iso, IsoHour, Micros, Minute, ShortDay};
+use crate::web::format::{Count, Gap, Iso, IsoHour, Micros, Minute, ShortDay};
 
 const HOUR_MS: Millis = 3_600_000;
 const DAY_MS: Millis = 24 * HOUR_MS;
@@ -38,13 +40,13 @@ struct OverviewPage {
     statuses: Vec<StatusLine>,
     deliveries: Linked,
     lines: Lines,
-    problems: String,
+    problems: Address,
     feed: FeedLine,
     silence: Option<Silence>,
     twins: Twins,
 }
 
-/// That nothing comes any more.
+/// A warning that events have stopped.
 #[derive(Template)]
 #[template(path = "parts/silence.html")]
 pub struct Silence {
@@ -66,124 +68,25 @@ impl Silence {
     }
 }
 
-/// The overview as programs get it.
-#[derive(Serialize)]
-struct Now {
-    /// The last 24 hours, and the last 7 days.
-    created: [Created; 2],
-    statuses: Vec<StatusNow>,
-    feed: FeedNow,
-}
-
-/// Deliveries created in a stretch of time.
-#[derive(Serialize)]
-struct Created {
-    since: String,
-    channels: Vec<CreatedOn>,
-}
-
-#[derive(Serialize)]
-struct CreatedOn {
-    channel: Option<String>,
-    deliveries: BTreeMap<&'static str, i64>,
-    rates: BTreeMap<&'static str, twin::Rate>,
-}
-
-impl CreatedOn {
-    fn new(row: ChannelRow) -> CreatedOn {
-        let shown = row.counts.shown;
-        CreatedOn {
-            channel: row.channel,
-            deliveries: Counted::ALL.into_iter().map(|it| (it.name(), shown.deliveries(it))).collect(),
-            rates: twin::rates(&[row.counts]),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct StatusNow {
-    channel: Option<String>,
-    status: &'static str,
-    deliveries: i64,
-}
-
-impl StatusNow {
-    fn new(count: status_counts::StatusCount) -> StatusNow {
-        let status = count.status.map_or("unknown", Metric::name);
-        StatusNow { channel: count.channel, status, deliveries: count.deliveries }
-    }
-}
-
-#[derive(Serialize)]
-struct FeedNow {
-    last_at: Option<String>,
-    /// Events taken in, since the quarter hour in which the last hour or day began.
-    accepted_hour: i64,
-    accepted_day: i64,
-    duplicate_day: i64,
-    quarantined: i64,
-    ignored: i64,
-}
-
-impl From<Feed> for FeedNow {
-    fn from(feed: Feed) -> FeedNow {
-        FeedNow {
-            last_at: feed.last_at_ms.map(|ms| Iso(ms).to_string()),
-            accepted_hour: feed.hour.accepted,
-            accepted_day: feed.day.accepted,
-            duplicate_day: feed.day.duplicate,
-            quarantined: feed.quarantined,
-            ignored: feed.ignored,
-        }
-    }
-}
-
-/// The deliveries created, a row for each channel and metric.
-impl Data for Now {
-    fn table(&self) -> Table {
-        let mut rows = Vec::new();
-        for (created, row) in self.created.iter().flat_map(|of| of.channels.iter().map(move |row| (of, row))) {
-            for (metric, deliveries) in row.deliveries.iter().filter(|(_, n)| **n > 0) {
-                let of = [Some(&*created.since), row.channel.as_deref(), Some(metric)].map(twin::text);
-                rows.push(of.into_iter().chain([(*deliveries).into()]).collect());
-            }
-        }
-        Table::of(&["created_since", "channel", "metric", "deliveries"], rows)
-    }
-}
-
-/// The deliveries created in a stretch of time, by channel.
+/// A period's deliveries by channel.
 struct Period {
     title: &'static str,
-    since: String,
-    rows: Vec<ChannelLine>,
-}
-
-struct ChannelLine {
-    channel: String,
-    icon: &'static str,
-    is_total: bool,
-    sent: Figure,
-    delivered: Figure,
-    opened: Figure,
-    clicked: Figure,
-    problems: Figure,
+    figures: Figures,
 }
 
 struct StatusLine {
     badge: Badge,
     deliveries: Count,
-    href: String,
+    href: Address,
     /// Of a hundred: its part of the greatest.
     width: i64,
 }
 
-/// What is counted here are receipts, which have no list: each leads to where it is told of by time.
+/// Counts of receipts, which have no list of their own.
 struct FeedLine {
     last: Option<Moment>,
     per_minute: String,
-    hour_since: String,
-    /// Within which time 99 of 100 requests were on disk; `None`: none came since the start.
+    /// The response time that 99 of 100 requests did not exceed; `None`: there were none since the start.
     answered: Option<Micros>,
     quarantined: Linked,
 }
@@ -193,9 +96,9 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let floor = |ms: Millis| ms.div_euclid(QUARTER_MS) * QUARTER_MS;
     let until_ms = floor(now_ms) + QUARTER_MS;
     let (day, week) = (floor(now_ms - DAY_MS), floor(now_ms - 7 * DAY_MS));
-    // whole hours, ending with this one
+    // the last hours, ending with this one
     let hours_from = (now_ms.div_euclid(HOUR_MS) - 7 * 24 + 1) * HOUR_MS;
-    let (has_deliveries, by_day, by_week, activity, statuses, newest, feed) = pages
+    let (has_deliveries, by_day, by_week, activity, statuses, problems, feed) = pages
         .read(move |connection| {
             let range = |since_ms| Range { since_ms, until_ms };
             Ok::<_, store::Error>((
@@ -211,37 +114,68 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         .await?;
     let format = Format::of(&request);
     if format != Format::Html {
-        let created = |since_ms, rows: Vec<ChannelRow>| Created {
-            since: Iso(since_ms).to_string(),
-            channels: rows.into_iter().map(CreatedOn::new).collect(),
-        };
-        let data = Now {
-            created: [created(day, by_day), created(week, by_week)],
-            statuses: statuses.into_iter().map(StatusNow::new).collect(),
-            feed: feed.into(),
-        };
-        return twin::answer(format, data, |_| Err(Error::Dropped));
+        return data(&[(day, by_day), (week, by_week)], &statuses, &feed).answer(format);
     }
-    let page = OverviewPage {
+    let base = &pages.base;
+    let all = statuses.iter().map(|count| count.deliveries).sum();
+    let answers = pages.writer.state().answer_us;
+    layout::html(&OverviewPage {
         twins: Twins::of(&pages.address("/overview")),
         page: pages.layout("overview"),
         start: if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) },
         periods: vec![
-            Period::new(&pages.base, "Last 24 hours", day, by_day),
-            Period::new(&pages.base, "Last 7 days", week, by_week),
+            Period::new(base, "Last 24 hours", day, &by_day),
+            Period::new(base, "Last 7 days", week, &by_week),
         ],
-        chart: (!activity.is_empty()).then(|| chart(&pages.base, &activity, hours_from)),
-        deliveries: Linked::new(
-            statuses.iter().map(|count| count.deliveries).sum(),
-            pages.address("/deliveries").to_string(),
-        ),
-        statuses: status_lines(&pages.base, &statuses),
-        lines: Lines::new(newest.rows.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect()),
-        problems: problem_address(&pages.base).to_string(),
+        chart: (!activity.is_empty()).then(|| chart(base, &activity, hours_from)),
+        deliveries: Linked::new(all, pages.address("/deliveries").to_string()),
+        statuses: status_lines(base, &statuses),
+        lines: Lines::new(problems.rows.into_iter().map(|row| Line::new(base, row, now_ms)).collect()),
+        problems: problem_address(base),
         silence: Silence::of(&feed, now_ms),
-        feed: FeedLine::new(&pages, &feed, now_ms),
+        feed: FeedLine {
+            last: feed.last_at_ms.map(|ms| Moment::ago(ms, now_ms)),
+            per_minute: health::per_minute_text(&feed, now_ms),
+            answered: (answers.count > 0).then_some(Micros(answers.p99)),
+            quarantined: Linked::new(feed.quarantined, pages.address("/quarantine").to_string()),
+        },
+    })
+}
+
+/// The same for programs: as CSV the deliveries created in each period, by channel and metric.
+fn data(periods: &[(Millis, Vec<ChannelRow>)], statuses: &[StatusCount], feed: &Feed) -> Sheet {
+    let (mut created, mut rows) = (Vec::new(), Vec::new());
+    for (since_ms, channels) in periods {
+        let since = Iso(*since_ms).to_string();
+        let channel = |row: &ChannelRow| {
+            let number = |counted: Counted| (counted.name().to_owned(), row.counts.shown.deliveries(counted).into());
+            let deliveries: serde_json::Map<_, _> = Counted::ALL.map(number).into_iter().collect();
+            let rates = twin::rates(std::slice::from_ref(&row.counts));
+            json!({ "channel": row.channel, "deliveries": deliveries, "rates": rates })
+        };
+        created.push(json!({ "since": since, "channels": channels.iter().map(channel).collect::<Vec<_>>() }));
+        for row in channels {
+            let numbers = Counted::ALL.map(|counted| (counted.name(), row.counts.shown.deliveries(counted)));
+            rows.extend(numbers.into_iter().filter(|(_, n)| *n > 0).map(|(metric, n)| -> Vec<Value> {
+                let of = [Some(&*since), row.channel.as_deref(), Some(metric)];
+                of.map(twin::text).into_iter().chain([n.into()]).collect()
+            }));
+        }
+    }
+    let status = |count: &StatusCount| {
+        let status = count.status.map_or("unknown", Metric::name);
+        json!({ "channel": count.channel, "status": status, "deliveries": count.deliveries })
     };
-    layout::html(&page)
+    let json = json!({
+        "created": created,
+        "statuses": statuses.iter().map(status).collect::<Vec<_>>(),
+        "feed": {
+            "last_at": feed.last_at_ms.map(|ms| Iso(ms).to_string()),
+            "accepted_hour": feed.hour.accepted, "accepted_day": feed.day.accepted,
+            "duplicate_day": feed.day.duplicate, "quarantined": feed.quarantined, "ignored": feed.ignored,
+        },
+    });
+    Sheet::new(json, ["created_since", "channel", "metric", "deliveries"], rows)
 }
 
 const PROBLEMS: [Metric; 5] =
@@ -256,96 +190,56 @@ fn problem_address(base: &str) -> Address {
 }
 
 impl Period {
-    fn new(base: &str, title: &'static str, since_ms: Millis, channels: Vec<ChannelRow>) -> Period {
-        let all: Vec<ChannelCounts> = channels.iter().map(|row| row.counts.clone()).collect();
-        let mut rows: Vec<ChannelLine> = channels
-            .iter()
-            .map(|row| {
-                let name = row.channel.as_deref().unwrap_or("unknown");
-                let behind = Behind::new(base).with("channel", name).with("since", Iso(since_ms));
-                ChannelLine::new(
-                    channel_title(row.channel.as_deref()),
-                    channel_icon(row.channel.as_deref()),
-                    std::slice::from_ref(&row.counts),
-                    &behind,
-                )
-            })
-            .collect();
-        if rows.len() > 1 {
-            let behind = Behind::new(base).with("since", Iso(since_ms));
-            let total = ChannelLine::new("All channels".into(), "", &all, &behind);
-            rows.push(ChannelLine { is_total: true, ..total });
+    fn new(base: &str, title: &'static str, since_ms: Millis, channels: &[ChannelRow]) -> Period {
+        let keys = ["sent", "delivered", "human_opened", "human_clicked", "problems"];
+        let mut figures = Figures::new(format!("{title} by channel"), "Channel", &keys);
+        figures.is_even = true;
+        let behind = Behind::new(base).with("since", Iso(since_ms));
+        figures.push_channels(channels, &behind);
+        if channels.len() > 1 {
+            let all: Vec<_> = channels.iter().map(|row| row.counts.clone()).collect();
+            figures.push("All channels".into(), "", &all, &behind);
         }
-        Period { title, since: Exact(since_ms).to_string(), rows }
-    }
-}
-
-impl ChannelLine {
-    fn new(channel: String, icon: &'static str, counts: &[ChannelCounts], behind: &Behind) -> ChannelLine {
-        let rate = |counted: Counted| Figure::rate(counted, counts, Some(behind.deliveries(counted)));
-        let sent = Counted::Metric(Metric::Sent);
-        ChannelLine {
-            channel,
-            icon,
-            is_total: false,
-            sent: tracked(sent, counts, Some(behind.deliveries(sent))),
-            delivered: rate(Counted::Metric(Metric::Delivered)),
-            opened: rate(Counted::HumanOpened),
-            clicked: rate(Counted::HumanClicked),
-            problems: Figure::plain(problems(counts), Some(behind.problems())),
-        }
+        Period { title, figures }
     }
 }
 
 fn chart(base: &str, activity: &[(i64, Counts)], from_ms: Millis) -> Chart {
-    let first = from_ms / HOUR_MS;
+    const LINES: [ChartLine; 4] = [
+        ("Sent", "sent", Some(Counted::Metric(Metric::Sent))),
+        ("Delivered", "delivered", Some(Counted::Metric(Metric::Delivered))),
+        ("Opens", "opened", Some(Counted::HumanOpened)),
+        ("Problems", "bounced", None),
+    ];
     let bucket = |hour: i64| {
         let counts = activity.iter().find(|(other, _)| *other == hour).map(|(_, counts)| *counts).unwrap_or_default();
         let ms = hour * HOUR_MS;
-        let (begin, end) = (IsoHour(ms).to_string(), IsoHour(ms).to_string());
-        let tick = (ms % DAY_MS == 0).then(|| ShortDay(ms).to_string());
-        Bucket { label: format!("{} {}", ShortDay(ms), Minute(ms)), tick, begin, end, counts }
+        Bucket {
+            label: format!("{} {}", ShortDay(ms), Minute(ms)),
+            tick: (ms % DAY_MS == 0).then(|| ShortDay(ms).to_string()),
+            begin: IsoHour(ms).to_string(),
+            end: IsoHour(ms).to_string(),
+            counts,
+        }
     };
+    let first = from_ms / HOUR_MS;
     let buckets: Vec<_> = (first..first + 7 * 24).map(bucket).collect();
-    let lines = [
-        ChartLine::events("Sent", "sent", Counted::Metric(Metric::Sent)),
-        ChartLine::events("Delivered", "delivered", Counted::Metric(Metric::Delivered)),
-        ChartLine::events("Human opens", "opened", Counted::HumanOpened),
-        ChartLine::problems("Problems", "bounced", Of::Events),
-    ];
-    let what = "events by the hour (UTC) in which they happened".into();
-    Chart::new("Activity".into(), what, "hour", &lines, &buckets, &Behind::new(base))
+    let series = Of::Events.series(&LINES, &buckets, &Behind::new(base));
+    let labels = buckets.into_iter().map(|bucket| (bucket.label, bucket.tick));
+    Chart::new(("Activity", "events per hour (UTC)".into()), ("hour", "UTC"), &series, labels)
 }
 
-fn status_lines(base: &str, counts: &[status_counts::StatusCount]) -> Vec<StatusLine> {
+fn status_lines(base: &str, counts: &[StatusCount]) -> Vec<StatusLine> {
     let sum = |status: Option<Metric>| -> i64 {
         counts.iter().filter(|count| count.status == status).map(|count| count.deliveries).sum()
     };
-    let all: Vec<(Option<Metric>, i64)> = Metric::ALL
-        .map(Some)
-        .into_iter()
-        .chain([None])
-        .map(|status| (status, sum(status)))
-        .filter(|(_, deliveries)| *deliveries > 0)
-        .collect();
-    let greatest = all.iter().map(|(_, deliveries)| *deliveries).max().unwrap_or(1);
+    let statuses = Metric::ALL.map(Some).into_iter().chain([None]).map(|status| (status, sum(status)));
+    let found: Vec<(Option<Metric>, i64)> = statuses.filter(|(_, deliveries)| *deliveries > 0).collect();
+    let greatest = found.iter().map(|(_, deliveries)| *deliveries).max().unwrap_or(1);
     let line = |(status, deliveries): (Option<Metric>, i64)| {
         let badge = Badge::of(status);
-        let href = Address::new(base, "/deliveries").with("status", badge.name).to_string();
+        let href = Address::new(base, "/deliveries").with("status", badge.name);
         StatusLine { badge, deliveries: Count(deliveries), href, width: (deliveries * 100 / greatest).max(1) }
     };
-    all.into_iter().map(line).collect()
-}
-
-impl FeedLine {
-    fn new(pages: &Pages, feed: &Feed, now_ms: Millis) -> FeedLine {
-        let answers = pages.writer.state().answer_us;
-        FeedLine {
-            last: feed.last_at_ms.map(|ms| Moment::ago(ms, now_ms)),
-            per_minute: health::per_minute_said(feed, now_ms),
-            hour_since: Minute(health::hour_begins(now_ms)).to_string(),
-            answered: (answers.count > 0).then_some(Micros(answers.p99)),
-            quarantined: Linked::new(feed.quarantined, pages.address("/quarantine").to_string()),
-        }
-    }
+    found.into_iter().map(line).collect()
 }

@@ -1,4 +1,4 @@
-//! Small pieces that several pages show: badges, moments, figures with their rates.
+//! Components that several pages share: badges, times, figures with their rates.
 
 use std::fmt::Display;
 
@@ -7,10 +7,10 @@ use askama::filters::HtmlSafe;
 
 use super::log_query::source_value;
 use crate::domain::rollup::{self, ChannelCounts};
-use crate::domain::{Channel, Counted, Metric, Millis, Reached, SourceKind};
-use crate::store::log::SourceRef;
+use crate::domain::{Channel, Counted, Metric, Millis, FirstTimes, SourceKind};
+use crate::store::query::log::SourceRef;
 use crate::web::address::Address;
-use crate::web::format::{Ago, Count, Exact, Iso, Percent};
+use crate::web::format::{Ago, Count, Exact, Iso, Percent, Plural};
 
 /// A status: a shape, a word and a colour.
 #[derive(Template, Clone, Debug, PartialEq)]
@@ -27,12 +27,12 @@ impl Badge {
     pub fn of(status: Option<Metric>) -> Badge {
         match status {
             Some(metric) => Badge { name: metric.name(), word: metric.title(), meaning: metric.meaning() },
-            None => Badge { name: "unknown", word: "Unknown", meaning: "no event of it says what became of it" },
+            None => Badge { name: "unknown", word: "Unknown", meaning: "no event reports a result" },
         }
     }
 }
 
-/// A time, relative to now, with the exact one beside it.
+/// A time relative to now, with the exact one in its tooltip, or the other way round.
 #[derive(Template, Clone, Debug)]
 #[template(
     source = r#"<time{% if is_ago %} class="ago"{% endif %} datetime="{{ iso }}" title="{{ exact }}">{{ text }}</time>"#,
@@ -42,7 +42,7 @@ pub struct Moment {
     pub iso: String,
     pub exact: String,
     pub text: String,
-    /// Its text is how long ago it was; on paper the exact time stands instead.
+    /// Its text is relative to now; the style sheet prints the exact time instead.
     is_ago: bool,
 }
 
@@ -54,13 +54,13 @@ impl Moment {
         Moment { iso: Iso(at_ms).to_string(), exact: Exact(at_ms).to_string(), text, is_ago: true }
     }
 
-    /// The exact time as its text, how long ago on hover.
+    /// The exact time as text, its age in the tooltip.
     pub fn exact(at_ms: Millis, now_ms: Millis) -> Moment {
         let exact = Ago { at_ms, now_ms }.to_string();
         Moment { iso: Iso(at_ms).to_string(), exact, text: Exact(at_ms).to_string(), is_ago: false }
     }
 
-    /// Where the head of the column names the zone.
+    /// Without the zone, for a column whose head names it.
     pub fn in_its_column(mut self) -> Moment {
         if let Some(short) = self.text.strip_suffix(" UTC") {
             self.text = short.to_owned();
@@ -70,7 +70,7 @@ impl Moment {
 }
 
 /// The milestones that a delivery reached, in fixed order.
-pub fn milestones(reached: Reached) -> Vec<Milestone> {
+pub fn milestones(reached: FirstTimes) -> Vec<Milestone> {
     use Metric::*;
     let order = [
         Sent,
@@ -102,11 +102,11 @@ pub fn milestones(reached: Reached) -> Vec<Milestone> {
 pub struct Milestone {
     pub name: &'static str,
     pub title: &'static str,
-    /// By machines alone.
+    /// FirstTimes by machines only.
     pub by_machine: bool,
 }
 
-/// Where the rows behind figures stand: deliveries in the log, events in their list, by one filter.
+/// Links from figures to the rows that they count: deliveries in the log and events in their list, by one filter.
 #[derive(Clone)]
 pub struct Behind {
     pub log: Address,
@@ -128,7 +128,7 @@ impl Behind {
         self.on(|address| address.with(key, &value))
     }
 
-    /// With the same change to both addresses.
+    /// Changes both addresses alike.
     pub fn on(self, change: impl Fn(Address) -> Address) -> Behind {
         Behind { log: change(self.log), events: change(self.events) }
     }
@@ -146,7 +146,7 @@ impl Behind {
         self.events.clone().with("metric", metric).to_string()
     }
 
-    /// A row for each delivery and each problem that it met.
+    /// A row for each problem of each delivery.
     pub fn problems(&self) -> String {
         self.events.clone().with("metric", "problem").with("once", 1).to_string()
     }
@@ -156,7 +156,7 @@ impl Behind {
     }
 }
 
-/// A number, as a link to the rows that it counts; none leads nowhere, and what has no rows of its own does not either.
+/// A number that links to the rows that it counts. Zero links nowhere.
 #[derive(Template, Clone, Debug)]
 #[template(
     source = r#"{% if count.is_positive() && !href.is_empty() %}<a href="{{ href }}">{{ self.count() }}</a>{% else %}{{ self.count() }}{% endif %}"#,
@@ -174,7 +174,7 @@ impl Linked {
         Linked { count, href }
     }
 
-    /// Of what is counted and not kept.
+    /// A number without rows to link to.
     pub fn plain(count: i64) -> Linked {
         Linked { count, href: String::new() }
     }
@@ -184,7 +184,7 @@ impl Linked {
     }
 }
 
-/// A figure: how many, as a link to the log of exactly those, and the share with its denominator.
+/// A count that links to its rows, and its share of a denominator.
 #[derive(Template, Clone, Debug, Default)]
 #[template(path = "parts/figure.html")]
 pub struct Figure {
@@ -195,7 +195,7 @@ pub struct Figure {
     pub share: Option<String>,
     /// `of 798 delivered`.
     pub of: String,
-    /// The share first, the count beside it.
+    /// Shows the share first, with the count beside it.
     pub share_first: bool,
 }
 
@@ -210,7 +210,7 @@ impl Figure {
         Figure { count: Some(count), href: href.filter(|_| count > 0), ..Figure::default() }
     }
 
-    /// The rate of a counted thing over some channels.
+    /// The rate of a metric over some channels.
     pub fn rate(counted: Counted, channels: &[ChannelCounts], href: Option<String>) -> Figure {
         let Some(rate) = rollup::rate(counted, channels) else { return Figure::default() };
         Figure {
@@ -222,25 +222,25 @@ impl Figure {
         }
     }
 
-    /// Without the words of its denominator, for where a column's head names it.
+    /// The share first, for a column whose head names the denominator.
     pub fn share_first(mut self) -> Figure {
         self.share_first = true;
         self
     }
 }
 
-/// A count whose channels may be unable to report it.
+/// A count that says so where no channel can report it.
 pub fn tracked(counted: Counted, channels: &[ChannelCounts], href: Option<String>) -> Figure {
     let mut figure = Figure::rate(counted, channels, href);
     figure.share = None;
     figure
 }
 
-/// The metrics that say that something went wrong with the sending, or that the person objected.
+/// The metrics of failed sendings and of complaints.
 pub const PROBLEMS: [Metric; 5] =
     [Metric::Bounced, Metric::Suppressed, Metric::Failed, Metric::Undeliverable, Metric::Spammed];
 
-/// Their counts, summed: a delivery with two of them counts twice.
+/// The sum of their counts: a delivery with two of them counts twice.
 pub fn problems(channels: &[ChannelCounts]) -> i64 {
     let of = |counts: &ChannelCounts| -> i64 {
         PROBLEMS.iter().map(|metric| counts.shown.deliveries(Counted::Metric(*metric))).sum()
@@ -248,7 +248,7 @@ pub fn problems(channels: &[ChannelCounts]) -> i64 {
     channels.iter().map(of).sum()
 }
 
-/// A channel's title; one that is not in the table shows its name.
+/// A channel's title, or the name of one that is not in the table.
 pub fn channel_title(channel: Option<&str>) -> String {
     match channel {
         None => "Unknown".into(),
@@ -256,12 +256,20 @@ pub fn channel_title(channel: Option<&str>) -> String {
     }
 }
 
-/// The symbol of a channel in the sprite.
+/// The ID of a channel's symbol in the sprite.
 pub fn channel_icon(channel: Option<&str>) -> &'static str {
     channel.and_then(Channel::parse).map_or("channel", Channel::name)
 }
 
-/// A source's name, else its kind and id.
+/// `3 devices`, or `1 of 3 devices bounced`.
+pub fn devices_summary(devices: i64, bounced: i64) -> String {
+    match Plural(devices, "device", "devices") {
+        all if bounced == 0 || devices == 1 => all.to_string(),
+        all => format!("{bounced} of {all} bounced"),
+    }
+}
+
+/// A source's name, else its kind and ID.
 pub fn source_title(source: &SourceRef, name: Option<&str>) -> String {
     match (name, SourceKind::parse(&source.kind)) {
         (Some(name), _) => name.to_owned(),
@@ -276,7 +284,7 @@ pub fn source_address(base: &str, source: &SourceRef) -> Address {
     Address::new(base, "/campaigns").segment(&source.kind).segment(id)
 }
 
-/// The page of whoever has this identifier.
+/// The page of the person with this identifier.
 pub fn person_address(base: &str, identifier: &str) -> Address {
     Address::new(base, "/people").segment(identifier)
 }

@@ -1,174 +1,123 @@
-//! `/people/{id}`: all that is known of whoever has an identifier, and all that was sent to them.
+//! `/people/{id}`: what is known of whoever has an identifier, and what was sent to them.
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
+use serde_json::{Map, Value, json};
 
 use super::deliveries::log_of;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
-use super::parts::{Badge, Moment, channel_title, person_address, source_address, source_title};
-use super::person_data::OnePerson;
+use super::parts::{Badge, Linked, Moment, channel_title, person_address, source_address, source_title};
+use super::sheet::Sheet;
 use super::suppressions::Note;
 use super::twin::{self, Format, Twins};
 use crate::domain::people::Change;
 use crate::domain::{Metric, Millis};
-use crate::store::log::SourceRef;
-use crate::store::person::{self, Person, Standing, SubscriptionChange};
-use crate::store::suppression_list::{self, Listed};
-use crate::store::{self, Entry, rows};
+use crate::store::query::log::SourceRef;
+use crate::store::query::person::{self, Person, ROWS_MAX, Standing, SubscriptionChange};
+use crate::store::query::rows::{self, Row};
+use crate::store::query::suppressions::{self, Listed};
+use crate::store::{self, Entry};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Count, Exact, Plural};
+use crate::web::format::{Exact, Iso, Plural};
 use crate::web::ingest::Ingest;
 use crate::web::same_origin;
 
 /// How many filters of the log are offered.
 const LOGS_MAX: usize = 6;
 
+/// Of somebody with very many addresses the first are looked up in the suppression list.
+const LISTED_MAX: usize = 50;
+
 #[derive(Template)]
 #[template(path = "person.html")]
 struct PersonPage {
     page: Layout,
-    title: String,
+    now_ms: Millis,
     asked: String,
-    /// The people whom one identifier leads to, where they are several.
-    several: Vec<Link>,
-    deleted: Option<Moment>,
-    standing: Option<StandingLine>,
-    /// That an address or device is on the suppression list.
+    person: Person,
+    /// Entries of the suppression list, and a sentence where there is none now.
     suppressions: Vec<Note>,
-    /// That no address of theirs is on the suppression list now.
     unlisted: Option<&'static str>,
-    /// Its own address.
-    here: String,
-    subscription: Option<ChangeLine>,
+    here: Address,
     preferences: String,
-    devices: Vec<DeviceLine>,
-    has_device_names: bool,
-    relations: Vec<RelationLine>,
-    changes: Vec<ChangeLine>,
-    traits: Vec<TraitLine>,
-    identifiers: Vec<IdentifierLine>,
     lines: Lines,
-    sent_said: String,
-    statuses: Vec<StatusLine>,
+    statuses: Vec<(Badge, Linked)>,
     /// The log by each name and address.
-    logs: Vec<Link>,
+    logs: Vec<(Address, String)>,
     twins: Twins,
 }
 
-struct Link {
-    href: String,
-    value: String,
+/// What was read of the file, at one moment.
+struct Read {
+    /// The identifier, without the ending of a format.
+    asked: String,
+    person: Person,
+    listed: Vec<Listed>,
+    /// For programs: rows of the views.
+    suppressions: Vec<Row>,
+    deliveries: Vec<Row>,
+    columns: Vec<String>,
 }
 
-struct ChangeLine {
-    title: &'static str,
-    at: Moment,
-    /// The delivery or source that is named beside it.
-    by: Option<Link>,
-    channel: String,
-    content: String,
+impl Read {
+    /// `None`: nothing is known. An address can be suppressed without a delivery of its own.
+    fn new(connection: &Connection, asked: &str) -> Result<Option<Read>, store::Error> {
+        let found = person::by_identifier(connection, asked)?;
+        let is_known = found.is_some();
+        let person = found.unwrap_or_else(|| Person { name: asked.to_owned(), ..Person::default() });
+        let mut listed = Vec::new();
+        for address in addresses(&person, asked) {
+            listed.extend(suppressions::of_address(connection, address)?);
+        }
+        let deliveries = person.deliveries.iter().map(|row| rows::delivery(connection, row.cursor));
+        let suppressions = listed.iter().map(|listed: &Listed| rows::suppression(connection, listed.cursor));
+        let read = Read {
+            deliveries: deliveries.collect::<Result<_, _>>()?,
+            suppressions: suppressions.collect::<Result<_, _>>()?,
+            columns: rows::delivery_columns(connection)?,
+            asked: asked.to_owned(),
+            person,
+            listed,
+        };
+        Ok((is_known || !read.listed.is_empty()).then_some(read))
+    }
 }
 
-struct StandingLine {
-    title: &'static str,
-    at: Moment,
-    then: String,
-    /// It erases later, unless that is revoked.
-    can_be_kept: bool,
-}
-
-struct DeviceLine {
-    device_id: String,
-    name: String,
-    platform: String,
-    at: Option<Moment>,
-    deleted: bool,
-}
-
-struct RelationLine {
-    type_id: String,
-    id: String,
-    name: Option<String>,
-    value: String,
-    deleted: bool,
-    at: Moment,
-}
-
-struct TraitLine {
-    name: String,
-    value: String,
-    at: String,
-}
-
-struct IdentifierLine {
-    kind: &'static str,
-    value: String,
-}
-
-struct StatusLine {
-    badge: Badge,
-    deliveries: Count,
-    href: Option<String>,
+/// The addresses and devices of a person, and the identifier that was asked for, unless it is an ID.
+fn addresses<'a>(person: &'a Person, asked: &'a str) -> Vec<&'a str> {
+    let is_address = |kind: &str| ["email", "phone", "device"].contains(&kind);
+    let is_id = person.names.iter().any(|name| name == asked)
+        || person.identifiers.iter().any(|it| it.value == asked && !is_address(&it.kind));
+    let known = person.identifiers.iter().filter(|it| is_address(&it.kind)).map(|it| it.value.as_str());
+    let mut addresses: Vec<&str> = known.take(LISTED_MAX).collect();
+    if !is_id && !addresses.contains(&asked) {
+        addresses.push(asked);
+    }
+    addresses
 }
 
 pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let asked = id.into_inner();
-    let wanted = asked.clone();
-    let found = pages
-        .read(move |connection| {
-            let known = twin::known(&wanted, |id| person::by_identifier(connection, id))?;
-            let Some((format, person)) = known else { return Ok(None) };
-            let rows = person.deliveries.iter().filter(|_| format != Format::Html);
-            let shown: Vec<_> = rows.map(|row| rows::delivery(connection, row.cursor)).collect::<Result<_, _>>()?;
-            let listed = listed(connection, &person)?;
-            Ok::<_, store::Error>(Some((format, person, listed, shown, rows::delivery_columns(connection)?)))
-        })
-        .await?;
-    let (format, person, listed, shown, columns) = found.ok_or_else(|| {
+    let path = asked.clone();
+    let found = pages.read(move |connection| twin::known(&path, |id| Read::new(connection, id))).await?;
+    let (format, read) = found.ok_or_else(|| {
         Error::NotFound(format!(
-            "Nothing is known of {asked}: nothing was sent to it, and nothing was said of a person with this id, address, \
-             phone number or device."
+            "Nothing is known of {asked}: no event names a person with this ID, address, phone number or device, and it \
+             is not on the suppression list."
         ))
     })?;
     if format == Format::Html {
-        return layout::html(&PersonPage::new(&pages, asked, person, &listed, now_ms));
+        return layout::html(&PersonPage::new(&pages, read, now_ms));
     }
-    twin::answer(format, OnePerson::new(person, shown, columns), |_| Err(Error::Dropped))
+    data(&pages.base, read, format).answer(format)
 }
 
-/// Of somebody with very many addresses the first are looked for.
-const LISTED_MAX: usize = 50;
-
-fn addresses(person: &Person) -> impl Iterator<Item = &str> {
-    let is_address = |kind: &str| ["email", "phone", "device"].contains(&kind);
-    person.identifiers.iter().filter(move |it| is_address(&it.kind)).map(|it| it.value.as_str()).take(LISTED_MAX)
-}
-
-fn unlisted(person: &Person, listed: &[Listed]) -> Option<&'static str> {
-    match addresses(person).count() {
-        0 => None,
-        _ if listed.iter().any(Listed::is_active) => None,
-        1 => Some("The address is not on the suppression list."),
-        2..LISTED_MAX => Some("None of these addresses and devices is on the suppression list."),
-        _ => Some("None of the addresses and devices that were looked for is on the suppression list."),
-    }
-}
-
-/// What is known of their addresses and devices.
-fn listed(connection: &Connection, person: &Person) -> Result<Vec<Listed>, store::Error> {
-    let mut listed = Vec::new();
-    for address in addresses(person) {
-        listed.extend(suppression_list::of_address(connection, address)?);
-    }
-    Ok(listed)
-}
-
-/// Revokes what is to erase this person later.
+/// Revokes a deletion of this person that is due later.
 pub async fn keep(
     request: HttpRequest,
     id: web::Path<String>,
@@ -177,8 +126,8 @@ pub async fn keep(
 ) -> Result<HttpResponse, Error> {
     same_origin::check(&request)?;
     let asked = id.into_inner();
-    let wanted = asked.clone();
-    let person = pages.read(move |connection| person::by_identifier(connection, &wanted)).await?;
+    let identifier = asked.clone();
+    let person = pages.read(move |connection| person::by_identifier(connection, &identifier)).await?;
     let names = person.map(|person| person.names).unwrap_or_default();
     let revoked = |identifier: String| Entry::DeletionRevoked { identifier: identifier.into() };
     let entries = names.into_iter().chain([asked.clone()]).map(revoked).collect();
@@ -188,161 +137,196 @@ pub async fn keep(
 }
 
 impl PersonPage {
-    fn new(pages: &Pages, asked: String, person: Person, listed: &[Listed], now_ms: Millis) -> PersonPage {
+    fn new(pages: &Pages, read: Read, now_ms: Millis) -> PersonPage {
+        let Read { asked, mut person, listed, .. } = read;
         let base = &pages.base;
-        let several = |name: &String| Link { href: person_address(base, name).to_string(), value: name.clone() };
-        let rows: Vec<Line> = person.deliveries.iter().map(|row| Line::new(base, row.clone(), now_ms)).collect();
+        let here = person_address(base, &asked);
+        let unlisted = match addresses(&person, &asked).len() {
+            0 => None,
+            _ if listed.iter().any(Listed::is_active) => None,
+            1 => Some("Not suppressed."),
+            2..LISTED_MAX => Some("None of these addresses and devices is suppressed."),
+            _ => Some("None of the first addresses and devices is suppressed."),
+        };
+        let preference =
+            |it: &person::Preference| format!("{} {}: {}", it.part.trim_end_matches('s'), it.name, it.says);
+        let deliveries = std::mem::take(&mut person.deliveries);
         PersonPage {
             page: pages.layout("deliveries"),
-            sent_said: sent_said(&person),
-            twins: Twins::of(&person_address(base, &asked)),
-            statuses: statuses(base, &person),
-            logs: logs(base, &person),
-            lines: Lines::new(rows),
-            unlisted: unlisted(&person, listed),
+            now_ms,
             suppressions: listed.iter().map(|listed| Note::naming(base, listed, now_ms)).collect(),
-            here: person_address(base, &asked).to_string(),
-            title: person.name,
+            unlisted,
+            preferences: person.preferences.iter().map(preference).collect::<Vec<_>>().join(", "),
+            lines: Lines::new(deliveries.into_iter().map(|row| Line::new(base, row, now_ms)).collect()),
+            statuses: statuses(base, &person),
+            logs: logs(base, &person, &asked),
+            twins: Twins::of(&here),
+            here,
             asked,
-            several: person.shared_by.iter().map(several).collect(),
-            deleted: person.deleted_at_ms.map(|at_ms| Moment::exact(at_ms, now_ms)),
-            standing: person.standing.as_ref().map(|standing| StandingLine::new(standing, now_ms)),
-            subscription: person.subscription.as_ref().map(|change| ChangeLine::new(base, change, now_ms)),
-            preferences: person
-                .preferences
-                .iter()
-                .map(|it| format!("{} {}: {}", it.part.trim_end_matches('s'), it.name, it.says))
-                .collect::<Vec<_>>()
-                .join(", "),
-            has_device_names: person.devices.iter().any(|device| device.name.is_some()),
-            devices: person
-                .devices
-                .into_iter()
-                .map(|device| DeviceLine {
-                    device_id: device.device_id,
-                    name: device.name.unwrap_or_default(),
-                    platform: device.platform.unwrap_or_default(),
-                    at: device.at_ms.map(|at_ms| Moment::ago(at_ms, now_ms)),
-                    deleted: device.deleted,
-                })
-                .collect(),
-            relations: person
-                .relations
-                .into_iter()
-                .map(|it| RelationLine {
-                    type_id: it.object_type_id,
-                    id: it.object_id,
-                    name: it.object_name,
-                    value: it.value.filter(|value| value != "{}").unwrap_or_default(),
-                    deleted: it.deleted,
-                    at: Moment::ago(it.at_ms, now_ms),
-                })
-                .collect(),
-            changes: person.changes.iter().map(|change| ChangeLine::new(base, change, now_ms)).collect(),
-            traits: person
-                .traits
-                .into_iter()
-                .map(|it| TraitLine { at: Moment::exact(it.at_ms, now_ms).text, name: it.name, value: it.value })
-                .collect(),
-            identifiers: person
-                .identifiers
-                .into_iter()
-                .map(|it| IdentifierLine { kind: kind_title(&it.kind), value: it.value })
-                .collect(),
+            person,
         }
     }
-}
 
-impl ChangeLine {
-    fn new(base: &str, change: &SubscriptionChange, now_ms: Millis) -> ChangeLine {
-        let source = change
-            .source_kind
-            .as_ref()
-            .map(|kind| SourceRef { kind: kind.clone(), id: change.source_id.clone().unwrap_or_default() });
-        let by = match (&change.delivery_id, &source) {
-            (Some(id), source) => Some(Link {
-                href: Address::new(base, "/deliveries").segment(id).to_string(),
-                value: source.as_ref().map_or_else(
-                    || "a delivery".into(),
-                    |source| format!("a delivery of {}", source_title(source, None)),
-                ),
-            }),
-            (None, Some(source)) => {
-                Some(Link { href: source_address(base, source).to_string(), value: source_title(source, None) })
+    fn exact(&self, at_ms: &Millis) -> Moment {
+        Moment::exact(*at_ms, self.now_ms)
+    }
+
+    fn ago(&self, at_ms: &Millis) -> Moment {
+        Moment::ago(*at_ms, self.now_ms)
+    }
+
+    fn has_device_names(&self) -> bool {
+        self.person.devices.iter().any(|device| device.name.is_some())
+    }
+
+    fn person_address(&self, name: &str) -> Address {
+        person_address(&self.page.base, name)
+    }
+
+    /// "the newest 50 of 123 deliveries".
+    fn sent(&self) -> String {
+        let (sent, shown) = (&self.person.sent, self.lines.rows.len());
+        let all = Plural(sent.deliveries as i64, "delivery", "deliveries");
+        match (sent.is_cut, sent.deliveries > shown) {
+            (true, _) => format!("the newest {shown} of more than {all}"),
+            (false, true) => format!("the newest {shown} of {all}"),
+            (false, false) => all.to_string(),
+        }
+    }
+
+    /// The delivery or source that a change of the subscription names.
+    fn because_of(&self, change: &SubscriptionChange) -> Option<(Address, String)> {
+        let base = &self.page.base;
+        let id = || change.source_id.clone().unwrap_or_default();
+        let source = change.source_kind.as_ref().map(|kind| SourceRef { kind: kind.clone(), id: id() });
+        match (&change.delivery_id, source) {
+            (Some(id), source) => {
+                let of = source.map_or_else(String::new, |source| format!(" of {}", source_title(&source, None)));
+                Some((Address::new(base, "/deliveries").segment(id), format!("a delivery{of}")))
             }
+            (None, Some(source)) => Some((source_address(base, &source), source_title(&source, None))),
             (None, None) => None,
-        };
-        ChangeLine {
-            title: match change.change {
-                Change::Subscribed => "Subscribed",
-                Change::Unsubscribed => "Unsubscribed",
-                Change::Preferences => "Preferences changed",
-            },
-            at: Moment::exact(change.at_ms, now_ms),
-            by,
-            channel: change.channel.as_deref().map_or_else(String::new, |channel| channel_title(Some(channel))),
-            content: change.content.clone().unwrap_or_default(),
         }
     }
 }
 
-impl StandingLine {
-    fn new(standing: &Standing, now_ms: Millis) -> StandingLine {
-        let (title, then) = match (standing.said.as_str(), standing.due_at_ms) {
-            ("suppressed", _) => ("Suppressed", "what is known of this person is erased".into()),
-            ("unsuppressed", _) => ("Unsuppressed", "what came since is kept".into()),
-            (_, _) if standing.is_revoked => ("Deleted", "revoked: nothing is erased".into()),
-            (_, Some(due_at_ms)) => ("Deleted", format!("to be erased at {}", Exact(due_at_ms))),
-            (_, None) => ("Deleted", String::new()),
-        };
-        let can_be_kept = standing.due_at_ms.is_some() && !standing.is_revoked;
-        StandingLine { title, at: Moment::exact(standing.at_ms, now_ms), then, can_be_kept }
+fn change_title(change: &SubscriptionChange) -> &'static str {
+    match change.change {
+        Change::Subscribed => "Subscribed",
+        Change::Unsubscribed => "Unsubscribed",
+        Change::Preferences => "Preferences changed",
+    }
+}
+
+/// What a request to erase does, and what follows.
+fn deletion(standing: &Standing) -> (&'static str, String) {
+    match (standing.said.as_str(), standing.due_at_ms) {
+        ("suppressed", _) => ("Suppressed", "personal data erased".into()),
+        ("unsuppressed", _) => ("Unsuppressed", "later data is stored".into()),
+        (_, _) if standing.is_revoked => ("Deleted", "revoked: nothing is erased".into()),
+        (_, Some(due_at_ms)) => ("Deleted", format!("to be erased at {}", Exact(due_at_ms))),
+        (_, None) => ("Deleted", String::new()),
     }
 }
 
 fn kind_title(kind: &str) -> &'static str {
     match kind {
-        "id" => "Id",
-        "email" => "E-mail",
+        "id" => "ID",
+        "email" => "Email",
         "phone" => "Phone",
         "cio_id" => "cio_id",
-        "anonymous_id" => "Anonymous id",
+        "anonymous_id" => "Anonymous ID",
         _ => "Device",
     }
 }
 
-fn sent_said(person: &Person) -> String {
-    let all = Plural(person.sent.deliveries as i64, "delivery", "deliveries").to_string();
-    match (person.sent.is_cut, person.sent.deliveries > person.deliveries.len()) {
-        (true, _) => format!("the newest {} of more than {all}", person.deliveries.len()),
-        (false, true) => format!("the newest {} of {all}", person.deliveries.len()),
-        (false, false) => all,
-    }
-}
-
-/// By status now. A link to the log where it can find exactly those.
-fn statuses(base: &str, person: &Person) -> Vec<StatusLine> {
+/// By current status, as links to the log where it can find exactly those.
+fn statuses(base: &str, person: &Person) -> Vec<(Badge, Linked)> {
     if person.sent.is_cut || person.sent.deliveries < 2 {
         return Vec::new();
     }
-    let line = |(status, deliveries): &(Option<Metric>, usize)| StatusLine {
-        badge: Badge::of(*status),
-        deliveries: Count(*deliveries as i64),
-        href: person.sent.of_one.as_ref().map(|name| {
-            log_of(base, "person", name).with("status", status.map_or("unknown", Metric::name)).to_string()
-        }),
+    let one = |(status, deliveries): &(Option<Metric>, usize)| {
+        let badge = Badge::of(*status);
+        let log = person.sent.of_one.as_ref().map(|name| log_of(base, "person", name).with("status", badge.name));
+        (badge, Linked::new(*deliveries as i64, log.map_or_else(String::new, |log| log.to_string())))
     };
-    person.sent.statuses.iter().map(line).collect()
+    person.sent.statuses.iter().map(one).collect()
 }
 
-fn logs(base: &str, person: &Person) -> Vec<Link> {
+/// Filters of the log that find what was sent: by person, and by address. Several may be needed to find all of it.
+fn logs(base: &str, person: &Person, asked: &str) -> Vec<(Address, String)> {
     if person.sent.deliveries == 0 {
         return Vec::new();
     }
-    let link = |key: &str, value: &str, text: String| Link { href: log_of(base, key, value).to_string(), value: text };
-    let of_people = person.names.iter().map(|name| link("person", name, format!("Log of {name}")));
-    let is_address = |kind: &str| kind == "email" || kind == "phone";
-    let addresses = person.identifiers.iter().filter(|it| is_address(&it.kind));
-    let to_addresses = addresses.map(|it| link("recipient", &it.value, format!("Log to {}", it.value)));
-    of_people.chain(to_addresses).take(LOGS_MAX).collect()
+    let of = |key: &str, value: &str| (log_of(base, key, value), value.to_owned());
+    let people = person.names.iter().map(|name| of("person", name));
+    let is_address = |value: &str| !person.identifiers.iter().any(|it| it.kind == "device" && it.value == value);
+    let addresses = addresses(person, asked).into_iter().filter(|it| is_address(it)).map(|it| of("recipient", it));
+    people.chain(addresses).take(LOGS_MAX).collect()
+}
+
+/// The same for programs; as CSV the newest deliveries.
+fn data(base: &str, read: Read, format: Format) -> Sheet {
+    let Read { asked, person, listed, suppressions, deliveries, columns } = read;
+    let iso = |ms: Millis| Iso(ms).to_string();
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let change = |it: &SubscriptionChange| {
+        json!({
+            "change": it.change.name(), "changed_at": iso(it.at_ms), "delivery_id": it.delivery_id,
+            "channel": it.channel, "source_kind": it.source_kind, "source_id": it.source_id, "content": it.content,
+        })
+    };
+    let log = |(log, _): (Address, String)| log.at(base, &format!("/deliveries{}", format.ending()));
+    let is_cut = person.sent.is_cut || person.sent.deliveries > deliveries.len();
+    // the log by one name goes on after the last row
+    let of_one = person.sent.of_one.as_ref().filter(|_| is_cut).zip(person.deliveries.last());
+    let older =
+        of_one.map(|(name, last)| log((log_of(base, "person", name).with("before", last.cursor), String::new())));
+    let logs: Vec<Address> = logs(base, &person, &asked).into_iter().map(log).collect();
+    let statuses = person.sent.statuses.iter();
+    let json = json!({
+        "person": person.name,
+        "names": person.names,
+        "shared_by": person.shared_by,
+        "deleted_at": person.deleted_at_ms.map(iso),
+        "standing": person.standing.as_ref().map(|it| json!({
+            "standing": it.said, "at": iso(it.at_ms), "due_at": it.due_at_ms.map(iso), "revoked": it.is_revoked,
+        })),
+        "suppressed": listed.iter().any(Listed::is_active),
+        "suppressions": suppressions,
+        "identifiers": each(&person.identifiers, |it| json!({ "kind": it.kind, "value": it.value })),
+        "traits": each(&person.traits, |it| json!({
+            "name": it.name, "value": parsed(&it.value), "changed_at": iso(it.at_ms),
+        })),
+        "devices": each(&person.devices, |it| json!({
+            "device_id": it.device_id, "platform": it.platform, "name": it.name, "deleted": it.deleted,
+            "changed_at": it.at_ms.map(iso),
+        })),
+        "relationships": each(&person.relations, |it| json!({
+            "object_type_id": it.object_type_id, "object_id": it.object_id, "object_name": it.object_name,
+            "relation": it.value.as_deref().and_then(parsed), "deleted": it.deleted, "changed_at": iso(it.at_ms),
+        })),
+        "subscription": person.subscription.as_ref().map(change),
+        "preferences": each(&person.preferences, |it| json!({
+            "part": it.part, "name": it.name, "value": parsed(&it.says),
+        })),
+        "subscription_changes": each(&person.changes, change),
+        "subscription_changes_cut": person.changes.len() >= ROWS_MAX,
+        "sent": {
+            "deliveries": person.sent.deliveries, "more": person.sent.is_cut,
+            "statuses": statuses
+                .map(|(status, n)| (status.map_or("unknown", Metric::name).to_owned(), json!(n)))
+                .collect::<Map<_, _>>(),
+        },
+        "deliveries": deliveries,
+        "older": older,
+        // together they find all that was sent
+        "logs": logs,
+    });
+    let rows = deliveries.iter().map(|row| row.values().cloned().collect());
+    Sheet::new(json, columns, rows).older(older.or_else(|| logs.into_iter().next().filter(|_| is_cut)))
+}
+
+fn each<T>(all: &[T], one: impl Fn(&T) -> Value) -> Vec<Value> {
+    all.iter().map(one).collect()
 }

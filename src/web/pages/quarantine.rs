@@ -1,4 +1,6 @@
-//! `/quarantine`: what could not be understood.
+//! `/quarantine`: events that could not be processed.
+
+use std::borrow::Cow;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -6,12 +8,13 @@ use askama::Template;
 use super::layout::{self, Layout, Pages};
 use super::parts::Moment;
 use super::quarantine_acts::Notice;
+use super::span::Choice;
 use super::twin::{self, Format, List, Twins};
 use crate::store::{self, NOT_STORED, PUBLIC_MAX, quarantine, rows};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count, Plural};
-use crate::web::ingest::again::Desk;
+use crate::web::ingest::replay::ReplayQueue;
 use crate::wire;
 
 const ROWS: usize = 25;
@@ -22,54 +25,47 @@ struct QuarantinePage {
     page: Layout,
     total: Count,
     is_empty: bool,
-    reasons: Vec<Reason>,
-    all: String,
+    /// How many wait for each reason, and for any.
+    reasons: Vec<(Choice, Count)>,
     is_all: bool,
     notice: Option<Notice>,
-    /// What can be done with all that are shown.
+    /// The reason that the list is narrowed to.
     chosen: Option<Chosen>,
-    /// How many can be read again at once, of whatever reason, if several can.
+    /// How many can be replayed at once, of any reason, if several can.
     replay_all: Option<Count>,
     dropped: Option<String>,
     rows: Vec<Line>,
-    newer: Option<String>,
-    older: Option<String>,
+    newer: Option<Address>,
+    older: Option<Address>,
     twins: Twins,
 }
 
-struct Reason {
-    title: String,
-    rows: Count,
-    href: String,
-    is_on: bool,
-}
-
-/// The reason that the list is narrowed to.
+/// A reason with its acts.
 struct Chosen {
     name: String,
-    replay: Replay,
     rows: Count,
-    confirm_replay: String,
-    dismiss: String,
+    acts: Acts,
+}
+
+/// What can be done with one event, or with all of a reason, and the pages that ask for a confirmation.
+struct Acts {
+    replay: Replay,
+    confirm_replay: Address,
+    dismiss: Address,
+}
+
+impl Acts {
+    fn new(replay: Replay, confirm: Address) -> Acts {
+        let act = |act: &str| confirm.clone().with("act", act);
+        Acts { replay, confirm_replay: act("replay"), dismiss: act("dismiss") }
+    }
 }
 
 struct Line {
-    id: i64,
-    replay: Replay,
-    confirm_replay: String,
-    dismiss: String,
-    title: String,
-    meaning: &'static str,
-    detail: String,
-    format: String,
+    row: quarantine::Row,
+    acts: Acts,
     received: Moment,
     due: Option<Moment>,
-    delivery_id: Option<String>,
-    body: String,
-    bytes: String,
-    is_cut: bool,
-    is_stranger: bool,
-    repeats: i64,
 }
 
 /// What replaying would do.
@@ -77,21 +73,21 @@ struct Line {
 enum Replay {
     /// Read it again.
     Plain,
-    /// Vouch for it, which is asked for first.
-    Vouch,
-    /// It is done when the time has come.
-    ByItself,
-    /// Not all of it was kept.
+    /// Read it again and create the delivery, after a confirmation.
+    Create,
+    /// It is replayed automatically at its time.
+    Scheduled,
+    /// Only the beginning of the body was stored.
     Cut,
-    /// It is no format.
+    /// The body has no known format.
     Never,
 }
 
 impl Replay {
     fn of_reason(reason: &str) -> Replay {
         match wire::Reason::parse(reason) {
-            Some(wire::Reason::UnknownDelivery) => Replay::Vouch,
-            Some(wire::Reason::TimeInTheFuture) => Replay::ByItself,
+            Some(wire::Reason::UnknownDelivery) => Replay::Create,
+            Some(wire::Reason::TimeInTheFuture) => Replay::Scheduled,
             _ => Replay::Plain,
         }
     }
@@ -110,29 +106,37 @@ impl Replay {
         self == Replay::Plain
     }
 
-    fn is_vouch(self) -> bool {
-        self == Replay::Vouch
+    fn is_create(self) -> bool {
+        self == Replay::Create
     }
 
     /// Why there is no button.
     fn why_not(self) -> Option<&'static str> {
         match self {
-            Replay::Plain | Replay::Vouch => None,
-            Replay::ByItself => Some("It is applied by itself when its time has come."),
-            Replay::Cut => Some("It cannot be replayed: only its beginning was kept."),
-            Replay::Never => Some("It cannot be replayed: it is kept for people to read."),
+            Replay::Plain | Replay::Create => None,
+            Replay::Scheduled => Some("Applied automatically at its time."),
+            Replay::Cut => Some("Can't be replayed: only the beginning was stored."),
+            Replay::Never => Some("Can't be replayed: unknown format."),
         }
     }
 }
 
-pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data<Desk>) -> Result<HttpResponse, Error> {
+pub async fn page(
+    request: HttpRequest,
+    pages: web::Data<Pages>,
+    queue: web::Data<ReplayQueue>,
+) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let (mut reason, mut at) = (None, quarantine::At::Newest);
     let query = layout::pairs(request.query_string())?;
-    let notice = Notice::read(&query, &desk.state())?;
+    layout::refuse_unknown(&query, &["reason", "before", "after", "done", "rows", "gone", "cut"])?;
+    let notice = Notice::read(&query, queue.job());
     for (key, value) in query {
-        let id =
-            || value.parse().map_err(|_| Error::BadRequest(format!("`{key}={value}` is no place in the quarantine.")));
+        let id = || {
+            value
+                .parse()
+                .map_err(|_| Error::BadRequest(format!("Invalid `{key}={value}`. It must be a quarantine ID.")))
+        };
         match key.as_str() {
             "reason" if !value.is_empty() => reason = Some(value),
             "before" => at = quarantine::At::OlderThan(id()?),
@@ -140,11 +144,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
             _ => {}
         }
     }
-    let wanted = reason.clone();
+    let asked = reason.clone();
     let format = Format::of(&request);
     let (found, counts, dropped, columns, shown) = pages
         .read(move |connection| {
-            let found = quarantine::page(connection, wanted.as_deref(), at, ROWS)?;
+            let found = quarantine::page(connection, asked.as_deref(), at, ROWS)?;
             let rows = found.rows.iter().filter(|_| format != Format::Html);
             let shown = rows.map(|row| rows::quarantined(connection, row.id)).collect::<Result<Vec<_>, _>>()?;
             let columns = rows::quarantine_columns(connection)?;
@@ -153,40 +157,40 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
         })
         .await?;
     let address = pages.address("/quarantine");
-    let here = match &reason {
-        Some(reason) => address.clone().with("reason", reason),
-        None => address.clone(),
-    };
+    let here = reason.iter().fold(address.clone(), |address, reason| address.with("reason", reason));
     let place = |key: &str, id: Option<i64>| id.map(|id| here.clone().with(key, id));
-    let is_wanted = |(name, _): &&(String, i64)| reason.as_ref().is_none_or(|wanted| wanted == name);
+    let of_reason = |name: &str| reason.as_ref().is_none_or(|reason| reason == name);
+    let all: i64 = counts.iter().map(|(_, rows)| rows).sum();
     let list = List {
-        total: Some(counts.iter().filter(is_wanted).map(|(_, rows)| rows).sum()),
+        total: Some(counts.iter().filter(|(name, _)| of_reason(name)).map(|(_, rows)| rows).sum()),
         rows: shown,
         newer: place("after", found.newer).map(|address| address.ending(format.ending())),
         older: place("before", found.older).map(|address| address.ending(format.ending())),
         columns,
     };
-    let twins = match at {
-        quarantine::At::Newest => Twins::of(&here),
-        quarantine::At::OlderThan(id) => Twins::of(&here.clone().with("before", id)),
-        quarantine::At::NewerThan(id) => Twins::of(&here.clone().with("after", id)),
+    let current = match at {
+        quarantine::At::Newest => here.clone(),
+        quarantine::At::OlderThan(id) => here.clone().with("before", id),
+        quarantine::At::NewerThan(id) => here.clone().with("after", id),
     };
-    let confirm = address.clone().segment("confirm");
+    let confirm = reason.iter().fold(address.clone().segment("confirm"), |address, it| address.with("list", it));
     let chosen = reason.as_ref().and_then(|reason| {
         let (_, rows) = counts.iter().find(|(name, _)| name == reason)?;
-        let confirm = confirm.clone().with("reason", reason).with("list", reason);
-        Some(Chosen {
-            name: reason.clone(),
-            replay: Replay::of_reason(reason),
-            rows: Count(*rows),
-            confirm_replay: confirm.clone().with("act", "replay").to_string(),
-            dismiss: confirm.with("act", "dismiss").to_string(),
-        })
+        let acts = Acts::new(Replay::of_reason(reason), confirm.clone().with("reason", reason));
+        Some(Chosen { name: reason.clone(), rows: Count(*rows), acts })
     });
-    let confirm_row = match &reason {
-        Some(reason) => confirm.with("list", reason),
-        None => confirm,
+    let line = |row: quarantine::Row| Line {
+        acts: Acts::new(Replay::of(&row), confirm.clone().with("id", row.id)),
+        received: Moment::ago(row.received_at_ms, now_ms),
+        due: row.due_at_ms.map(|ms| Moment::exact(ms, now_ms)),
+        row,
     };
+    let choice = |(name, rows): &(String, i64)| {
+        let is_current = reason.as_ref() == Some(name);
+        let href = if is_current { address.clone() } else { address.clone().with("reason", name) };
+        (Choice { title: title(name), href, is_current }, Count(*rows))
+    };
+    let of_any = Choice { title: "All".into(), href: address.clone(), is_current: reason.is_none() };
     let plain = counts.iter().filter(|(reason, _)| is_replayed_plainly(reason)).map(|(_, rows)| rows).sum();
     let page = QuarantinePage {
         notice,
@@ -194,76 +198,62 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, desk: web::Data
         replay_all: (plain > 1).then_some(Count(plain)),
         dropped: (dropped > 0).then(|| dropped_text(dropped)),
         page: pages.layout("quarantine"),
-        total: Count(counts.iter().map(|(_, rows)| rows).sum()),
+        total: Count(all),
         is_empty: counts.is_empty() && found.rows.is_empty(),
-        reasons: counts.iter().map(|(name, rows)| Reason::new(&address, name, *rows, reason.as_deref())).collect(),
-        all: address.to_string(),
+        reasons: [(of_any, Count(all))].into_iter().chain(counts.iter().map(choice)).collect(),
         is_all: reason.is_none(),
-        newer: place("after", found.newer).map(|address| address.to_string()),
-        older: place("before", found.older).map(|address| address.to_string()),
-        twins,
-        rows: found.rows.into_iter().map(|row| Line::new(row, &confirm_row, now_ms)).collect(),
+        newer: place("after", found.newer),
+        older: place("before", found.older),
+        twins: Twins::of(&current),
+        rows: found.rows.into_iter().map(line).collect(),
     };
     twin::answer(format, list, |_| layout::html(&page))
 }
 
-impl Reason {
-    fn new(address: &Address, name: &str, rows: i64, chosen: Option<&str>) -> Reason {
-        let is_on = chosen == Some(name);
-        let href = if is_on { address.to_string() } else { address.clone().with("reason", name).to_string() };
-        Reason { title: title(name), rows: Count(rows), href, is_on }
-    }
-}
-
 impl Line {
-    fn new(row: quarantine::Row, confirm: &Address, now_ms: i64) -> Line {
-        let confirm = confirm.clone().with("id", row.id);
-        Line {
-            id: row.id,
-            replay: Replay::of(&row),
-            confirm_replay: confirm.clone().with("act", "replay").to_string(),
-            dismiss: confirm.with("act", "dismiss").to_string(),
-            title: title(&row.reason),
-            meaning: meaning(&row.reason),
-            detail: row.detail,
-            format: row.format.replace('_', " "),
-            received: Moment::ago(row.received_at_ms, now_ms),
-            due: row.due_at_ms.map(|ms| Moment::exact(ms, now_ms)),
-            delivery_id: row.delivery_id,
-            is_cut: row.body_bytes > row.body.len() as i64,
-            is_stranger: row.is_public,
-            body: String::from_utf8_lossy(&row.body).into_owned(),
-            bytes: Bytes(row.body_bytes).to_string(),
-            repeats: row.repeats,
+    /// "webhook, 1.2 KiB, received 4 times".
+    fn about(&self) -> String {
+        let mut about = format!("{}, {}", self.row.format.replace('_', " "), Bytes(self.row.body_bytes));
+        if self.row.is_public {
+            about.push_str(", sent without a full key");
         }
+        if self.row.repeats > 0 {
+            about.push_str(&format!(", received {} times", Count(self.row.repeats + 1)));
+        }
+        about
+    }
+
+    fn body(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.row.body)
+    }
+
+    fn is_cut(&self) -> bool {
+        self.row.body_bytes > self.row.body.len() as i64
     }
 }
 
-/// Whether what has this reason is just read again.
+/// Whether a replay of this reason needs no confirmation.
 pub(super) fn is_replayed_plainly(reason: &str) -> bool {
     Replay::of_reason(reason).is_plain()
 }
 
 fn dropped_text(dropped: i64) -> String {
     let reports = Plural(dropped, "report", "reports");
-    format!(
-        "{reports} by senders without a full key had to make room: at most {} are kept for each reason.",
-        Count(PUBLIC_MAX)
-    )
+    format!("{reports} sent without a full key were dropped: at most {} are stored for each reason.", Count(PUBLIC_MAX))
 }
 
-/// `no_delivery_id` as "No delivery id".
+/// `no_delivery_id` as "No delivery ID".
 pub(super) fn title(reason: &str) -> String {
     let words = reason.replace('_', " ").replace("json", "JSON");
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// In plain words: what it means, and what becomes of it.
+/// What it means, and what happens next.
 fn meaning(reason: &str) -> &'static str {
     match wire::Reason::parse(reason) {
         Some(reason) => reason.explanation(),
-        None if reason == NOT_STORED => "It was understood, and the file did not take it. Please report this.",
-        None => "Kept as it came; a later version that understands it takes it in.",
+        None if reason == NOT_STORED => "The event was valid, but could not be stored. Please report this.",
+        None => "Stored as received; a later version may be able to process it.",
     }
 }

@@ -1,4 +1,4 @@
-//! What an operator does with what is kept aside: replay, dismiss, and the page that asks first.
+//! What an operator does with quarantined events: replay and dismiss, and the page that asks first.
 
 use std::time::Duration;
 
@@ -8,98 +8,70 @@ use askama::Template;
 
 use super::layout::{self, Layout, Pages};
 use super::quarantine::{is_replayed_plainly, title};
-use crate::store::quarantine::{self, Stretch};
+use crate::store::query::quarantine::{self, Stretch};
 use crate::web::error::Error;
 use crate::web::format::{Count, Plural};
-use crate::web::ingest::again::{Act, Desk, Rows, State, Tally};
+use crate::web::ingest::replay::{Action, JobState, Progress, ReplayJob, ReplayQueue};
 use crate::web::same_origin;
 
-/// How long the page waits for the end; what takes longer goes on by itself.
+/// How long the page waits for a job; a longer one goes on, and the list shows its progress.
 const WAIT: Duration = Duration::from_secs(5);
 
 type Fields = Vec<(String, String)>;
 
-/// What is said after an act.
-pub enum Notice {
-    Done(Act, Tally),
-    /// It goes on.
-    Running(Act, Tally),
-    /// It ended before its end.
-    Stopped(Act, Tally),
-    /// Something else goes on, and this was not begun.
-    Busy,
-}
+/// What the list says of a job.
+pub struct Notice(String);
 
 impl Notice {
-    pub fn read(query: &[(String, String)], state: &State) -> Result<Option<Notice>, Error> {
-        let number = |key: &str| match get(query, key) {
-            None => Ok(0),
-            Some(text) => text.parse().map_err(|_| Error::BadRequest(format!("`{key}={text}` is no number."))),
-        };
-        let done = get(query, "done");
-        Ok(match (done, state.running, state.last) {
-            (Some("busy"), ..) => Some(Notice::Busy),
-            (_, Some((act, tally)), _) => Some(Notice::Running(act, tally)),
-            (Some("running"), None, Some((act, tally, true))) => Some(Notice::Done(act, tally)),
-            (Some("running"), None, Some((act, tally, false))) => Some(Notice::Stopped(act, tally)),
-            (Some(name), ..) => {
-                let tally = Tally { rows: number("rows")?, gone: number("gone")?, cut: number("cut")? };
-                act_of(name).map(|act| Notice::Done(act, tally))
-            }
-            (None, ..) => None,
-        })
-    }
-
-    pub fn text(&self) -> String {
-        match self {
-            Notice::Done(act, tally) => done_text(*act, *tally),
-            Notice::Running(act, tally) => {
-                let looked = Plural(tally.rows as i64, "body", "bodies");
-                let word = if *act == Act::Replay { "applied" } else { "dismissed" };
-                let gone = Count(tally.gone as i64);
-                format!(
-                    "Under way: {looked} looked at, {gone} {word} so far. Load the page again to see how far it is."
-                )
-            }
-            Notice::Stopped(act, tally) => {
-                let done = done_text(*act, *tally);
-                format!("It ended early, since the file could not be read or written. {done} Try again for the rest.")
-            }
-            Notice::Busy => "Nothing was begun: another replay or dismissal is still under way.".into(),
+    /// A running job is always shown; the last one only to whoever comes from its form.
+    pub fn read(query: &[(String, String)], job: Option<ReplayJob>) -> Option<Notice> {
+        match (get(query, "job"), job) {
+            (Some("busy"), _) => Some(Notice("Not started: another replay or deletion is still running.".into())),
+            (came_from, Some(job)) if came_from.is_some() || job.state == JobState::Running => Some(Notice(text(job))),
+            _ => None,
         }
     }
+
+    pub fn text(&self) -> &str {
+        &self.0
+    }
 }
 
-fn done_text(act: Act, tally: Tally) -> String {
-    let Tally { rows, gone, cut } = tally;
-    let still = rows.saturating_sub(gone).saturating_sub(cut);
+fn text(ReplayJob { action, progress, state }: ReplayJob) -> String {
+    let Progress { rows, released, truncated } = progress;
     let count = |n: u64| Count(n as i64);
-    let mut text = match (act, rows) {
-        (_, 0) => return "There was nothing left to do: it has gone already.".into(),
-        (Act::Dismiss, _) => return format!("{} of {} dismissed.", count(gone), count(rows)),
-        (Act::Replay, _) => format!("{} of {} applied", count(gone), count(rows)),
+    if rows == 0 && state == JobState::Done {
+        return "Nothing left to do: these events are no longer in quarantine.".into();
+    }
+    let mut text = match action {
+        Action::Dismiss => format!("Deleted {} of {}.", count(released), Plural(rows as i64, "event", "events")),
+        Action::Replay => format!("Replayed {}: {} succeeded", count(rows), count(released)),
     };
-    if still > 0 {
-        text += &format!("; {} still not understood", count(still));
+    if action == Action::Replay {
+        let failing = rows.saturating_sub(released).saturating_sub(truncated);
+        if failing > 0 {
+            text += &format!(", {} still failing", count(failing));
+        }
+        if truncated > 0 {
+            text += &format!(", {} can't be replayed because the body was truncated", count(truncated));
+        }
+        text += ".";
     }
-    if cut > 0 {
-        text += &format!("; {} cannot be read again, as not all of it was kept", count(cut));
+    match state {
+        JobState::Done => text,
+        JobState::Running => format!("Running. {text} Reload for progress."),
+        JobState::Failed => format!("Stopped early: the database could not be read or written. {text} Try again."),
     }
-    text + "."
 }
 
-fn act_of(name: &str) -> Option<Act> {
-    match name {
-        "replay" => Some(Act::Replay),
-        "dismiss" => Some(Act::Dismiss),
-        _ => None,
-    }
+fn action_of(name: &str) -> Option<Action> {
+    [Action::Replay, Action::Dismiss].into_iter().find(|action| name_of(*action) == name)
 }
 
-fn name_of(act: Act) -> &'static str {
-    match act {
-        Act::Replay => "replay",
-        Act::Dismiss => "dismiss",
+fn name_of(action: Action) -> &'static str {
+    match action {
+        Action::Replay => "replay",
+        Action::Dismiss => "dismiss",
     }
 }
 
@@ -107,14 +79,14 @@ fn get<'f>(fields: &'f [(String, String)], key: &str) -> Option<&'f str> {
     fields.iter().find(|(name, _)| name == key).map(|(_, value)| &**value).filter(|value| !value.is_empty())
 }
 
-/// A row, by its number.
+/// The number of a row.
 fn id_of(fields: &[(String, String)], key: &str) -> Result<Option<i64>, Error> {
-    let wrong = |text: &str| Error::BadRequest(format!("`{key}={text}` is no place in the quarantine."));
+    let wrong = |text: &str| Error::BadRequest(format!("`{key}={text}` is not a quarantine ID."));
     get(fields, key).map(|text| text.parse().map_err(|_| wrong(text))).transpose()
 }
 
-fn neither() -> Error {
-    Error::BadRequest("Say which: `id` of one, or `reason` of all that have it.".into())
+fn no_selection() -> Error {
+    Error::BadRequest("Select events: `id` of one, or `reason` of all that have it.".into())
 }
 
 type Form = Result<web::Form<Fields>, actix_web::Error>;
@@ -123,62 +95,71 @@ pub async fn replay(
     request: HttpRequest,
     form: Form,
     pages: web::Data<Pages>,
-    desk: web::Data<Desk>,
+    queue: web::Data<ReplayQueue>,
 ) -> Result<HttpResponse, Error> {
-    do_it(Act::Replay, &request, form, &pages, &desk).await
+    start(Action::Replay, &request, form, &pages, &queue).await
 }
 
 pub async fn dismiss(
     request: HttpRequest,
     form: Form,
     pages: web::Data<Pages>,
-    desk: web::Data<Desk>,
+    queue: web::Data<ReplayQueue>,
 ) -> Result<HttpResponse, Error> {
-    do_it(Act::Dismiss, &request, form, &pages, &desk).await
+    start(Action::Dismiss, &request, form, &pages, &queue).await
 }
 
-/// Does what a form of the page says, and goes back to the list with what came of it.
-async fn do_it(act: Act, request: &HttpRequest, form: Form, pages: &Pages, desk: &Desk) -> Result<HttpResponse, Error> {
+/// Starts what a form of the page asks for, and goes back to the list, which shows the result.
+async fn start(
+    action: Action,
+    request: &HttpRequest,
+    form: Form,
+    pages: &Pages,
+    queue: &ReplayQueue,
+) -> Result<HttpResponse, Error> {
     same_origin::check(request)?;
     let fields = form.map_err(|error| Error::BadRequest(format!("The form cannot be read: {error}.")))?.into_inner();
     let parts = match (id_of(&fields, "id")?, get(&fields, "reason"), get(&fields, "all")) {
-        (Some(id), ..) => vec![Rows::One(id)],
+        (Some(id), ..) => {
+            let row = pages.read(move |connection| quarantine::row(connection, id)).await?;
+            row.map(|row| Stretch { reason: row.reason, after: id - 1, up_to: id }).into_iter().collect()
+        }
         (None, Some(reason), _) => {
-            // what comes in from now on was not meant
+            // later arrivals were not meant
             let up_to = match id_of(&fields, "up_to")? {
                 Some(up_to) => up_to,
                 None => pages.read(quarantine::latest).await?,
             };
-            vec![Rows::Of(Stretch { reason: reason.into(), after: 0, up_to })]
+            vec![Stretch { reason: reason.into(), after: 0, up_to }]
         }
-        // all that need not be vouched for, and does not wait for its time
-        (None, None, Some(_)) if act == Act::Replay => {
-            let found = |connection: &_| Ok((quarantine::counts(connection)?, quarantine::latest(connection)?));
-            let (counts, up_to) = pages.read(found).await?;
+        // every event that neither needs a person to vouch for it nor waits for its time
+        (None, None, Some(_)) if action == Action::Replay => {
+            let (counts, up_to) =
+                pages.read(|connection| Ok((quarantine::counts(connection)?, quarantine::latest(connection)?))).await?;
             let reasons = counts.into_iter().map(|(reason, _)| reason).filter(|reason| is_replayed_plainly(reason));
-            reasons.map(|reason| Rows::Of(Stretch { reason, after: 0, up_to })).collect()
+            reasons.map(|reason| Stretch { reason, after: 0, up_to }).collect()
         }
-        (None, None, _) => return Err(neither()),
+        (None, None, _) => return Err(no_selection()),
     };
-    let mut back = pages.address("/quarantine");
-    if let Some(list) = get(&fields, "list") {
-        back = back.with("reason", list);
+    let back = match queue.start(action, parts) {
+        None => "busy",
+        Some(job) => {
+            // a longer job goes on: it is a task
+            let _ = tokio::time::timeout(WAIT, job).await;
+            name_of(action)
+        }
+    };
+    let address = list(pages, get(&fields, "list")).with("job", back).to_string();
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, address)).finish())
+}
+
+/// The list, narrowed to a reason.
+fn list(pages: &Pages, reason: Option<&str>) -> crate::web::address::Address {
+    let address = pages.address("/quarantine");
+    match reason {
+        Some(reason) => address.with("reason", reason),
+        None => address,
     }
-    let back = match desk.begin(act) {
-        None => back.with("done", "busy"),
-        // a task of its own: it goes on when nobody waits for it any more
-        Some(running) => match tokio::time::timeout(WAIT, actix_web::rt::spawn(running.run(parts))).await {
-            Ok(Ok(Ok(Tally { rows, gone, cut }))) => {
-                back.with("done", name_of(act)).with("rows", rows).with("gone", gone).with("cut", cut)
-            }
-            Ok(Ok(Err(error))) => {
-                tracing::warn!(%error, "what an operator began with the quarantine ended early");
-                back.with("done", "running")
-            }
-            Ok(Err(_)) | Err(_) => back.with("done", "running"),
-        },
-    };
-    Ok(HttpResponse::SeeOther().insert_header((LOCATION, back.to_string())).finish())
 }
 
 #[derive(Template)]
@@ -194,84 +175,65 @@ struct ConfirmPage {
     body: Option<String>,
 }
 
-/// Asks before what cannot be taken back.
+const VOUCH: &str = "The delivery is created as if a sender with a full key had reported it: its channel and campaign \
+    stay unknown until another event names them, and every report that waits for it is applied. Anyone can report on a \
+    delivery ID they made up, so apply only reports on messages you know.";
+const UNDONE: &str = "This can't be undone.";
+const UNDONE_FOR_ALL: &str = "This can't be undone. Events that arrived after this page was loaded stay.";
+
+/// Asks before what cannot be undone.
 pub async fn confirm(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let query = layout::pairs(request.query_string())?;
-    let act = get(&query, "act").and_then(act_of);
-    let act = act.ok_or_else(|| Error::BadRequest("`act` is replay or dismiss.".into()))?;
-    let list = get(&query, "list").map(str::to_owned);
-    let mut back = pages.address("/quarantine");
-    if let Some(list) = &list {
-        back = back.with("reason", list);
-    }
-    let mut page = ConfirmPage {
-        page: pages.layout("quarantine"),
-        question: String::new(),
-        what: String::new(),
-        button: String::new(),
-        action: pages.address("/quarantine").segment(name_of(act)).to_string(),
-        fields: list.map(|list| ("list", list)).into_iter().collect(),
-        back: back.to_string(),
-        body: None,
-    };
-    let gone = || Error::NotFound("What this asks about is no longer kept aside.".into());
-    match (id_of(&query, "id")?, get(&query, "reason").map(str::to_owned)) {
+    let action = get(&query, "act").and_then(action_of);
+    let action = action.ok_or_else(|| Error::BadRequest("`act` must be replay or dismiss.".into()))?;
+    let reason = get(&query, "reason").map(str::to_owned);
+    let mut fields: Vec<_> = get(&query, "list").map(|list| ("list", list.to_owned())).into_iter().collect();
+    let gone = || Error::NotFound("This is no longer in quarantine.".into());
+    let (question, what, button, body) = match (id_of(&query, "id")?, reason) {
         (Some(id), _) => {
             let row = pages.read(move |connection| quarantine::row(connection, id)).await?.ok_or_else(gone)?;
-            let delivery_id = row.delivery_id.as_deref().unwrap_or_default();
-            (page.question, page.what, page.button) = one_text(act, &title(&row.reason), delivery_id);
-            page.fields.push(("id", id.to_string()));
-            page.body = Some(String::from_utf8_lossy(&row.body).into_owned());
+            fields.push(("id", id.to_string()));
+            let body = Some(String::from_utf8_lossy(&row.body).into_owned());
+            match action {
+                Action::Dismiss => ("Delete this event?".to_owned(), UNDONE.to_owned(), "Delete".to_owned(), body),
+                Action::Replay => {
+                    let delivery_id = row.delivery_id.as_deref().unwrap_or_default();
+                    let what = format!("No event of delivery {delivery_id} is known. {VOUCH}");
+                    let question = "Apply this report and create its delivery?".to_owned();
+                    (question, what, "Apply and create the delivery".to_owned(), body)
+                }
+            }
         }
         (None, Some(reason)) => {
             let (counts, up_to) =
                 pages.read(|connection| Ok((quarantine::counts(connection)?, quarantine::latest(connection)?))).await?;
             let rows = counts.iter().find(|(name, _)| *name == reason).map(|(_, rows)| *rows).ok_or_else(gone)?;
-            (page.question, page.what, page.button) = all_text(act, &title(&reason), rows);
-            page.fields.extend([("reason", reason), ("up_to", up_to.to_string())]);
+            let (all, title) = (Count(rows), title(&reason));
+            fields.extend([("reason", reason), ("up_to", up_to.to_string())]);
+            match action {
+                Action::Dismiss => {
+                    let question = format!("Delete {} (“{title}”)?", Plural(rows, "event", "events"));
+                    (question, UNDONE_FOR_ALL.to_owned(), format!("Delete {all}"), None)
+                }
+                Action::Replay => {
+                    let question = format!("Apply all {all} reports and create their deliveries?");
+                    let what = format!("No event of these deliveries is known. {VOUCH}");
+                    (question, what, format!("Apply all {all} and create the deliveries"), None)
+                }
+            }
         }
-        (None, None) => return Err(neither()),
-    }
-    layout::html(&page)
-}
-
-const VOUCH: &str = "It is then as if a sender with a full key had said it: the delivery is created, its channel and \
-    source unknown until an event says, and all that waits for it is taken in. Anybody can report on a delivery that \
-    they made up, so do this only where you know the message.";
-const DISMISS: &str = "The body is deleted and cannot be brought back.";
-
-fn one_text(act: Act, title: &str, delivery_id: &str) -> (String, String, String) {
-    match act {
-        Act::Dismiss => (format!("Dismiss this “{title}”?"), DISMISS.into(), "Dismiss it".into()),
-        Act::Replay => (
-            "Apply this report and create its delivery?".into(),
-            format!("No event of delivery {delivery_id} is known. {VOUCH}"),
-            "Apply it and create the delivery".into(),
-        ),
-    }
-}
-
-fn all_text(act: Act, title: &str, rows: i64) -> (String, String, String) {
-    if rows == 1 && act == Act::Dismiss {
-        return (
-            format!("Dismiss the one of “{title}”?"),
-            format!("{DISMISS} What comes in after this page was made stays."),
-            "Dismiss it".into(),
-        );
-    }
-    let all = Count(rows);
-    match act {
-        Act::Dismiss => (
-            format!("Dismiss all {all} of “{title}”?"),
-            format!("{DISMISS} What comes in after this page was made stays."),
-            format!("Dismiss all {all}"),
-        ),
-        Act::Replay => (
-            format!("Apply all {all} reports and create their deliveries?"),
-            format!("No event of these deliveries is known. {VOUCH}"),
-            format!("Apply all {all} and create the deliveries"),
-        ),
-    }
+        (None, None) => return Err(no_selection()),
+    };
+    layout::html(&ConfirmPage {
+        page: pages.layout("quarantine"),
+        question,
+        what,
+        button,
+        action: pages.address("/quarantine").segment(name_of(action)).to_string(),
+        fields,
+        back: list(&pages, get(&query, "list")).to_string(),
+        body,
+    })
 }
 
 #[cfg(test)]
@@ -279,20 +241,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_of_it_is_said_in_numbers() {
-        for (rows, gone, cut, said) in [
-            (5, 3, 0, "3 of 5 applied; 2 still not understood."),
-            (1, 1, 0, "1 of 1 applied."),
+    fn a_notice_counts_what_a_job_did() {
+        use {Action::*, JobState::*};
+        for (action, state, [rows, released, truncated], expected) in [
+            (Replay, Done, [5, 3, 0], "Replayed 5: 3 succeeded, 2 still failing."),
+            (Replay, Done, [1, 1, 0], "Replayed 1: 1 succeeded."),
             (
-                1_200,
-                0,
-                1,
-                "0 of 1,200 applied; 1,199 still not understood; 1 cannot be read again, as not all of it was kept.",
+                Replay,
+                Done,
+                [1_200, 0, 1],
+                "Replayed 1,200: 0 succeeded, 1,199 still failing, 1 can't be replayed because the body was truncated.",
             ),
-            (0, 0, 0, "There was nothing left to do: it has gone already."),
+            (Replay, Done, [0, 0, 0], "Nothing left to do: these events are no longer in quarantine."),
+            (Replay, Running, [5, 5, 0], "Running. Replayed 5: 5 succeeded. Reload for progress."),
+            (Dismiss, Done, [2, 2, 0], "Deleted 2 of 2 events."),
+            (
+                Dismiss,
+                Failed,
+                [1, 1, 0],
+                "Stopped early: the database could not be read or written. Deleted 1 of 1 event. Try again.",
+            ),
         ] {
-            assert_eq!(done_text(Act::Replay, Tally { rows, gone, cut }), said);
+            let progress = Progress { rows, released, truncated };
+            assert_eq!(text(ReplayJob { action, progress, state }), expected);
         }
-        assert_eq!(done_text(Act::Dismiss, Tally { rows: 2, gone: 2, cut: 0 }), "2 of 2 dismissed.");
     }
 }

@@ -1,12 +1,13 @@
-//! `/schema`: the SQL interface, as the comments of the migrations tell it.
+//! `/schema`: the SQL interface, from the comments of the migrations.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use serde::Serialize;
+use serde_json::json;
 
 use super::layout::{self, Layout, Pages};
-use super::twin::{self, Data, Format, Table, Twins};
-use crate::store::schema;
+use super::sheet::Sheet;
+use super::twin::{Format, Twins};
+use crate::store::query::schema;
 use crate::web::error::Error;
 
 #[derive(Template)]
@@ -14,76 +15,42 @@ use crate::web::error::Error;
 struct SchemaPage {
     page: Layout,
     file: String,
-    views: Vec<View>,
+    views: Vec<schema::View>,
     twins: Twins,
-}
-
-/// The views as programs get them.
-#[derive(Serialize)]
-struct Views {
-    views: Vec<View>,
-}
-
-#[derive(Serialize)]
-struct View {
-    view: String,
-    about: String,
-    columns: Vec<Column>,
-    samples: Vec<Sample>,
-}
-
-#[derive(Serialize)]
-struct Column {
-    column: String,
-    #[serde(rename = "type")]
-    type_name: String,
-    about: String,
-}
-
-#[derive(Serialize)]
-struct Sample {
-    title: String,
-    sql: String,
-}
-
-impl From<schema::View> for View {
-    fn from(view: schema::View) -> View {
-        let column =
-            |of: schema::Column| Column { column: of.name, type_name: of.type_name.to_lowercase(), about: of.about };
-        let sample = |of: schema::Sample| Sample { title: of.title, sql: of.sql };
-        View {
-            view: view.name,
-            about: view.about,
-            columns: view.columns.into_iter().map(column).collect(),
-            samples: view.samples.into_iter().map(sample).collect(),
-        }
-    }
-}
-
-/// A row for each column.
-impl Data for Views {
-    fn table(&self) -> Table {
-        let rows = self.views.iter().flat_map(|view| {
-            let row = |column: &Column| {
-                let cells = [&view.view, &column.column, &column.type_name, &column.about];
-                cells.map(|cell| cell.clone().into()).into()
-            };
-            view.columns.iter().map(row).collect::<Vec<_>>()
-        });
-        Table::of(&["view", "column", "type", "about"], rows)
-    }
 }
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let views = pages.read(schema::views).await?;
-    let data = Views { views: views.into_iter().map(View::from).collect() };
-    twin::answer(Format::of(&request), data, |data| {
-        layout::html(&SchemaPage {
-            page: pages.layout("schema"),
-            // its name alone: where it lies is nobody's business who merely reads
-            file: pages.readers.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into()),
-            views: data.views,
-            twins: Twins::of(&pages.address("/schema")),
-        })
+    let format = Format::of(&request);
+    if format != Format::Html {
+        return data(&views).answer(format);
+    }
+    layout::html(&SchemaPage {
+        page: pages.layout("schema"),
+        // only its name: readers need not know the path
+        file: pages.readers.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into()),
+        views,
+        twins: Twins::of(&pages.address("/schema")),
     })
+}
+
+/// The same for programs; as CSV a row for each column.
+fn data(views: &[schema::View]) -> Sheet {
+    let column =
+        |it: &schema::Column| json!({ "column": it.name, "type": it.type_name.to_lowercase(), "about": it.about });
+    let sample = |it: &schema::Sample| json!({ "title": it.title, "sql": it.sql });
+    let view = |it: &schema::View| {
+        json!({
+            "view": it.name, "about": it.about,
+            "columns": it.columns.iter().map(column).collect::<Vec<_>>(),
+            "samples": it.samples.iter().map(sample).collect::<Vec<_>>(),
+        })
+    };
+    let rows = views.iter().flat_map(|view| {
+        view.columns.iter().map(|it| {
+            [&view.name, &it.name, &it.type_name.to_lowercase(), &it.about].map(|text| text.clone().into()).into()
+        })
+    });
+    let json = json!({ "views": views.iter().map(view).collect::<Vec<_>>() });
+    Sheet::new(json, ["view", "column", "type", "about"], rows)
 }

@@ -1,4 +1,4 @@
-//! `/search?q=`: where a few words lead.
+//! `/search?q=`: redirects to the page that fits best, or shows why nothing was found.
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -8,8 +8,8 @@ use super::layout::{self, Layout, Pages};
 use super::log_query::LogQuery;
 use super::parts::{person_address, source_address};
 use super::search_words::{self, Asked};
-use crate::store::log::{self, At};
-use crate::store::search::{self, Found};
+use crate::store::query::log::{self, At};
+use crate::store::query::search::{self, Found};
 use crate::web::address::Address;
 use crate::web::error::Error;
 
@@ -25,16 +25,16 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let pairs = layout::pairs(request.query_string())?;
     let words = pairs.iter().find(|(key, _)| key == "q").map_or("", |(_, value)| value.trim()).to_owned();
     if words.is_empty() {
-        return Ok(see(&pages.address("/deliveries")));
+        return Ok(redirect(&pages.address("/deliveries")));
     }
     let log = |pairs: &[(String, String)]| {
         let place = |address: Address, (key, value): &(String, String)| address.with(key, value);
         pairs.iter().fold(pages.address("/deliveries"), place)
     };
     let wrong = match search_words::parse(&words) {
-        Asked::Delivery(id) => return Ok(see(&pages.address("/deliveries").segment(&id))),
+        Asked::Delivery(id) => return Ok(redirect(&pages.address("/deliveries").segment(&id))),
         Asked::Log(pairs) => match LogQuery::parse(&pages.base, &pairs, layout::now_ms()) {
-            Ok(_) => return Ok(see(&log(&pairs))),
+            Ok(_) => return Ok(redirect(&log(&pairs))),
             Err(Error::BadRequest(wrong)) => Some(wrong),
             Err(error) => return Err(error),
         },
@@ -46,7 +46,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             let (found, is_written) = pages
                 .read(move |connection| {
                     let found = search::find(connection, &asked)?;
-                    // in a recipient or a subject, or nowhere near
+                    // the log redirect is worth it only if the words occur, or may
                     let is_written = found == Found::Nothing && {
                         let page = log::page(connection, &query.filter, At::Newest, 1)?;
                         !page.rows.is_empty() || page.looked.is_some()
@@ -56,10 +56,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 .await?;
             let is_written = is_written || found == Found::Written;
             if let Some(address) = address_of(&pages.base, found) {
-                return Ok(see(&address));
+                return Ok(redirect(&address));
             }
             if is_written && near.is_none() {
-                return Ok(see(&log(&pairs)));
+                return Ok(redirect(&log(&pairs)));
             }
             near
         }
@@ -68,7 +68,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     layout::html(&SearchPage { page, words, wrong })
 }
 
-fn see(address: &Address) -> HttpResponse {
+fn redirect(address: &Address) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((LOCATION, address.to_string())).finish()
 }
 

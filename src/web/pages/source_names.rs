@@ -1,4 +1,4 @@
-//! Names of sources: events carry ids only, people give the names here.
+//! Names of sources, given by people: events carry only IDs.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,7 @@ use multer::Multipart;
 
 use super::layout::{self, Pages};
 use super::parts::source_address;
-use crate::store::log::SourceRef;
+use crate::store::query::log::SourceRef;
 use crate::store::{Entry, Writer};
 use crate::web::error::Error;
 use crate::web::names::{self, Named};
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 500;
 
 type Form = Result<web::Form<Vec<(String, String)>>, actix_web::Error>;
 
-/// Names one source, and goes back to where the form stood.
+/// Names one source, and returns to the page of the form.
 pub async fn one(
     request: HttpRequest,
     form: Form,
@@ -32,7 +32,7 @@ pub async fn one(
     writer: web::Data<Writer>,
 ) -> Result<HttpResponse, Error> {
     same_origin::check(&request)?;
-    let fields = form.map_err(|error| Error::BadRequest(format!("The form cannot be read: {error}.")))?.into_inner();
+    let fields = form.map_err(|error| Error::BadRequest(format!("Invalid form: {error}.")))?.into_inner();
     let get = |key: &str| fields.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
     let field = |key: &str| get(key).unwrap_or_default();
     let named = names::named(field("kind"), field("id"), field("name")).map_err(wrong)?;
@@ -49,7 +49,7 @@ pub async fn one(
     Ok(HttpResponse::SeeOther().insert_header((LOCATION, back.to_string())).finish())
 }
 
-/// Names all sources of a CSV file, or none if a line of it cannot be read.
+/// Names all sources of a CSV file, or none if a line is invalid.
 pub async fn file(
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
@@ -57,7 +57,7 @@ pub async fn file(
     writer: web::Data<Writer>,
 ) -> Result<HttpResponse, Error> {
     same_origin::check(&request)?;
-    let unread = |what: &dyn std::fmt::Display| Error::BadRequest(format!("The file cannot be read: {what}."));
+    let unread = |what: &dyn std::fmt::Display| Error::BadRequest(format!("Invalid file: {what}."));
     let body = body.map_err(|error| unread(&error))?;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(kind).map_err(|error| unread(&error))?;
@@ -71,7 +71,7 @@ pub async fn file(
     }
     let csv = csv.filter(|csv| !csv.is_empty());
     let csv = csv.ok_or_else(|| Error::BadRequest("No file was chosen. Go back and choose one.".into()))?;
-    let named = names::read_csv(&csv).map_err(|what| wrong(format!("{what}; none of the names was taken")))?;
+    let named = names::read_csv(&csv).map_err(|what| wrong(format!("{what}; no names were imported")))?;
     let count = named.len();
     store(&writer, named).await?;
     let back = pages.address("/campaigns").with("named", count);
@@ -84,7 +84,7 @@ fn wrong(what: String) -> Error {
     Error::BadRequest(format!("{first}{}.", letters.as_str()))
 }
 
-/// Through the one that writes, among the events.
+/// Through the writer, in parts.
 async fn store(writer: &Writer, named: Vec<Named>) -> Result<(), Error> {
     let now_ms = layout::now_ms();
     let mut named = named.into_iter();
@@ -95,6 +95,6 @@ async fn store(writer: &Writer, named: Vec<Named>) -> Result<(), Error> {
             return Ok(());
         }
         let stored = writer.write(some, now_ms).await;
-        stored.map_err(|_| Error::Busy("The file cannot be written now. Some names may be stored; try again."))?;
+        stored.map_err(|_| Error::Busy("The database cannot be written now. Some names may be stored; try again."))?;
     }
 }

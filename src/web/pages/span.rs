@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate};
 
 use crate::domain::Millis;
 use crate::domain::rollup::QUARTER_MS;
-use crate::store::sources::Range;
+use crate::store::query::campaigns::Range;
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Day, Exact, Iso};
@@ -42,15 +42,15 @@ pub struct Span {
     /// The names of its two ends in an address.
     keys: Keys,
     preset: Option<&'static str>,
-    /// As written in the fields of the form: whole days.
+    /// As in the fields of the form, for days.
     pub since_day: String,
     pub until_day: String,
     in_address: Vec<(&'static str, String)>,
 }
 
-/// A way to another span.
+/// A link to another way to see a page.
 pub struct Choice {
-    pub title: &'static str,
+    pub title: String,
     pub href: Address,
     pub is_current: bool,
 }
@@ -84,7 +84,7 @@ impl Span {
         if let Some(until) = value(end) {
             span.in_address.push((end, until.into()));
             let (ms, unit_ms) = time(until, end)?;
-            // a day or an hour is meant whole
+            // a day or an hour is inclusive
             span.until_ms = Some(ms + unit_ms);
             span.until_day = if unit_ms == DAY_MS { until.into() } else { String::new() };
         }
@@ -101,7 +101,7 @@ impl Span {
         self.since_ms.is_none() && self.until_ms.is_none()
     }
 
-    /// The range for counts, in whole quarters of an hour, as they are kept; `None` for all time.
+    /// The range in quarter hours, by which counts are stored; `None` for all time.
     pub fn range(&self) -> Option<Range> {
         (!self.is_all()).then(|| Range {
             since_ms: floor(self.since_ms.unwrap_or(0)),
@@ -117,7 +117,7 @@ impl Span {
         address
     }
 
-    /// The same as times that are whole quarters of an hour, so that the address names exactly what was counted.
+    /// The same in quarter hours, so that the address finds exactly what was counted.
     pub fn fixed_on(&self, mut address: Address) -> Address {
         let range = self.range();
         let is_whole = |ms: Option<Millis>| ms.is_none_or(|ms| ms == floor(ms));
@@ -139,16 +139,17 @@ impl Span {
         if let Some((_, title, _)) = PRESETS.iter().find(|(name, ..)| Some(*name) == self.preset) {
             return format!("last {title}");
         }
-        let said = |ms: Millis, day: &str, last: bool| {
-            if day.is_empty() { Exact(ms).to_string() } else { Day(ms - if last { 1 } else { 0 }).to_string() }
-        };
-        match (self.since_ms, self.until_ms) {
+        let text = |ms: Millis, day: &str| if day.is_empty() { Exact(ms).to_string() } else { Day(ms).to_string() };
+        let since = self.since_ms.map(|ms| text(ms, &self.since_day));
+        // the last day is inclusive
+        let last = Millis::from(!self.until_day.is_empty());
+        let until = self.until_ms.map(|ms| text(ms - last, &self.until_day));
+        match (since, until) {
             (None, None) => "all time".into(),
-            (Some(since), None) => format!("since {}", said(since, &self.since_day, false)),
-            (None, Some(until)) => format!("until {}", said(until, &self.until_day, true)),
-            (Some(since), Some(until)) => {
-                format!("{} to {}", said(since, &self.since_day, false), said(until, &self.until_day, true))
-            }
+            (Some(since), None) => format!("since {since}"),
+            (None, Some(until)) => format!("until {until}"),
+            (Some(since), Some(until)) if since == until => since,
+            (Some(since), Some(until)) => format!("{since} to {until}"),
         }
     }
 
@@ -156,9 +157,9 @@ impl Span {
     pub fn choices(&self, from: &Address) -> Vec<Choice> {
         let (begin, end) = self.keys.names();
         let bare = from.clone().without(begin).without(end);
-        let all = Choice { title: "All time", href: bare.clone(), is_current: self.is_all() };
-        let preset = |(name, title, _): &(&'static str, &'static str, Millis)| Choice {
-            title,
+        let all = Choice { title: "All time".into(), href: bare.clone(), is_current: self.is_all() };
+        let preset = |&(name, title, _): &(&'static str, &'static str, Millis)| Choice {
+            title: title.into(),
             href: bare.clone().with(begin, name),
             is_current: self.preset == Some(name) && self.until_ms.is_none(),
         };
@@ -184,8 +185,8 @@ fn time(text: &str, key: &str) -> Result<(Millis, Millis), Error> {
     }
     DateTime::parse_from_rfc3339(text).map(|time| (time.timestamp_millis(), 0)).map_err(|_| {
         Error::BadRequest(format!(
-            "`{key}={text}` is no time. It can be 24h, 7d or 30d, a day such as 2026-11-21, an hour of it such as \
-            2026-11-21T14, or a time such as 2026-11-21T14:00:00Z."
+            "Invalid `{key}={text}`. It must be 24h, 7d or 30d, a day (2026-11-21), an hour (2026-11-21T14), or a time \
+             (2026-11-21T14:00:00Z)."
         ))
     })
 }
@@ -208,21 +209,18 @@ mod tests {
     }
 
     #[test]
-    fn days_are_whole() {
+    fn the_last_day_or_hour_is_inclusive() {
         let span = span("2026-11-01", "2026-11-02").unwrap();
         assert_eq!(span.until_ms.unwrap() - span.since_ms.unwrap(), 2 * DAY_MS);
         assert_eq!(span.title(), "1 Nov 2026 to 2 Nov 2026");
-    }
-
-    #[test]
-    fn an_hour_is_whole() {
-        let span = span("2026-11-01T09", "2026-11-01T10").unwrap();
+        assert_eq!(self::span("2026-11-01", "2026-11-01").unwrap().title(), "1 Nov 2026");
+        let span = self::span("2026-11-01T09", "2026-11-01T10").unwrap();
         assert_eq!(span.until_ms.unwrap() - span.since_ms.unwrap(), 2 * HOUR_MS);
         assert!(super::time("2026-11-01T24", "since").is_err());
     }
 
     #[test]
-    fn what_was_counted_is_named_in_whole_quarters() {
+    fn a_range_is_written_in_quarter_hours() {
         let fixed = |since: &str, until: &str| span(since, until).unwrap().fixed_on(Address::new("", "/d")).to_string();
         assert_eq!(fixed("2026-11-01", "2026-11-02"), "/d?since=2026-11-01&until=2026-11-02");
         assert_eq!(fixed("24h", ""), "/d?since=2026-11-20T14:00:00.000Z");
@@ -233,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused_by_name() {
+    fn an_invalid_time_is_refused_by_name() {
         assert!(span("yesterday", "").unwrap_err().to_string().contains("since=yesterday"));
         assert!(span("2026-11-03", "2026-11-01").is_err());
     }

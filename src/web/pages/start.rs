@@ -1,4 +1,4 @@
-//! What is shown while nothing was ever received: where to send events, and one to try.
+//! Shown until the first event: where to send events, and one to try.
 
 use actix_web::HttpRequest;
 use askama::Template;
@@ -7,19 +7,19 @@ use askama::filters::HtmlSafe;
 use super::layout::Pages;
 use super::parts::{Linked, Moment};
 use crate::domain::Millis;
-use crate::store::overview;
+use crate::store::query::overview;
 use crate::web::error::Error;
 use crate::web::format::Count;
 
 #[derive(Template)]
 #[template(path = "parts/start.html")]
 pub struct Start {
-    /// Scheme, host and base path by which the reader came here.
+    /// Scheme, host and base path of the request.
     root: String,
     address: String,
-    /// What changes once anything comes: the script asks for it, and looks again.
+    /// The address that the script polls until something arrives.
     feed: String,
-    /// What came and is about no delivery: when the last of it came, how much is kept aside, and how much ignored.
+    /// What was received about no delivery: when the last of it came, how many are in quarantine, how many ignored.
     came: Option<Moment>,
     last_at: String,
     quarantined: Linked,

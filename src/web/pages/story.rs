@@ -1,19 +1,21 @@
-//! What became of a delivery, told: the answer in a sentence, what each event changed, how each device fared.
+//! The story of a delivery: its result in a sentence, what each event changed, the outcome on each device.
 //!
-//! Nothing is decided here. The events are given to the core again, one more at a time, and what it says before and
-//! after is put in words.
+//! Nothing is decided here. The events are folded by the domain again, one more at a time, and the difference is put
+//! into words.
 
-use crate::domain::{self, Attribute, Attributes, Channel, Counted, EventTime, Flags, Metric, MetricName, Phase};
-use crate::store::delivery::{Delivery, Event};
+use crate::domain::{
+    self, Attribute, Attributes, Channel, Counted, EventTime, Flags, Metric, MetricName, Millis, Phase,
+};
+use crate::store::query::delivery::{Delivery, Event};
 use crate::web::format::{Exact, Gap};
 
-/// More characters than this make no sentence; the whole reason stands beside the status.
+/// In characters. The page shows all of a longer reason beside the status.
 const REASON_MAX: usize = 240;
 
-/// More events than this are not explained one by one: each is a reading of all before it.
+/// More events than this are not explained: the work grows with the square of their number.
 const EXPLAINED_MAX: usize = 120;
 
-/// The core's event for a stored one: what decides statuses, and no more.
+/// Domain events with what decides statuses, and no more.
 fn events(delivery: &Delivery) -> Vec<domain::Event> {
     let mut attributes = Attributes::default();
     attributes.set(Attribute::Channel, delivery.channel.as_deref());
@@ -50,45 +52,34 @@ pub fn unchanged(delivery: &Delivery) -> Vec<Option<String>> {
         return vec![None; events.len()];
     }
     let mut before: Option<domain::Delivery> = None;
-    let mut said = Vec::new();
-    for (i, event) in events.iter().enumerate() {
+    let explain = |(i, event)| {
         let after = domain::Delivery::of(&events[..=i]);
-        said.push(after.as_ref().and_then(|after| why(event, before.as_ref(), after)));
+        let why = after.as_ref().and_then(|after| why(event, before.as_ref(), after));
         before = after;
-    }
-    said
+        why
+    };
+    events.iter().enumerate().map(explain).collect()
 }
 
 fn why(event: &domain::Event, before: Option<&domain::Delivery>, after: &domain::Delivery) -> Option<String> {
-    let Some(metric) = event.metric.known() else {
-        return Some("Status unchanged: this metric has no place in it.".into());
-    };
-    let was = before.and_then(domain::Delivery::status).map(|standing| standing.metric);
-    let status = after.status().map(|standing| standing.metric)?;
-    if was != Some(status) {
+    let Some(metric) = event.metric.known() else { return Some("Doesn't affect the status.".into()) };
+    let status = after.status()?.metric;
+    if before.and_then(domain::Delivery::status).map(|was| was.metric) != Some(status) {
         return None;
     }
-    let outcome = |delivery: &domain::Delivery| delivery.outcome.map(|standing| standing.metric);
+    let outcome = |delivery: &domain::Delivery| delivery.outcome.map(|outcome| outcome.metric);
     let title = status.title();
-    Some(if status == metric {
-        format!("Status unchanged: {title} already.")
-    } else if metric.phase() == Phase::Engagement || status.phase() != Phase::Engagement {
-        if after.devices > 1 && status.phase() != Phase::Engagement {
-            format!("Status unchanged: {title}, as the device that fared best.")
-        } else {
-            format!("Status unchanged: {title} counts for more.")
-        }
-    } else if outcome(after) != before.and_then(outcome) {
-        format!(
-            "Status unchanged: what the person did ({title}) stands above the outcome, which is now {}.",
-            metric.title()
-        )
+    let is_engaged = status.phase() == Phase::Engagement;
+    Some(if is_engaged && metric.phase() != Phase::Engagement && outcome(after) != before.and_then(outcome) {
+        format!("Status stays {title}; the outcome is now {}.", metric.title())
+    } else if !is_engaged && status != metric && after.devices > 1 {
+        format!("Status stays {title}, the best result of its devices.")
     } else {
-        format!("Status unchanged: {title} counts for more.")
+        format!("Status stays {title}.")
     })
 }
 
-/// One device of a push and what became of the sending to it.
+/// One device of a push, and its outcome.
 pub struct DeviceStory {
     pub device_id: String,
     pub platform: Option<String>,
@@ -115,8 +106,8 @@ pub fn devices(delivery: &Delivery) -> Vec<DeviceStory> {
         }
     }
     for story in &mut stories {
-        // what speaks for one device alone is a delivery of its own
-        let alone = events.iter().filter_map(|event| {
+        // the events of one device are folded as a delivery of their own
+        let of_device = events.iter().filter_map(|event| {
             let mine = event.recipients.iter().find(|device| *device.device_id == *story.device_id);
             if mine.is_none() && !event.recipients.is_empty() {
                 return None;
@@ -124,8 +115,8 @@ pub fn devices(delivery: &Delivery) -> Vec<DeviceStory> {
             let reason = mine.and_then(|device| device.reason.clone()).or_else(|| event.reason.clone());
             Some(domain::Event { recipients: Vec::new(), reason, attributes: Attributes::default(), ..event.clone() })
         });
-        let alone = domain::Delivery::of(&alone.collect::<Vec<_>>());
-        story.outcome = alone.as_ref().and_then(|alone| alone.outcome).map(|standing| standing.metric);
+        let alone = domain::Delivery::of(&of_device.collect::<Vec<_>>());
+        story.outcome = alone.as_ref().and_then(|alone| alone.outcome).map(|outcome| outcome.metric);
         story.reason = alone.and_then(|alone| alone.failure_reason).map(Into::into);
     }
     stories
@@ -135,58 +126,31 @@ pub fn devices(delivery: &Delivery) -> Vec<DeviceStory> {
 pub fn answer(delivery: &Delivery) -> String {
     use Metric::*;
     let channel = delivery.channel.as_deref().and_then(Channel::parse);
-    // a person's before a machine's, which says nothing of who reads this
+    // by a person rather than by a machine, where there is both
     let first = |metric: Metric| {
         let of = || delivery.events.iter().filter(|event| Metric::parse(&event.metric) == Some(metric));
         of().find(|event| event.machine != Some(true)).or_else(|| of().next()).map(|event| event.at_ms)
     };
-    let at = |ms| Exact(ms).to_string();
-    let because = delivery.failure_reason.as_deref().map_or(String::new(), |reason| format!(": {}", end_cut(reason)));
-    let (mut told, mut last) = match delivery.outcome {
-        None => ("Nothing is known of its sending".to_owned(), None),
-        Some((Queued | Drafted, ms)) => (format!("Prepared at {}; nothing says that it was sent", at(ms)), Some(ms)),
-        Some((Attempted, ms)) if because.is_empty() => {
-            (format!("Handed to the provider at {}; not accepted yet", at(ms)), Some(ms))
-        }
-        Some((Attempted, ms)) => (format!("Tried at {}, and will be tried again{because}", at(ms)), Some(ms)),
-        Some((Deferred, ms)) => {
-            (format!("Deferred by the provider at {}; it will try again{because}", at(ms)), Some(ms))
-        }
-        Some((Sent, ms)) => (format!("Accepted by the provider at {}", at(ms)), Some(ms)),
-        Some((outcome @ (Delivered | Bounced), ms)) => {
-            let word = if outcome == Delivered { "delivered" } else { "refused" };
-            match first(Sent).filter(|sent| *sent <= ms) {
-                Some(sent) => {
-                    let link = if outcome == Delivered { "and" } else { "but" };
-                    let gap = if sent == ms { "at once".into() } else { format!("{} later", Gap(ms - sent)) };
-                    (format!("Accepted by the provider at {} {link} {word} {gap}{because}", at(sent)), Some(ms))
-                }
-                None => (
-                    format!("{} at {}{because}", if outcome == Delivered { "Delivered" } else { "Refused" }, at(ms)),
-                    Some(ms),
-                ),
-            }
-        }
-        Some((Failed, ms)) => {
-            (format!("Failed at {}, as it could not be handed to the provider{because}", at(ms)), Some(ms))
-        }
-        Some((other, ms)) => (format!("{} at {} and not sent{because}", other.title(), at(ms)), Some(ms)),
+    let because = delivery.failure_reason.as_deref().map_or(String::new(), |reason| format!(": {}", shortened(reason)));
+    let (mut text, mut last) = match delivery.outcome {
+        None => ("No outcome reported".to_owned(), None),
+        Some((outcome, ms)) => (outcome_text(outcome, ms, first(Sent), &because), Some(ms)),
     };
     if delivery.devices_bounced > 0 && delivery.devices > 1 {
-        told.push_str(&format!("; {} of {} devices bounced", delivery.devices_bounced, delivery.devices));
+        text.push_str(&format!("; {} of {} devices bounced", delivery.devices_bounced, delivery.devices));
     }
-    let mut did: Vec<(i64, &str, &str)> = Vec::new();
+    let mut did: Vec<(Millis, &str, &str)> = Vec::new();
     for (metric, word) in [
         (Opened, "opened"),
         (Clicked, "clicked"),
-        (Replied, "answered"),
+        (Replied, "replied"),
         (Converted, "converted"),
         (Unsubscribed, "unsubscribed"),
         (Spammed, "marked as spam"),
     ] {
         let by = match metric {
-            Opened if !delivery.reached.has(Counted::HumanOpened) => ", by a machine only",
-            Clicked if !delivery.reached.has(Counted::HumanClicked) => ", by a machine only",
+            Opened if !delivery.reached.has(Counted::HumanOpened) => " (automated)",
+            Clicked if !delivery.reached.has(Counted::HumanClicked) => " (automated)",
             _ => "",
         };
         did.extend(first(metric).map(|ms| (ms, word, by)));
@@ -196,28 +160,48 @@ pub fn answer(delivery: &Delivery) -> String {
         let gap = match last {
             Some(last) if *ms > last => format!("{} later", Gap(ms - last)),
             Some(last) if *ms == last => "at the same time".into(),
-            _ => format!("at {}", at(*ms)),
+            _ => format!("at {}", Exact(*ms)),
         };
-        told.push_str(&format!("; {word} {gap}{by}"));
+        text.push_str(&format!("; {word} {gap}{by}"));
         last = Some(*ms);
     }
     let was_sent = matches!(delivery.outcome, Some((Sent | Delivered, _)));
     if was_sent && !delivery.reached.has(Counted::Metric(Opened)) {
         match channel {
             Some(channel) if !channel.reports(Opened) => {
-                told.push_str(&format!("; opens are not tracked for {}", channel.title()));
+                text.push_str(&format!("; opens are not tracked for {}", channel.title()));
             }
-            _ if did.is_empty() => told.push_str("; not opened"),
+            _ if did.is_empty() => text.push_str("; not opened"),
             _ => {}
         }
     }
-    told.push('.');
-    told
+    text.push('.');
+    text
 }
 
-/// A reason within a sentence: one line, without the full stop that follows anyway, and without marks that would turn
-/// the order of the rest of it.
-fn end_cut(reason: &str) -> String {
+/// The first clause of the answer. `because` is ": " and the reason of a failure, or empty.
+fn outcome_text(outcome: Metric, ms: Millis, sent_ms: Option<Millis>, because: &str) -> String {
+    use Metric::*;
+    let (at, sent) = (Exact(ms), sent_ms.filter(|sent| *sent <= ms));
+    match (outcome, sent) {
+        (Queued | Drafted, _) => format!("Prepared at {at}; not sent yet"),
+        (Attempted, _) if because.is_empty() => format!("Handed to the provider at {at}; not accepted yet"),
+        (Attempted, _) => format!("Tried at {at}, will be retried{because}"),
+        (Deferred, _) => format!("Deferred by the provider at {at}, will be retried{because}"),
+        (Sent, _) => format!("Accepted by the provider at {at}"),
+        (Delivered, Some(sent)) => {
+            format!("Accepted by the provider at {} and delivered {} later{because}", Exact(sent), Gap(ms - sent))
+        }
+        (Bounced, Some(sent)) => format!("Bounced {} after sending ({at}){because}", Gap(ms - sent)),
+        (Failed, _) => format!("Failed at {at}, not accepted by the provider{because}"),
+        (Delivered | Bounced, None) => format!("{} at {at}{because}", outcome.title()),
+        (other, _) => format!("{} at {at}, not sent{because}", other.title()),
+    }
+}
+
+/// A reason within a sentence: its first line, without a full stop, cut to a length, and without marks that would turn
+/// the direction of the rest.
+fn shortened(reason: &str) -> String {
     let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let line = reason.lines().next().unwrap_or(reason).replace(turns, "");
     match line.char_indices().nth(REASON_MAX) {

@@ -1,4 +1,4 @@
-//! `/suppressions`: the addresses and devices that should not be written to, and why.
+//! `/suppressions`: addresses and devices that should not be messaged, and why.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -7,12 +7,14 @@ use askama::filters::HtmlSafe;
 use super::layout::{self, Layout, Pages};
 use super::log_query::{Chip, cursor};
 use super::parts::{Badge, Moment, channel_icon, channel_title};
+use super::rail;
+use super::span::Choice;
 use super::twin::{self, Format, List, Twins};
 use crate::domain::suppression::{CHANNELS, Cause};
 use crate::domain::{Channel, Millis};
-use crate::store::paging::{At, Cursor};
-use crate::store::suppression_list::{self, Filter, Listed};
-use crate::store::{self, rows, suppression_list::Address as Wanted};
+use crate::store::query::paging::{At, Cursor};
+use crate::store::query::suppressions::{self, Filter, Listed};
+use crate::store::{self, rows, suppressions::Address as Wanted};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Ago, Exact, Plural};
@@ -31,8 +33,10 @@ struct SuppressionsPage {
     clear: String,
     rows: Vec<Line>,
     was_any_listed: bool,
-    newer: Option<String>,
-    older: Option<String>,
+    /// One address was asked for, and nothing else.
+    is_of_address: bool,
+    newer: Option<Address>,
+    older: Option<Address>,
     looked: Option<String>,
     twins: Twins,
 }
@@ -40,25 +44,23 @@ struct SuppressionsPage {
 /// A filter with its choices.
 struct Group {
     title: &'static str,
-    choices: Vec<Choice>,
+    choices: Vec<Item>,
 }
 
-struct Choice {
-    title: String,
-    icon: String,
-    /// A status, for its colour.
-    name: &'static str,
-    is_on: bool,
-    href: String,
+/// A choice of a filter, with its icon and the class that colours it.
+struct Item {
+    choice: Choice,
+    icon: &'static str,
+    class: &'static str,
 }
 
 struct Line {
     badge: Badge,
     address: String,
-    delivery: String,
+    delivery: Address,
     /// The log of the address; a device is no recipient.
-    log: Option<String>,
-    standing: String,
+    log: Option<Address>,
+    state: String,
     reason: Option<String>,
     channel: String,
     channel_icon: &'static str,
@@ -72,77 +74,78 @@ fn badge(cause: Cause) -> Badge {
 
 pub fn meaning(cause: Cause) -> &'static str {
     match cause {
-        Cause::HardBounce => "a server said that the address is dead",
+        Cause::HardBounce => "a server reported that the address does not exist",
         Cause::SpamComplaint => "the person marked a message as spam",
-        Cause::Suppressed => "the sender held a message back: the address is on its own suppression list",
+        Cause::Suppressed => "the sender did not send: the address is on its own suppression list",
     }
 }
 
 pub fn sure(cause: Cause) -> &'static str {
-    if cause.is_proven() { "Proven" } else { "Likely" }
+    if cause.is_proven() { "Confirmed" } else { "Likely" }
 }
 
 impl Line {
     fn new(base: &str, listed: Listed, now_ms: Millis) -> Line {
         let is_device = listed.channel == Channel::Push.name();
-        let standing = match listed.lifted_at_ms {
-            None => sure(listed.cause).to_owned(),
-            Some(at_ms) => format!("Lifted {}: {}", Ago { at_ms, now_ms }, lifted_by(&listed)),
-        };
-        let log = Address::new(base, "/deliveries").with("recipient", &listed.address).to_string();
+        let log = || Address::new(base, "/deliveries").with("recipient", &listed.address);
         Line {
             badge: badge(listed.cause),
-            delivery: Address::new(base, "/deliveries").segment(&listed.delivery_id).to_string(),
-            log: (!is_device).then_some(log),
-            standing,
-            reason: listed.reason,
+            delivery: Address::new(base, "/deliveries").segment(&listed.delivery_id),
+            log: (!is_device).then(log),
+            state: match listed.lifted_at_ms {
+                None => sure(listed.cause).into(),
+                Some(at_ms) => format!("Removed {}: {}", Ago { at_ms, now_ms }, lifted_by(&listed)),
+            },
             channel: channel_title(Some(&listed.channel)),
             channel_icon: channel_icon(Some(&listed.channel)),
             since: Moment::ago(listed.cursor.at_ms, now_ms),
+            reason: listed.reason,
             address: listed.address,
         }
     }
 }
 
 fn lifted_by(listed: &Listed) -> &'static str {
-    if listed.is_unsuppressed { "the person was unsuppressed" } else { "a later message was delivered" }
+    if listed.is_unsuppressed { "person unsuppressed" } else { "later message delivered" }
 }
 
-/// Whether addresses of a channel are listed now, in plain words. Nothing, where such addresses never are.
+/// Whether addresses of a channel are suppressed now, in plain words. `None` where such addresses never are.
 pub fn standing(channel: Option<&str>, addresses: &[&str], listed: &[Listed]) -> Option<String> {
     let channel = channel.and_then(Channel::parse).filter(|channel| CHANNELS.contains(channel))?;
-    let active: Vec<&Listed> = listed.iter().filter(|listed| listed.is_active()).collect();
     let device = if channel == Channel::Push { "device" } else { "address" };
-    Some(match (active.as_slice(), addresses) {
-        (_, []) => return None,
-        ([], [_]) => format!("The {device} is not on the suppression list."),
-        ([], _) => format!("None of its {device}s is on the suppression list."),
-        (active, _) => active.iter().map(|listed| listed_said(device, listed)).collect::<Vec<_>>().join("\n"),
-    })
+    let text = |listed: &Listed| {
+        let reason = listed.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+        let (cause, sure) = (listed.cause.title().to_lowercase(), sure(listed.cause).to_lowercase());
+        format!(
+            "The {device} {} has been suppressed since {}, {cause} ({sure}){reason}",
+            listed.address,
+            Exact(listed.cursor.at_ms)
+        )
+    };
+    let active: Vec<String> = listed.iter().filter(|listed| listed.is_active()).map(text).collect();
+    match (active.is_empty(), addresses) {
+        (_, []) => None,
+        (true, [_]) => Some(format!("The {device} is not suppressed.")),
+        (true, _) => Some(format!("None of its {device}s is suppressed.")),
+        (false, _) => Some(active.join("\n")),
+    }
 }
 
-fn listed_said(device: &str, listed: &Listed) -> String {
-    let reason = listed.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
-    let (cause, sure) = (listed.cause.title().to_lowercase(), sure(listed.cause).to_lowercase());
-    let since = Exact(listed.cursor.at_ms);
-    format!("The {device} {} has been on the suppression list since {since}, {cause} ({sure}){reason}", listed.address)
-}
-
-/// That an address is or was listed, as other pages say it.
+/// That an address is or was suppressed, as other pages show it.
 #[derive(Template)]
 #[template(path = "parts/suppression.html")]
 pub struct Note {
-    /// "This address", "The device abc".
-    what: String,
+    /// The address or device, where the page is not about that one.
+    what: Option<String>,
     is_active: bool,
     since: Moment,
     badge: Badge,
-    sure: &'static str,
+    sure: String,
     reason: Option<String>,
     /// The delivery that is the cause, unless the page is about that one.
-    delivery: Option<String>,
+    delivery: Option<Address>,
     lifted: Option<(Moment, &'static str)>,
-    list: String,
+    list: Address,
 }
 
 impl HtmlSafe for Note {}
@@ -150,32 +153,23 @@ impl HtmlSafe for Note {}
 impl Note {
     /// On a page that is about no address in particular.
     pub fn naming(base: &str, listed: &Listed, now_ms: Millis) -> Note {
-        let mut note = Note::new(base, listed, None, now_ms);
-        if listed.channel != Channel::Push.name() {
-            note.what = listed.address.clone();
-        }
-        note
+        Note { what: Some(listed.address.clone()), ..Note::new(base, listed, None, now_ms) }
     }
 
     /// `on` is the delivery that the page is about.
     pub fn new(base: &str, listed: &Listed, on: Option<&str>, now_ms: Millis) -> Note {
-        let what = if listed.channel == Channel::Push.name() {
-            format!("The device {}", listed.address)
-        } else {
-            "This address".into()
-        };
+        let is_cause = on == Some(listed.delivery_id.as_str());
         Note {
-            what,
+            what: (listed.channel == Channel::Push.name()).then(|| format!("The device {}", listed.address)),
             is_active: listed.is_active(),
             since: Moment::exact(listed.cursor.at_ms, now_ms),
             badge: badge(listed.cause),
-            sure: if listed.cause.is_proven() { "proven" } else { "likely" },
-            // a page of the message that is the reason says it already
-            reason: listed.reason.clone().filter(|_| on != Some(listed.delivery_id.as_str())),
-            delivery: (on != Some(listed.delivery_id.as_str()))
-                .then(|| Address::new(base, "/deliveries").segment(&listed.delivery_id).to_string()),
+            sure: sure(listed.cause).to_lowercase(),
+            // the page of the message that is the cause shows it already
+            reason: listed.reason.clone().filter(|_| !is_cause),
+            delivery: (!is_cause).then(|| Address::new(base, "/deliveries").segment(&listed.delivery_id)),
             lifted: listed.lifted_at_ms.map(|at_ms| (Moment::exact(at_ms, now_ms), lifted_by(listed))),
-            list: Address::new(base, "/suppressions").with("address", &listed.address).to_string(),
+            list: Address::new(base, "/suppressions").with("address", &listed.address),
         }
     }
 }
@@ -190,6 +184,8 @@ struct Query {
 
 impl Query {
     fn parse(base: &str, pairs: &[(String, String)]) -> Result<Query, Error> {
+        let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).chain(["before", "after"]).collect();
+        layout::refuse_unknown(pairs, &known)?;
         let mut query =
             Query { filter: Filter::default(), at: At::Newest, address: Address::new(base, "/suppressions") };
         for (key, value) in pairs {
@@ -213,73 +209,59 @@ impl Query {
                 "after" => query.at = At::NewerThan(cursor(key, value)?),
                 _ => {}
             }
-            if matches!(key.as_str(), "state" | "class" | "cause" | "channel" | "address") {
+            if KEYS.iter().any(|(known, _)| known == key) {
                 query.address = query.address.set(key, value);
             }
         }
         Ok(query)
     }
 
-    fn group(&self, title: &'static str, key: &str, choices: Vec<(&str, String, String, &'static str)>) -> Group {
-        let choice = |(value, title, icon, name): (&str, String, String, &'static str)| {
-            let is_on = self.address.query().iter().any(|(k, v)| k == key && v == value);
-            let address = self.address.clone();
-            let href = if is_on { address.without(key) } else { address.set(key, value) }.to_string();
-            Choice { title, icon, name, is_on, href }
-        };
-        Group { title, choices: choices.into_iter().map(choice).collect() }
-    }
-
     fn groups(&self) -> Vec<Group> {
-        let plain = |value: &'static str, title: &str, icon: &str| (value, title.into(), icon.into(), "other");
-        let causes = Cause::ALL.map(|cause| {
-            let name = cause.metric().name();
-            (cause.name(), cause.title().to_owned(), name.to_owned(), name)
-        });
-        let channels =
-            CHANNELS.map(|channel| (channel.name(), channel.title().to_owned(), channel.name().to_owned(), "other"));
+        let cause = |cause: Cause| (cause.name(), cause.title(), cause.metric().name(), cause.metric().name());
+        let channel = |channel: Channel| (channel.name(), channel.title(), channel.name(), "other");
+        let states = [("listed", "Suppressed", "suppressed", "other"), ("lifted", "Removed", "delivered", "other")];
+        let classes = [("proven", "Confirmed", "spammed", "other"), ("likely", "Likely", "bounced", "other")];
+        let group = |key: &'static str, items: &[(&str, &'static str, &'static str, &'static str)]| {
+            let item = |&(value, title, icon, class): &(&str, &str, &'static str, &'static str)| {
+                let is_current = self.address.has(key, value);
+                let address = self.address.clone();
+                let href = if is_current { address.without(key) } else { address.set(key, value) };
+                Item { choice: Choice { title: title.into(), href, is_current }, icon, class }
+            };
+            Group { title: key_title(key), choices: items.iter().map(item).collect() }
+        };
         vec![
-            self.group(
-                "State",
-                "state",
-                vec![plain("listed", "Listed now", "suppressed"), plain("lifted", "Lifted", "delivered")],
-            ),
-            self.group(
-                "How sure",
-                "class",
-                vec![plain("proven", "Proven", "spammed"), plain("likely", "Likely", "bounced")],
-            ),
-            self.group("Cause", "cause", causes.into()),
-            self.group("Channel", "channel", channels.into()),
+            group("state", &states),
+            group("class", &classes),
+            group("cause", &Cause::ALL.map(cause)),
+            group("channel", &CHANNELS.map(channel)),
         ]
     }
 
+    /// A chip for each filter, by the title of its choice.
     fn chips(&self) -> Vec<Chip> {
-        let title = |key: &str, value: &str| match key {
-            "cause" => Cause::parse(value).map_or(value.to_owned(), |cause| cause.title().to_owned()),
-            "channel" => channel_title(Some(value)),
-            _ => value.to_owned(),
-        };
-        let name = |key: &str| match key {
-            "state" => "State",
-            "class" => "How sure",
-            "cause" => "Cause",
-            "channel" => "Channel",
-            _ => "Address",
-        };
-        let chip = |(key, value): &(String, String)| Chip {
-            key: name(key),
-            value: title(key, value),
-            without: self.address.clone().without(key),
+        let items: Vec<Item> = self.groups().into_iter().flat_map(|group| group.choices).collect();
+        let chip = |(key, value): &(String, String)| {
+            let without = self.address.clone().without(key);
+            let chosen = items.iter().find(|it| it.choice.is_current && it.choice.href == without);
+            let value = chosen.map_or(value, |it| &it.choice.title).clone();
+            Chip { key: key_title(key), value, without }
         };
         self.address.query().iter().map(chip).collect()
     }
 }
 
+const KEYS: [(&str, &str); 5] =
+    [("state", "State"), ("class", "Confidence"), ("cause", "Cause"), ("channel", "Channel"), ("address", "Address")];
+
+fn key_title(key: &str) -> &'static str {
+    KEYS.iter().find(|(known, _)| *known == key).map_or("", |(_, title)| title)
+}
+
 fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)]) -> Result<T, Error> {
     choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice).ok_or_else(|| {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        Error::BadRequest(format!("`{key}={value}` is no choice. It can be {}.", names.join(", ")))
+        Error::BadRequest(format!("Invalid `{key}={value}`. It must be one of {}.", names.join(", ")))
     })
 }
 
@@ -290,11 +272,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let format = Format::of(&request);
     let (found, was_any_listed, shown, columns) = pages
         .read(move |connection| {
-            let found = suppression_list::page(connection, &filter, at, ROWS)?;
+            let found = suppressions::page(connection, &filter, at, ROWS)?;
             let rows = found.rows.iter().filter(|_| format != Format::Html);
             let shown = rows.map(|row| rows::suppression(connection, row.cursor)).collect::<Result<_, _>>()?;
             let columns = rows::suppression_columns(connection)?;
-            Ok::<_, store::Error>((found, suppression_list::has_any(connection)?, shown, columns))
+            Ok::<_, store::Error>((found, suppressions::has_any(connection)?, shown, columns))
         })
         .await?;
     let place = |key: &str, cursor: Option<Cursor>| cursor.map(|cursor| query.address.clone().with(key, cursor));
@@ -313,17 +295,21 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     };
     let page = SuppressionsPage {
         page: pages.layout("suppressions"),
+        is_of_address: query.address.query().len() == 1 && matches!(query.filter.address, Some(Wanted::Exactly(_))),
         groups: query.groups(),
-        hidden: query.address.query().iter().filter(|(key, _)| key != "address").cloned().collect(),
+        hidden: rail::hidden(&query.address, &["address"]),
         address: query.address.value("address").unwrap_or_default().to_owned(),
         chips: query.chips(),
         clear: pages.address("/suppressions").to_string(),
-        newer: place("after", found.newer).map(|address| address.to_string()),
-        older: place("before", found.older).map(|address| address.to_string()),
+        newer: place("after", found.newer),
+        older: place("before", found.older),
         twins: Twins::of(here.as_ref().unwrap_or(&query.address)),
         looked: found.looked.map(|looked| {
-            let through = Plural(looked.rows as i64, "cause", "causes");
-            format!("Looked through {through}, as far as {}.", Exact(looked.at_ms))
+            format!(
+                "Searched the newest {}, back to {}.",
+                Plural(looked.rows as i64, "entry", "entries"),
+                Exact(looked.at_ms)
+            )
         }),
         rows: found.rows.into_iter().map(|listed| Line::new(&pages.base, listed, now_ms)).collect(),
         was_any_listed,
@@ -344,20 +330,23 @@ mod tests {
         assert_eq!(query.at, At::OlderThan(Cursor { at_ms: 12, id: 3 }));
         assert_eq!(query.address.to_string(), format!("/suppressions?{text}"));
         assert_eq!(query.chips().len(), 5);
-        assert_eq!(query.groups()[0].choices[0].href, format!("/suppressions?{}", text.replace("state=listed&", "")));
+        assert_eq!(
+            query.groups()[0].choices[0].choice.href.to_string(),
+            format!("/suppressions?{}", text.replace("state=listed&", ""))
+        );
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_what_could() {
-        for (text, said) in [
+    fn an_invalid_choice_is_refused_with_the_valid_ones() {
+        for (text, valid) in [
             ("state=on", "listed"),
             ("class=1", "proven"),
             ("cause=x", "hard_bounce"),
             ("channel=slack", "whatsapp"),
-            ("after=x", "place"),
+            ("after=x", "position"),
         ] {
             let error = Query::parse("", &layout::pairs(text).unwrap()).err().unwrap();
-            assert!(error.to_string().contains(said), "{text}: {error}");
+            assert!(error.to_string().contains(valid), "{text}: {error}");
         }
     }
 }

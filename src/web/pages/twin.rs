@@ -1,7 +1,9 @@
-//! The twins of a page: what it shows as JSON and CSV, at the same address and filters.
+//! Each page as JSON and CSV, at the same path with an extension and with the same parameters.
 //!
-//! A handler makes the data that its page shows, and [`answer`] writes them as the path's ending asks. Names are those
-//! of the SQL views.
+//! A handler makes the data that its page shows, and [`answer`] writes them in the format that the path's extension
+//! names. Fields are named as in the SQL views. Data that are cut give the address of the rest: JSON in a field (`older`
+//! of a list, `next` of one delivery), CSV in a `Link` header with `rel="next"`, since a line in the body would be read
+//! as a row.
 
 use std::collections::BTreeMap;
 
@@ -14,27 +16,26 @@ use serde::Serialize;
 
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Counted, Counts};
-use crate::store::rows::Row;
+use crate::store::query::rows::Row;
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::printable;
 
-/// How the data of a page are written.
+/// The representation of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Html,
     Json,
     Csv,
-    /// A line for each of all rows.
+    /// All rows, one a line.
     Ndjson,
 }
 
 impl Format {
-    /// What a path ends with, and the path without it.
+    /// The format that a path's extension names, and the path without it.
     pub fn split(path: &str) -> (Format, &str) {
-        let ending = |(format, ending): (Format, &str)| path.strip_suffix(ending).map(|path| (format, path));
-        let endings = [(Format::Json, ".json"), (Format::Csv, ".csv"), (Format::Ndjson, ".ndjson")];
-        endings.into_iter().find_map(ending).unwrap_or((Format::Html, path))
+        let strip = |format: Format| path.strip_suffix(format.ending()).map(|path| (format, path));
+        [Format::Json, Format::Csv, Format::Ndjson].into_iter().find_map(strip).unwrap_or((Format::Html, path))
     }
 
     pub fn ending(self) -> &'static str {
@@ -51,8 +52,8 @@ impl Format {
     }
 }
 
-/// What is known by the last part of a path, and how it is to be written. An id may end like a format: one that is
-/// known stands for itself.
+/// Finds what the last segment of a path names, and the format asked for. An ID may end like an extension: the whole
+/// segment is tried first.
 pub fn known<T, E>(path: &str, mut find: impl FnMut(&str) -> Result<Option<T>, E>) -> Result<Option<(Format, T)>, E> {
     if let Some(found) = find(path)? {
         return Ok(Some((Format::Html, found)));
@@ -63,12 +64,12 @@ pub fn known<T, E>(path: &str, mut find: impl FnMut(&str) -> Result<Option<T>, E
     }
 }
 
-/// The paths of a page and of its twins.
+/// The paths of a page in all its formats.
 pub fn paths(path: &str) -> Vec<String> {
     ["", ".json", ".csv"].map(|ending| format!("{path}{ending}")).into()
 }
 
-/// The same, where all that a filter finds can be had.
+/// The same for a list that can be exported.
 pub fn paths_of_list(path: &str) -> Vec<String> {
     ["", ".json", ".csv", ".ndjson"].map(|ending| format!("{path}{ending}")).into()
 }
@@ -80,25 +81,18 @@ pub struct Table {
     pub rows: Vec<Vec<Value>>,
 }
 
-impl Table {
-    /// Rows of one shape.
-    pub fn of(columns: &[&str], rows: impl IntoIterator<Item = Vec<Value>>) -> Table {
-        Table { columns: columns.iter().map(|&name| name.to_owned()).collect(), rows: rows.into_iter().collect() }
-    }
-}
-
-/// What a page shows, for programs.
+/// What a page shows, for programs. It serializes to the JSON of the page.
 pub trait Data: Serialize {
-    /// Its rows.
+    /// The rows of the CSV.
     fn table(&self) -> Table;
 
-    /// The address of the next page, if there is one.
+    /// The address of the rest, if the table is cut.
     fn older(&self) -> Option<&Address> {
         None
     }
 }
 
-/// The data as the path's ending asks; the page itself is made by `page`.
+/// Answers in the format asked for; `page` makes the HTML.
 pub fn answer<D: Data>(
     format: Format,
     data: D,
@@ -117,22 +111,22 @@ pub fn answer<D: Data>(
                 answer.insert_header((LINK, format!("<{older}>; rel=\"next\"")));
             }
             let table = data.table();
-            let mut writer = csv::Writer::from_writer(Vec::new());
-            let written = writer
-                .write_record(&table.columns)
-                .and_then(|()| table.rows.iter().try_for_each(|row| writer.write_record(row.iter().map(cell))));
-            let body = written
-                .map_err(|error| error.to_string())
-                .and_then(|()| writer.into_inner().map_err(|error| error.to_string()));
-            Ok(answer.body(body.map_err(Error::Unwritten)?))
+            let mut sheet = csv::Writer::from_writer(Vec::new());
+            let write = |sheet: &mut csv::Writer<_>| {
+                sheet.write_record(&table.columns)?;
+                table.rows.iter().try_for_each(|row| sheet.write_record(row.iter().map(cell)))
+            };
+            write(&mut sheet).map_err(|error: csv::Error| Error::Unwritten(error.to_string()))?;
+            let body = sheet.into_inner().map_err(|error| Error::Unwritten(error.to_string()))?;
+            Ok(answer.body(body))
         }
     }
 }
 
 pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 
-/// A cell of CSV. Text that a spreadsheet would run as a formula is given an apostrophe, as spreadsheets do themselves;
-/// what a terminal would obey is shown as a sign.
+/// A cell of CSV. Text that a spreadsheet would evaluate as a formula gets an apostrophe in front, as spreadsheets write
+/// it; control characters are replaced by pictures.
 pub fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -149,7 +143,7 @@ fn safe(text: &str) -> String {
     if text.starts_with(starts) { format!("'{text}") } else { text.into_owned() }
 }
 
-/// Links to the twins of a page.
+/// The download links of a page.
 #[derive(Template)]
 #[template(path = "parts/twins.html")]
 pub struct Twins {
@@ -160,10 +154,10 @@ pub struct Twins {
 
 impl HtmlSafe for Twins {}
 
-/// Links to all that a filter finds, for the head of a list.
+/// The export links of a list: everything that its filter finds.
 #[derive(Template, Clone, Default)]
 #[template(
-    source = r#"{% if let Some((csv, ndjson)) = all %}<p class="muted">Export <a href="{{ csv }}" download>CSV</a> <a href="{{ ndjson }}" download>NDJSON</a></p>{% endif %}"#,
+    source = r#"{% if let Some((csv, ndjson)) = all %}<p class="muted">Export all: <a href="{{ csv }}" download>CSV</a> · <a href="{{ ndjson }}" download>NDJSON</a></p>{% endif %}"#,
     ext = "html"
 )]
 pub struct Exports {
@@ -178,7 +172,7 @@ impl Twins {
         Twins { json: twin(".json"), csv: twin(".csv"), exports: Exports::default() }
     }
 
-    /// Of a list, whose page is at `address` and whose filter is `all`.
+    /// Of a list: `address` is the page shown, `all` the filter alone.
     pub fn of_list(address: &Address, all: &Address) -> Twins {
         let csv = all.clone().ending(".csv").with("all", 1);
         let all = Some((csv, all.clone().ending(".ndjson")));
@@ -190,7 +184,7 @@ impl Twins {
     }
 }
 
-/// Counts by name, those that are not zero.
+/// Counts by name, without zeros.
 pub fn counts(counts: &Counts) -> BTreeMap<&'static str, Numbers> {
     let numbers = |counted: Counted| Numbers { deliveries: counts.deliveries(counted), events: counts.events(counted) };
     Counted::ALL
@@ -206,12 +200,12 @@ pub struct Numbers {
     events: i64,
 }
 
-/// Text, or nothing.
+/// Text or NULL.
 pub fn text(text: Option<&str>) -> Value {
     text.map_or(Value::Null, |text| Value::Text(text.into()))
 }
 
-/// A row for each thing that was counted, beside the columns that say of what.
+/// A row for each counted thing, after the given columns.
 pub fn counted_rows(of: &[Value], counts: &Counts) -> Vec<Vec<Value>> {
     let row = |(name, numbers): (&str, Numbers)| {
         let cells = [name.to_owned().into(), numbers.deliveries.into(), numbers.events.into()];
@@ -223,7 +217,7 @@ pub fn counted_rows(of: &[Value], counts: &Counts) -> Vec<Vec<Value>> {
 /// The columns of [`counted_rows`].
 pub const COUNTED: [&str; 3] = ["metric", "deliveries", "events"];
 
-/// Rates by name, where a channel can report them.
+/// Rates by name, those that a channel can report.
 pub fn rates(channels: &[ChannelCounts]) -> BTreeMap<&'static str, Rate> {
     let rate = |counted: Counted| {
         let rate = rollup::rate(counted, channels)?;
@@ -237,15 +231,15 @@ pub fn rates(channels: &[ChannelCounts]) -> BTreeMap<&'static str, Rate> {
 pub struct Rate {
     numerator: i64,
     denominator: i64,
-    /// What it divides by.
+    /// The name of the denominator.
     of: &'static str,
     share: Option<f64>,
 }
 
-/// A list: one page of the rows of a view.
+/// One page of the rows of a view.
 #[derive(Serialize)]
 pub struct List {
-    /// Of all pages; null where it is not known.
+    /// The number of rows on all pages, if known.
     pub total: Option<i64>,
     pub rows: Vec<Row>,
     pub newer: Option<Address>,
@@ -272,25 +266,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_that_a_spreadsheet_would_run_is_made_safe() {
-        for (text, safe) in [
-            ("=1+1", "'=1+1"),
-            ("+15550001", "'+15550001"),
-            ("-x", "'-x"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "'\t=1"),
-            ("＝1", "'＝1"),
-            ("a=b", "a=b"),
-            ("\u{1b}[2J=1", "␛[2J=1"),
-            ("", ""),
-        ] {
-            assert_eq!(cell(&Value::Text(text.into())), safe);
+    fn a_cell_is_no_formula() {
+        for text in ["=1+1", "+15550001", "-x", "@SUM(A1)", "\t=1", "＝1"] {
+            assert_eq!(cell(&Value::Text(text.into())), format!("'{text}"));
         }
+        assert_eq!(cell(&Value::Text("a=b".into())), "a=b");
+        assert_eq!(cell(&Value::Text("\u{1b}[2J=1".into())), "␛[2J=1");
         assert_eq!(cell(&Value::Integer(-5)), "-5");
     }
 
     #[test]
-    fn a_path_says_its_format() {
+    fn the_extension_of_a_path_is_its_format() {
         assert_eq!(Format::split("/deliveries.csv"), (Format::Csv, "/deliveries"));
         assert_eq!(Format::split("/events.ndjson"), (Format::Ndjson, "/events"));
         assert_eq!(Format::split("/deliveries"), (Format::Html, "/deliveries"));

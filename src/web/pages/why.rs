@@ -1,17 +1,17 @@
-//! Why deliveries failed, grouped, each reason with its log.
+//! Why deliveries failed: the most frequent reasons, each with its log.
 
 use super::parts::Linked;
-use crate::store::reasons::Reasons;
+use crate::store::query::reasons::Reasons;
 use crate::web::address::Address;
 use crate::web::format::{Exact, Iso};
 
 /// The most frequent reasons of the newest deliveries with one.
 pub struct Why {
     pub rows: Vec<Reason>,
-    /// "of the newest", "of all".
+    /// "newest", "all".
     pub of: &'static str,
     pub deliveries: Linked,
-    /// What else is to be said of it.
+    /// What limits them: since when, and how many are not shown.
     pub more: String,
 }
 
@@ -21,16 +21,6 @@ pub struct Reason {
 }
 
 impl Why {
-    /// Of these the first whose links are so long together: a reason may be, and stands in its link.
-    pub fn light(mut self, bytes: usize) -> Why {
-        let mut left = bytes;
-        self.rows.retain(|reason| {
-            left = left.saturating_sub(reason.deliveries.href.len());
-            left > 0
-        });
-        self
-    }
-
     /// Up to `shown` reasons of what the log finds. `None`: none was given.
     pub fn new(reasons: &Reasons, log: &Address, shown: usize) -> Option<Why> {
         let Reasons { deliveries, since_ms, grouped, .. } = reasons;
@@ -42,11 +32,11 @@ impl Why {
         let row = |(text, n): &(String, i64)| Reason { text: text.clone(), deliveries: Linked::new(*n, of(text)) };
         let mut more = since_ms.map_or(String::new(), |since_ms| format!(", created since {}", Exact(since_ms)));
         if let rarer @ 1.. = grouped.len().saturating_sub(shown) {
-            more.push_str(&format!("; {rarer} rarer of them left out"));
+            more.push_str(&format!("; + {rarer} less common"));
         }
         (!grouped.is_empty()).then(|| Why {
             rows: grouped.iter().take(shown).map(row).collect(),
-            of: if since_ms.is_some() { "of the newest" } else { "of all" },
+            of: if since_ms.is_some() { "newest" } else { "all" },
             deliveries: Linked::new(*deliveries, of("*")),
             more,
         })

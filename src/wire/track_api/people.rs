@@ -1,9 +1,11 @@
 //! What Track API calls say of people and objects, under the names that Data Pipelines has for the same.
 
+use serde_json::Value;
+
 use crate::domain::people::{Identifiers, ObjectRef, Said, Setting, Standing};
 use crate::domain::{EventTime, Text};
 use crate::wire::fields::{Fields, ID_BYTES_MAX};
-use crate::wire::json::{Object, Tree};
+use crate::wire::json::Object;
 use crate::wire::reason::{Reason, Refusal};
 use crate::wire::statement::{self, Owner};
 use crate::wire::{Context, Outcome, message, time};
@@ -41,7 +43,7 @@ fn person(action: &str, top: Fields, context: &Context) -> Result<Outcome, Refus
                 Some(given) => time::read(Some(given), "timestamp", context.received_at_ms)?,
                 None => time::read(attributes.value("_timestamp"), "attributes._timestamp", context.received_at_ms)?,
             };
-            let empty = Object::default();
+            let empty = Object::new();
             let attributes = attributes.map().unwrap_or(&empty);
             set_person(who()?, attributes, top.value(RELATIONSHIPS), time, context)
         }
@@ -59,7 +61,7 @@ fn person(action: &str, top: Fields, context: &Context) -> Result<Outcome, Refus
             let is_added = action == "add_relationships";
             let settings = related_objects(&who, top.value(RELATIONSHIPS), is_added)?;
             let name = if is_added { "group" } else { "Relationship Deleted" };
-            Ok(said(name, who, [Said::Set(settings)], at(top, context)?, context))
+            Ok(statements(name, who, [Said::Set(settings)], at(top, context)?, context))
         }
         _ => Ok(Outcome::Ignored(message::short(&format!("person {action}")))),
     }
@@ -88,7 +90,7 @@ fn object(action: &str, top: Fields, context: &Context) -> Result<Outcome, Refus
         }
         _ => return Ok(Outcome::Ignored(message::short(&format!("object {action}")))),
     };
-    Ok(said(name, Identifiers::default(), [Said::Set(settings)], at(top, context)?, context))
+    Ok(statements(name, Identifiers::default(), [Said::Set(settings)], at(top, context)?, context))
 }
 
 /// `PUT /api/v1/customers/{identifier}`: the body is the person's attributes.
@@ -100,7 +102,7 @@ pub fn identify(who: Identifiers, attributes: &Object, context: &Context) -> Res
 fn set_person(
     mut who: Identifiers,
     attributes: &Object,
-    added: Option<&Tree>,
+    added: Option<&Value>,
     time: EventTime,
     context: &Context,
 ) -> Result<Outcome, Refusal> {
@@ -112,48 +114,50 @@ fn set_person(
     who.cio_id = who.cio_id.or_else(|| other("cio_id"));
     who.phone = who.phone.or_else(|| other("phone"));
     who.anonymous_id = who.anonymous_id.or_else(|| other("anonymous_id"));
+    who = who.normalized();
 
     let owner = Owner::Person(who.name().unwrap_or_default());
     let mut settings = vec![statement::being(owner, true)];
     settings.extend(statement::traits(owner, attributes.iter()));
     settings.extend(related_objects(&who, added, true)?);
     match fields.value(RELATIONSHIPS) {
-        Some(Tree::Object(object)) => {
+        Some(Value::Object(object)) => {
             let change = Fields::new(object);
             let is_added = change.text(&["action"]).as_deref() != Some("delete_relationships");
             settings.extend(related_objects(&who, change.value("relationships"), is_added)?);
         }
         listed => settings.extend(related_objects(&who, listed, true)?),
     }
-    let all = [Some(Said::Set(settings)), statement::preferences(attributes)].into_iter().flatten();
-    Ok(said("identify", who, all, time, context))
+    let all = std::iter::once(Said::Set(settings)).chain(statement::subscriptions(attributes));
+    Ok(statements("identify", who, all, time, context))
 }
 
 /// A device of a person, with what is said of it; clients put their own attributes beside or within `attributes`.
 pub fn device(who: Identifiers, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     let device = top.object("device")?;
-    let Some((id, told)) = statement::device_id(device, "device.id")?.zip(device.map()) else {
+    let Some((id, attributes)) = statement::device_id(device, "device.id")?.zip(device.map()) else {
         return Err(Refusal::at(Reason::NoIdentifier, "device.id", "is missing"));
     };
-    let setting = statement::device(who.name().unwrap_or_default(), id, told);
-    Ok(said("Device Created or Updated", who, [Said::Set(vec![setting])], at(top, context)?, context))
+    let setting = statement::device(who.name().unwrap_or_default(), id, attributes);
+    Ok(statements("Device Created or Updated", who, [Said::Set(vec![setting])], at(top, context)?, context))
 }
 
 pub fn no_device(who: Identifiers, id: Text, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     let setting = statement::no_device(who.name().unwrap_or_default(), id);
-    Ok(said("Device Deleted", who, [Said::Set(vec![setting])], at(top, context)?, context))
+    Ok(statements("Device Deleted", who, [Said::Set(vec![setting])], at(top, context)?, context))
 }
 
 /// Whether what is known of a person may be kept.
 pub fn standing(mut who: Identifiers, standing: Standing, top: Fields, context: &Context) -> Result<Outcome, Refusal> {
     // some workspaces know people by their address
     who.email = who.email.or_else(|| who.person_id.clone().filter(|person| person.contains('@')));
+    who = who.normalized();
     let name = match standing {
         Standing::Deleted => "User Deleted",
         Standing::Suppressed => "User Suppressed",
         Standing::Unsuppressed => "User Unsuppressed",
     };
-    Ok(said(name, who, [Said::Standing(standing)], at(top, context)?, context))
+    Ok(statements(name, who, [Said::Standing(standing)], at(top, context)?, context))
 }
 
 /// What a person did; counted and left.
@@ -179,14 +183,14 @@ pub fn merge(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
         }
     }
     who.anonymous_id = who.anonymous_id.or(before);
-    Ok(said("alias", who, [Said::Set(Vec::new())], at(top, context)?, context))
+    Ok(statements("alias", who, [Said::Set(Vec::new())], at(top, context)?, context))
 }
 
 fn at(top: Fields, context: &Context) -> Result<EventTime, Refusal> {
     time::read(top.value("timestamp"), "timestamp", context.received_at_ms)
 }
 
-fn said(
+fn statements(
     name: &str,
     who: Identifiers,
     all: impl IntoIterator<Item = Said>,
@@ -206,6 +210,7 @@ fn named(identifiers: Fields, path: &'static str) -> Result<Identifiers, Refusal
         phone: identifiers.id(&["phone"], path)?,
         anonymous_id: identifiers.id(&["anonymous_id"], path)?,
     };
+    let who = who.normalized();
     match who.name() {
         Some(_) => Ok(who),
         None => Err(Refusal::at(Reason::NoIdentifier, path, "names no person by id, email, cio_id or phone")),
@@ -221,40 +226,40 @@ fn object_of(identifiers: Fields, path: &'static str) -> Result<Option<ObjectRef
     Ok(statement::object(identifiers.id(&["cio_object_id"], path)?, Some("cio_object_id".into())))
 }
 
-fn related_objects(who: &Identifiers, listed: Option<&Tree>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
+fn related_objects(who: &Identifiers, listed: Option<&Value>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
     let person = who.name().unwrap_or_default();
-    relations(listed, is_added, |identifiers, told| {
+    relations(listed, is_added, |identifiers, attributes| {
         let object = object_of(identifiers, RELATIONSHIPS)?
             .ok_or_else(|| Refusal::at(Reason::NoIdentifier, RELATIONSHIPS, "names no object by object_id"))?;
-        Ok([statement::being(Owner::Object(&object), true), statement::relationship(&object, person, told)])
+        Ok([statement::being(Owner::Object(&object), true), statement::relationship(&object, person, attributes)])
     })
 }
 
-fn related_people(object: &ObjectRef, listed: Option<&Tree>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
-    relations(listed, is_added, |identifiers, told| {
+fn related_people(object: &ObjectRef, listed: Option<&Value>, is_added: bool) -> Result<Vec<Setting>, Refusal> {
+    relations(listed, is_added, |identifiers, attributes| {
         let who = named(identifiers, RELATIONSHIPS)?;
         let person = who.name().unwrap_or_default();
-        Ok([statement::being(Owner::Person(person), true), statement::relationship(object, person, told)])
+        Ok([statement::being(Owner::Person(person), true), statement::relationship(object, person, attributes)])
     })
 }
 
 /// The settings for each entry of an array of relationships: one that begins calls what it leads to into being.
 fn relations(
-    listed: Option<&Tree>,
+    listed: Option<&Value>,
     is_added: bool,
     related: impl Fn(Fields, Option<&Object>) -> Result<[Setting; 2], Refusal>,
 ) -> Result<Vec<Setting>, Refusal> {
     let entries = match listed {
         None => return Ok(Vec::new()),
-        Some(Tree::Array(entries)) => entries,
+        Some(Value::Array(entries)) => entries,
         Some(_) => return Err(Refusal::at(Reason::BadField, RELATIONSHIPS, "is not an array")),
     };
     let mut settings = Vec::new();
-    let empty = Object::default();
+    let empty = Object::new();
     for entry in entries {
         let relation = Fields::of(Some(entry));
-        let told = is_added.then(|| relation.inside("relationship_attributes").map().unwrap_or(&empty));
-        let [other, relation] = related(relation.inside("identifiers"), told)?;
+        let attributes = is_added.then(|| relation.inside("relationship_attributes").map().unwrap_or(&empty));
+        let [other, relation] = related(relation.inside("identifiers"), attributes)?;
         settings.extend(is_added.then_some(other));
         settings.push(relation);
     }

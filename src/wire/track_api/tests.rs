@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::people::{Change, Register, Said, Setting, Standing};
-use crate::domain::{Attributes, Event, EventTime, Statement};
+use crate::domain::{Attributes, EventTime, Statement};
 use crate::wire::testing::{RECEIVED, one, with};
 use crate::wire::{Format, IdKey, Quarantined, read as read_format};
 
@@ -14,7 +14,16 @@ const BATCH: &str = "/api/v2/batch";
 
 fn sent(method: &str, path: &str, body: &[u8], bounds: Bounds) -> Result<Vec<Item>, Unreadable> {
     let id_key = IdKey::new(b"a secret");
-    read(TrackRequest { method, path }, body, bounds, &Context { received_at_ms: RECEIVED, id_key: &id_key })
+    read(
+        TrackRequest { method, path },
+        body,
+        bounds,
+        &Context { received_at_ms: RECEIVED, id_key: &id_key, live: false },
+    )
+}
+
+fn items_of_line(line: Value) -> Vec<Item> {
+    crate::wire::testing::items(Format::Line, line)
 }
 
 fn items(method: &str, path: &str, body: impl ToString) -> Vec<Item> {
@@ -26,15 +35,15 @@ fn items(method: &str, path: &str, body: impl ToString) -> Vec<Item> {
 #[track_caller]
 fn report(path: &str, body: Value) -> Event {
     match items("POST", path, &body).remove(0) {
-        Item::Event { event, residual, report: true, .. } => {
-            let line: Value = serde_json::from_str(&residual::whole(&residual, &event)).unwrap();
+        Item::Event { event, body: line, report: true, .. } => {
+            let line: Value = serde_json::from_str(&line).unwrap();
             assert_eq!((&line["path"], &line["body"]), (&path.into(), &body));
             // what is kept is read as the same again, also from an import file
-            match one(Format::Line, line) {
+            match items_of_line(line).remove(0) {
                 Item::Event { event: again, .. } => assert_eq!(again, event),
                 other => panic!("{other:?}"),
             }
-            event
+            *event
         }
         other => panic!("{body} became {other:?}"),
     }
@@ -134,6 +143,11 @@ fn pushes_and_messages_in_apps_name_their_channel() {
 fn an_unsubscribe_must_be_meant() {
     let event = report("/unsubscribe/d%2F1%2541", json!({"unsubscribe": true}));
     assert_eq!((&*event.delivery_id, event.metric.as_str()), ("d/1%41", "unsubscribed"));
+    // it is the person's subscription too, whoever that is
+    let also = items("POST", "/unsubscribe/d1", json!({"unsubscribe": true, "timestamp": 1714521918})).remove(1);
+    let Item::Also(also) = also else { panic!("{also:?}") };
+    assert_eq!(crate::wire::testing::in_words(&also), "Unsubscribed [] unsubscribed, delivery=d1");
+    assert_eq!(also.time, EventTime::given(1_714_521_918_000));
     for body in [json!({}), json!({"unsubscribe": false}), json!({"unsubscribe": null})] {
         let found = items("POST", "/unsubscribe/d1", &body).remove(0);
         assert!(matches!(found, Item::Ignored { .. }), "{body} became {found:?}");
@@ -216,6 +230,16 @@ fn a_person_is_set_with_all_that_is_said() {
     // the same by the other version of the API
     let entity = json!({"type": "person", "action": "identify", "identifiers": {"id": "p7"}, "attributes": body});
     assert_eq!(said("POST", ENTITY, entity), statements);
+
+    for (value, change) in [(json!(true), Change::Unsubscribed), (json!(false), Change::Subscribed)] {
+        let statements = said("PUT", PERSON, json!({"unsubscribed": value}));
+        assert_eq!(settings(&statements[0]), ["p7 {}".to_owned(), format!("p7.unsubscribed {value}")]);
+        assert_eq!(statements[1].said, Said::Subscription(Box::new(statement::subscription(change, None))));
+        assert_eq!(statements[1].who, statements[0].who);
+        let entity = json!({"type": "person", "action": "identify", "identifiers": {"id": "p7"},
+                            "attributes": {"unsubscribed": value}});
+        assert_eq!(said("POST", ENTITY, entity), statements);
+    }
 
     let ended = json!({"cio_relationships": {"action": "delete_relationships", "relationships": [
         {"identifiers": {"cio_object_id": "o1"}}]}});
@@ -422,7 +446,7 @@ fn a_batch_is_read_call_by_call() {
 #[test]
 fn recorded_requests_are_read_in_all_the_ways_they_are_written() {
     let id_key = IdKey::new(b"a secret");
-    let context = Context { received_at_ms: RECEIVED, id_key: &id_key };
+    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live: false };
     let read_line = |line: Value| read_format(Format::Line, line.to_string().as_bytes(), &context).unwrap();
     let deleted = said("DELETE", PERSON, json!({})).remove(0);
     for line in [

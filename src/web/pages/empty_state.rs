@@ -1,4 +1,4 @@
-//! What is said where a filter finds no delivery: what there is instead.
+//! Shown where a filter finds no delivery: what there is instead.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -8,34 +8,34 @@ use super::layout::Pages;
 use super::overview::Silence;
 use super::parts::Moment;
 use crate::domain::Millis;
-use crate::store::log::{Filter, Recipient};
+use crate::store::query::log::{Filter, Recipient};
 use crate::store::{self, near, overview, suppression_list};
 use crate::web::error::Error;
 use crate::web::format::Gap;
 
 #[derive(Template)]
-#[template(path = "parts/nothing.html")]
-pub struct Nothing {
+#[template(path = "parts/empty_state.html")]
+pub struct EmptyState {
     /// When the first and the last delivery were created.
     span: Option<(Moment, Moment)>,
-    /// The filter asks for a time in which there is nothing at all.
+    /// The filter asks for a time without any delivery.
     is_outside: bool,
-    /// Addresses that are spelled nearly so, and their log.
+    /// Similar addresses, and their log.
     near: Vec<(String, String)>,
     is_recipient: bool,
-    /// On the suppression list, or was; the page says so already.
+    /// The address is or was on the suppression list; the page has a note of it.
     is_listed: bool,
     silence: Option<Silence>,
-    /// When nothing happened at all, and how long; within the time asked for.
+    /// The longest times without any event within the time asked for: from, to, duration.
     gaps: Vec<(Moment, Moment, Gap)>,
-    /// The time that was looked through for them.
+    /// How far back gaps were looked for.
     looked_since: Moment,
 }
 
-impl HtmlSafe for Nothing {}
+impl HtmlSafe for EmptyState {}
 
-impl Nothing {
-    pub async fn of(pages: &Pages, filter: &Filter, now_ms: Millis) -> Result<Nothing, Error> {
+impl EmptyState {
+    pub async fn of(pages: &Pages, filter: &Filter, now_ms: Millis) -> Result<EmptyState, Error> {
         let address = match &filter.recipient {
             Some(Recipient::Exactly(address)) => Some(address.clone()),
             Some(Recipient::StartingWith(_) | Recipient::With(_)) | None => None,
@@ -45,7 +45,7 @@ impl Nothing {
         let until_ms = filter.until_ms.unwrap_or(Millis::MAX).min(now_ms);
         let (span, near, feed, is_listed, (gaps, looked_since_ms)) = pages
             .read(move |connection| {
-                let listed = address.as_deref().map(|address| suppression_list::of_address(connection, address));
+                let listed = address.as_deref().map(|address| suppressions::of_address(connection, address));
                 let near = address.map(|address| near::addresses(connection, &address)).transpose()?;
                 Ok::<_, store::Error>((
                     near::span(connection)?,
@@ -63,7 +63,7 @@ impl Nothing {
             let href = log_of(&pages.base, "recipient", &address).to_string();
             (address, href)
         };
-        Ok(Nothing {
+        Ok(EmptyState {
             span: span.map(|(first, last)| (Moment::exact(first, now_ms), Moment::exact(last, now_ms))),
             is_outside,
             near: near.into_iter().map(log).collect(),

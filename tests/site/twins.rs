@@ -1,10 +1,9 @@
-//! What programs get beside the pages.
+//! Pages as JSON and CSV, and exports.
 
 use super::*;
 
-/// What a page lists, its twins list; what an event says stands in them as it came, and as text.
 #[actix_web::test]
-async fn twins_hold_the_rows_of_the_page() {
+async fn json_and_csv_have_the_rows_of_the_page() {
     let site = Site::new(&events());
     for path in
         ["/below/deliveries", "/below/deliveries?source=campaign:3&ever=sent", "/below/deliveries?status=clicked"]
@@ -23,6 +22,8 @@ async fn twins_hold_the_rows_of_the_page() {
         assert_eq!(rows[0]["human_opened_at"].is_string(), query == "status=clicked");
         if let Some(older) = json["older"].as_str() {
             assert!(older.starts_with("/below/deliveries.json?") && older.contains("before="), "{older}");
+            let link = &site.get(&format!("{path}.csv?{query}")).await.headers[5];
+            assert_eq!(*link, format!("<{}>; rel=\"next\"", older.replace(".json?", ".csv?")));
             assert_ne!(site.get(older).await.json()["rows"][0], json["rows"][0]);
         }
     }
@@ -45,8 +46,8 @@ async fn two_exports_run_at_a_time() {
     let third = ask().await;
     assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(third.headers().contains_key("Retry-After"));
-    let said = String::from_utf8(test::read_body(third).await.to_vec()).unwrap();
-    assert!(said.contains("Two exports run already."), "{said}");
+    let body = String::from_utf8(test::read_body(third).await.to_vec()).unwrap();
+    assert!(body.contains("Two exports are already running."), "{body}");
     // whoever has read to the end may ask for the next at once
     let all = String::from_utf8(test::read_body(second).await.to_vec()).unwrap();
     assert_eq!(all.lines().count(), 1_501);
@@ -55,7 +56,7 @@ async fn two_exports_run_at_a_time() {
 }
 
 #[actix_web::test]
-async fn what_an_event_says_is_text_in_every_twin() {
+async fn csv_has_no_formulas_and_json_has_the_exact_text() {
     let mut odd = event("odd", "bounced", 9, "email");
     let formula = "=HYPERLINK(\"http://x\"),\r\n<b>&\u{202e}";
     odd.attributes.set(Attribute::Recipient, Some(formula));
@@ -75,13 +76,18 @@ async fn what_an_event_says_is_text_in_every_twin() {
 }
 
 #[actix_web::test]
-async fn an_id_may_end_like_a_twin() {
+async fn an_id_may_end_like_an_extension() {
     let site = Site::new(&[event("a", "sent", 9, "email"), event("a.json", "sent", 8, "email")]);
     assert_eq!(site.get("/below/deliveries/a.json").await.all("h1"), ["person user/1+x@y"]);
     assert_eq!(site.get("/below/deliveries/a.json.json").await.json()["delivery_id"], "a.json");
     assert_eq!(site.get("/below/deliveries/a.csv").await.records().len(), 2);
-    let nothing = site.get("/below/deliveries/b.json").await;
-    assert_eq!((nothing.status, nothing.json()["code"].as_str()), (StatusCode::NOT_FOUND, Some("not_found")));
+    let missing = site.get("/below/deliveries/b.json").await;
+    assert_eq!((missing.status, missing.json()["code"].as_str()), (StatusCode::NOT_FOUND, Some("not_found")));
+    for path in ["deliveries.json", "deliveries.csv", "deliveries.ndjson", "events.csv", "deliveries/a.csv"] {
+        let typo = site.get(&format!("/below/{path}?chanel=sms")).await;
+        let message = typo.json()["message"].to_string();
+        assert!(typo.status == StatusCode::BAD_REQUEST && message.contains("`channel`"), "{path}: {message}");
+    }
 }
 
 #[actix_web::test]
@@ -159,6 +165,14 @@ async fn a_person_has_twins() {
     );
     assert_eq!(json["deliveries"].as_array().unwrap().len(), page.all("a.row").len());
     assert_eq!(json["sent"]["deliveries"], 123);
+    let older = json["older"].as_str().unwrap();
+    assert!(older.starts_with("/below/deliveries.json?person="), "{older}");
+    let rest = site.get(older).await.json();
+    assert!(!json["deliveries"].as_array().unwrap().contains(&rest["rows"][0]) && rest["older"].is_string());
+    let app = test::init_service(App::new().service(site.scope())).await;
+    let request = test::TestRequest::get().uri(&format!("{path}.csv")).to_request();
+    let link = test::call_service(&app, request).await.headers().get("link").unwrap().to_str().unwrap().to_owned();
+    assert_eq!(link, format!("<{}>; rel=\"next\"", older.replace(".json?", ".csv?")));
     assert_eq!(json["devices"].as_array().unwrap().len(), page.all("[aria-label=Devices] tbody tr").len());
     assert_eq!(json["identifiers"].as_array().unwrap().len(), page.all(".about dt").len());
     let sheet = site.get(&format!("{path}.csv")).await.records();

@@ -1,4 +1,4 @@
-//! The suppression list, and what other pages say of it.
+//! The suppression list, and what other pages show of it.
 
 use super::*;
 
@@ -7,6 +7,7 @@ async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
     let gone = |delivery: &str, metric: &str, ago: i64, to: &str| {
         let mut event = event(delivery, metric, ago, "email");
         event.attributes.set(Attribute::Recipient, Some(to));
+        event.attributes.set(Attribute::PersonId, None);
         event.reason = (metric == "bounced").then(|| "550 5.1.1 <b>User</b> unknown".into());
         event
     };
@@ -23,26 +24,44 @@ async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
     assert_eq!(list.all("a.row"), ["tok/1", "bob@x.test", "<b>ann</b>@x.test"]);
     assert_eq!(list.all(".lines .badge"), ["Hard bounce", "Spam complaint", "Hard bounce"]);
     assert_eq!(list.attributes("a.row", "href")[2], "/below/deliveries/one%2F1");
-    assert!(list.all(".lines .c-subject")[1].starts_with("Lifted"));
+    assert!(list.all(".lines .c-subject")[1].starts_with("Removed"));
     let narrowed = site.get("/below/suppressions?state=listed&channel=email").await;
     assert_eq!(narrowed.all("a.row"), ["<b>ann</b>@x.test"]);
     assert_eq!(site.get("/below/suppressions?address=bob*").await.all("a.row"), ["bob@x.test"]);
     assert_eq!(site.get("/below/suppressions?address=nobody").await.all(".empty h2"), ["No address matches"]);
+    assert!(site.get("/below/suppressions?address=nobody").await.text.contains("Not suppressed."));
     assert_eq!(site.get("/below/suppressions?cause=x").await.status, StatusCode::BAD_REQUEST);
 
+    // without a person too
+    let state = async |address: &str| {
+        let page = site.get(&format!("/below/people/{address}")).await;
+        let json = site.get(&format!("/below/people/{address}.json")).await.json();
+        let causes: Vec<_> = json["suppressions"].as_array().unwrap().iter().map(|row| row["cause"].clone()).collect();
+        (page.all(".note, .unlisted").join(" "), json["suppressed"].clone(), causes)
+    };
     let said = |page: &Answer| page.all(".note").join(" ");
     let cause = site.get("/below/deliveries/one%2F1").await;
-    assert!(said(&cause).contains("This address has been on the suppression list since"), "{}", said(&cause));
-    assert!(said(&cause).contains("(likely)") && said(&cause).ends_with("This message is the reason."));
+    assert!(said(&cause).starts_with("Suppressed since"), "{}", said(&cause));
+    assert!(said(&cause).contains("(likely)") && said(&cause).ends_with("Caused by this message."));
     assert_eq!(cause.all(".standing .mark"), ["Hard bounce"]);
     assert!(cause.all(".marks dt").contains(&"Hard bounce".to_owned()));
     let other = site.get("/below/deliveries/two").await;
     assert!(other.attributes(".note a", "href").contains(&"/below/deliveries/one%2F1".to_owned()));
     let lifted = site.get("/below/deliveries/four").await;
-    assert!(said(&lifted).contains("was on the suppression list") && said(&lifted).contains("Lifted"));
+    assert!(said(&lifted).starts_with("Was suppressed since") && said(&lifted).contains("Removed"));
     let push = site.get("/below/deliveries/push-9").await;
-    assert!(said(&push).contains("The device tok/1 has been on the suppression list"), "{}", said(&push));
+    assert!(said(&push).starts_with("The device tok/1: Suppressed since"), "{}", said(&push));
     assert_eq!(push.all(".plain .mark"), ["Hard bounce"]);
     let log = site.get("/below/deliveries?recipient=bob@x.test&status=failed").await;
-    assert!(said(&log).contains("This address was on the suppression list"), "{}", said(&log));
+    assert!(said(&log).starts_with("Was suppressed since"), "{}", said(&log));
+
+    let (text, suppressed, causes) = state("%3Cb%3Eann%3C%2Fb%3E@x.test").await;
+    assert!(text.starts_with("<b>ann</b>@x.test: Suppressed since") && suppressed == true, "{text}");
+    assert_eq!(causes, ["hard_bounce"]);
+    let (text, suppressed, causes) = state("bob@x.test").await;
+    assert!(text.starts_with("Not suppressed. bob@x.test: Was suppressed since") && suppressed == false, "{text}");
+    assert_eq!(causes, ["spam_complaint"]);
+    assert_eq!(state("tok%2F1").await.1, true);
+    let nobody = site.get("/below/people/nobody@x.test").await;
+    assert!(nobody.status == 404 && nobody.text.contains("it is not on the suppression list"), "{}", nobody.text);
 }

@@ -1,0 +1,199 @@
+//! What happens now: recent counts by channel, activity by hour, and the state of the feed.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::campaigns::{self, ChannelRow, DELIVERY_SUMS, EVENT_SUMS, Range};
+use super::status_counts;
+use crate::domain::Millis;
+use crate::domain::rollup::{Counts, QUARTER_MS};
+use crate::store::Error;
+
+const HOUR_MS: Millis = 3_600_000;
+
+/// Deliveries created in the range, by channel; the whole life beside them chooses denominators.
+pub fn by_channel(connection: &Connection, range: Range) -> Result<Vec<ChannelRow>, Error> {
+    let totals = status_counts::totals(connection, None)?;
+    let (from, to) = range.buckets();
+    let mut statement = connection.prepare_cached(&created_sql())?;
+    let rows = statement.query_map([from, to], |row| Ok((row.get(0)?, campaigns::deliveries(row, 1)?)))?;
+    let mut channels = Vec::new();
+    for row in rows {
+        let (channel, shown): (Option<String>, Counts) = row?;
+        let whole_life = totals.iter().find(|(name, _)| *name == channel).map_or(shown, |(_, counts)| *counts);
+        channels.push(ChannelRow::new(channel, shown, whole_life));
+    }
+    channels.sort_by_cached_key(ChannelRow::order);
+    Ok(channels)
+}
+
+fn created_sql() -> String {
+    format!(
+        "SELECT m.channel, {} FROM campaign_metrics_quarter_hourly m WHERE m.bucket_ms >= ?1 AND m.bucket_ms < ?2
+        GROUP BY m.channel HAVING sum(m.created) > 0",
+        &*DELIVERY_SUMS
+    )
+}
+
+/// Events of all sources by the hour (numbered from 1970) in which they happened.
+pub fn activity(connection: &Connection, range: Range) -> Result<Vec<(i64, Counts)>, Error> {
+    let (from, to) = range.buckets();
+    let mut statement = connection.prepare_cached(&activity_sql())?;
+    let rows = statement.query_map(params![from, to, HOUR_MS], |row| Ok((row.get(0)?, campaigns::events(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn activity_sql() -> String {
+    format!(
+        "SELECT m.bucket_ms / ?3 AS hour, {} FROM activity_quarter_hourly m
+        WHERE m.bucket_ms >= ?1 AND m.bucket_ms < ?2 GROUP BY hour",
+        &*EVENT_SUMS
+    )
+}
+
+/// What came in, and what of it was quarantined or ignored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Feed {
+    pub last_at_ms: Option<Millis>,
+    /// The longest that nothing came in the week before the last event, in whole quarters of an hour.
+    pub longest_pause_ms: Option<Millis>,
+    /// Since the start of the quarter of an hour in which the last hour, or day, began.
+    pub hour: Received,
+    pub day: Received,
+    /// In quarantine now.
+    pub quarantined: i64,
+    /// Ever, and the most frequent names of them.
+    pub ignored: i64,
+    pub ignored_names: Vec<(String, i64)>,
+}
+
+/// How much was received, by what was done with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Received {
+    pub accepted: i64,
+    pub duplicate: i64,
+    pub ignored: i64,
+    pub quarantined: i64,
+}
+
+/// The state of the feed.
+pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT coalesce(sum(accepted), 0), coalesce(sum(duplicate), 0), coalesce(sum(ignored), 0),
+            coalesce(sum(quarantined), 0) FROM receipts WHERE bucket_ms >= ?1",
+    )?;
+    let mut since = |ms: Millis| {
+        statement.query_row([ms.div_euclid(QUARTER_MS) * QUARTER_MS], |row| {
+            Ok(Received {
+                accepted: row.get(0)?,
+                duplicate: row.get(1)?,
+                ignored: row.get(2)?,
+                quarantined: row.get(3)?,
+            })
+        })
+    };
+    let (hour, day) = (since(now_ms - HOUR_MS)?, since(now_ms - 24 * HOUR_MS)?);
+    let last_at_ms: Option<Millis> = connection
+        .prepare_cached("SELECT last_at_ms FROM receipts ORDER BY bucket_ms DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let longest_pause_ms = connection
+        .prepare_cached(
+            "SELECT max(bucket_ms - before) FROM (SELECT bucket_ms, lag(bucket_ms) OVER (ORDER BY bucket_ms) AS before
+                FROM receipts WHERE bucket_ms >= ?1)",
+        )?
+        .query_row([last_at_ms.unwrap_or(now_ms) - 7 * 24 * HOUR_MS - QUARTER_MS], |row| row.get(0))?;
+    let sum =
+        |sql: &str| -> Result<i64, Error> { Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?) };
+    let mut names =
+        connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 20")?;
+    Ok(Feed {
+        last_at_ms,
+        longest_pause_ms,
+        hour,
+        day,
+        quarantined: sum("SELECT coalesce(sum(entries), 0) FROM _quarantine_counts")?,
+        ignored: sum("SELECT coalesce(sum(events), 0) FROM ignored")?,
+        ignored_names: names.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?,
+    })
+}
+
+impl Feed {
+    /// Whether nothing came for longer than this feed pauses: twice the longest pause of its last week, and an hour at
+    /// least. Of a feed that has just begun nothing is known but that a day is long.
+    pub fn is_silent(&self, now_ms: Millis) -> bool {
+        let usual = self.longest_pause_ms.map_or(24 * HOUR_MS, |pause| (2 * pause).max(HOUR_MS));
+        self.last_at_ms.is_some_and(|last| now_ms - last > usual)
+    }
+}
+
+/// Whether the file holds any delivery at all.
+pub fn has_deliveries(connection: &Connection) -> Result<bool, Error> {
+    let mut statement = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries)")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing;
+
+    const NOW: Millis = 2_000_000 * QUARTER_MS;
+
+    #[test]
+    fn activity_is_by_hour_and_recent_counts_by_channel() {
+        let connection = testing::file();
+        connection
+            .execute_batch(&format!(
+                "INSERT INTO activity_quarter_hourly (source_kind, source_id, bucket_ms, channel, sent_events)
+                 VALUES ('campaign', '1', {NOW}, 'email', 2), ('campaign', '2', {NOW} + 900000, NULL, 3),
+                    ('campaign', '2', {NOW} + 3600000, 'sms', 4);
+                 INSERT INTO campaign_metrics (source_kind, source_id, channel, created) VALUES
+                    ('campaign', '1', 'sms', 9), ('campaign', '1', 'email', 5), ('campaign', '2', 'email', 1);
+                 INSERT INTO campaign_metrics_quarter_hourly (source_kind, source_id, bucket_ms, channel, created)
+                 VALUES ('campaign', '1', {NOW}, 'sms', 2), ('campaign', '1', {NOW}, 'email', 1),
+                    ('campaign', '2', {NOW} + 900000, 'email', 1), ('campaign', '1', 0, 'email', 4)"
+            ))
+            .unwrap();
+        let range = Range { since_ms: NOW + 1, until_ms: NOW + 3_600_001 };
+        let hours: Vec<(i64, i64)> = activity(&connection, range)
+            .unwrap()
+            .into_iter()
+            .map(|(hour, it)| (hour, it.events.iter().sum()))
+            .collect();
+        assert_eq!(hours, [(500_000, 5), (500_001, 4)]);
+        let channels = by_channel(&connection, range).unwrap();
+        let shown: Vec<_> = channels
+            .iter()
+            .map(|row| {
+                let counts = &row.counts;
+                (row.channel.as_deref().unwrap(), counts.shown.deliveries[0], counts.whole_life.deliveries[0])
+            })
+            .collect();
+        assert_eq!(shown, [("email", 2, 6), ("sms", 2, 9)]);
+    }
+
+    #[test]
+    fn a_feed_is_silent_when_it_pauses_for_longer_than_it_does() {
+        let connection = testing::file();
+        assert_eq!(feed(&connection, NOW).unwrap(), Feed::default());
+        connection
+            .execute_batch(&format!(
+                "INSERT INTO receipts (bucket_ms, accepted, quarantined, last_at_ms)
+                 VALUES ({NOW} - 7200000, 3, 1, {NOW} - 7100000), ({NOW}, 5, 0, {NOW} + 1000);
+                 INSERT INTO _quarantine_counts (reason, entries) VALUES ('bad_time', 1), ('no_metric', 2);
+                 INSERT INTO ignored VALUES ('page', 7, 1)"
+            ))
+            .unwrap();
+        let feed = feed(&connection, NOW + 2_000).unwrap();
+        assert_eq!((feed.hour.accepted, feed.day.accepted, feed.day.quarantined), (5, 8, 1));
+        assert_eq!((feed.quarantined, feed.ignored, feed.longest_pause_ms), (3, 7, Some(7_200_000)));
+        assert!(!feed.is_silent(NOW + 4 * HOUR_MS) && feed.is_silent(NOW + 4 * HOUR_MS + 1_001));
+    }
+
+    #[test]
+    fn what_grows_is_read_by_index() {
+        let connection = testing::file();
+        testing::assert_searches(&connection, &created_sql());
+        testing::assert_searches(&connection, &activity_sql());
+    }
+}
