@@ -50,8 +50,9 @@ const GROWING: [&str; 23] = [
 
 /// Whether a name of a plan is such a table, or stands for one in the statement and its views.
 fn grows(name: &str, text: &str) -> bool {
-    let words: Vec<&str> =
-        text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    let code = text.lines().filter_map(|line| line.split("--").next());
+    let words = code.flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     GROWING.contains(&name) || words.windows(2).any(|pair| GROWING.contains(&pair[0]) && pair[1] == name)
 }
 
