@@ -85,9 +85,10 @@ impl Site {
     fn of(events: &[Event], statements: Vec<Statement>) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pages.db");
-        let body = "{\"kept\": true}";
-        let incoming = |event: &Event| Incoming { event: event.clone(), format: "waybill".into(), body: body.into() };
-        let entry = |event: &Event| Entry::Event(Box::new(incoming(event)));
+        let entry = |event: &Event| {
+            let body = "{\"kept\": true}".into();
+            Entry::Event(Box::new(Incoming { event: event.clone(), format: "test".into(), body }))
+        };
         let said = statements.into_iter().map(|statement| Entry::Statement(Box::new(statement)));
         let entries: Vec<Entry> = events.iter().map(entry).chain(said).collect();
         let mut tracker = Tracker::open(&path).unwrap();
