@@ -38,7 +38,7 @@ fn counted(formats: &[Format]) -> BTreeMap<Key, Count> {
             match item {
                 Item::Event { event, .. } => {
                     events += 1;
-                    take(deliveries.entry(event.delivery_id.to_string()).or_default(), event);
+                    take(deliveries.entry(event.delivery_id.to_string()).or_default(), *event);
                 }
                 Item::Statement(_) | Item::Also(_) | Item::Ignored { .. } => {}
                 Item::Quarantined(aside) => panic!("{}: {aside:?}", line.body),
