@@ -1197,27 +1197,21 @@ FROM suppression_causes c
 JOIN deliveries d ON d.id = c.delivery
 JOIN erasure_requests r ON r.identifier IN (d.person_id, d.email, d.cio_id) AND r.request = 'unsuppressed';
 
+CREATE VIEW _suppression_latest AS
+-- Each listed address and channel, and its latest cause.
+SELECT address, channel, max(occurred_at_ms) AS latest_ms FROM suppression_causes GROUP BY address, channel;
+
 CREATE VIEW _suppressions AS
--- Each listed address and channel once, by the cause that stands: the earliest that no lift took away, as of the latest cause.
--- lifted_at_ms is the first lift after the latest cause.
-SELECT b.*,
+-- Each listed address and channel once: the last lift before its latest cause, and the first lift after it. (DISTINCT keeps
+-- SQLite from merging this into the query around it, where each mention of a column would look the lifts up again.)
+SELECT DISTINCT a.address, a.channel,
     (SELECT l.at_ms FROM _suppression_lifts l
-     WHERE l.address = b.address AND l.channel = b.channel AND l.at_ms > b.latest_ms
-     ORDER BY l.at_ms LIMIT 1) AS lifted_at_ms,
-    (SELECT min(x.occurred_at_ms) FROM suppression_causes x
-     WHERE x.address = b.address AND x.channel = b.channel
-       AND x.occurred_at_ms >= coalesce(b.before_ms, x.occurred_at_ms)) AS first_ms
-FROM (
-    SELECT a.*,
-        (SELECT l.at_ms FROM _suppression_lifts l
-         WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms <= a.latest_ms
-         ORDER BY l.at_ms DESC LIMIT 1) AS before_ms
-    FROM (
-        SELECT c.*, (SELECT max(x.occurred_at_ms) FROM suppression_causes x
-            WHERE x.address = c.address AND x.channel = c.channel) AS latest_ms
-        FROM suppression_causes c
-    ) a
-) b;
+        WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms <= a.latest_ms
+        ORDER BY l.at_ms DESC LIMIT 1) AS before_ms,
+    (SELECT l.at_ms FROM _suppression_lifts l
+        WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms > a.latest_ms
+        ORDER BY l.at_ms LIMIT 1) AS lifted_at_ms
+FROM _suppression_latest a;
 
 CREATE VIEW suppressions_v1 AS
 -- A row for each address or device, and channel, that should not be written to, or was not to be until it was lifted.
@@ -1225,23 +1219,22 @@ CREATE VIEW suppressions_v1 AS
 --   SELECT channel, address, cause, since FROM suppressions_v1 WHERE active ORDER BY since_ms DESC LIMIT 50;
 SELECT
     r.id,                                        -- its number: the cause that stands, in suppression_causes
-    r.address,                                   -- the address, the phone number or the device's token
-    CAST(CASE r.channel WHEN 'push' THEN 'device' ELSE 'address' END AS TEXT) AS kind, -- address or device
-    r.channel,                                   -- the channel for which it is listed
+    s.address,                                   -- the address, the phone number or the device's token
+    CAST(CASE s.channel WHEN 'push' THEN 'device' ELSE 'address' END AS TEXT) AS kind, -- address or device
+    s.channel,                                   -- the channel for which it is listed
     CAST(CASE r.metric WHEN 'bounced' THEN 'likely' ELSE 'proven' END AS TEXT) AS class, -- proven, or likely: only the words of a bounce say so
     CAST(CASE r.metric WHEN 'bounced' THEN 'hard_bounce' WHEN 'spammed' THEN 'spam_complaint' ELSE 'suppressed' END AS TEXT) AS cause, -- hard_bounce, spam_complaint or suppressed
-    CAST(coalesce(CASE r.channel WHEN 'push' THEN (SELECT v.reason FROM events e JOIN event_devices v ON v.event = e.id WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric AND v.device_id = r.address AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END, (SELECT e.reason FROM events e WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric)) AS TEXT) AS reason, -- why, in the words of the event
+    CAST(coalesce(CASE s.channel WHEN 'push' THEN (SELECT v.reason FROM events e JOIN event_devices v ON v.event = e.id WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric AND v.device_id = s.address AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END, (SELECT e.reason FROM events e WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric)) AS TEXT) AS reason, -- why, in the words of the event
     (SELECT d.delivery_id FROM deliveries d WHERE d.id = r.delivery) AS delivery_id, -- the delivery that lists it
     r.delivery,                                  -- that delivery's row: deliveries_v1.id
     CAST(strftime('%Y-%m-%dT%H:%M:%fZ', r.occurred_at_ms / 1000.0, 'unixepoch') AS TEXT) AS since, -- since when; ISO 8601, UTC
     r.occurred_at_ms AS since_ms,                -- the same in milliseconds since 1970
-    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', r.lifted_at_ms / 1000.0, 'unixepoch') AS TEXT) AS lifted_at, -- when it was lifted; NULL while it stands
-    r.lifted_at_ms,                              -- the same in milliseconds since 1970
-    CAST((SELECT l.lifted_by FROM _suppression_lifts l WHERE l.address = r.address AND l.channel = r.channel AND l.at_ms = r.lifted_at_ms ORDER BY l.lifted_by LIMIT 1) AS TEXT) AS lifted_by, -- delivered: a later message arrived; unsuppressed: it was stated
-    CAST(r.lifted_at_ms IS NULL AS INTEGER) AS active -- 1: it stands
-FROM _suppressions r
-WHERE r.occurred_at_ms = r.first_ms
-    -- of several at one moment the first by delivery, metric and event
-    AND r.id = (SELECT x.id FROM suppression_causes x JOIN deliveries y ON y.id = x.delivery
-        WHERE x.address = r.address AND x.channel = r.channel AND x.occurred_at_ms = r.occurred_at_ms
-        ORDER BY y.delivery_id, x.metric, x.event_id LIMIT 1);
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', s.lifted_at_ms / 1000.0, 'unixepoch') AS TEXT) AS lifted_at, -- when it was lifted; NULL while it stands
+    s.lifted_at_ms,                              -- the same in milliseconds since 1970
+    CAST((SELECT l.lifted_by FROM _suppression_lifts l WHERE l.address = s.address AND l.channel = s.channel AND l.at_ms = s.lifted_at_ms ORDER BY l.lifted_by LIMIT 1) AS TEXT) AS lifted_by, -- delivered: a later message arrived; unsuppressed: it was stated
+    CAST(s.lifted_at_ms IS NULL AS INTEGER) AS active -- 1: it stands
+FROM _suppressions s
+-- the cause that stands: the earliest that no lift took away; of several at one moment the first by delivery, metric and event
+JOIN suppression_causes r ON r.id = (SELECT x.id FROM suppression_causes x JOIN deliveries y ON y.id = x.delivery
+    WHERE x.address = s.address AND x.channel = s.channel AND x.occurred_at_ms >= coalesce(s.before_ms, -9223372036854775807)
+    ORDER BY x.occurred_at_ms, y.delivery_id, x.metric, x.event_id LIMIT 1);

@@ -67,7 +67,7 @@ fn record(db: &Path, lines: impl Iterator<Item = Line>, now_ms: Millis) -> anyho
             .next_if(|(at_ms, _)| entries.len() < TRANSACTION_LINES || bucket_of(*at_ms) == bucket_of(received_at_ms))
         {
             received_at_ms = at_ms;
-            let context = wire::Context { received_at_ms, id_key: &id_key };
+            let context = wire::Context { received_at_ms, id_key: &id_key, live: false };
             entries.extend(intake::entries_of_line(line.as_bytes(), &context));
         }
         tracker.record(&entries.iter().collect::<Vec<_>>(), received_at_ms)?;
