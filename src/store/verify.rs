@@ -354,7 +354,7 @@ fn write(transaction: &Transaction, delta: &mut Delta) -> Result<(), Error> {
 fn rewrite_events(transaction: &Transaction) -> Result<(), Error> {
     let differ = format!(
         "SELECT x.id FROM events x WHERE (x.delivery, x.metric, x.event_id) IN (
-        SELECT f.delivery, c.metric, c.event_id FROM ({}) c JOIN deliveries f ON f.delivery_id = c.delivery_id)",
+        SELECT f.id, c.metric, c.event_id FROM ({}) c JOIN deliveries f ON f.delivery_id = c.delivery_id)",
         checks::EVENTS
     );
     let mut statement = transaction.prepare(&differ)?;
