@@ -59,7 +59,7 @@ pub struct ErasureRequest {
     /// `deleted`, `suppressed` or `unsuppressed`.
     pub request: String,
     pub at_ms: Millis,
-    /// When a deletion erases, unless it was revoked.
+    /// When it erases, unless it was revoked.
     pub due_at_ms: Option<Millis>,
     pub is_revoked: bool,
 }
