@@ -29,6 +29,7 @@ use clap::{Args, Parser, Subcommand};
   waybill import history.ndjson.gz          bring in a year of events
   waybill export source=campaign:3 >c3.ndjson   its events, to bring into another file
   waybill verify                            recount everything and compare
+  waybill verify --sql                      print the queries by which it does
   waybill forget ada@example.org            erase a person
 
 Secrets come by the environment, several separated by commas:
@@ -70,8 +71,8 @@ enum Command {
     /// Write what a filter finds, as NDJSON or CSV
     Export(export::Export),
     /// Recount everything from the events and compare; exits 1 if anything differs
-    Verify,
-    /// Write everything that follows from the events anew
+    Verify(upkeep::Verify),
+    /// Write everything that is derived from the events again
     Rebuild,
     /// Give sources their names
     Name(name::Name),
@@ -89,7 +90,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         Some(Command::Demo(demo)) => demo.run(serve),
         Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.options()),
         Some(Command::Export(export)) => export.run(&file.db),
-        Some(Command::Verify) => upkeep::verify(&file.db),
+        Some(Command::Verify(verify)) => verify.run(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),
         Some(Command::Forget(forget)) => forget.run(&file.db),

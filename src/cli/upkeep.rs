@@ -9,37 +9,55 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::store::query::health::Verified;
 use crate::store::{sqlite, verify};
 
-/// Recounts and compares, from one point in time, while others may write. What it found is left in the file, for the page
-/// that says how the file is.
-pub fn verify(db: &Path) -> anyhow::Result<ExitCode> {
+/// Options of `verify`.
+#[derive(clap::Args)]
+pub struct Verify {
+    /// Print the queries that it runs, to run by hand: each returns the rows that differ
+    #[arg(long)]
+    sql: bool,
+}
+
+impl Verify {
+    pub fn run(&self, db: &Path) -> anyhow::Result<ExitCode> {
+        if !self.sql {
+            return verify(db);
+        }
+        for check in verify::checks() {
+            println!("-- {}: {}\n{};\n", check.name, check.meaning, check.sql);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Recounts and compares while others may write. The result is saved in the file, for the health page.
+fn verify(db: &Path) -> anyhow::Result<ExitCode> {
     let mut connection = open(db)?;
     let bar = bar(&connection)?;
     let begun_ms = chrono::Utc::now().timestamp_millis();
     let report = verify::verify(&mut connection, |done| bar.set_position(done))?;
     bar.finish_and_clear();
-    if let Err(error) = Verified::new(&report, begun_ms).keep(&connection) {
-        eprintln!("what it found could not be left in the file: {error}");
+    let (deliveries, events, differences) = (report.deliveries, report.events, report.differences);
+    let verified = Verified { at_ms: begun_ms, deliveries, events, differences };
+    if let Err(error) = verified.save(&connection) {
+        eprintln!("cannot save the result in the file: {error}");
     }
-    for difference in &report.told {
+    for difference in &report.first {
         println!("{difference}");
     }
-    if report.differences as usize > report.told.len() {
-        println!("and {} more", report.differences as usize - report.told.len());
+    let more = differences - report.first.len() as u64;
+    if more > 0 {
+        println!("and {more} more");
     }
-    let (deliveries, events) = (report.deliveries, report.events);
     if report.is_clean() {
-        println!("clean: {deliveries} deliveries and {events} events recounted, nothing differs");
+        println!("clean: {deliveries} deliveries and {events} events recounted, no differences");
         Ok(ExitCode::SUCCESS)
     } else {
-        println!(
-            "{} differences in {deliveries} deliveries and {events} events; `waybill rebuild` writes them anew",
-            report.differences
-        );
+        println!("{differences} differences in {deliveries} deliveries and {events} events; `waybill rebuild` mends them");
         Ok(ExitCode::FAILURE)
     }
 }
 
-/// Writes everything derived anew, in one transaction.
+/// Writes everything derived again, in one transaction.
 pub fn rebuild(db: &Path) -> anyhow::Result<ExitCode> {
     let mut connection = open(db)?;
     let bar = bar(&connection)?;

@@ -297,7 +297,7 @@ impl Delivery {
 }
 
 /// How well a device fared, best first.
-fn fare(metric: Metric) -> usize {
+pub(crate) fn fare(metric: Metric) -> usize {
     const BEST_FIRST: [Metric; 10] = [
         Metric::Delivered,
         Metric::Sent,

@@ -103,6 +103,12 @@ pub struct LinkCounts {
 /// The latest click of a link that shows where the link leads: its time, its event id and the address.
 pub type AddressSeen = (Millis, Text, Text);
 
+/// Whether one was seen after another; of two clicks with one id at one moment the smaller address counts as later.
+fn is_later(seen: &AddressSeen, other: &AddressSeen) -> bool {
+    let order = (seen.0, seen.1.as_bytes()).cmp(&(other.0, other.1.as_bytes()));
+    order.then_with(|| other.2.cmp(&seen.2)).is_gt()
+}
+
 /// How a link's figures move.
 #[derive(Clone, Debug, Default)]
 pub struct LinkDelta {
@@ -227,7 +233,9 @@ impl Delta {
                 && let Some(address) = event.address()
             {
                 let seen = (event.time.ms, event.id.clone(), address.into());
-                moved.came = moved.came.take().max(Some(seen));
+                if moved.came.as_ref().is_none_or(|came| is_later(&seen, came)) {
+                    moved.came = Some(seen);
+                }
             }
         }
     }

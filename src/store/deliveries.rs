@@ -187,6 +187,14 @@ pub fn followed(connection: &Connection, id: i64, link: &str) -> Result<Option<F
     Ok(statement.query_row(params![id, link], followed).optional()?)
 }
 
+/// The links that were followed from the delivery, and by whom.
+pub fn links(connection: &Connection, id: i64) -> Result<BTreeMap<Text, Followed>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT link, human, machine FROM delivery_links WHERE delivery = ?1")?;
+    let link = |row: &Row| Ok((row.get(0)?, Followed { by_human: row.get(1)?, by_machine: row.get(2)? }));
+    Ok(statement.query_map([id], link)?.collect::<Result<_, _>>()?)
+}
+
 /// Inserts a delivery; its row.
 pub fn insert(
     connection: &Connection,
@@ -213,14 +221,31 @@ pub fn update(connection: &Connection, id: i64, before: &Delivery, after: &Deliv
     let was = values(before, was_outcome.as_ref(), was_supplied.as_deref());
     let is = values(after, is_outcome.as_ref(), is_supplied.as_deref());
     let changed = COLUMNS.iter().zip(was.iter().zip(is)).filter(|(_, (was, is))| **was != *is);
-    let (columns, mut values): (Vec<&String>, Vec<Sql>) = changed.map(|(column, (_, is))| (column, is)).unzip();
-    if !columns.is_empty() {
-        let set: Vec<String> = columns.iter().enumerate().map(|(n, column)| format!("{column} = ?{}", n + 1)).collect();
-        let sql = format!("UPDATE deliveries SET {} WHERE id = ?{}", set.join(", "), columns.len() + 1);
-        values.push(integer(Some(id)));
-        connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
-    }
+    let (columns, values) = changed.map(|(column, (_, is))| (&**column, is)).unzip();
+    write(connection, id, columns, values)?;
     write_beside(connection, id, Some(before), after)
+}
+
+/// Writes all that a delivery is, over whatever is there.
+pub fn rewrite(connection: &Connection, id: i64, delivery: &Delivery) -> Result<(), Error> {
+    for table in ["delivery_devices", "delivery_links"] {
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE delivery = ?1"))?.execute([id])?;
+    }
+    let (supplied, outcome) = (attributes::suppliers_to_json(&delivery.suppliers), delivery.outcome());
+    let values = values(delivery, outcome.as_ref(), supplied.as_deref());
+    write(connection, id, COLUMNS.iter().map(|column| &**column).collect(), values)?;
+    write_beside(connection, id, None, delivery)
+}
+
+fn write(connection: &Connection, id: i64, columns: Vec<&str>, mut values: Vec<Sql>) -> Result<(), Error> {
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let set: Vec<String> = columns.iter().enumerate().map(|(n, column)| format!("{column} = ?{}", n + 1)).collect();
+    let sql = format!("UPDATE deliveries SET {} WHERE id = ?{}", set.join(", "), columns.len() + 1);
+    values.push(integer(Some(id)));
+    connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
+    Ok(())
 }
 
 /// Replaces the attributes of the event that arrived first, of a delivery that is forgotten.

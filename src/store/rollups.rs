@@ -153,9 +153,9 @@ fn write_link(connection: &Connection, link: &Link, moved: &LinkDelta) -> Result
     if seen.is_none() && !moved.went {
         return Ok(());
     }
-    // one that is as late stays if its event id is greater
-    let later =
-        "AND (?8 OR address_at_ms IS NULL OR address_at_ms < ?5 OR (address_at_ms = ?5 AND address_event_id <= ?6))";
+    // the same id at the same moment on two deliveries: the smaller address
+    let later = "AND (?8 OR address IS NULL OR address_at_ms < ?5 OR (address_at_ms = ?5 AND address_event_id < ?6)
+        OR (address_at_ms = ?5 AND address_event_id = ?6 AND address > ?7))";
     let (at_ms, event_id, address) =
         seen.map(|(at_ms, event_id, address)| (Some(at_ms), Some(event_id), Some(address))).unwrap_or_default();
     connection
@@ -174,7 +174,7 @@ fn latest_address(connection: &Connection, link: &Link) -> Result<Option<Address
             substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1) AS address
          FROM events e JOIN deliveries d ON d.id = e.delivery
          WHERE e.link = ?4 AND d.source_kind = ?1 AND d.source_id IS ?2 AND d.action_id IS ?3 AND address <> ''
-         ORDER BY e.occurred_at_ms DESC, e.event_id DESC LIMIT 1",
+         ORDER BY e.occurred_at_ms DESC, e.event_id DESC, address LIMIT 1",
     )?;
     let seen = statement
         .query_row(params![kind, id, link.action_id, link.link], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));

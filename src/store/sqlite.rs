@@ -161,12 +161,15 @@ pub fn set_id_key(connection: &mut Connection, key: &[u8]) -> Result<(), Error> 
     Ok(())
 }
 
+/// A write-ahead log up to here is never in the way, in bytes.
+pub const LOG_BYTES_SMALL: u64 = 256 << 20;
+
 /// How large the write-ahead log beside this file may grow, in bytes: to a quarter of what is free with it. It cannot be
 /// reset while someone reads from before it, and would fill the disk beside a reader that never ends.
 pub fn log_bytes_max(path: &Path, log_bytes: u64) -> u64 {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match rustix::fs::statvfs(folder) {
-        Ok(disk) => (disk.f_bavail * disk.f_frsize + log_bytes) / 4,
+        Ok(disk) => ((disk.f_bavail * disk.f_frsize + log_bytes) / 4).max(LOG_BYTES_SMALL),
         Err(_) => u64::MAX,
     }
 }

@@ -1,0 +1,465 @@
+//! What `waybill verify` compares by SQL. Each query runs in stock sqlite3, and returns the rows that differ.
+
+use crate::domain::{Attribute, Counted, Metric, Phase, SourceKind};
+
+/// One comparison of the file with itself.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// A word for it.
+    pub name: &'static str,
+    /// What must hold, as a sentence.
+    pub meaning: &'static str,
+    /// Returns the rows for which that does not hold. No row: all is well.
+    pub sql: String,
+}
+
+/// All comparisons that SQL can make. The rest needs the program: what a bounce's words mean, which attributes came from
+/// which event, and by which identifiers a delivery is found.
+pub fn checks() -> Vec<Check> {
+    let check = |name, meaning, sql: String| Check { name, meaning, sql };
+    vec![
+        check(
+            "file",
+            "SQLite finds no damage in the file.",
+            "SELECT quick_check AS damage FROM pragma_quick_check WHERE quick_check <> 'ok'".into(),
+        ),
+        check("orphans", "Every row that refers to an event or a delivery refers to one that exists.", orphans()),
+        check(
+            "empty_deliveries",
+            "Every delivery has an event.",
+            "SELECT d.delivery_id FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id)"
+                .into(),
+        ),
+        check(
+            "event_columns",
+            "The recipient and link of an event are those that its other columns give.",
+            EVENTS.into(),
+        ),
+        check(
+            "first_times",
+            "The times and the number of events of a delivery are those of its events.",
+            first_times(),
+        ),
+        check(
+            "attributes",
+            "A delivery has each attribute from the earliest event that carries it, and its source from one event.",
+            attributes(),
+        ),
+        check(
+            "engagement",
+            "A delivery's engagement is the highest that its events reach, at its latest time.",
+            engagement(),
+        ),
+        check("outcome", "A delivery without devices has the outcome that its events decide.", outcome()),
+        check("devices", "A push counts each device that its events name, each with its own outcome.", devices()),
+        check("push_outcome", "A push with devices has the outcome of the device that fared best.", push_outcome()),
+        check("status", "A delivery's status is its engagement, else its outcome, else unknown.", STATUS.into()),
+        check(
+            "delivery_links",
+            "The links that were followed from a delivery are those of its clicks.",
+            delivery_links(),
+        ),
+        check(
+            "campaign_metrics",
+            "The counts of a source are the sum of its deliveries and their events.",
+            metrics("campaign_metrics", &FEED, ""),
+        ),
+        check(
+            "campaign_metrics_quarter_hourly",
+            "The same by quarter hour of creation, action and content.",
+            metrics(
+                "campaign_metrics_quarter_hourly",
+                &[FEED[0], FEED[1], FEED[2], BUCKET, "action_id", "content_id"],
+                "",
+            ),
+        ),
+        check(
+            "trigger_metrics",
+            "The same by send of a broadcast.",
+            metrics("trigger_metrics", &[FEED[0], FEED[1], FEED[2], "trigger_id"], TRIGGERED),
+        ),
+        check("activity_quarter_hourly", "Activity is the number of events in each quarter hour.", activity()),
+        check("status_counts", "The counts of statuses are those of the deliveries.", status_counts()),
+        check("link_metrics", "The counts of a link are those of its clicks.", link_metrics()),
+        check("link_addresses", "A link's address is that of its latest click that shows one.", link_addresses()),
+        check("registers", "What is stored of people and objects is JSON, and a deletion is dated.", registers()),
+        check(
+            "quarantine_counts",
+            "The counts of the quarantine are those of its rows.",
+            compare(
+                "SELECT reason, entries FROM _quarantine_counts WHERE entries <> 0",
+                "SELECT reason, count(*) FROM quarantine GROUP BY reason",
+            ),
+        ),
+    ]
+}
+
+/// The keys of a feed.
+const FEED: [&str; 3] = ["source_kind", "source_id", "channel"];
+
+/// The quarter hour in which a delivery was created.
+const BUCKET: &str = "bucket_ms";
+
+/// Sends of a source that is known.
+const TRIGGERED: &str = "AND d.trigger_id IS NOT NULL AND d.source_kind <> 'unknown'";
+
+/// What both queries return, with the side that alone returns it.
+fn compare(stored: &str, recount: &str) -> String {
+    format!(
+        "WITH stored AS (\n    {stored}\n),\nrecount AS (\n    {recount}\n)
+SELECT 'stored' AS side, * FROM (SELECT * FROM stored EXCEPT SELECT * FROM recount)
+UNION ALL SELECT 'recount', * FROM (SELECT * FROM recount EXCEPT SELECT * FROM stored)"
+    )
+}
+
+fn join<T>(items: impl IntoIterator<Item = T>, separator: &str, text: impl Fn(T) -> String) -> String {
+    items.into_iter().map(text).collect::<Vec<_>>().join(separator)
+}
+
+/// A table of the metrics, with the phase and rank of law 2, and how well a device fares with each, best first.
+fn metrics_table() -> String {
+    let phase = |metric: Metric| match metric.phase() {
+        Phase::Preparation => 1,
+        Phase::HandOff => 2,
+        Phase::Outcome => 3,
+        Phase::Engagement => 4,
+    };
+    let row = |metric: Metric| {
+        let fare = crate::domain::delivery::fare(metric);
+        format!("('{}', {}, {}, {fare})", metric.name(), phase(metric), metric.rank())
+    };
+    format!("metrics (metric, phase, rank, fare) AS (VALUES\n    {}\n)", join(Metric::ALL, ",\n    ", row))
+}
+
+/// The order of the keys of law 2 over the phases of the sending, greatest first: the first row decides.
+fn greatest_first(at_ms: &str, event_id: &str) -> String {
+    format!(
+        "m.phase DESC, CASE m.phase WHEN 1 THEN m.rank ELSE {at_ms} END DESC,
+        CASE m.phase WHEN 1 THEN {at_ms} ELSE m.rank END DESC, {event_id}"
+    )
+}
+
+/// Whether an event `e` counts as this.
+fn says(counted: Counted) -> String {
+    match counted {
+        Counted::Created => "TRUE".into(),
+        Counted::Metric(metric) => format!("e.metric = '{}'", metric.name()),
+        Counted::HumanOpened => "e.metric = 'opened' AND e.machine IS NOT 1 AND e.synthetic IS NOT 1".into(),
+        Counted::MachineOpened => "e.metric = 'opened' AND e.machine IS 1".into(),
+        Counted::HumanClicked => "e.metric = 'clicked' AND e.machine IS NOT 1".into(),
+        Counted::MachineClicked => "e.metric = 'clicked' AND e.machine IS 1".into(),
+    }
+}
+
+/// All that is counted of events.
+fn of_events() -> impl Iterator<Item = Counted> {
+    Counted::ALL.into_iter().skip(1)
+}
+
+/// The attributes of an event `e` of a delivery `d`, as JSON.
+const ATTRIBUTES: &str = "coalesce(e.attributes, d.first_attributes)";
+
+/// An address without query and fragment.
+const ADDRESS: &str = "nullif(substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1), '')";
+
+/// The reason that an event of a delivery gives.
+const REASON: &str = "coalesce(e.reason, CASE d.channel WHEN 'push' THEN (SELECT v.reason FROM event_devices v
+        WHERE v.event = e.id AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END)";
+
+fn orphans() -> String {
+    let of = |(table, column, parent): (&str, &str, &str)| {
+        format!(
+            "SELECT '{table}' AS in_table, t.{column} AS refers_to FROM {table} t
+WHERE NOT EXISTS (SELECT 1 FROM {parent} p WHERE p.id = t.{column})"
+        )
+    };
+    let references = [
+        ("events", "delivery", "deliveries"),
+        ("event_bodies", "id", "events"),
+        ("event_devices", "event", "events"),
+        ("delivery_devices", "delivery", "deliveries"),
+        ("delivery_links", "delivery", "deliveries"),
+        ("delivery_identifiers", "delivery", "deliveries"),
+        ("suppression_causes", "delivery", "deliveries"),
+        ("suppression_lifts", "delivery", "deliveries"),
+    ];
+    join(references, "\nUNION ALL ", of)
+}
+
+pub const EVENTS: &str = "SELECT d.delivery_id, e.metric, e.event_id, e.recipient, e.link
+FROM events e JOIN deliveries d ON d.id = e.delivery
+WHERE e.recipient IS NOT coalesce(e.attributes, d.first_attributes) ->> '$.recipient'
+    OR e.link IS NOT CASE e.metric WHEN 'clicked' THEN coalesce(e.link_id,
+        nullif(substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1), '')) END";
+
+fn first_times() -> String {
+    let first = |counted: Counted| {
+        let implied_by = match counted {
+            Counted::Metric(Metric::Opened) => Some(Counted::Metric(Metric::Clicked)),
+            Counted::HumanOpened => Some(Counted::HumanClicked),
+            Counted::MachineOpened => Some(Counted::MachineClicked),
+            _ => None,
+        };
+        let implied = implied_by.map(|click| format!(" OR {} AND d.channel IN ('email', 'push')", says(click)));
+        let when = says(counted) + &implied.unwrap_or_default();
+        (format!("{}_at_ms", counted.name()), format!("min(e.occurred_at_ms) FILTER (WHERE {when})"))
+    };
+    let all = [
+        ("events", "count(*)"),
+        ("created_at_ms", "min(e.occurred_at_ms)"),
+        ("updated_at_ms", "max(e.occurred_at_ms)"),
+    ];
+    let all = all.map(|(column, recount)| (column.to_owned(), recount.to_owned()));
+    let differs = join(all.into_iter().chain(of_events().map(first)), "\n    || ", |(column, recount)| {
+        format!("CASE WHEN d.{column} IS NOT {recount} THEN '{column} ' ELSE '' END")
+    });
+    format!(
+        "SELECT d.delivery_id,\n    {differs} AS differs
+FROM deliveries d JOIN events e ON e.delivery = d.id
+GROUP BY d.id HAVING differs <> ''"
+    )
+}
+
+fn attributes() -> String {
+    let earliest = |found: &str, of: &str| {
+        format!(
+            "(SELECT {found} FROM events e WHERE e.delivery = d.id AND ({of}) IS NOT NULL
+        ORDER BY e.occurred_at_ms, e.event_id, e.metric LIMIT 1)"
+        )
+    };
+    let value = |attribute: Attribute| format!("{ATTRIBUTES} ->> '$.{}'", attribute.name());
+    let plain = Attribute::ALL.into_iter().filter(|attribute| {
+        !attribute.is_of_source() && !matches!(attribute, Attribute::Recipient | Attribute::RecipientRaw)
+    });
+    let mut compared: Vec<(String, String, String)> = plain
+        .map(|attribute| {
+            let value = value(attribute);
+            (attribute.name().into(), format!("d.{}", attribute.name()), earliest(&value, &value))
+        })
+        .collect();
+    let recipient = [Attribute::Recipient, Attribute::RecipientRaw].map(value);
+    compared.push((
+        "recipient".into(),
+        "(d.recipient, d.recipient_raw)".into(),
+        earliest(&recipient.join(", "), &recipient[0]),
+    ));
+    let when = |result: fn(SourceKind) -> String| {
+        join(SourceKind::ALL, " ", |kind| format!("WHEN {} IS NOT NULL THEN {}", value(kind.attribute()), result(kind)))
+    };
+    let kind = format!("CASE {} END", when(|kind| format!("'{}'", kind.name())));
+    let id = join(SourceKind::ALL, ", ", |kind| value(kind.attribute()));
+    let of_source = format!("{kind}, coalesce({id}), {}, {}", value(Attribute::ActionId), value(Attribute::ContentId));
+    compared.push((
+        "source".into(),
+        "(nullif(d.source_kind, 'unknown'), d.source_id, d.action_id, d.content_id)".into(),
+        earliest(&of_source, &format!("coalesce({id})")),
+    ));
+    compared.push((
+        "recipient_domain".into(),
+        "d.recipient_domain".into(),
+        "CASE WHEN instr(d.recipient, '@') THEN substr(d.recipient, instr(d.recipient, '@') + 1) END".into(),
+    ));
+    let differs = join(compared, "\n    || ", |(name, stored, recount)| {
+        format!("CASE WHEN {stored} IS NOT {recount} THEN '{name} ' ELSE '' END")
+    });
+    format!(
+        "SELECT * FROM (SELECT d.delivery_id,\n    {differs} AS differs
+FROM deliveries d WHERE EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id)) WHERE differs <> ''"
+    )
+}
+
+fn engagement() -> String {
+    format!(
+        "WITH {}
+SELECT d.delivery_id, d.engagement, d.engagement_at_ms FROM deliveries d
+WHERE (d.engagement, d.engagement_at_ms) IS NOT (
+    SELECT e.metric, e.occurred_at_ms FROM events e JOIN metrics m ON m.metric = e.metric
+    WHERE e.delivery = d.id AND m.phase = 4 ORDER BY m.rank DESC, e.occurred_at_ms DESC LIMIT 1)
+    AND EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id)",
+        metrics_table()
+    )
+}
+
+fn outcome() -> String {
+    format!(
+        "WITH {}
+SELECT d.delivery_id, d.outcome, d.outcome_at_ms, d.outcome_event_id, d.failure_reason FROM deliveries d
+WHERE d.devices = 0 AND (d.outcome, d.outcome_at_ms, d.outcome_event_id, d.failure_reason) IS NOT (
+    SELECT e.metric, e.occurred_at_ms, e.event_id, {REASON}
+    FROM events e JOIN metrics m ON m.metric = e.metric
+    WHERE e.delivery = d.id AND m.phase < 4
+    ORDER BY {} LIMIT 1)
+    AND EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id)",
+        metrics_table(),
+        greatest_first("e.occurred_at_ms", "e.event_id")
+    )
+}
+
+/// Events of a metric that counts, by the device that they name, or '' where they name none; and the devices themselves.
+fn devices() -> String {
+    let recount = format!(
+        "SELECT n.delivery, n.device_id, n.platform, k.outcome, k.outcome_at_ms, k.event_id, k.reason
+    FROM (SELECT delivery, device_id, min(platform) AS platform FROM named WHERE device_id <> '' GROUP BY 1, 2
+        UNION ALL SELECT DISTINCT n.delivery, '', NULL FROM named n JOIN decided s ON s.delivery = n.delivery AND s.device_id = ''
+        WHERE n.device_id <> '') n
+    LEFT JOIN decided k ON k.delivery = n.delivery AND k.device_id = n.device_id AND k.place = 1"
+    );
+    let stored = "SELECT delivery, device_id, platform, outcome, outcome_at_ms, event_id, reason FROM delivery_devices";
+    let compared = compare(stored, &recount);
+    format!(
+        "WITH {},
+named AS (
+    SELECT e.delivery, coalesce(v.device_id, '') AS device_id, v.platform, e.metric AS outcome,
+        e.occurred_at_ms AS outcome_at_ms, e.event_id, {REASON} AS reason, m.phase, m.rank
+    FROM events e JOIN deliveries d ON d.id = e.delivery JOIN metrics m ON m.metric = e.metric
+    LEFT JOIN event_devices v ON v.event = e.id
+    WHERE d.channel = 'push'
+),
+decided AS (
+    SELECT m.*, row_number() OVER (PARTITION BY m.delivery, m.device_id ORDER BY {}) AS place
+    FROM named m WHERE m.phase < 4
+),
+{}",
+        metrics_table(),
+        greatest_first("m.outcome_at_ms", "m.event_id"),
+        compared.trim_start_matches("WITH ")
+    )
+}
+
+fn push_outcome() -> String {
+    format!(
+        "WITH {},
+spoken AS (
+    SELECT v.delivery, k.outcome, k.outcome_at_ms, k.event_id, k.reason, m.fare,
+        row_number() OVER (PARTITION BY v.delivery, v.device_id ORDER BY {}) AS place
+    FROM delivery_devices v
+    JOIN delivery_devices k ON k.delivery = v.delivery AND k.device_id IN (v.device_id, '')
+    JOIN metrics m ON m.metric = k.outcome
+    WHERE v.device_id <> ''
+),
+best AS (
+    SELECT s.*, row_number() OVER (PARTITION BY s.delivery ORDER BY s.fare, s.outcome_at_ms DESC, s.event_id) AS place,
+        count(*) FILTER (WHERE s.outcome = 'bounced') OVER (PARTITION BY s.delivery) AS devices_bounced
+    FROM (SELECT delivery, outcome, outcome_at_ms, event_id, reason, fare FROM spoken WHERE place = 1) s
+)
+SELECT d.delivery_id, d.devices, d.devices_bounced, d.outcome, d.outcome_at_ms, d.outcome_event_id, d.failure_reason
+FROM deliveries d LEFT JOIN best b ON b.delivery = d.id AND b.place = 1
+WHERE d.devices <> (SELECT count(*) FROM delivery_devices v WHERE v.delivery = d.id AND v.device_id <> '')
+    OR d.devices_bounced <> coalesce(b.devices_bounced, 0)
+    OR (d.devices > 0 AND (d.outcome, d.outcome_at_ms, d.outcome_event_id, d.failure_reason)
+        IS NOT (b.outcome, b.outcome_at_ms, b.event_id, b.reason))",
+        metrics_table(),
+        greatest_first("k.outcome_at_ms", "k.event_id")
+    )
+}
+
+const STATUS: &str = "SELECT d.delivery_id, d.status, d.status_at_ms FROM deliveries d
+WHERE d.status <> coalesce(d.engagement, d.outcome, 'unknown')
+    OR d.status_at_ms IS NOT coalesce(d.engagement_at_ms, d.outcome_at_ms)";
+
+fn delivery_links() -> String {
+    compare(
+        "SELECT delivery, link, human, machine FROM delivery_links",
+        "SELECT delivery, link, max(machine IS NOT 1), max(machine IS 1) FROM events WHERE link IS NOT NULL GROUP BY 1, 2",
+    )
+}
+
+/// The counts of a table, by keys that are columns of the deliveries, or [`BUCKET`]. That a key has one row is compared
+/// too, since a unique index allows several where a part of the key is NULL.
+fn metrics(table: &str, keys: &[&str], condition: &str) -> String {
+    let deliveries = |counted: Counted| counted.name().to_owned();
+    let events = |counted: Counted| format!("{}_events", counted.name());
+    let columns: Vec<String> = of_events().flat_map(|counted| [deliveries(counted), events(counted)]).collect();
+    let named = keys.join(", ");
+    let stored = format!(
+        "SELECT {named}, count(*) AS rows, sum(created) AS created,\n        {}\n    FROM {table} GROUP BY {named}",
+        join(&columns, ",\n        ", |column| format!("sum({column}) AS {column}"))
+    );
+    let key = |key: &&str| match *key {
+        BUCKET => "d.created_at_ms - d.created_at_ms % 900000 AS bucket_ms".to_owned(),
+        key => format!("d.{key}"),
+    };
+    let of_delivery = join(of_events(), ",\n            ", |counted| {
+        format!("d.{0}_at_ms, count(*) FILTER (WHERE {1}) AS {0}_events", counted.name(), says(counted))
+    });
+    let sums = join(of_events(), ",\n        ", |counted| format!("count({0}_at_ms), sum({0}_events)", counted.name()));
+    let recount = format!(
+        "SELECT {named}, 1, count(*),\n        {sums}
+    FROM (
+        SELECT {},\n            {of_delivery}
+        FROM deliveries d JOIN events e ON e.delivery = d.id
+        WHERE TRUE {condition} GROUP BY d.id
+    )
+    GROUP BY {named}",
+        join(keys, ", ", key)
+    );
+    compare(&stored, &recount)
+}
+
+fn activity() -> String {
+    let columns = |text: fn(&str, &str) -> String| {
+        join(of_events(), ",\n        ", |counted| text(counted.name(), &says(counted)))
+    };
+    let known = join(Metric::ALL, ", ", |metric| format!("'{}'", metric.name()));
+    compare(
+        &format!(
+            "SELECT source_kind, source_id, channel, bucket_ms, count(*) AS rows,\n        {}
+    FROM activity_quarter_hourly GROUP BY 1, 2, 3, 4",
+            columns(|name, _| format!("sum({name}_events) AS {name}_events"))
+        ),
+        &format!(
+            "SELECT d.source_kind, d.source_id, d.channel, e.occurred_at_ms - e.occurred_at_ms % 900000, 1,\n        {}
+    FROM events e JOIN deliveries d ON d.id = e.delivery WHERE e.metric IN ({known}) GROUP BY 1, 2, 3, 4",
+            columns(|_, says| format!("count(*) FILTER (WHERE {says})"))
+        ),
+    )
+}
+
+fn status_counts() -> String {
+    compare(
+        "SELECT source_kind, source_id, channel, outcome, engagement, count(*) AS rows, sum(deliveries) AS deliveries
+    FROM status_counts GROUP BY 1, 2, 3, 4, 5",
+        "SELECT d.source_kind, d.source_id, d.channel, d.outcome, d.engagement, 1, count(*) FROM deliveries d
+    WHERE EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id) GROUP BY 1, 2, 3, 4, 5",
+    )
+}
+
+fn link_metrics() -> String {
+    compare(
+        "SELECT source_kind, source_id, action_id, link, count(*) AS rows, sum(events) AS events,
+        sum(deliveries) AS deliveries, sum(human_deliveries) AS human_deliveries, sum(machine_deliveries) AS machine_deliveries
+    FROM link_metrics GROUP BY 1, 2, 3, 4",
+        "SELECT d.source_kind, d.source_id, d.action_id, e.link, 1, count(*), count(DISTINCT e.delivery),
+        count(DISTINCT CASE WHEN e.machine IS NOT 1 THEN e.delivery END),
+        count(DISTINCT CASE WHEN e.machine IS 1 THEN e.delivery END)
+    FROM events e JOIN deliveries d ON d.id = e.delivery WHERE e.link IS NOT NULL GROUP BY 1, 2, 3, 4",
+    )
+}
+
+fn link_addresses() -> String {
+    compare(
+        "SELECT source_kind, source_id, action_id, link, address, address_at_ms, address_event_id FROM link_metrics",
+        &format!(
+            "SELECT source_kind, source_id, action_id, link, address, iif(address IS NULL, NULL, occurred_at_ms),
+        iif(address IS NULL, NULL, event_id)
+    FROM (SELECT c.*, row_number() OVER (PARTITION BY source_kind, source_id, action_id, link
+            ORDER BY address IS NULL, occurred_at_ms DESC, event_id DESC, address) AS place
+        FROM (SELECT d.source_kind, d.source_id, d.action_id, e.link, e.occurred_at_ms, e.event_id, {ADDRESS} AS address
+            FROM events e JOIN deliveries d ON d.id = e.delivery WHERE e.link IS NOT NULL) c)
+    WHERE place = 1"
+        ),
+    )
+}
+
+fn registers() -> String {
+    let json = ["traits", "devices", "object_traits", "relationships"].map(|table| {
+        format!("SELECT '{table}' AS in_table, value AS differs FROM {table} WHERE value IS NOT NULL AND NOT json_valid(value)")
+    });
+    let deletions = ["people", "objects"].map(|table| {
+        format!(
+            "SELECT '{table}', 'a deletion without its date' FROM {table}
+WHERE value IS NULL AND (at_ms, event_id) IS NOT (deleted_at_ms, deleted_event_id)"
+        )
+    });
+    join(json.iter().chain(&deletions), "\nUNION ALL ", |sql| sql.clone())
+}
