@@ -3,6 +3,7 @@
 //! The rules see code only: comments and the insides of strings are blanked first ([`source`]), and most of them
 //! leave `#[cfg(test)]` items alone.
 
+mod circles;
 mod files;
 mod rooms;
 mod source;
@@ -31,6 +32,14 @@ fn everything() -> Vec<Source> {
 #[test]
 fn rooms_keep_apart() {
     none(production().iter().flat_map(|source| rooms::findings(source, &rooms::dependencies())).collect());
+}
+
+#[test]
+fn imports_run_one_way() {
+    let sources = production();
+    none(circles::findings(&sources, "src/store/", &[]));
+    // its `mod.rs` is the table of routes
+    none(circles::findings(&sources, "src/web/pages/", &["src/web/pages/mod.rs"]));
 }
 
 #[test]
