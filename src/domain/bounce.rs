@@ -17,7 +17,7 @@
 //! Addresses and links within the reason are not read: `full.spam@example.org` is a name. Nor are the codes that begin
 //! each line of a long reply, which would tear its sentences apart.
 
-/// What became of a bounced message says this of its address.
+/// What a bounce says of the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BounceClass {
     /// The address itself is dead: nobody there, closed for good, no such domain, the token is of no device.
