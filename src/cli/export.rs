@@ -11,7 +11,8 @@ use crate::store::{Readers, sqlite};
 use crate::web::export::{self, Broken, Form, What};
 
 #[derive(Args)]
-#[command(after_help = "The filter is that of the pages' addresses: the part after the question mark, or the whole address.
+#[command(
+    after_help = "The filter is that of the pages' addresses: the part after the question mark, or the whole address.
 
 Events as NDJSON are in Waybill's event format: `import` and POST /v1/events read them, and give the
 same tables. Calls about people (traits, subscriptions) are not events and not exported. The last line,
@@ -22,7 +23,8 @@ In CSV, text that a spreadsheet would run as a formula begins with an apostrophe
 Examples:
   waybill export > all.ndjson
   waybill export 'source=campaign:3&metric=clicked&since=7d'
-  waybill export --what deliveries --format csv 'status=bounced' > bounced.csv")]
+  waybill export --what deliveries --format csv 'status=bounced' > bounced.csv"
+)]
 pub struct Export {
     /// Which; all where none is given
     #[arg(env = "WAYBILL_EXPORT_FILTER", default_value = "", value_name = "FILTER")]

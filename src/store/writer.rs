@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
-use super::apply::{Entry, Outcome};
+use super::entry::{Entry, Outcome};
 use super::erasure::Left;
 use super::quarantine::{NOT_STORED, Quarantined};
 use super::stats::Stats;

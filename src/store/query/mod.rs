@@ -5,9 +5,11 @@
 //! filter makes a page slow, and a page that ended early says how far it looked and where to go on.
 
 pub mod campaigns;
+mod columns;
 mod conditions;
 pub mod delivery;
 pub mod events;
+mod filter;
 pub mod health;
 pub mod log;
 pub mod near;
