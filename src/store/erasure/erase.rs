@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::super::{Error, quarantine};
-use super::walk::{COLUMNS, IDENTIFIERS, LOG, QUARANTINE};
+use super::walk::{COLUMNS, IDENTIFIERS, LOG, QUARANTINE, look_at};
 use super::{Forgotten, registers, requests, traces};
 use crate::domain::forgetting::{self, Hash};
 
@@ -147,9 +147,7 @@ fn walk_identifiers(
         if stage == IDENTIFIERS {
             registers::erase(connection, forgotten, value)?;
         } else if forgetting::hash_of_pseudonym(value).is_none() {
-            connection
-                .prepare_cached("INSERT OR IGNORE INTO _erasures (identifier) VALUES (?1)")?
-                .execute([&*forgetting::normalized(value)])?;
+            look_at(connection, value)?;
         }
     }
     Ok(())

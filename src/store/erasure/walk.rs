@@ -45,16 +45,22 @@ pub fn done(connection: &Connection) -> Result<(), Error> {
 
 /// Has the traces of an identifier looked for, or of the one that a pseudonym stands for.
 pub fn look_for(connection: &Connection, identifier: &str) -> Result<(), Error> {
+    look_at(connection, identifier)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO _erasure_walk (id, stage) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET stage = 0, cursor = NULL",
+        )?
+        .execute([])?;
+    Ok(())
+}
+
+/// Has the deliveries of an identifier looked at, once more if they were.
+pub fn look_at(connection: &Connection, identifier: &str) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT INTO _erasures (identifier) VALUES (?1)
              ON CONFLICT (identifier) DO UPDATE SET looked = 0, delivery = 0",
         )?
         .execute([&*forgetting::normalized(identifier)])?;
-    connection
-        .prepare_cached(
-            "INSERT INTO _erasure_walk (id, stage) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET stage = 0, cursor = NULL",
-        )?
-        .execute([])?;
     Ok(())
 }
