@@ -110,7 +110,7 @@ fn what_is_documented_is_in_the_file() {
     let mut names = connection.prepare("SELECT count(*) FROM sqlite_schema WHERE name = ?1").unwrap();
     for (page, text) in PAGES {
         let words = text.split('`').skip(1).step_by(2).flat_map(|code| code.split(|c: char| !is_of_name(c)));
-        for name in words.filter(|word| word.ends_with("_v1")) {
+        for name in words.filter(|word| word.ends_with("_v1") && !word.starts_with('_')) {
             let found: i64 = names.query_row([name], |row| row.get(0)).unwrap();
             assert_eq!(found, 1, "{page} names {name}");
         }
