@@ -6,10 +6,9 @@ use askama::Template;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 
-use super::deliveries::log_of;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
-use super::parts::{Badge, Linked, Moment, channel_title, person_address, source_address, source_title};
+use super::parts::{Badge, Linked, Moment, channel_title, log_of, person_address, source_address, source_title};
 use super::sheet::Sheet;
 use super::suppressions::Note;
 use super::twin::{self, Format, Twins};

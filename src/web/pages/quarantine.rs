@@ -7,7 +7,7 @@ use askama::Template;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::Moment;
-use super::quarantine_acts::Notice;
+use super::quarantine_notice::Notice;
 use super::span::Choice;
 use super::twin::{self, Format, List, Twins};
 use crate::store::query::{quarantine, rows};
