@@ -7,8 +7,8 @@
 --   * Comments stand inside the statements: SQLite keeps them there, so `.schema` explains the file.
 
 CREATE TABLE _settings (
-    -- Secrets and marks of this file: id_key (keys the hash that identifies events sent without an id), forget_key (keys the
-    -- hashes of forgotten identifiers), replayed_by (the version that last replayed the quarantine), verified (what
+    -- Secrets and marks of this file: id_key (keys the hash that identifies events sent without an id, and those of forgotten
+    -- identifiers), erasures (counts what was forgotten, so that every process notices), replayed_by (the version that last replayed the quarantine), verified (what
     -- `waybill verify` last found, as JSON).
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
@@ -168,12 +168,14 @@ CREATE TABLE delivery_links (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE delivery_identifiers (
-    -- Identifiers that a delivery's events carry beside its person_id and recipient: email, cio_id, devices, and others that
-    -- a later event or copy names. So all deliveries of a person are found.
+    -- Identifiers that a delivery's events, or copies of them, carry and its person_id and recipient do not show: email,
+    -- cio_id, devices, and others that a later event names; in the form that is compared. So all deliveries of a person are
+    -- found.
     identifier  TEXT NOT NULL,
     delivery    INTEGER NOT NULL REFERENCES deliveries (id),
     PRIMARY KEY (identifier, delivery)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_identifiers_delivery ON delivery_identifiers (delivery);
 
 -- Derived: counts that `waybill verify` recounts --------------------------------------------------------------------
 
@@ -503,13 +505,14 @@ CREATE INDEX subscription_changes_person ON subscription_changes (person, at_ms,
 -- Erasure -----------------------------------------------------------------------------------------------------------
 
 CREATE TABLE erasure_requests (
-    -- Requests to erase a person, by each identifier that the request carried. A row goes once it has taken effect.
+    -- Requests to erase a person, or to end a suppression, by each identifier that the request carried. A request to erase
+    -- waits here until it is due; its row goes once it has taken effect.
     identifier      TEXT NOT NULL,
     request         TEXT NOT NULL,                  -- deleted, suppressed, unsuppressed
     at_ms           INTEGER NOT NULL,
     event_id        TEXT NOT NULL,
     received_at_ms  INTEGER NOT NULL,
-    due_at_ms       INTEGER,                        -- when it takes effect; NULL: it does not erase
+    due_at_ms       INTEGER,                        -- when it takes effect, which may be revoked until then; NULL: it does not erase
     revoked_at_ms   INTEGER,                        -- it was revoked before it took effect
     PRIMARY KEY (identifier, request, at_ms, event_id)
 ) STRICT, WITHOUT ROWID;
@@ -532,11 +535,19 @@ CREATE TABLE _forgotten_links (
 CREATE INDEX _forgotten_links_named ON _forgotten_links (named);
 
 CREATE TABLE _erasures (
-    -- Identifiers whose traces are being erased; a row goes when none is left.
+    -- Identifiers whose traces are being erased, in the form that is compared, or their pseudonym. All rows go once the walk
+    -- has ended.
     identifier  TEXT PRIMARY KEY,
-    stage       INTEGER NOT NULL DEFAULT 0,
-    cursor      INTEGER NOT NULL DEFAULT 0
+    looked      INTEGER NOT NULL DEFAULT 0,         -- 1: its deliveries have been looked at
+    delivery    INTEGER NOT NULL DEFAULT 0          -- the last delivery that was looked at
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE _erasure_walk (
+    -- How far the walk through what no index finds has come. No row: there is nothing to erase.
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    stage   INTEGER NOT NULL,
+    cursor  ANY                                     -- the last row that was looked at; NULL: none yet
+) STRICT;
 
 -- The views: a promise ----------------------------------------------------------------------------------------------
 
@@ -1186,27 +1197,21 @@ FROM suppression_causes c
 JOIN deliveries d ON d.id = c.delivery
 JOIN erasure_requests r ON r.identifier IN (d.person_id, d.email, d.cio_id) AND r.request = 'unsuppressed';
 
+CREATE VIEW _suppression_latest AS
+-- Each listed address and channel, and its latest cause.
+SELECT address, channel, max(occurred_at_ms) AS latest_ms FROM suppression_causes GROUP BY address, channel;
+
 CREATE VIEW _suppressions AS
--- Each listed address and channel once, by the cause that stands: the earliest that no lift took away, as of the latest cause.
--- lifted_at_ms is the first lift after the latest cause.
-SELECT b.*,
+-- Each listed address and channel once: the last lift before its latest cause, and the first lift after it. (DISTINCT keeps
+-- SQLite from merging this into the query around it, where each mention of a column would look the lifts up again.)
+SELECT DISTINCT a.address, a.channel,
     (SELECT l.at_ms FROM _suppression_lifts l
-     WHERE l.address = b.address AND l.channel = b.channel AND l.at_ms > b.latest_ms
-     ORDER BY l.at_ms LIMIT 1) AS lifted_at_ms,
-    (SELECT min(x.occurred_at_ms) FROM suppression_causes x
-     WHERE x.address = b.address AND x.channel = b.channel
-       AND x.occurred_at_ms >= coalesce(b.before_ms, x.occurred_at_ms)) AS first_ms
-FROM (
-    SELECT a.*,
-        (SELECT l.at_ms FROM _suppression_lifts l
-         WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms <= a.latest_ms
-         ORDER BY l.at_ms DESC LIMIT 1) AS before_ms
-    FROM (
-        SELECT c.*, (SELECT max(x.occurred_at_ms) FROM suppression_causes x
-            WHERE x.address = c.address AND x.channel = c.channel) AS latest_ms
-        FROM suppression_causes c
-    ) a
-) b;
+        WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms <= a.latest_ms
+        ORDER BY l.at_ms DESC LIMIT 1) AS before_ms,
+    (SELECT l.at_ms FROM _suppression_lifts l
+        WHERE l.address = a.address AND l.channel = a.channel AND l.at_ms > a.latest_ms
+        ORDER BY l.at_ms LIMIT 1) AS lifted_at_ms
+FROM _suppression_latest a;
 
 CREATE VIEW suppressions_v1 AS
 -- A row for each address or device, and channel, that should not be written to, or was not to be until it was lifted.
@@ -1214,23 +1219,22 @@ CREATE VIEW suppressions_v1 AS
 --   SELECT channel, address, cause, since FROM suppressions_v1 WHERE active ORDER BY since_ms DESC LIMIT 50;
 SELECT
     r.id,                                        -- its number: the cause that stands, in suppression_causes
-    r.address,                                   -- the address, the phone number or the device's token
-    CAST(CASE r.channel WHEN 'push' THEN 'device' ELSE 'address' END AS TEXT) AS kind, -- address or device
-    r.channel,                                   -- the channel for which it is listed
+    s.address,                                   -- the address, the phone number or the device's token
+    CAST(CASE s.channel WHEN 'push' THEN 'device' ELSE 'address' END AS TEXT) AS kind, -- address or device
+    s.channel,                                   -- the channel for which it is listed
     CAST(CASE r.metric WHEN 'bounced' THEN 'likely' ELSE 'proven' END AS TEXT) AS class, -- proven, or likely: only the words of a bounce say so
     CAST(CASE r.metric WHEN 'bounced' THEN 'hard_bounce' WHEN 'spammed' THEN 'spam_complaint' ELSE 'suppressed' END AS TEXT) AS cause, -- hard_bounce, spam_complaint or suppressed
-    CAST(coalesce(CASE r.channel WHEN 'push' THEN (SELECT v.reason FROM events e JOIN event_devices v ON v.event = e.id WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric AND v.device_id = r.address AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END, (SELECT e.reason FROM events e WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric)) AS TEXT) AS reason, -- why, in the words of the event
+    CAST(coalesce(CASE s.channel WHEN 'push' THEN (SELECT v.reason FROM events e JOIN event_devices v ON v.event = e.id WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric AND v.device_id = s.address AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END, (SELECT e.reason FROM events e WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric)) AS TEXT) AS reason, -- why, in the words of the event
     (SELECT d.delivery_id FROM deliveries d WHERE d.id = r.delivery) AS delivery_id, -- the delivery that lists it
     r.delivery,                                  -- that delivery's row: deliveries_v1.id
     CAST(strftime('%Y-%m-%dT%H:%M:%fZ', r.occurred_at_ms / 1000.0, 'unixepoch') AS TEXT) AS since, -- since when; ISO 8601, UTC
     r.occurred_at_ms AS since_ms,                -- the same in milliseconds since 1970
-    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', r.lifted_at_ms / 1000.0, 'unixepoch') AS TEXT) AS lifted_at, -- when it was lifted; NULL while it stands
-    r.lifted_at_ms,                              -- the same in milliseconds since 1970
-    CAST((SELECT l.lifted_by FROM _suppression_lifts l WHERE l.address = r.address AND l.channel = r.channel AND l.at_ms = r.lifted_at_ms ORDER BY l.lifted_by LIMIT 1) AS TEXT) AS lifted_by, -- delivered: a later message arrived; unsuppressed: it was stated
-    CAST(r.lifted_at_ms IS NULL AS INTEGER) AS active -- 1: it stands
-FROM _suppressions r
-WHERE r.occurred_at_ms = r.first_ms
-    -- of several at one moment the first by delivery, metric and event
-    AND r.id = (SELECT x.id FROM suppression_causes x JOIN deliveries y ON y.id = x.delivery
-        WHERE x.address = r.address AND x.channel = r.channel AND x.occurred_at_ms = r.occurred_at_ms
-        ORDER BY y.delivery_id, x.metric, x.event_id LIMIT 1);
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', s.lifted_at_ms / 1000.0, 'unixepoch') AS TEXT) AS lifted_at, -- when it was lifted; NULL while it stands
+    s.lifted_at_ms,                              -- the same in milliseconds since 1970
+    CAST((SELECT l.lifted_by FROM _suppression_lifts l WHERE l.address = s.address AND l.channel = s.channel AND l.at_ms = s.lifted_at_ms ORDER BY l.lifted_by LIMIT 1) AS TEXT) AS lifted_by, -- delivered: a later message arrived; unsuppressed: it was stated
+    CAST(s.lifted_at_ms IS NULL AS INTEGER) AS active -- 1: it stands
+FROM _suppressions s
+-- the cause that stands: the earliest that no lift took away; of several at one moment the first by delivery, metric and event
+JOIN suppression_causes r ON r.id = (SELECT x.id FROM suppression_causes x JOIN deliveries y ON y.id = x.delivery
+    WHERE x.address = s.address AND x.channel = s.channel AND x.occurred_at_ms >= coalesce(s.before_ms, -9223372036854775807)
+    ORDER BY x.occurred_at_ms, y.delivery_id, x.metric, x.event_id LIMIT 1);

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::store::Options;
+
 /// The settings of `waybill serve`.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -21,8 +23,8 @@ pub struct Config {
     pub browser_keys: Vec<Secret>,
     /// Keys the hash that identifies events without an id. None: drawn when the file is created.
     pub id_key: Option<Secret>,
-    /// How long after a `User Deleted` the person is erased.
-    pub deletion_grace: Duration,
+    /// How the file is kept.
+    pub store: Options,
     /// The path at which a proxy serves Waybill, such as `/waybill`; empty at the root.
     pub base: String,
     pub limits: Limits,
@@ -131,7 +133,7 @@ mod tests {
             browser_keys: Vec::new(),
             id_key: None,
             signature_max_age: None,
-            deletion_grace: Duration::ZERO,
+            store: Options::default(),
             base: String::new(),
             limits: Limits::LEAST,
         }

@@ -1,4 +1,4 @@
-//! A person is forgotten: nothing of them is in any file of the database, and no figure changes.
+//! A person is erased: no table, and after a vacuum no file of the database, names them, and no figure changes.
 
 #![allow(clippy::disallowed_methods, reason = "a test waits for what is done in the background")]
 
@@ -9,9 +9,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aho_corasick::AhoCorasick;
+use rusqlite::types::ValueRef;
 use serde_json::{Value, json};
 use support::file;
 use support::server::{Server, waybill};
+use tempfile::TempDir;
 
 const PERSON: &str = "person-ada-7";
 const EMAIL: &str = "Ada.Lovelace+list@example.org";
@@ -34,9 +36,13 @@ fn subject(n: u64, hers: bool, address: &str) -> String {
     format!("Dear {} {address}, {}", if hers { "Countess" } else { "customer" }, n % 8)
 }
 
+fn finder() -> AhoCorasick {
+    AhoCorasick::builder().ascii_case_insensitive(true).build(TRACES).unwrap()
+}
+
 /// What `grep -a -i` finds in the files of the folder.
-fn traces(folder: &Path) -> Vec<String> {
-    let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(TRACES).unwrap();
+fn traces_in_files(folder: &Path) -> Vec<String> {
+    let finder = finder();
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -47,16 +53,52 @@ fn traces(folder: &Path) -> Vec<String> {
     found.into_iter().map(|(what, n)| format!("{n} times {what}")).collect()
 }
 
-fn forgotten_at_last(server: &Server) {
+/// What the tables of the file hold, the private ones too, and whether there is something left to erase.
+fn traces(server: &Server) -> Vec<String> {
+    let finder = finder();
+    let connection = file::open(&server.db());
+    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
+    let tables = tables.query_map([], |row| row.get::<_, String>(0)).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for table in tables {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            for column in 0..columns {
+                let (ValueRef::Text(text) | ValueRef::Blob(text)) = row.get_ref(column).unwrap() else { continue };
+                for at in finder.find_iter(text) {
+                    *found.entry(format!("{} in {table}", TRACES[at.pattern()])).or_default() += 1;
+                }
+            }
+            if table == "_erasure_walk" {
+                found.insert("something is left to erase".into(), 1);
+            }
+        }
+    }
+    found.into_iter().map(|(what, n)| format!("{n} times {what}")).collect()
+}
+
+fn wait_until_erased(server: &Server) {
     let started = Instant::now();
     loop {
-        let found = traces(server.folder());
+        let found = traces(server);
         if found.is_empty() {
             return;
         }
-        assert!(started.elapsed() < Duration::from_secs(15), "{found:#?}");
+        assert!(started.elapsed() < Duration::from_secs(30), "{found:#?}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Stops the server and rewrites its file: then no byte of any file tells of her.
+fn stop_and_vacuum(server: Server) -> TempDir {
+    let (status, folder) = server.stop();
+    assert!(status.success());
+    let output = waybill().args(["vacuum", "--db"]).arg(folder.path().join("waybill.db")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(traces_in_files(folder.path()), [""; 0]);
+    folder
 }
 
 /// A number that looks drawn.
@@ -126,7 +168,7 @@ fn statement(name: &str, who: Value, at: &str) -> Value {
     json!({ "type": "track", "event": name, "userId": who, "messageId": format!("{name} {who} {at}"), "timestamp": at })
 }
 
-fn say(server: &Server, name: &str, at: &str) {
+fn state(server: &Server, name: &str, at: &str) {
     let (status, answer) = server.post("/v1/track", &[], statement(name, json!(PERSON), at).to_string());
     assert_eq!(status, 200, "{answer}");
 }
@@ -197,8 +239,8 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
         .output();
     assert!(import.unwrap().status.success());
     std::fs::remove_file(folder.path().join("all.ndjson")).unwrap();
-    let server = Server::start_in(folder, &[]);
-    // not understood, and kept aside
+    let server = Server::start_in(folder, &[("WAYBILL_SUPPRESSION_GRACE", "0s")]);
+    // not understood
     for body in [
         json!({ "event_id": "q1", "object_type": "email", "metric": "sent", "timestamp": "never", "data": { "recipient": EMAIL } }).to_string(),
         r#"{"event_id":"q2","to":"ada.lovelace+list\u0040example.org"}"#.to_owned(),
@@ -210,12 +252,12 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
     let before = figures(&server.db());
     let their_count =
         hers.iter().map(|event| &event["delivery_id"]).collect::<std::collections::HashSet<&Value>>().len();
-    assert!(traces(server.folder()).len() > 5 && their_count > 200);
+    assert!(traces(&server).len() > 5 && their_count > 200);
 
-    say(&server, "User Suppressed", "2026-04-01T00:00:00Z");
-    forgotten_at_last(&server);
+    state(&server, "User Suppressed", "2026-04-01T00:00:00Z");
+    wait_until_erased(&server);
     assert_eq!(figures(&server.db()), before);
-    // two addresses: hers, and none on a push
+    // the pushes have no address
     assert_eq!(forgotten(&server.db()), [format!("{their_count}|1|1")]);
     assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM quarantine_v1"), ["1"]);
     assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM deliveries_v1 WHERE recipient LIKE 'someone%'").len(), 1);
@@ -228,12 +270,14 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
     post(&server, &delivery(20_005, true));
     let body = json!({ "event_id": "q4", "object_type": "email", "metric": "sent", "timestamp": "never", "data": { "recipient": EMAIL } });
     assert_eq!(server.post("/webhooks/customerio", &[], body.to_string()).0, 200);
-    forgotten_at_last(&server);
+    wait_until_erased(&server);
     assert_eq!(forgotten(&server.db()), [format!("{}|1|1", their_count + 3)]);
     verify(&server.db());
+    let folder = stop_and_vacuum(server);
 
     // until that ends
-    say(&server, "User Unsuppressed", "2026-04-02T00:00:00Z");
+    let server = Server::start_in(folder, &[]);
+    state(&server, "User Unsuppressed", "2026-04-02T00:00:00Z");
     let mut later = delivery(20_006, true);
     for event in &mut later {
         event["time"] = json!("2026-04-03T00:00:00Z");
@@ -241,12 +285,9 @@ fn a_suppressed_person_is_in_no_file_and_no_figure_changes() {
     post(&server, &later);
     assert_eq!(
         file::rows(&server.db(), "SELECT recipient FROM deliveries_v1 WHERE person_id = 'person-ada-7'"),
-        [EMAIL]
+        [EMAIL.to_lowercase()]
     );
     verify(&server.db());
-    let (status, folder) = server.stop();
-    assert!(status.success());
-    drop(folder);
 }
 
 fn identify(at: &str) -> Value {
@@ -269,8 +310,8 @@ fn a_deletion_waits_for_its_grace_and_may_be_revoked_until_then() {
     let server = Server::start();
     post(&server, &her_events());
     assert_eq!(server.post("/v1/identify", &[], identify("2026-03-20T00:00:00Z").to_string()).0, 200);
-    say(&server, "User Deleted", "2026-04-01T00:00:00Z");
-    let due = "SELECT count(*), max(revoked_at_ms IS NOT NULL), max(due_at_ms - received_at_ms) FROM standings";
+    state(&server, "User Deleted", "2026-04-01T00:00:00Z");
+    let due = "SELECT count(*), max(revoked_at_ms IS NOT NULL), max(due_at_ms - received_at_ms) FROM erasure_requests";
     let days = 30 * 24 * 60 * 60 * 1000i64;
     assert_eq!(file::rows(&server.db(), due), [format!("1|0|{days}")]);
     assert_eq!(file::rows(&server.db(), "SELECT max(forgotten) FROM deliveries_v1"), ["0"]);
@@ -278,17 +319,17 @@ fn a_deletion_waits_for_its_grace_and_may_be_revoked_until_then() {
     assert!(forget(&server.db(), &["--revoke"]).0);
     assert!(!forget(&server.db(), &["--revoke"]).0, "it does not wait any more");
     // the same once more is not another
-    say(&server, "User Deleted", "2026-04-01T00:00:00Z");
+    state(&server, "User Deleted", "2026-04-01T00:00:00Z");
     assert_eq!(file::rows(&server.db(), due), [format!("1|1|{days}")]);
 
-    say(&server, "User Deleted", "2026-04-02T00:00:00Z");
+    state(&server, "User Deleted", "2026-04-02T00:00:00Z");
     let (_, folder) = server.stop();
     let connection = waybill::store::sqlite::open(&folder.path().join("waybill.db")).unwrap();
-    connection.execute("UPDATE standings SET due_at_ms = 1", []).unwrap();
+    connection.execute("UPDATE erasure_requests SET due_at_ms = 1", []).unwrap();
     drop(connection);
     // its grace has ended meanwhile
     let server = Server::start_in(folder, &[]);
-    forgotten_at_last(&server);
+    wait_until_erased(&server);
     assert_eq!(file::rows(&server.db(), "SELECT min(forgotten), count(*) FROM deliveries_v1"), ["1|12"]);
     assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM people_v1 WHERE person NOT LIKE 'forgotten-%'"), ["0"]);
     verify(&server.db());
@@ -298,11 +339,11 @@ fn a_deletion_waits_for_its_grace_and_may_be_revoked_until_then() {
 fn a_deletion_is_shown_to_whoever_looks_and_revoked_by_a_button() {
     let server = Server::start();
     post(&server, &her_events());
-    say(&server, "User Deleted", "2026-04-01T00:00:00Z");
+    state(&server, "User Deleted", "2026-04-01T00:00:00Z");
     let page = format!("/people/{PERSON}");
     assert!(server.get(&page).1.contains("to be erased at"));
     let press = |site: &str| server.client().post(&page, &[("Sec-Fetch-Site", site)], "").status;
-    let revoked = "SELECT max(revoked_at_ms IS NOT NULL) FROM standings";
+    let revoked = "SELECT max(revoked_at_ms IS NOT NULL) FROM erasure_requests";
     assert_eq!((press("cross-site"), file::rows(&server.db(), revoked)), (403, vec!["0".to_owned()]));
     assert_eq!((press("same-origin"), file::rows(&server.db(), revoked)), (303, vec!["1".to_owned()]));
     assert!(server.get(&page).1.contains("revoked: nothing is erased"));
@@ -312,10 +353,10 @@ fn a_deletion_is_shown_to_whoever_looks_and_revoked_by_a_button() {
 fn without_a_grace_a_deletion_erases_what_was_and_keeps_what_comes_after() {
     let server = Server::start_with(&[("WAYBILL_DELETION_GRACE", "0s")]);
     // said before anything is known
-    say(&server, "User Deleted", "2026-04-01T00:00:00Z");
+    state(&server, "User Deleted", "2026-04-01T00:00:00Z");
     post(&server, &her_events());
     assert_eq!(server.post("/v1/identify", &[], identify("2026-03-20T00:00:00Z").to_string()).0, 200);
-    assert_eq!(traces(server.folder()), Vec::<String>::new());
+    assert_eq!(traces(&server), [""; 0]);
     assert_eq!(file::rows(&server.db(), "SELECT min(forgotten), count(*) FROM deliveries_v1"), ["1|12"]);
     verify(&server.db());
 
@@ -331,14 +372,40 @@ fn without_a_grace_a_deletion_erases_what_was_and_keeps_what_comes_after() {
         [format!("1|{PERSON}")]
     );
     verify(&server.db());
-    // and is forgotten by hand, beside the server
-    let (ok, said) = forget(&server.db(), &["--yes"]);
-    assert!(ok && said.starts_with("forgotten: 1 deliveries with 3 events"), "{said}");
-    forgotten_at_last(&server);
+    // and is erased by hand, beside the server
+    assert!(!forget(&server.db(), &["--yes", "--vacuum"]).0, "a server has the file");
+    assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM deliveries_v1 WHERE NOT forgotten"), ["1"]);
+    let (ok, answer) = forget(&server.db(), &["--yes"]);
+    assert!(ok && said.starts_with("Erased: 1 deliveries with 3 events"), "{answer}");
+    wait_until_erased(&server);
     assert!(!forget(&server.db(), &[]).0, "it asks, and nobody answers");
     post(&server, &later);
-    forgotten_at_last(&server);
+    wait_until_erased(&server);
     verify(&server.db());
+    stop_and_vacuum(server);
+}
+
+#[test]
+fn a_suppression_by_wire_waits_for_an_hour_and_erasing_by_hand_does_not() {
+    let server = Server::start();
+    post(&server, &her_events());
+    state(&server, "User Suppressed", "2026-04-01T00:00:00Z");
+    let due = "SELECT count(*), max(revoked_at_ms IS NOT NULL), max(due_at_ms - received_at_ms) FROM erasure_requests";
+    assert_eq!(file::rows(&server.db(), due), ["1|0|3600000"]);
+    assert!(forget(&server.db(), &["--revoke"]).0);
+    assert_eq!(file::rows(&server.db(), due), ["1|1|3600000"]);
+
+    state(&server, "User Suppressed", "2026-04-02T00:00:00Z");
+    assert_eq!(file::rows(&server.db(), "SELECT max(forgotten) FROM deliveries_v1"), ["0"]);
+    let (status, folder) = server.stop();
+    assert!(status.success());
+    let db = folder.path().join("waybill.db");
+    let (ok, answer) = forget(&db, &["--yes", "--vacuum"]);
+    assert!(ok && answer.contains("Vacuumed"), "{answer}");
+    assert_eq!(traces_in_files(folder.path()), [""; 0]);
+    assert_eq!(file::rows(&db, "SELECT min(forgotten), count(*) FROM deliveries_v1"), ["1|12"]);
+    assert_eq!(file::rows(&db, "SELECT count(*) FROM erasure_requests"), ["0"]);
+    verify(&db);
 }
 
 #[test]
@@ -347,6 +414,7 @@ fn a_browser_key_can_do_neither() {
         ("WAYBILL_INGEST_KEYS", "full"),
         ("WAYBILL_BROWSER_KEYS", "public"),
         ("WAYBILL_DELETION_GRACE", "0s"),
+        ("WAYBILL_SUPPRESSION_GRACE", "0s"),
     ]);
     let full = [("Authorization", "Bearer full")];
     assert_eq!(server.post("/v1/events", &full, json!(her_events()).to_string()).0, 200);
@@ -357,7 +425,7 @@ fn a_browser_key_can_do_neither() {
         assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["ignored"], 1, "{answer}");
     }
     assert_eq!(file::rows(&server.db(), "SELECT max(forgotten) FROM deliveries_v1"), ["0"]);
-    assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM standings"), ["0"]);
+    assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM erasure_requests"), ["0"]);
 }
 
 /// What a sender without a key says of whom.
@@ -371,7 +439,7 @@ fn reported(server: &Server, delivery_id: &str, address: &str) -> Value {
 
 #[test]
 fn a_stranger_who_is_forgotten_takes_nobody_along() {
-    let server = Server::start_with(&[("WAYBILL_INGEST_KEYS", "full")]);
+    let server = Server::start_with(&[("WAYBILL_INGEST_KEYS", "full"), ("WAYBILL_SUPPRESSION_GRACE", "0s")]);
     let bearer: &[(&str, &str)] = &[("Authorization", "Bearer full")];
     for n in 0..2 {
         let sent = json!({ "id": "s", "delivery_id": format!("ann {n}"), "metric": "sent", "channel": "email",
@@ -381,11 +449,11 @@ fn a_stranger_who_is_forgotten_takes_nobody_along() {
     }
     assert_eq!(reported(&server, "ann 0", EMAIL)["accepted"], 1);
     assert_eq!(reported(&server, "unknown", EMAIL)["quarantined"], 1);
-    assert!(!traces(server.folder()).is_empty(), "it waits as it came");
+    assert!(!traces(&server).is_empty(), "it waits as it came");
 
     let path = "/api/v1/customers/Ada.Lovelace+list%40example.org/suppress";
     assert_eq!(server.post(path, bearer, "{}").0, 200);
-    forgotten_at_last(&server);
+    wait_until_erased(&server);
     let shown = "SELECT recipient, status, forgotten FROM deliveries_v1 ORDER BY delivery_id";
     assert_eq!(file::rows(&server.db(), shown), ["ann@example.com|opened|0", "ann@example.com|sent|0"]);
     assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM quarantine_v1"), ["0"]);
@@ -393,6 +461,6 @@ fn a_stranger_who_is_forgotten_takes_nobody_along() {
     // nor is anything kept that waits from now on
     assert_eq!(reported(&server, "unknown", EMAIL)["ignored"], 1);
     assert_eq!(reported(&server, "unknown", "bob@example.com")["quarantined"], 1);
-    assert_eq!(traces(server.folder()), [""; 0]);
+    assert_eq!(traces(&server), [""; 0]);
     verify(&server.db());
 }

@@ -22,8 +22,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::one_per_line::{self, OnePerLine};
 use crate::config::Secret;
 use crate::intake;
-use crate::store::erasure::erasing::Left;
-use crate::store::{BODY_BYTES_KEPT, Entry, Outcome, Quarantined, Tracker};
+use crate::store::erasure::Left;
+use crate::store::{BODY_BYTES_KEPT, Entry, Options, Outcome, Quarantined, Tracker};
 use crate::web;
 use crate::wire::{self, IdKey};
 
@@ -83,9 +83,9 @@ struct Summary {
 }
 
 impl Import {
-    pub fn run(self, db: &Path, id_key: Option<&Secret>, deletion_grace: Duration) -> anyhow::Result<ExitCode> {
+    pub fn run(self, db: &Path, id_key: Option<&Secret>, options: Options) -> anyhow::Result<ExitCode> {
         let mut tracker = Tracker::open(db).context("the file cannot be used")?;
-        tracker.set_deletion_grace(deletion_grace);
+        tracker.set_options(options);
         if let Some(key) = id_key {
             tracker.set_id_key(key.as_bytes())?;
         }

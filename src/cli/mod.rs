@@ -9,6 +9,7 @@ mod one_per_line;
 mod secret;
 mod serve;
 mod upkeep;
+mod vacuum;
 
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ use clap::{Args, Parser, Subcommand};
   waybill export source=campaign:3 >c3.ndjson   its events, to bring into another file
   waybill verify                            recount everything and compare
   waybill verify --sql                      the queries by which it does
-  waybill forget ada@example.org            erase what is known of a person
+  waybill forget ada@example.org            erase a person
 
 Secrets come by the environment, several separated by commas:
   WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
@@ -75,8 +76,10 @@ enum Command {
     Rebuild,
     /// Give sources their names
     Name(name::Name),
-    /// Erase what is known of a person
+    /// Erase what identifies a person, or cancel a pending erasure
     Forget(forget::Forget),
+    /// Rewrite the file without unused space; no server may have it open
+    Vacuum,
 }
 
 /// Runs the command that the arguments name.
@@ -85,11 +88,12 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
         Some(Command::Demo(demo)) => demo.run(serve),
-        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.deletion_grace()),
+        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.options()),
         Some(Command::Export(export)) => export.run(&file.db),
         Some(Command::Verify(verify)) => verify.run(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),
         Some(Command::Forget(forget)) => forget.run(&file.db),
+        Some(Command::Vacuum) => vacuum::run(&file.db),
     }
 }

@@ -9,6 +9,9 @@ use clap::Args;
 
 use super::secret;
 use crate::config::{Config, Limits, secrets};
+use crate::store::Options;
+use crate::store::bodies::KeepBodies;
+use crate::store::erasure::Graces;
 use crate::web;
 
 const SERVING: &str = "Server options";
@@ -31,7 +34,7 @@ pub struct Serve {
     )]
     base: String,
 
-    /// How long a deletion of a person can still be revoked before it erases their data; 0s erases at once
+    /// How long after a User Deleted the person is erased; until then it can be canceled. 0s erases at once
     #[arg(
         long,
         help_heading = SERVING,
@@ -42,6 +45,33 @@ pub struct Serve {
         value_parser = humantime::parse_duration
     )]
     deletion_grace: Duration,
+
+    /// How long after a User Suppressed the person is erased; until then it can be canceled. 0s erases at once
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_SUPPRESSION_GRACE",
+        default_value = "1h",
+        global = true,
+        value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    suppression_grace: Duration,
+
+    /// How long the JSON of events is stored: forever, none, or a time such as 90d
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_KEEP_BODIES",
+        default_value = "forever",
+        global = true,
+        value_name = "TIME"
+    )]
+    keep_bodies: KeepBodies,
+
+    /// How large the write-ahead log may grow while a reader holds it, in bytes. By default a quarter of the free disk
+    #[arg(long, help_heading = SERVING, env = "WAYBILL_WAL_MAX", global = true, value_name = "BYTES")]
+    wal_max: Option<u64>,
 
     /// Refuse webhooks that were signed longer ago, such as 1h. By default any age is accepted: Customer.io retries for
     /// 7 days, and event ids make replays harmless
@@ -83,9 +113,13 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Used by `import` too.
-    pub fn deletion_grace(&self) -> Duration {
-        self.deletion_grace
+    /// How the file is kept; of `import` too.
+    pub fn options(&self) -> Options {
+        Options {
+            graces: Graces::new(self.deletion_grace, self.suppression_grace),
+            keep_bodies: self.keep_bodies,
+            wal_max: self.wal_max,
+        }
     }
 
     pub fn run(self, db: PathBuf) -> anyhow::Result<ExitCode> {
@@ -97,13 +131,13 @@ impl Serve {
     pub fn config(self, db: PathBuf) -> anyhow::Result<Config> {
         let config = Config {
             db,
+            store: self.options(),
             listen: self.listen,
             signing_keys: secrets(&secret::text("WAYBILL_SIGNING_KEYS")?),
             ingest_keys: secrets(&secret::text("WAYBILL_INGEST_KEYS")?),
             browser_keys: secrets(&secret::text("WAYBILL_BROWSER_KEYS")?),
             id_key: secret::id_key()?,
             signature_max_age: self.signature_max_age,
-            deletion_grace: self.deletion_grace,
             base: self.base,
             limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },
         };

@@ -1,8 +1,8 @@
-//! What stays of a forgotten person's messages: that they were sent, and what became of them.
+//! What stays of a forgotten person's messages: that they were sent, and their statuses.
 //!
-//! In the place of each identifier stands a tombstone, made of its keyed hash: nobody reads it back, and whoever has the
-//! key knows the identifier again. So the events of a forgotten delivery are still events, its counts still follow from
-//! them, and events that come later are laid in the same grave.
+//! A pseudonym replaces each identifier. It is made of a keyed hash: nobody can read it back, and whoever has the key
+//! recognises the identifier. So the events of a forgotten delivery are still events, its counts still follow from them,
+//! and events that come later are joined to the same delivery.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,9 +15,9 @@ pub type Hash = [u8; 16];
 /// The attributes that identify a person.
 pub const IDENTIFYING: [Attribute; 4] = [Attribute::PersonId, Attribute::Email, Attribute::CioId, Attribute::Recipient];
 
-const TOMBSTONE: &str = "forgotten-";
+const PSEUDONYM: &str = "forgotten-";
 
-/// What stands in an address for a part that told whose it was.
+/// What replaces a part of an address that identifies a person.
 const FORGOTTEN: &str = "forgotten";
 
 /// An identifier as it is hashed and compared: an address in the form of [`address::normalize`].
@@ -25,14 +25,14 @@ pub fn normalized(identifier: &str) -> Cow<'_, str> {
     address::normalize(None, identifier)
 }
 
-/// What stands for an identifier.
-pub fn tombstone(hash: &Hash) -> Text {
-    format!("{TOMBSTONE}{:032x}", u128::from_be_bytes(*hash)).into()
+/// What replaces an identifier.
+pub fn pseudonym(hash: &Hash) -> Text {
+    format!("{PSEUDONYM}{:032x}", u128::from_be_bytes(*hash)).into()
 }
 
-/// The hash that a tombstone was made of.
-pub fn hash_of_tombstone(text: &str) -> Option<Hash> {
-    let digits = text.strip_prefix(TOMBSTONE).filter(|digits| digits.len() == 32)?;
+/// The hash that a pseudonym was made of.
+pub fn hash_of_pseudonym(text: &str) -> Option<Hash> {
+    let digits = text.strip_prefix(PSEUDONYM).filter(|digits| digits.len() == 32)?;
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if !digits.bytes().all(is_digit) {
         return None;
@@ -40,8 +40,8 @@ pub fn hash_of_tombstone(text: &str) -> Option<Hash> {
     u128::from_str_radix(digits, 16).ok().map(u128::to_be_bytes)
 }
 
-/// Whether a delivery created then is forgotten, by what was said of one identifier: deletions cover what was created
-/// up to them, suppressions all that is created before they end.
+/// Whether a delivery created then is forgotten, by the requests for one identifier: deletions cover what was created up to
+/// them, suppressions all that is created before they end.
 pub fn covers(
     created_at_ms: Millis,
     last_deleted: Option<Millis>,
@@ -59,8 +59,8 @@ pub fn identifiers(event: &Event) -> impl Iterator<Item = (Option<Attribute>, &s
     shown.chain(event.recipients.iter().map(|device| (None, &*device.device_id)))
 }
 
-/// Whether what is carried beside a person that a statement names is that person's own, and forgotten too: addresses
-/// and devices, not a Slack channel or a URL, nor the name of another person with the same address.
+/// Whether an identifier that is carried beside the one that a request names belongs to the same person, and is forgotten
+/// with it: addresses and devices do; a Slack channel, a URL, or the id of another person with the same address does not.
 pub fn is_of_the_person(attribute: Option<Attribute>, channel: Option<Channel>) -> bool {
     match attribute {
         Some(Attribute::PersonId) => false,
@@ -71,21 +71,21 @@ pub fn is_of_the_person(attribute: Option<Attribute>, channel: Option<Channel>) 
     }
 }
 
-/// Takes out of an event all that tells whom it is about. `forgotten` are the hashes of identifiers that links may
+/// Removes from an event all that identifies its person. `forgotten` are the hashes of identifiers that links may
 /// carry. Doing it again changes nothing.
 pub fn sanitize(event: &mut Event, hash: &dyn Fn(&str) -> Hash, forgotten: &BTreeSet<Hash>) {
-    event.attributes.set(Attribute::RecipientRaw, None);
     for attribute in IDENTIFYING {
         if let Some(value) = event.attributes.get(attribute) {
-            let stone = tombstone(&hash(value));
-            event.attributes.set(attribute, Some(&stone));
+            let pseudonym = pseudonym(&hash(value));
+            event.attributes.set(attribute, Some(&pseudonym));
         }
     }
+    event.attributes.set(Attribute::RecipientRaw, None);
     event.attributes.set(Attribute::Subject, None);
     event.reason = None;
     event.action_value = None;
     for device in &mut event.recipients {
-        device.device_id = tombstone(&hash(&device.device_id));
+        device.device_id = pseudonym(&hash(&device.device_id));
         device.reason = None;
     }
     event.href = event.href.take().and_then(|href| {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn hash(text: &str) -> Hash {
-        hash_of_tombstone(text).unwrap_or_else(|| {
+        hash_of_pseudonym(text).unwrap_or_else(|| {
             let mut hash = [0; 16];
             for (place, byte) in normalized(text).bytes().enumerate() {
                 hash[place % 16] ^= byte.wrapping_mul(place as u8 | 1);
@@ -168,19 +168,19 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_person_is_left_and_again_is_the_same() {
+    fn no_identifier_is_left_and_doing_it_again_changes_nothing() {
         let mut once = event();
         sanitize(&mut once, &hash, &BTreeSet::new());
-        let stone = |text| Some(tombstone(&hash(text)));
+        let pseudonym = |text| Some(super::pseudonym(&hash(text)));
         let get = |attribute| once.attributes.get(attribute).map(Text::from);
-        assert_eq!(get(Attribute::PersonId), stone("p7"));
+        assert_eq!(get(Attribute::PersonId), pseudonym("p7"));
         // one person, however written
-        assert_eq!(get(Attribute::Email), stone("ada@example.org"));
+        assert_eq!(get(Attribute::Email), pseudonym("ada@example.org"));
         assert_eq!(get(Attribute::Email), get(Attribute::Recipient));
         assert_eq!(get(Attribute::RecipientRaw), None);
         assert_eq!((get(Attribute::Subject), &once.reason, &once.action_value), (None, &None, &None));
         assert_eq!(get(Attribute::CampaignId), Some("8".into()));
-        assert_eq!(Some(once.recipients[0].device_id.clone()), stone("token"));
+        assert_eq!(Some(once.recipients[0].device_id.clone()), pseudonym("token"));
         assert_eq!((&once.recipients[0].reason, once.recipients[0].platform.as_deref()), (&None, Some("ios")));
         let mut twice = once.clone();
         sanitize(&mut twice, &hash, &BTreeSet::new());
@@ -208,7 +208,7 @@ mod tests {
         assert!(!covers(5, None, None, None));
         assert!(covers(5, Some(5), None, None) && !covers(6, Some(5), None, None));
         assert!(covers(5, None, Some(1), None) && covers(5, None, Some(9), None));
-        // it ended at 3, and was said again at 9
+        // it ended at 3, and was asked for again at 9
         assert!(!covers(5, None, Some(1), Some(3)) && covers(2, None, Some(1), None));
         assert!(covers(5, None, Some(9), Some(3)));
         // ended as it was said: it has not ended since
@@ -216,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_tombstone_is_one() {
-        let text = tombstone(&[0xAB; 16]);
-        assert_eq!(hash_of_tombstone(&text), Some([0xAB; 16]));
+    fn only_a_pseudonym_is_one() {
+        let text = pseudonym(&[0xAB; 16]);
+        assert_eq!(hash_of_pseudonym(&text), Some([0xAB; 16]));
         for other in [
             "forgotten-",
             "forgotten",
@@ -227,7 +227,7 @@ mod tests {
             &text[..text.len() - 1],
             "forgotten-+bababababababababababababababab",
         ] {
-            assert_eq!(hash_of_tombstone(other), None, "{other}");
+            assert_eq!(hash_of_pseudonym(other), None, "{other}");
         }
     }
 }

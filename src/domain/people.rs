@@ -164,12 +164,12 @@ impl Subscription {
     }
 }
 
-/// Whether what is known of a person may be kept.
+/// A request to erase a person, or to end one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
-    /// Erase what was created up to now, after a grace.
+    /// Erase what was created up to now, after a grace of weeks.
     Deleted,
-    /// Erase at once, all that is created until the next `Unsuppressed`.
+    /// Erase all that is created until the next `Unsuppressed`, after a grace of an hour.
     Suppressed,
     Unsuppressed,
 }

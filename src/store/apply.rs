@@ -4,6 +4,7 @@
 //! rows that changed, and the movement of the counts as a sum. Event, delivery and counts commit together or not at all,
 //! so a repeat, which stops at the events table, can never count twice.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
@@ -14,7 +15,7 @@ use super::events::{self, EventRow};
 use super::quarantine::{self, OF_THE_FORGOTTEN, Quarantined, Receipts};
 use super::{Error, registers, rollups, sources};
 use crate::domain::delivery::Applied;
-use crate::domain::forgetting::{IDENTIFYING, identifiers};
+use crate::domain::forgetting::{self, IDENTIFYING, identifiers};
 use crate::domain::people::Said;
 use crate::domain::{Attribute, Delivery, Delta, Event, Millis, Source, Statement, Text};
 
@@ -419,8 +420,13 @@ impl<'a> Batch<'_, '_, 'a> {
         for (Fresh { incoming, repeats }, event) in fresh.iter().zip(&events[history.len()..]) {
             self.insert_event(id, &first_attributes, event, (!is_forgotten).then_some(*incoming), repeats)?;
         }
-        let lost = lost.iter().filter(|_| !is_forgotten).map(|text| &**text);
-        self.insert_identifiers(id, &after, events.iter().flat_map(identifiers).map(|(_, text)| text).chain(lost))
+        let forgotten = &*self.context.forgotten;
+        let lost: Vec<Text> = match is_forgotten {
+            true => lost.iter().map(|text| forgetting::pseudonym(&forgotten.hash(text))).collect(),
+            false => lost,
+        };
+        let carried = events.iter().flat_map(identifiers).map(|(_, text)| text);
+        self.insert_identifiers(id, &after, carried.chain(lost.iter().map(|text| &**text)))
     }
 
     /// Inserts an event with its body, and counts the copies that came with it.
@@ -443,7 +449,8 @@ impl<'a> Batch<'_, '_, 'a> {
         Ok(())
     }
 
-    /// Makes the delivery findable by what its events carry and its columns person_id and recipient do not show.
+    /// Makes the delivery findable by what its events carry, in the form that is compared, and its columns person_id and
+    /// recipient do not show.
     fn insert_identifiers<'t>(
         &self,
         id: i64,
@@ -451,8 +458,9 @@ impl<'a> Batch<'_, '_, 'a> {
         carried: impl Iterator<Item = &'t str>,
     ) -> Result<(), Error> {
         let shown = [Attribute::PersonId, Attribute::Recipient].map(|attribute| delivery.attributes.get(attribute));
-        let hidden: HashSet<&str> = carried.filter(|text| !shown.contains(&Some(*text))).collect();
-        hidden.into_iter().try_for_each(|text| events::insert_identifier(self.context.connection, id, text))
+        let compared = carried.map(forgetting::normalized);
+        let hidden: HashSet<Cow<str>> = compared.filter(|text| !shown.contains(&Some(&**text))).collect();
+        hidden.iter().try_for_each(|text| events::insert_identifier(self.context.connection, id, text))
     }
 }
 

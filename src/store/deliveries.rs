@@ -82,7 +82,7 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-static UPDATE: LazyLock<String> = LazyLock::new(|| {
+static REWRITE: LazyLock<String> = LazyLock::new(|| {
     let set: Vec<String> = COLUMNS.iter().enumerate().map(|(n, column)| format!("{column} = ?{}", n + 1)).collect();
     format!("UPDATE deliveries SET {} WHERE id = ?{}", set.join(", "), COLUMNS.len() + 1)
 });
@@ -218,26 +218,35 @@ pub fn insert(
     Ok(id)
 }
 
-/// Writes what a delivery has become.
+/// Writes what a delivery has become: the columns that changed, since SQLite writes the entries of an index again whose
+/// columns are named.
 pub fn update(connection: &Connection, id: i64, before: &Delivery, after: &Delivery) -> Result<(), Error> {
-    write(connection, id, Some(before), after)
-}
-
-fn write(connection: &Connection, id: i64, before: Option<&Delivery>, after: &Delivery) -> Result<(), Error> {
-    let suppliers = attributes::suppliers_to_json(&after.suppliers);
-    let outcome = after.outcome();
-    let mut values = values(after, outcome.as_ref(), suppliers.as_deref());
-    values.push(integer(Some(id)));
-    connection.prepare_cached(&UPDATE)?.execute(params_from_iter(values))?;
-    write_beside(connection, id, before, after)
+    let [was_supplied, is_supplied] = [before, after].map(|it| attributes::suppliers_to_json(&it.suppliers));
+    let [was_outcome, is_outcome] = [before, after].map(Delivery::outcome);
+    let was = values(before, was_outcome.as_ref(), was_supplied.as_deref());
+    let is = values(after, is_outcome.as_ref(), is_supplied.as_deref());
+    let changed = COLUMNS.iter().zip(was.iter().zip(is)).filter(|(_, (was, is))| **was != *is);
+    let (columns, mut values): (Vec<&String>, Vec<Sql>) = changed.map(|(column, (_, is))| (column, is)).unzip();
+    if !columns.is_empty() {
+        let set: Vec<String> = columns.iter().enumerate().map(|(n, column)| format!("{column} = ?{}", n + 1)).collect();
+        let sql = format!("UPDATE deliveries SET {} WHERE id = ?{}", set.join(", "), columns.len() + 1);
+        values.push(integer(Some(id)));
+        connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
+    }
+    write_beside(connection, id, Some(before), after)
 }
 
 /// Writes all that a delivery is, whatever stands there.
 pub fn rewrite(connection: &Connection, id: i64, delivery: &Delivery) -> Result<(), Error> {
+    let suppliers = attributes::suppliers_to_json(&delivery.suppliers);
+    let outcome = delivery.outcome();
+    let mut values = values(delivery, outcome.as_ref(), suppliers.as_deref());
+    values.push(integer(Some(id)));
+    connection.prepare_cached(&REWRITE)?.execute(params_from_iter(values))?;
     for table in ["delivery_devices", "delivery_links"] {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE delivery = ?1"))?.execute([id])?;
     }
-    write(connection, id, None, delivery)
+    write_beside(connection, id, None, delivery)
 }
 
 /// Replaces the attributes of the event that arrived first, of a delivery that is forgotten.

@@ -15,7 +15,9 @@ use crate::domain::{Channel, Delta, Millis, Text};
 /// Writes how causes and lifts moved. The rows of the deliveries and of their events are written already.
 pub fn write(connection: &Connection, delta: &Delta) -> Result<(), Error> {
     let mut causes: BTreeMap<(&Text, Channel), Vec<(&Mark, i64)>> = BTreeMap::new();
-    for (mark, n) in &delta.causes {
+    // a delivery that was read again takes what it adds
+    let moved = |(_, n): &(&Mark, &i64)| **n != 0;
+    for (mark, n) in delta.causes.iter().filter(moved) {
         causes.entry((&mark.address, mark.channel)).or_default().push((mark, *n));
     }
     for ((address, channel), mut marks) in causes {
@@ -38,7 +40,7 @@ pub fn write(connection: &Connection, delta: &Delta) -> Result<(), Error> {
             _ => {}
         }
     }
-    for (mark, n) in &delta.lifts {
+    for (mark, n) in delta.lifts.iter().filter(moved) {
         let first = first_cause(connection, &mark.address, mark.channel)?;
         if first.is_some_and(|first| mark.at_ms > first) {
             write_lift(connection, delivery_of(connection, mark)?, mark, *n)?;

@@ -88,6 +88,14 @@ impl Tracker {
         Ok(more)
     }
 
+    /// Writes a little, to find out whether the file can be written.
+    pub fn probe(&mut self) -> Result<(), Error> {
+        let recording = self.begin()?;
+        let sql = "INSERT OR REPLACE INTO _settings (key, value) VALUES ('probe', random())";
+        recording.connection.prepare_cached(sql)?.execute([])?;
+        recording.commit()
+    }
+
     /// What is left of forgotten people to erase.
     pub fn left_to_erase(&self) -> Result<Left, Error> {
         erasure::left(&self.connection)
@@ -183,9 +191,16 @@ impl Tracker {
 
     /// Writes the file again without its free pages and fragments, which may hold what was erased. Nobody else can
     /// write meanwhile.
+    ///
+    /// # Errors
+    /// Where another connection writes, or reads so that the write-ahead log, which holds the old pages, stays.
     pub fn vacuum(&self) -> Result<(), Error> {
-        self.connection.execute_batch("VACUUM")?;
-        self.checkpoint()
+        // the copy that SQLite makes is as large as the file
+        let vacuumed = self.connection.execute_batch("PRAGMA temp_store = FILE; VACUUM");
+        self.connection.execute_batch("PRAGMA temp_store = MEMORY")?;
+        vacuumed?;
+        self.checkpoint()?;
+        if self.file.log_bytes() == 0 { Ok(()) } else { Err(Error::LogFull) }
     }
 
     fn bound_log(&self) -> Result<(), Error> {

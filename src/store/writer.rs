@@ -216,6 +216,10 @@ impl Work {
                 Left::Nothing => NEXT_STEP,
             });
         }
+        // whether the file can be written is known without waiting for events
+        let probed = self.tracker.probe();
+        self.note(probed.as_ref().err().filter(|error| error.is_of_the_file()));
+        probed?;
         let now_ms = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as Millis);
         if self.tracker.drop_old_bodies(now_ms)? {
             return Ok(NEXT_STEP);

@@ -1,8 +1,8 @@
-//! Exports: everything that a filter finds, streamed from one read transaction in constant memory.
+//! Exports: everything that a filter finds, streamed in constant memory.
 //!
-//! A reader can tell whether an export is complete. NDJSON ends with a line that holds the number of rows. CSV has no
-//! place for such a line, so the number is in the header `Waybill-Rows`; and of any export that breaks off the last chunk
-//! is missing, which HTTP clients report.
+//! They are read in stretches, newest first, so that a slow reader does not hold the write-ahead log: what comes in
+//! meanwhile may be missing. A reader can tell whether an export is complete. NDJSON ends with a line that holds the
+//! number of rows; and of any export that breaks off the last chunk is missing, which HTTP clients report.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -22,7 +22,8 @@ use super::pages::layout::{self, Pages};
 use super::pages::log_query::LogQuery;
 use super::pages::twin::{self, Format};
 use crate::domain::Millis;
-use crate::store::{self, events, kept, log, rows};
+use crate::store::query::{events, log, rows};
+use crate::store;
 use crate::wire::waybill;
 
 /// What is exported.
@@ -93,13 +94,11 @@ pub fn write(connection: &Connection, what: &What, form: Form, out: &mut impl Wr
 
 /// Events in Waybill's own format, which `import` reads; deliveries with the columns of their view.
 fn write_ndjson(connection: &Connection, what: &What, out: &mut impl Write) -> Result<u64, Broken> {
-    let mut kept = kept::Reader::new(connection);
     let rows = each(connection, what, |found| {
         let line = match found {
-            Found::Event(event) => {
-                let (event, kept) = kept.event(event)?;
-                let raw = kept.map(|kept| kept.residual);
-                waybill::line(&event, raw.as_deref())
+            Found::Event(cursor) => {
+                let (event, body) = events::stored(connection, cursor)?;
+                waybill::line(&event, body.as_deref())
             }
             Found::Delivery(cursor) => {
                 serde_json::to_string(&rows::delivery(connection, cursor)?).map_err(io::Error::from)?
@@ -122,7 +121,7 @@ fn write_csv(connection: &Connection, what: &What, out: &mut impl Write) -> Resu
     let rows = each(connection, what, |found| {
         let row = match found {
             Found::Delivery(cursor) => rows::delivery(connection, cursor)?,
-            Found::Event(event) => events::row(connection, event)?,
+            Found::Event(cursor) => rows::event(connection, cursor)?,
         };
         Ok(sheet.write_record(row.values().map(twin::cell)).map_err(io::Error::from)?)
     })?;
@@ -130,14 +129,9 @@ fn write_csv(connection: &Connection, what: &What, out: &mut impl Write) -> Resu
     Ok(rows)
 }
 
-/// The number of rows.
-fn count(connection: &Connection, what: &What) -> Result<u64, Broken> {
-    each(connection, what, |_| Ok(()))
-}
-
-enum Found<'f> {
+enum Found {
     Delivery(log::Cursor),
-    Event(&'f events::Found),
+    Event(log::Cursor),
 }
 
 fn each(
@@ -160,13 +154,12 @@ fn each(
     };
     match what {
         What::Deliveries(filter) => log::each(connection, filter, |cursor| visit(Found::Delivery(cursor)))?,
-        What::Events(filter) => events::each(connection, filter, |event| visit(Found::Event(&event)))?,
+        What::Events(filter) => events::each(connection, filter, |cursor| visit(Found::Event(cursor)))?,
     }
     broken.map_or(Ok(rows), Err)
 }
 
-/// Limits concurrent exports: each holds a connection and a read transaction, which keeps the write-ahead log from being
-/// reset.
+/// Limits concurrent exports: each holds a connection.
 #[derive(Clone)]
 pub struct Exports(Arc<Semaphore>);
 
@@ -199,17 +192,9 @@ pub async fn stream(pages: &Pages, what: What, form: Form) -> Result<HttpRespons
     let readers = pages.readers.clone();
     let begin = web::block(move || {
         let connection = readers.open_one()?;
-        connection.execute_batch("BEGIN").map_err(store::Error::from)?;
-        let rows = (form == Form::Csv).then(|| count(&connection, &what)).transpose()?;
-        Ok::<_, Broken>((connection, what, rows))
+        Ok::<_, store::Error>((connection, what))
     });
-    let (connection, what, rows) = begin.await?.map_err(|error| match error {
-        Broken::Store(error) => Error::Store(error),
-        Broken::Reader(_) => Error::Dropped,
-    })?;
-    if let Some(rows) = rows {
-        answer.insert_header(("Waybill-Rows", rows.to_string()));
-    }
+    let (connection, what) = begin.await??;
     let (sender, mut chunks) = mpsc::channel(CHUNKS);
     let mut out = Chunks { chunk: Vec::with_capacity(CHUNK_BYTES), sender, runtime: Handle::current() };
     actix_web::rt::spawn(web::block(move || {

@@ -16,7 +16,6 @@ mod same_origin;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -26,7 +25,8 @@ use anyhow::Context as _;
 use tracing_actix_web::TracingLogger;
 
 use crate::config::Config;
-use crate::store::{Readers, Tracker, Writer, quarantine};
+use crate::store::query::quarantine;
+use crate::store::{Readers, Tracker, Writer};
 use crate::wire::IdKey;
 use export::Exports;
 use ingest::Ingest;
@@ -75,7 +75,7 @@ where
     if let Some(key) = &config.id_key {
         tracker.set_id_key(key.as_bytes())?;
     }
-    tracker.set_deletion_grace(config.deletion_grace);
+    tracker.set_options(config.store);
     // what an earlier process left unfinished
     tracker.erase_some()?;
     let id_key = IdKey::new(&tracker.id_key()?);
@@ -90,7 +90,6 @@ where
         keys: Keys::new(&config.signing_keys, config.ingest_keys, config.browser_keys),
         limits: config.limits,
         budget: ingest::body::Budget::default(),
-        trouble: ingest::WriteTrouble::default(),
     };
     let replayer = Replayer { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
     let tasks = [
@@ -100,8 +99,6 @@ where
     ];
     let replays = Data::new(ReplayQueue::new(replayer));
     let writer_data = Data::new(writer.clone());
-    let writing = Arc::new(writing);
-    let thread = Data::from(writing.clone());
     let is_loopback = config.listen.ip().is_loopback();
     let open = ingest.keys.is_open().then(|| Data::new(OpenServer { is_loopback }));
     let keys = ingest.keys.clone();
@@ -118,8 +115,7 @@ where
             .app_data(Data::new(readers.clone()))
             .app_data(pages.clone())
             .app_data(replays.clone())
-            .app_data(writer_data.clone())
-            .app_data(thread.clone());
+            .app_data(writer_data.clone());
         let app = match &open {
             Some(open) => app.app_data(open.clone()),
             None => app,
@@ -167,16 +163,12 @@ where
         tries += 1;
     }
     writer.stop();
-    while !writing.is_finished() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    // whoever still holds the handle cannot ask any more
-    Arc::into_inner(writing).map_or(Ok(()), JoinHandle::join).map_err(|_| anyhow::anyhow!("the writer panicked"))
+    writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
 }
 
 /// Locks the file against other servers, which would queue events apart. Commands may work beside a server. The lock
 /// ends with the process, however that ends.
-fn only_server(db: &Path) -> anyhow::Result<File> {
+pub fn only_server(db: &Path) -> anyhow::Result<File> {
     let path = lock_of(db);
     let lock = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     for _ in 0..LOCK_TRIES {

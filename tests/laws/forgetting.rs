@@ -1,21 +1,23 @@
-//! Who is forgotten, and what is left, does not depend on when that was said.
+//! Who is forgotten, and what is left of them, does not depend on when the request came.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::select;
 use waybill::domain::forgetting::IDENTIFYING;
 use waybill::domain::people::{Said, Standing};
 use waybill::domain::{Attribute, Device, Event, EventTime, Identifiers, MetricName, Statement};
-use waybill::store::forgetting::erasing::Left;
-use waybill::store::{Entry, Tracker, upkeep};
+use waybill::store::erasure::{Graces, Left};
+use waybill::store::{Entry, Incoming, Tracker, verify};
 
 use super::history::{History, history};
 use super::tables::{self, differences};
 use super::values::TIMES;
-use super::{RECORDED_AT, config, end_the_block, file, first_of_the_next_block};
+use super::{RECORDED_AT, config, file};
+
+/// Requests take effect as they come.
+const AT_ONCE: Graces = Graces { deleted_ms: 0, suppressed_ms: 0 };
 
 /// Copies of one event that contradict each other in what tells of a person are compared by that, which is gone once the
 /// person is forgotten; here they do not contradict each other. Nor do events in the channel.
@@ -40,11 +42,11 @@ fn agreeing(mut events: Vec<Event>) -> Vec<Event> {
     events
 }
 
-fn standing() -> impl Strategy<Value = Statement> {
+fn request() -> impl Strategy<Value = Statement> {
     let who = select(&["a@x.test", "B@x.test", "t1", "t2", "0", "A", "null"][..]);
     let standing = prop_oneof![Just(Standing::Deleted), Just(Standing::Suppressed)];
     (who, standing, select(&TIMES[..])).prop_map(|(who, standing, at_ms)| Statement {
-        name: "standing".into(),
+        name: "request".into(),
         id: format!("{who} {standing:?} {at_ms}").into(),
         time: EventTime::given(at_ms),
         received_at_ms: RECORDED_AT,
@@ -54,8 +56,8 @@ fn standing() -> impl Strategy<Value = Statement> {
 }
 
 fn entries(events: &[Event]) -> Vec<Entry> {
-    let entry = |event: &Event| Entry::event(event.clone(), "{}");
-    events.iter().map(entry).collect()
+    let entry = |event: &Event| Incoming { event: event.clone(), format: "test".into(), body: "{}".into() };
+    events.iter().map(|event| Entry::Event(Box::new(entry(event)))).collect()
 }
 
 fn record(tracker: &mut Tracker, entries: &[Entry], batch: usize) {
@@ -71,11 +73,10 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn whenever_it_is_said_the_same_is_left(
+    fn the_same_is_left_whenever_it_is_asked_for(
         history in history(),
-        said in vec((standing(), any::<(u8, u8)>()), 1..4),
+        requests in vec((request(), any::<(u8, u8)>()), 1..4),
         batches in (1..6usize, 1..6usize),
-        block_ends in any::<Index>(),
     ) {
         let history = history.received_at_once();
         let events = |history: &History| history.copies().into_iter().map(|copy| copy.event).collect::<Vec<Event>>();
@@ -87,31 +88,22 @@ proptest! {
             .map(|copy| agreed[one_order.iter().position(|other| other == copy).expect("a copy")].clone())
             .collect();
         let (mut one, mut two) = (entries(&agreed), entries(&another));
-        for (statement, (at, elsewhere)) in &said {
+        for (statement, (at, elsewhere)) in &requests {
             let entry = || Entry::Statement(Box::new(statement.clone()));
             one.insert(*at as usize % (one.len() + 1), entry());
             two.insert(*elsewhere as usize % (two.len() + 1), entry());
         }
-        let next = Entry::event(first_of_the_next_block().event, "{}");
-        let block_ends = block_ends.index(one.len() + 1);
-        one.insert(block_ends, next.clone());
-        two.push(next);
-        let (one_folder, mut first) = file();
-        let (_two_folder, mut second) = file();
-        for tracker in [&mut first, &mut second] {
-            tracker.set_deletion_grace(Duration::ZERO);
+        let ((_first_folder, mut first), (_second_folder, mut second)) = (file(), file());
+        for (tracker, entries, batch) in [(&mut first, &one, batches.0), (&mut second, &two, batches.1)] {
+            tracker.set_erasure_graces(AT_ONCE);
+            record(tracker, entries, batch);
         }
-        record(&mut first, &one[..block_ends], batches.0);
-        first = end_the_block(one_folder.path());
-        first.set_deletion_grace(Duration::ZERO);
-        record(&mut first, &one[block_ends..], batches.0);
-        record(&mut second, &two, batches.1);
         let different =
             differences(&tables::read_without_receipts(&mut first), &tables::read_without_receipts(&mut second));
         prop_assert!(different.is_empty(), "{different}");
         for tracker in [&mut first, &mut second] {
-            let report = upkeep::verify(tracker.connection(), |_| {}).expect("verified");
-            prop_assert!(report.is_clean(), "verify: {:#?}", report.told);
+            let report = verify::verify(tracker.connection(), |_| {}).expect("verified");
+            prop_assert!(report.is_clean(), "verify: {:#?}", report.differences);
         }
         // and the same once more
         let before = tables::read_without_receipts(&mut first);
@@ -125,12 +117,12 @@ proptest! {
 #[test]
 fn a_delivery_that_turns_out_to_be_older_is_forgotten() {
     let (_folder, mut tracker) = file();
-    tracker.set_deletion_grace(Duration::ZERO);
+    tracker.set_erasure_graces(AT_ONCE);
     let event = |id: &str, at_ms: i64| Event::new("d", MetricName::parse("sent"), id, EventTime::given(at_ms), at_ms);
     let mut hers = event("a", TIMES[1]);
     hers.attributes.set(Attribute::Recipient, Some("ada@x.test"));
     let deleted = Statement {
-        name: "standing".into(),
+        name: "request".into(),
         id: "s".into(),
         time: EventTime::given(TIMES[0]),
         received_at_ms: RECORDED_AT,
@@ -147,18 +139,18 @@ fn a_delivery_that_turns_out_to_be_older_is_forgotten() {
     assert_eq!(forgotten(&mut tracker), 1);
 }
 
-/// A second statement reaches whom an earlier one led to, also where it comes when all that is left of them is elsewhere.
+/// A second request reaches whom an earlier one led to, also where it comes after the deliveries were erased.
 #[test]
-fn what_is_said_later_reaches_whom_an_earlier_statement_led_to() {
+fn a_later_request_reaches_whom_an_earlier_one_led_to() {
     let event = |delivery: &str, at_ms: i64, email: Option<&str>| {
         let mut event = Event::new(delivery, MetricName::parse("sent"), "a", EventTime::given(at_ms), RECORDED_AT);
         event.attributes.set(Attribute::Email, email);
         event.recipients = vec![Device { device_id: "C".into(), platform: None, reason: None }];
         event
     };
-    let said = |standing: Standing| {
+    let request = |standing: Standing| {
         Entry::Statement(Box::new(Statement {
-            name: "standing".into(),
+            name: "request".into(),
             id: format!("{standing:?}").into(),
             time: EventTime::given(TIMES[0] + 10),
             received_at_ms: RECORDED_AT,
@@ -169,12 +161,12 @@ fn what_is_said_later_reaches_whom_an_earlier_statement_led_to() {
     let [early, late] = [event("d1", TIMES[0], Some("b@x.test")), event("d2", TIMES[0] + 20, None)];
     let both = || entries(&[early.clone(), late.clone()]);
     let orders = [
-        [vec![said(Standing::Suppressed), said(Standing::Deleted)], both()].concat(),
-        [vec![said(Standing::Deleted)], both(), vec![said(Standing::Suppressed)]].concat(),
+        [vec![request(Standing::Suppressed), request(Standing::Deleted)], both()].concat(),
+        [vec![request(Standing::Deleted)], both(), vec![request(Standing::Suppressed)]].concat(),
     ];
     let [one, other] = orders.map(|order| {
         let (folder, mut tracker) = file();
-        tracker.set_deletion_grace(Duration::ZERO);
+        tracker.set_erasure_graces(AT_ONCE);
         record(&mut tracker, &order, 1);
         let tables = tables::read_without_receipts(&mut tracker);
         drop(folder);

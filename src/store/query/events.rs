@@ -12,8 +12,8 @@ use super::log::{self, By};
 use super::paging::{self, At, Cursor, Direction, List, Spent, Walked};
 use super::rows;
 use crate::domain::rollup::QUARTER_MS;
-use crate::domain::{Counted, Metric, Millis};
-use crate::store::Error;
+use crate::domain::{Counted, Event, Metric, Millis};
+use crate::store::{Error, events};
 
 /// Which events. Empty lists and `None` ask for everything.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,6 +56,14 @@ pub fn each(
     each: impl FnMut(Cursor) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
     paging::each(|from, size, spent| walk(connection, filter, Direction::Older, from, size, spent), each)
+}
+
+/// An event as all of its copies make it, and the JSON that the first came as, while that is kept.
+pub fn stored(connection: &Connection, cursor: Cursor) -> Result<(Event, Option<String>), Error> {
+    let row = events::by_row(connection, cursor.id)?;
+    let event = row.ok_or_else(|| Error::Row(format!("event {} is not there", cursor.id)))?.event;
+    let mut statement = connection.prepare_cached("SELECT body FROM event_bodies WHERE id = ?1")?;
+    Ok((event, statement.query_row([cursor.id], |row| row.get(0)).optional()?))
 }
 
 /// Goes from a place, or from the end of the list, until `size` are found or the time is spent.

@@ -1,9 +1,13 @@
 //! The suppression list: which addresses should not be written to, since when and why.
 //!
 //! A page is found by walking the causes by time and asking the view which of them stands for its address: each listed
-//! address and channel has exactly one.
+//! address and channel has exactly one. The view is asked for many addresses at once, since starting it costs as much as
+//! twenty of its rows.
 
-use rusqlite::{Connection, Row, params};
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::paging::{self, At, Cursor, Direction, Walked};
 use crate::domain::suppression::Cause;
@@ -54,6 +58,9 @@ impl Listed {
 /// How many causes a walk may look at for one page.
 const BUDGET: usize = 5_000;
 
+/// The view is asked for so many addresses at once.
+const AT_ONCE: usize = 100;
+
 const COLUMNS: &str = "SELECT id, since_ms, address, channel, cause, reason, delivery_id, lifted_at_ms,
         coalesce(lifted_by = 'unsuppressed', 0) FROM suppressions_v1";
 
@@ -100,7 +107,6 @@ fn walk(
 ) -> Result<Walked<Listed>, Error> {
     let from = from.unwrap_or(Cursor { at_ms: Millis::MAX, id: i64::MAX });
     let mut causes = connection.prepare_cached(&causes_sql(filter.address.as_ref(), direction))?;
-    let mut one = connection.prepare_cached(&one_sql())?;
     let mut cursors = match &filter.address {
         None => causes.query(params![from.at_ms, from.id])?,
         Some(Address::Exactly(text)) => {
@@ -114,22 +120,57 @@ fn walk(
         }
     };
     let mut walked = Walked::default();
-    while let Some(row) = cursors.next()? {
-        let cursor = Cursor { at_ms: row.get(1)?, id: row.get(0)? };
-        walked.visited += 1;
-        let mut rows = one.query([cursor.id])?;
-        if let Some(row) = rows.next()? {
-            walked.found.extend(Some(listed(row)?).filter(|listed| filter.matches(listed)));
+    let (mut standing, mut asked) = (HashMap::new(), HashSet::new());
+    loop {
+        let (mut causes, mut addresses) = (Vec::new(), Vec::new());
+        while causes.len() < AT_ONCE
+            && let Some(row) = cursors.next()?
+        {
+            let (id, at_ms, address): (i64, Millis, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            causes.push(Cursor { at_ms, id });
+            if asked.insert(address.clone()) {
+                addresses.push(address);
+            }
         }
-        if walked.found.len() == size {
-            break;
+        if causes.is_empty() {
+            return Ok(walked);
         }
-        if walked.visited >= budget {
-            walked.stopped = Some(cursor);
-            break;
+        stand_for(connection, addresses, &mut standing)?;
+        for cause in causes {
+            walked.visited += 1;
+            walked.found.extend(standing.remove(&cause.id).filter(|listed| filter.matches(listed)));
+            if walked.found.len() == size {
+                return Ok(walked);
+            }
+            if walked.visited >= budget {
+                walked.stopped = Some(cause);
+                return Ok(walked);
+            }
         }
     }
-    Ok(walked)
+}
+
+/// Adds what is listed of these addresses, by the cause that stands.
+fn stand_for(
+    connection: &Connection,
+    addresses: Vec<String>,
+    standing: &mut HashMap<i64, Listed>,
+) -> Result<(), Error> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    // always as many values, so that it is prepared once; NULL is no address
+    let values = addresses.into_iter().map(Value::Text).chain(std::iter::repeat(Value::Null)).take(AT_ONCE);
+    let mut statement = connection.prepare_cached(&stand_for_sql())?;
+    for listed in statement.query_map(params_from_iter(values), listed)? {
+        let listed = listed?;
+        standing.insert(listed.cursor.id, listed);
+    }
+    Ok(())
+}
+
+fn stand_for_sql() -> String {
+    format!("{COLUMNS} WHERE address IN (?{})", ", ?".repeat(AT_ONCE - 1))
 }
 
 fn causes_sql(address: Option<&Address>, direction: Direction) -> String {
@@ -143,13 +184,9 @@ fn causes_sql(address: Option<&Address>, direction: Direction) -> String {
         Direction::Newer => (">", "ASC"),
     };
     format!(
-        "SELECT id, occurred_at_ms FROM suppression_causes WHERE {of_address} (occurred_at_ms, id) {beyond} (?1, ?2)
+        "SELECT id, occurred_at_ms, address FROM suppression_causes WHERE {of_address} (occurred_at_ms, id) {beyond} (?1, ?2)
         ORDER BY occurred_at_ms {order}, id {order}"
     )
-}
-
-fn one_sql() -> String {
-    format!("{COLUMNS} WHERE id = ?1")
 }
 
 impl Filter {
@@ -250,7 +287,10 @@ mod tests {
                 testing::assert_searches(&connection, &causes_sql(address, direction));
             }
         }
-        testing::assert_searches(&connection, &one_sql());
-        testing::assert_searches(&connection, &of_address_sql());
+        for sql in [stand_for_sql(), of_address_sql()] {
+            let plan = testing::plan(&connection, &sql);
+            let causes: Vec<_> = plan.iter().filter(|step| step.contains("suppression_causes")).collect();
+            assert!(!causes.is_empty() && causes.iter().all(|step| step.starts_with("SEARCH")), "{}", plan.join("\n"));
+        }
     }
 }

@@ -94,8 +94,8 @@ fn a_delivery_whose_events_name_the_address_lifts_it() {
         .execute_batch(
             "INSERT INTO deliveries (id, delivery_id, channel, recipient, status, created_at_ms, updated_at_ms, events,
                 delivered_at_ms) VALUES (5, 'p', 'email', 'else@x.org', 'delivered', 1, 50, 1, 50);
-            INSERT INTO events (delivery, metric, event_id, occurred_at_ms, received_at_ms, recipient)
-                VALUES (5, 'delivered', 'e50', 50, 0, 'ann@x.org');
+            INSERT INTO events (delivery, metric, event_id, occurred_at_ms, received_at_ms, recipient, attributes)
+                VALUES (5, 'delivered', 'e50', 50, 0, 'ann@x.org', '{\"recipient\":\"ann@x.org\"}');
             INSERT INTO delivery_identifiers VALUES ('ann@x.org', 5)",
         )
         .unwrap();

@@ -1,11 +1,12 @@
-//! Applies quarantined events from the future at their time, and deletions of people when their grace ends.
+//! Applies quarantined events from the future at their time, and requests to erase people when their grace ends.
 
 use std::time::Duration;
 
 use actix_web::web;
 
 use super::{Ingest, replay};
-use crate::store::{Entry, Error, Readers, forgetting, quarantine};
+use crate::store::query::quarantine;
+use crate::store::{Entry, Error, Readers, erasure};
 use crate::wire::IdKey;
 
 /// How often due work is looked for.
@@ -17,7 +18,7 @@ pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
     loop {
         minute.tick().await;
         while apply_due(&ingest, &readers).await {}
-        while delete_due(&ingest, &readers).await {}
+        while erase_due(&ingest, &readers).await {}
     }
 }
 
@@ -44,15 +45,15 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
     applied.is_ok()
 }
 
-/// Applies deletions whose grace has ended; true if there may be more.
-async fn delete_due(ingest: &Ingest, readers: &Readers) -> bool {
+/// Has requests to erase people take effect whose grace has ended; true if there may be more.
+async fn erase_due(ingest: &Ingest, readers: &Readers) -> bool {
     let now_ms = chrono::Utc::now().timestamp_millis();
     let readers = readers.clone();
     match web::block(move || erasure::due(&*readers.get()?, now_ms)).await {
         Ok(Ok(true)) => ingest.writer.write(vec![Entry::DeletionsDue], now_ms).await.is_ok(),
         Ok(Ok(false)) => false,
         Ok(Err(error)) => {
-            tracing::error!(%error, "cannot look for due deletions");
+            tracing::error!(%error, "cannot look for due requests to erase people");
             false
         }
         // the server is stopping

@@ -11,7 +11,6 @@ mod track_api;
 mod webhooks;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
@@ -45,29 +44,6 @@ pub struct Ingest {
     pub keys: Keys,
     pub limits: Limits,
     pub budget: Budget,
-    pub trouble: WriteTrouble,
-}
-
-/// When a request last could not be written, in milliseconds since 1970; 0 once one could.
-#[derive(Clone, Default)]
-pub struct WriteTrouble(Arc<AtomicI64>);
-
-impl WriteTrouble {
-    /// For how long a failure counts while no further request comes: a balancer that sends none to a server that is not
-    /// healthy must see it recover.
-    const RECENT_MS: Millis = 60_000;
-
-    fn record<T>(&self, written: &Result<T, Refused>, now_ms: Millis) {
-        match written {
-            Ok(_) => self.0.store(0, Relaxed),
-            Err(Refused::Unwritable) => self.0.store(now_ms, Relaxed),
-            Err(Refused::Busy | Refused::Stopping) => {}
-        }
-    }
-
-    pub fn is_recent(&self, now_ms: Millis) -> bool {
-        now_ms - self.0.load(Relaxed) < Self::RECENT_MS
-    }
 }
 
 /// Every path that takes events.
@@ -167,7 +143,6 @@ impl Ingest {
             Ok(Ok(outcomes)) => outcomes,
             Ok(Err(_)) | Err(_) => Err(Refused::Unwritable),
         };
-        self.trouble.record(&written, received_at_ms);
         let written = written.map_err(Refusal::Writer)?;
         let outcomes: Vec<Outcome> = calls.into_iter().filter_map(|entry| written.get(entry).copied()).collect();
         let reason = Reason::UnknownDelivery;
@@ -206,7 +181,6 @@ mod tests {
             keys: Keys::default(),
             limits: Limits::LEAST,
             budget: budget.clone(),
-            trouble: WriteTrouble::default(),
         };
         let lock = rusqlite::Connection::open(&db).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -229,17 +203,5 @@ mod tests {
         writing.join().unwrap();
         let quarantined: i64 = lock.query_row("SELECT count(*) FROM quarantine", [], |row| row.get(0)).unwrap();
         assert_eq!(quarantined, 1);
-    }
-
-    #[test]
-    fn trouble_ends_with_a_success_or_a_minute() {
-        let trouble = WriteTrouble::default();
-        let now_ms = 1_763_600_000_000;
-        assert!(!trouble.is_recent(now_ms));
-        trouble.record::<()>(&Err(Refused::Unwritable), now_ms);
-        trouble.record::<()>(&Err(Refused::Busy), now_ms);
-        assert!(trouble.is_recent(now_ms + 59_999) && !trouble.is_recent(now_ms + 60_000));
-        trouble.record(&Ok(()), now_ms);
-        assert!(!trouble.is_recent(now_ms));
     }
 }

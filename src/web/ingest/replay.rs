@@ -11,8 +11,9 @@ use actix_web::web;
 
 use crate::domain::Millis;
 use crate::intake::{self, Scope};
-use crate::store::query::quarantine::{self, Aside, Portion, Stretch};
-use crate::store::{self, Entry, Outcome, Readers, Refused, Writer, waiting};
+use crate::store::quarantine::UNKNOWN_DELIVERY;
+use crate::store::query::quarantine::{self, Portion, Stretch};
+use crate::store::{self, Entry, Outcome, Readers, Refused, Writer};
 use crate::wire::{self, Context, Format, IdKey, Item};
 
 /// Rows that one step reads.
@@ -25,10 +26,10 @@ const STEP_ENTRIES_MAX: usize = 5_000;
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Reads a quarantined body again: the entry that stores its items, or `None` if it stays in quarantine.
-pub fn read(row: &Aside, id_key: &IdKey, now_ms: Millis) -> Option<Entry> {
+pub fn read(row: &quarantine::Item, id_key: &IdKey, now_ms: Millis) -> Option<Entry> {
     let is_due = row.due_at_ms.is_some();
     // an operator who replays a report on an unknown delivery vouches for it
-    let scope = if row.public && row.reason != waiting::REASON { Scope::Public } else { Scope::Full };
+    let scope = if row.public && row.reason != UNKNOWN_DELIVERY { Scope::Public } else { Scope::Full };
     // an event from the future was too early for the time it was received at
     let received_at_ms = if is_due { now_ms } else { row.received_at_ms };
     // only SDKs send without a key
@@ -48,8 +49,8 @@ pub fn read(row: &Aside, id_key: &IdKey, now_ms: Millis) -> Option<Entry> {
     let entries = items.into_iter().map(|item| {
         let mut entry = intake::entry(item, scope);
         match &mut entry {
-            Entry::Event(ready) => ready.set_received_at_ms(row.received_at_ms),
-            Entry::Report(report) => report.ready.set_received_at_ms(row.received_at_ms),
+            Entry::Event(incoming) => incoming.event.received_at_ms = row.received_at_ms,
+            Entry::Report(report) => report.incoming.event.received_at_ms = row.received_at_ms,
             Entry::Statement(statement) => statement.received_at_ms = row.received_at_ms,
             _ => {}
         }
@@ -189,7 +190,7 @@ impl Replayer {
         let readers = self.readers.clone();
         let read = web::block(move || {
             let reader = readers.get()?;
-            Ok::<_, store::Error>((quarantine::read_by(&reader)?, quarantine::counts(&reader)?))
+            Ok::<_, store::Error>((quarantine::replayed_by(&reader)?, quarantine::counts(&reader)?))
         });
         let (read_by, counts) = read.await.map_err(|_| Refused::Stopping)??;
         if read_by.as_deref() == Some(version) {
@@ -197,7 +198,7 @@ impl Replayer {
         }
         let mut progress = Progress::default();
         for (reason, _) in counts {
-            if reason != waiting::REASON && reason != wire::Reason::TimeInTheFuture.name() {
+            if reason != UNKNOWN_DELIVERY && reason != wire::Reason::TimeInTheFuture.name() {
                 let stretch = Stretch { reason, after: 0, up_to };
                 self.run(Action::Replay, stretch, &mut progress, |_| ()).await?;
             }
