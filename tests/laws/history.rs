@@ -89,8 +89,9 @@ impl fmt::Debug for History {
 }
 
 fn attribute() -> impl Strategy<Value = (Attribute, &'static str)> {
-    (select(&Attribute::ALL[..]), any::<Index>())
-        .prop_map(|(attribute, value)| (attribute, *value.get(values(attribute))))
+    // what was written of a recipient comes with the recipient
+    let attribute = select(&Attribute::ALL[..]).prop_filter("written", |it| *it != Attribute::RecipientRaw);
+    (attribute, any::<Index>()).prop_map(|(attribute, value)| (attribute, *value.get(values(attribute))))
 }
 
 #[derive(Clone, Debug)]
