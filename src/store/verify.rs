@@ -352,12 +352,7 @@ fn write(transaction: &Transaction, delta: &mut Delta) -> Result<(), Error> {
 
 /// Writes the columns of events that follow from their others.
 fn rewrite_events(transaction: &Transaction) -> Result<(), Error> {
-    let differ = format!(
-        "SELECT x.id FROM events x WHERE (x.delivery, x.metric, x.event_id) IN (
-        SELECT f.delivery, c.metric, c.event_id FROM ({}) c JOIN deliveries f ON f.delivery_id = c.delivery_id)",
-        checks::EVENTS
-    );
-    let mut statement = transaction.prepare(&differ)?;
+    let mut statement = transaction.prepare(&format!("SELECT id FROM ({})", checks::EVENTS))?;
     let ids: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for id in ids {
         let Some(row) = events::by_row(transaction, id)? else { continue };

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Line, merge::Merged};
+use super::Line;
+use super::merge::{Merged, compared};
 
 /// Each metric, its phase and its rank there.
 const METRICS: [(&str, i64, i64); 16] = [
@@ -123,9 +124,12 @@ impl<'e> Delivery<'e> {
             }
         }
         if let Some(event) = events.iter().find(|event| event.attributes.contains_key("recipient")) {
-            for name in ["recipient", "recipient_raw"] {
-                plain.extend(event.attributes.get(name).map(|value| (name, value.clone())));
+            let written = event.attributes.get("recipient_raw").unwrap_or(&event.attributes["recipient"]);
+            let compared = compared(plain.get("channel").map(String::as_str), written);
+            if compared != *written {
+                plain.insert("recipient_raw", written.clone());
             }
+            plain.insert("recipient", compared);
         }
         let source = events.iter().map(|event| source_of(event)).find(|source| source.kind.is_some());
         let mut delivery = Delivery {

@@ -84,7 +84,7 @@ fn smallest<'e>(copies: &[&'e Event], field: impl Fn(&'e Event) -> Option<&'e st
 }
 
 /// An email without display name, in lower case; what is no email stays. The histories have no phone numbers.
-fn compared(channel: Option<&str>, written: &str) -> String {
+pub fn compared(channel: Option<&str>, written: &str) -> String {
     if matches!(channel, Some("push" | "sms")) || !written.contains('@') {
         return written.to_owned();
     }

@@ -48,14 +48,12 @@ pub fn insert_waiting(connection: &Connection, forgotten: &Forgotten, report: &R
         return Ok(false);
     }
     item.due_at_ms = None;
-    let event =
-        serde_json::to_string(&Stored::of(event.clone())).map_err(|error| Error::Row(error.to_string()))?;
+    let event = serde_json::to_string(&Stored::of(event.clone())).map_err(|error| Error::Row(error.to_string()))?;
     insert_with(connection, &item, received_at_ms, Some(&event))?;
     Ok(true)
 }
 
-const OF_DELIVERY: &str =
-    "SELECT id, event FROM quarantine WHERE delivery_id = ?1 AND reason = ?2 ORDER BY id";
+const OF_DELIVERY: &str = "SELECT id, event FROM quarantine WHERE delivery_id = ?1 AND reason = ?2 ORDER BY id";
 
 /// Takes out what waits for a delivery, in the order in which it came: what is taken of it, not what it says beyond.
 pub fn take_waiting(connection: &Connection, delivery_id: &str) -> Result<Vec<Incoming>, Error> {

@@ -186,7 +186,7 @@ WHERE NOT EXISTS (SELECT 1 FROM {parent} p WHERE p.id = t.{column})"
     join(references, "\nUNION ALL ", of)
 }
 
-pub const EVENTS: &str = "SELECT d.delivery_id, e.metric, e.event_id, e.recipient, e.link
+pub const EVENTS: &str = "SELECT e.id, d.delivery_id, e.metric, e.event_id, e.recipient, e.link
 FROM events e JOIN deliveries d ON d.id = e.delivery
 WHERE e.recipient IS NOT coalesce(e.attributes, d.first_attributes) ->> '$.recipient'
     OR e.link IS NOT CASE e.metric WHEN 'clicked' THEN coalesce(e.link_id,
@@ -237,12 +237,9 @@ fn attributes() -> String {
             (attribute.name().into(), format!("d.{}", attribute.name()), earliest(&value, &value))
         })
         .collect();
-    let recipient = [Attribute::Recipient, Attribute::RecipientRaw].map(value);
-    compared.push((
-        "recipient".into(),
-        "(d.recipient, d.recipient_raw)".into(),
-        earliest(&recipient.join(", "), &recipient[0]),
-    ));
+    // as written: the form that is compared depends on the delivery's channel, and the program knows how
+    let written = format!("coalesce({}, {})", value(Attribute::RecipientRaw), value(Attribute::Recipient));
+    compared.push(("recipient".into(), "coalesce(d.recipient_raw, d.recipient)".into(), earliest(&written, &written)));
     let when = |result: fn(SourceKind) -> String| {
         join(SourceKind::ALL, " ", |kind| format!("WHEN {} IS NOT NULL THEN {}", value(kind.attribute()), result(kind)))
     };
