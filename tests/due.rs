@@ -47,7 +47,7 @@ fn an_event_from_the_future_is_applied_when_its_time_has_come() {
         std::thread::yield_now();
     }
     assert_eq!(rows(&server, "SELECT count(*) FROM events_v1 WHERE delivery_id = 'ahead' AND metric = 'sent'"), 1);
-    assert_eq!(rows(&server, "SELECT coalesce(sum(rows), 0) FROM quarantine_counts"), 0);
+    assert_eq!(rows(&server, "SELECT coalesce(sum(entries), 0) FROM _quarantine_counts"), 0);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn what_is_no_event_when_its_time_has_come_holds_up_nothing() {
     }
     connection.execute(keep, (2, event("e", "ahead").as_bytes())).unwrap();
     connection
-        .execute_batch("INSERT INTO quarantine_counts (reason, rows) VALUES ('time_in_the_future', 1001); COMMIT")
+        .execute_batch("INSERT INTO _quarantine_counts (reason, entries) VALUES ('time_in_the_future', 1001); COMMIT")
         .unwrap();
     drop(connection);
 
@@ -81,5 +81,5 @@ fn what_is_no_event_when_its_time_has_come_holds_up_nothing() {
     }
     let kept = "SELECT count(*) FROM quarantine WHERE reason = 'id_too_long' AND due_at_ms IS NULL";
     assert_eq!((rows(&server, kept), rows(&server, "SELECT count(*) FROM quarantine")), (1_000, 1_000));
-    assert_eq!(rows(&server, "SELECT sum(rows) FROM quarantine_counts"), 1_000);
+    assert_eq!(rows(&server, "SELECT sum(entries) FROM _quarantine_counts"), 1_000);
 }

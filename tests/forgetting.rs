@@ -376,7 +376,7 @@ fn without_a_grace_a_deletion_erases_what_was_and_keeps_what_comes_after() {
     assert!(!forget(&server.db(), &["--yes", "--vacuum"]).0, "a server has the file");
     assert_eq!(file::rows(&server.db(), "SELECT count(*) FROM deliveries_v1 WHERE NOT forgotten"), ["1"]);
     let (ok, answer) = forget(&server.db(), &["--yes"]);
-    assert!(ok && said.starts_with("Erased: 1 deliveries with 3 events"), "{answer}");
+    assert!(ok && answer.starts_with("Erased: 1 deliveries with 3 events"), "{answer}");
     wait_until_erased(&server);
     assert!(!forget(&server.db(), &[]).0, "it asks, and nobody answers");
     post(&server, &later);

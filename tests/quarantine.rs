@@ -153,7 +153,7 @@ fn all_of_a_reason_are_replayed_and_what_is_not_understood_stays() {
     );
     assert_eq!(press(&server, "dismiss", "reason=bad_time&up_to=5"), "Deleted 1 of 1 event.");
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM quarantine_v1"), ["0"]);
-    assert_eq!(rows(&server.db(), "SELECT sum(rows) FROM quarantine_counts"), ["0"]);
+    assert_eq!(rows(&server.db(), "SELECT sum(entries) FROM _quarantine_counts"), ["0"]);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn another_version_reads_all_again_but_what_waits() {
     assert_eq!(rows(&db, "SELECT count(*) FROM quarantine"), ["3"]);
 
     let connection = sqlite::open(&db).unwrap();
-    connection.execute("UPDATE settings SET value = '0.0.1' WHERE key = 'quarantine_read_by'", []).unwrap();
+    connection.execute("UPDATE _settings SET value = '0.0.1' WHERE key = 'replayed_by'", []).unwrap();
     drop(connection);
     let server = Server::start_in(folder, KEYS);
     wait_until(&server, READ_BY, &version[0]);
@@ -246,7 +246,7 @@ fn many_are_replayed_in_steps() {
         INSERT INTO quarantine (received_at_ms, format, reason, detail, body, body_bytes, fingerprint)
         SELECT received_at_ms, format, reason, detail, CAST(replace(body, '-0-', '-' || n || '-') AS BLOB),
             length(replace(body, '-0-', '-' || n || '-')), randomblob(16) FROM quarantine, n;
-        UPDATE quarantine_counts SET rows = 2500";
+        UPDATE _quarantine_counts SET entries = 2500";
     sqlite::open(&db).unwrap().execute_batch(many).unwrap();
     let server = Server::start_in(folder, KEYS);
     let said = press(&server, "replay", "reason=bad_time");

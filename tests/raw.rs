@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use waybill::domain::Millis;
 use waybill::intake;
-use waybill::store::{Tracker, delivery};
+use waybill::store::Tracker;
+use waybill::store::query::delivery;
 use waybill::wire::{Context, IdKey};
 
 const RECEIVED_AT_MS: Millis = 1_795_000_000_000;
@@ -30,11 +31,7 @@ impl File {
     /// The JSON of a delivery's events, as its page shows it.
     fn raw(&mut self, delivery_id: &str) -> Vec<Value> {
         let found = delivery::by_id(self.tracker.connection(), delivery_id).unwrap().unwrap();
-        let whole = |event: &delivery::Event| {
-            let kept = event.raw.as_ref().unwrap();
-            serde_json::from_str(&kept.residual).unwrap()
-        };
-        found.events.iter().map(whole).collect()
+        found.events.iter().map(|event| serde_json::from_str(event.body.as_ref().unwrap()).unwrap()).collect()
     }
 }
 

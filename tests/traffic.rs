@@ -40,7 +40,7 @@ fn counted(formats: &[Format]) -> BTreeMap<Key, Count> {
             match item {
                 Item::Event { event, .. } => {
                     events += 1;
-                    add_event(deliveries.entry(event.delivery_id.to_string()).or_default(), event);
+                    add_event(deliveries.entry(event.delivery_id.to_string()).or_default(), *event);
                 }
                 Item::Statement(_) | Item::Also(_) | Item::Ignored { .. } => {}
                 Item::Quarantined(item) => panic!("{}: {item:?}", line.body),
@@ -70,7 +70,7 @@ fn count(counted: &mut BTreeMap<Key, Count>, message: &Message, events: &[Event]
     assert_eq!(delivery.attributes.source().unwrap().id, message.source.id.to_string().into());
     let mut delta = Delta::default();
     delta.add(&delivery, events);
-    let counts = delta.totals().next().unwrap().1;
+    let counts = delta.totals().into_values().next().unwrap();
     for what in Counted::ALL.into_iter().filter(|what| counts.deliveries(*what) > 0) {
         let (kind, id) = (message.source.kind, message.source.id);
         let key = Key { kind, id, channel: message.channel, counted: what.name() };

@@ -122,7 +122,7 @@ impl Import {
         while tracker.left_to_erase()? == Left::Steps {
             tracker.erase_some()?;
         }
-        while tracker.tidy()? {}
+        tracker.optimize()?;
         tracker.checkpoint()?;
         bar.finish_and_clear();
         let Summary { accepted, duplicate, ignored, quarantined, problem: _ } = summary;

@@ -29,7 +29,7 @@ use clap::{Args, Parser, Subcommand};
   waybill import history.ndjson.gz          bring in a year of events
   waybill export source=campaign:3 >c3.ndjson   its events, to bring into another file
   waybill verify                            recount everything and compare
-  waybill verify --sql                      the queries by which it does
+  waybill verify --sql                      print the queries by which it does
   waybill forget ada@example.org            erase a person
 
 Secrets come by the environment, several separated by commas:

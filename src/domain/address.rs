@@ -16,8 +16,9 @@ const PHONE_SCHEMES: [&str; 3] = ["tel:", "sms:", "whatsapp:"];
 
 /// The compared form of an address that was written on this channel.
 ///
-/// Trimmed; an email without its display name (`Ana <ana@x.org>` is `ana@x.org`) and in lower case; a phone number as
-/// `+` and digits. Device tokens, Slack channels and URLs stay as they came.
+/// Trimmed; an email without its display name (`Ana <ana@x.org>` is `ana@x.org`) and in lower case; a phone number as `+`
+/// and digits. What has no `@`, or is no number, is neither, whatever the channel. Device tokens, Slack channels and URLs
+/// stay as they came.
 ///
 /// Without a channel only what cannot be anything else is recognised: a text with an `@` that is no URL is an email, and
 /// one that begins with `+` and has digits and punctuation only is a phone number. Bare digits may be any id.
@@ -26,9 +27,9 @@ const PHONE_SCHEMES: [&str; 3] = ["tel:", "sms:", "whatsapp:"];
 pub fn normalize(channel: Option<Channel>, written: &str) -> Cow<'_, str> {
     let text = written.trim();
     match channel {
-        Some(Channel::Email) => email(text),
+        Some(Channel::Email) if text.contains('@') => email(text),
         Some(Channel::Sms | Channel::Whatsapp) => phone(text).unwrap_or(text.into()),
-        Some(Channel::Push | Channel::Slack | Channel::Webhook) => text.into(),
+        Some(Channel::Email | Channel::Push | Channel::Slack | Channel::Webhook) => text.into(),
         // in-app messages go to whatever the workspace knows people by
         Some(Channel::InApp) | None if text.contains("://") => text.into(),
         Some(Channel::InApp) | None if text.contains('@') => email(text),
@@ -81,8 +82,9 @@ mod tests {
             (Some(Email), "\"A. <b>\" <ANA@x.org >", "ana@x.org"),
             (Some(Email), "<ana@x.org>", "ana@x.org"),
             (Some(Email), "MÜLLER@x.org", "müller@x.org"),
-            (Some(Email), "Postmaster", "postmaster"),
-            (Some(Email), "no address <here>", "no address <here>"),
+            (Some(Email), "Postmaster", "Postmaster"),
+            (Some(Email), "No address <here>", "No address <here>"),
+            (Some(Email), "ana@x.org <Here>", "ana@x.org <here>"),
             (Some(Sms), "+1 (555) 010-0199", "+15550100199"),
             (Some(Sms), "15550100199", "+15550100199"),
             (Some(Whatsapp), "whatsapp:+15550100199", "+15550100199"),

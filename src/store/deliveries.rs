@@ -82,11 +82,6 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-static REWRITE: LazyLock<String> = LazyLock::new(|| {
-    let set: Vec<String> = COLUMNS.iter().enumerate().map(|(n, column)| format!("{column} = ?{}", n + 1)).collect();
-    format!("UPDATE deliveries SET {} WHERE id = ?{}", set.join(", "), COLUMNS.len() + 1)
-});
-
 /// The delivery with this id of the sender's.
 pub fn find(connection: &Connection, delivery_id: &str) -> Result<Option<DeliveryRow>, Error> {
     let mut statement = connection.prepare_cached(&FIND[0])?;
@@ -226,27 +221,31 @@ pub fn update(connection: &Connection, id: i64, before: &Delivery, after: &Deliv
     let was = values(before, was_outcome.as_ref(), was_supplied.as_deref());
     let is = values(after, is_outcome.as_ref(), is_supplied.as_deref());
     let changed = COLUMNS.iter().zip(was.iter().zip(is)).filter(|(_, (was, is))| **was != *is);
-    let (columns, mut values): (Vec<&String>, Vec<Sql>) = changed.map(|(column, (_, is))| (column, is)).unzip();
-    if !columns.is_empty() {
-        let set: Vec<String> = columns.iter().enumerate().map(|(n, column)| format!("{column} = ?{}", n + 1)).collect();
-        let sql = format!("UPDATE deliveries SET {} WHERE id = ?{}", set.join(", "), columns.len() + 1);
-        values.push(integer(Some(id)));
-        connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
-    }
+    let (columns, values) = changed.map(|(column, (_, is))| (&**column, is)).unzip();
+    write(connection, id, columns, values)?;
     write_beside(connection, id, Some(before), after)
 }
 
-/// Writes all that a delivery is, whatever stands there.
+/// Writes all that a delivery is, over whatever is there.
 pub fn rewrite(connection: &Connection, id: i64, delivery: &Delivery) -> Result<(), Error> {
-    let suppliers = attributes::suppliers_to_json(&delivery.suppliers);
-    let outcome = delivery.outcome();
-    let mut values = values(delivery, outcome.as_ref(), suppliers.as_deref());
-    values.push(integer(Some(id)));
-    connection.prepare_cached(&REWRITE)?.execute(params_from_iter(values))?;
     for table in ["delivery_devices", "delivery_links"] {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE delivery = ?1"))?.execute([id])?;
     }
+    let (supplied, outcome) = (attributes::suppliers_to_json(&delivery.suppliers), delivery.outcome());
+    let values = values(delivery, outcome.as_ref(), supplied.as_deref());
+    write(connection, id, COLUMNS.iter().map(|column| &**column).collect(), values)?;
     write_beside(connection, id, None, delivery)
+}
+
+fn write(connection: &Connection, id: i64, columns: Vec<&str>, mut values: Vec<Sql>) -> Result<(), Error> {
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let set: Vec<String> = columns.iter().enumerate().map(|(n, column)| format!("{column} = ?{}", n + 1)).collect();
+    let sql = format!("UPDATE deliveries SET {} WHERE id = ?{}", set.join(", "), columns.len() + 1);
+    values.push(integer(Some(id)));
+    connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
+    Ok(())
 }
 
 /// Replaces the attributes of the event that arrived first, of a delivery that is forgotten.

@@ -25,9 +25,9 @@ pub(super) const MIGRATIONS_SQL: &[&str] = &[include_str!("../../migrations/0001
 static MIGRATIONS: LazyLock<Migrations<'static>> =
     LazyLock::new(|| Migrations::new(MIGRATIONS_SQL.iter().map(|sql| M::up(sql)).collect()));
 
-/// How long a statement waits for a lock that another process holds: 2.5 s, well within the four in which a webhook must
-/// be answered.
-const LOOKS: i32 = 500;
+/// How long a statement waits for a lock that another process holds: some 1.5 s, so that two fit into the time in which
+/// a webhook must be answered, also on a busy machine.
+const LOOKS: i32 = 300;
 
 /// How often it looks. SQLite's own way of waiting does so every 100 ms in the end, and misses who lets go for less.
 const LOOKS_EVERY: Duration = Duration::from_millis(5);
@@ -161,12 +161,15 @@ pub fn set_id_key(connection: &mut Connection, key: &[u8]) -> Result<(), Error> 
     Ok(())
 }
 
+/// A write-ahead log up to here is never in the way, in bytes.
+pub const LOG_BYTES_SMALL: u64 = 256 << 20;
+
 /// How large the write-ahead log beside this file may grow, in bytes: to a quarter of what is free with it. It cannot be
 /// reset while someone reads from before it, and would fill the disk beside a reader that never ends.
 pub fn log_bytes_max(path: &Path, log_bytes: u64) -> u64 {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match rustix::fs::statvfs(folder) {
-        Ok(disk) => (disk.f_bavail * disk.f_frsize + log_bytes) / 4,
+        Ok(disk) => ((disk.f_bavail * disk.f_frsize + log_bytes) / 4).max(LOG_BYTES_SMALL),
         Err(_) => u64::MAX,
     }
 }

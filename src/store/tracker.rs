@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::apply::{Context, Entry, Outcome};
 use super::bodies::{self, KeepBodies};
 use super::erasure::{self, Erased, Forgotten, Graces, Left};
-use super::{Error, quarantine, sources, sqlite};
+use super::sqlite::{self, LOG_BYTES_SMALL};
+use super::{Error, quarantine, sources};
 use crate::domain::{Millis, Source, Text};
 
 /// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
@@ -29,9 +30,6 @@ pub struct Options {
     /// How large the write-ahead log may grow, in bytes, while a reader holds it. `None`: a quarter of the free disk.
     pub wal_max: Option<u64>,
 }
-
-/// A log up to here is never in the way, in bytes.
-const LOG_SMALL: u64 = 256 << 20;
 
 impl Tracker {
     /// Opens the file, creating and migrating it as needed.
@@ -205,7 +203,7 @@ impl Tracker {
 
     fn bound_log(&self) -> Result<(), Error> {
         let bytes = self.file.log_bytes();
-        if bytes <= LOG_SMALL.min(self.options.wal_max.unwrap_or(LOG_SMALL)) {
+        if bytes <= LOG_BYTES_SMALL.min(self.options.wal_max.unwrap_or(LOG_BYTES_SMALL)) {
             return Ok(());
         }
         let max = self.options.wal_max.unwrap_or_else(|| sqlite::log_bytes_max(self.file.path(), bytes));

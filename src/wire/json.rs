@@ -285,8 +285,8 @@ mod tests {
             text = format!(r#"{{"$serde_json::private::RawValue":{nested}}}"#);
         }
         let read = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
-            let value = parse(&text).unwrap();
-            value.to_string() == text
+            let value = parse(&text).unwrap().to_string();
+            value == text
         });
         assert!(read.unwrap().join().unwrap());
     }

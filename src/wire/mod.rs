@@ -81,12 +81,12 @@ pub enum Item {
         body: Text,
         /// The format under which that JSON can be read again.
         format: Format,
-        /// A `Report Delivery Event`: a public sender may report on deliveries that are known, and only on those.
+        /// A report on a delivery: a public sender may report on deliveries that are known, and only on those.
         report: bool,
     },
     /// About a person or an object.
     Statement(Box<Statement>),
-    /// A second statement of the call that the item before it is of: that one's place in its body is its own.
+    /// A further statement of the call that the item before it is of; it stands in the same place of the body.
     Also(Box<Statement>),
     /// Not about messages; counted under this name: an event's ("Order Completed"), a call's ("page"), or what
     /// happened to a customer ("customer subscribed"). At most 64 bytes.
@@ -97,7 +97,7 @@ pub enum Item {
 }
 
 impl Item {
-    /// Whether it stands for a call of its body: all do but what a call says besides.
+    /// Whether it stands for a call of its body: all do but further statements.
     pub fn is_call(&self) -> bool {
         !matches!(self, Item::Also(_))
     }
@@ -148,13 +148,9 @@ pub enum Format {
 impl Format {
     pub const ALL: [Format; 4] = [Format::Webhook, Format::Pipelines, Format::Waybill, Format::Line];
 
+    /// Its name in the file and in the names of fixtures.
     pub fn name(self) -> &'static str {
-        match self {
-            Format::Webhook => "webhook",
-            Format::Pipelines => "pipelines",
-            Format::Waybill => "waybill",
-            Format::Line => "line",
-        }
+        ["webhook", "pipelines", "waybill", "line"][self as usize]
     }
 
     pub fn parse(name: &str) -> Option<Format> {
@@ -175,27 +171,14 @@ pub enum CallType {
 }
 
 impl CallType {
-    pub const ALL: [CallType; 7] = [
-        CallType::Track,
-        CallType::Identify,
-        CallType::Group,
-        CallType::Page,
-        CallType::Screen,
-        CallType::Alias,
-        CallType::Batch,
-    ];
+    pub const ALL: [CallType; 7] = {
+        use CallType::*;
+        [Track, Identify, Group, Page, Screen, Alias, Batch]
+    };
 
     /// Its name in paths and bodies.
     pub fn name(self) -> &'static str {
-        match self {
-            CallType::Track => "track",
-            CallType::Identify => "identify",
-            CallType::Group => "group",
-            CallType::Page => "page",
-            CallType::Screen => "screen",
-            CallType::Alias => "alias",
-            CallType::Batch => "batch",
-        }
+        ["track", "identify", "group", "page", "screen", "alias", "batch"][self as usize]
     }
 
     pub fn parse(name: &str) -> Option<CallType> {

@@ -6,7 +6,7 @@ use crate::domain::{Millis, Text};
 
 use super::Format;
 
-/// Why an item waits in quarantine. The names are stored in the file: append, never rename.
+/// Why an item is in quarantine. The names are stored in the file: never rename one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     NotJson,
@@ -26,71 +26,45 @@ pub enum Reason {
     NoIdentifier,
 }
 
+/// In the order of the enum: the name in SQL, JSON and URLs, and what it means, for people.
+#[rustfmt::skip]
+const REASONS: [(Reason, &str, &str); Reason::COUNT] = [
+    (Reason::NotJson, "not_json", "It is not JSON, or JSON that is nested too deeply."),
+    (Reason::NotAnObject, "not_an_object", "It is JSON, but an event is an object and this is not."),
+    (Reason::NoDeliveryId, "no_delivery_id", "It names no delivery, so it is not known which message it is about."),
+    (Reason::NoMetric, "no_metric", "It does not say what happened to the message."),
+    (Reason::MetricTooLong, "metric_too_long", "Its metric has a name of more than 64 bytes."),
+    (Reason::BadTime, "bad_time", "Its time cannot be read."),
+    (Reason::TimeTooEarly, "time_too_early", "Its time lies before the year 2000."),
+    (Reason::TimeInTheFuture, "time_in_the_future", "Its time lies more than 24 hours ahead; it is applied when that time has come."),
+    (Reason::UnknownKind, "unknown_kind", "It is neither about a message nor about a customer's subscription."),
+    (Reason::BadField, "bad_field", "A field that must be text or a number is something else."),
+    (Reason::IdTooLong, "id_too_long", "An id is longer than 256 bytes."),
+    (Reason::NoEventName, "no_event_name", "It is a track call without the name of an event."),
+    (Reason::UnknownDelivery, "unknown_delivery", "It reports on a delivery that is not known yet; it is applied when that arrives."),
+    (Reason::TooLarge, "too_large", "It is too large to be read; the detail says how large, and how much of it is stored."),
+    (Reason::NoIdentifier, "no_identifier", "It does not say which person, device or object it is about."),
+];
+
 impl Reason {
-    pub const ALL: [Reason; 15] = [
-        Reason::NotJson,
-        Reason::NotAnObject,
-        Reason::NoDeliveryId,
-        Reason::NoMetric,
-        Reason::MetricTooLong,
-        Reason::BadTime,
-        Reason::TimeTooEarly,
-        Reason::TimeInTheFuture,
-        Reason::UnknownKind,
-        Reason::BadField,
-        Reason::IdTooLong,
-        Reason::NoEventName,
-        Reason::UnknownDelivery,
-        Reason::TooLarge,
-        Reason::NoIdentifier,
-    ];
+    const COUNT: usize = 15;
+
+    pub fn all() -> impl Iterator<Item = Reason> {
+        REASONS.iter().map(|(reason, ..)| *reason)
+    }
 
     /// Its name in SQL, JSON and URLs.
     pub fn name(self) -> &'static str {
-        match self {
-            Reason::NotJson => "not_json",
-            Reason::NotAnObject => "not_an_object",
-            Reason::NoDeliveryId => "no_delivery_id",
-            Reason::NoMetric => "no_metric",
-            Reason::MetricTooLong => "metric_too_long",
-            Reason::BadTime => "bad_time",
-            Reason::TimeTooEarly => "time_too_early",
-            Reason::TimeInTheFuture => "time_in_the_future",
-            Reason::UnknownKind => "unknown_kind",
-            Reason::BadField => "bad_field",
-            Reason::IdTooLong => "id_too_long",
-            Reason::NoEventName => "no_event_name",
-            Reason::UnknownDelivery => "unknown_delivery",
-            Reason::TooLarge => "too_large",
-            Reason::NoIdentifier => "no_identifier",
-        }
+        REASONS[self as usize].1
     }
 
     pub fn parse(name: &str) -> Option<Reason> {
-        Reason::ALL.into_iter().find(|reason| reason.name() == name)
+        Reason::all().find(|reason| reason.name() == name)
     }
 
     /// For people, in plain words.
     pub fn explanation(self) -> &'static str {
-        match self {
-            Reason::NotJson => "It is not JSON, or JSON that is nested too deeply.",
-            Reason::NotAnObject => "It is JSON, but an event is an object and this is not.",
-            Reason::NoDeliveryId => "It names no delivery, so it is not known which message it is about.",
-            Reason::NoMetric => "It does not say what happened to the message.",
-            Reason::MetricTooLong => "Its metric has a name of more than 64 bytes.",
-            Reason::BadTime => "Its time cannot be read.",
-            Reason::TimeTooEarly => "Its time lies before the year 2000.",
-            Reason::TimeInTheFuture => "Its time lies more than 24 hours ahead; it is applied when that time has come.",
-            Reason::UnknownKind => "It is neither about a message nor about a customer's subscription.",
-            Reason::BadField => "A field that must be text or a number is something else.",
-            Reason::IdTooLong => "An id is longer than 256 bytes.",
-            Reason::NoEventName => "It is a track call without the name of an event.",
-            Reason::UnknownDelivery => {
-                "It reports on a delivery that is not known yet; it is applied when that arrives."
-            }
-            Reason::TooLarge => "It is too large to be read; the detail says how large, and what of it was kept.",
-            Reason::NoIdentifier => "It does not say which person, device or object it is about.",
-        }
+        REASONS[self as usize].2
     }
 }
 
@@ -215,11 +189,12 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_name() {
-        for reason in Reason::ALL {
+        for (place, reason) in Reason::all().enumerate() {
+            assert_eq!(reason as usize, place);
             assert_eq!(Reason::parse(reason.name()), Some(reason));
             assert!(reason.explanation().ends_with('.'));
         }
-        assert_eq!(Reason::parse("nothing"), None);
+        assert_eq!(Reason::parse("other"), None);
     }
 
     #[test]

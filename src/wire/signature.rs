@@ -73,20 +73,6 @@ impl Verifier {
     }
 }
 
-/// Whether one of the keys signed this reporting webhook; see [`Verifier::webhook`].
-pub fn verify_webhook(keys: &[Key], timestamp: &str, signature: &str, body: &[u8]) -> bool {
-    let mut verifier = Verifier::webhook(keys, timestamp);
-    verifier.update(body);
-    verifier.verify(signature)
-}
-
-/// Whether one of the keys signed this Data Pipelines body; see [`Verifier::pipelines`].
-pub fn verify_pipelines(keys: &[Key], signature: &str, body: &[u8]) -> bool {
-    let mut verifier = Verifier::pipelines(keys);
-    verifier.update(body);
-    verifier.verify(signature)
-}
-
 fn macs<M: KeyInit>(keys: &[Key]) -> Vec<M> {
     // HMAC takes keys of any length; one that it did not take would verify nothing
     keys.iter().filter_map(|key| M::new_from_slice(&key.0).ok()).collect()
@@ -112,6 +98,11 @@ mod tests {
 
     fn keys(secrets: &[&str]) -> Vec<Key> {
         secrets.iter().map(|secret| Key::new(secret.as_bytes())).collect()
+    }
+
+    fn verify(mut verifier: Verifier, signature: &str, body: &[u8]) -> bool {
+        verifier.update(body);
+        verifier.verify(signature)
     }
 
     fn sign_webhook(secret: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
@@ -152,8 +143,9 @@ mod tests {
             ("empty", own, TIMESTAMP, "", BODY, false),
             ("no keys", &[], TIMESTAMP, &good, BODY, false),
         ];
-        for (name, secrets, timestamp, signature, body, wanted) in cases {
-            assert_eq!(verify_webhook(&keys(secrets), timestamp, signature, body), *wanted, "{name}");
+        for (name, secrets, timestamp, signature, body, expected) in cases {
+            let verifier = Verifier::webhook(&keys(secrets), timestamp);
+            assert_eq!(verify(verifier, signature, body), *expected, "{name}");
         }
     }
 
@@ -163,11 +155,11 @@ mod tests {
         let keys = keys(&["other", "Jefe"]);
         let body = b"what do ya want for nothing?";
         let good = "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79";
-        assert!(verify_pipelines(&keys, good, body));
-        assert!(!verify_pipelines(&keys[..1], good, body));
-        assert!(!verify_pipelines(&keys, &good.to_uppercase(), body));
-        assert!(!verify_pipelines(&keys, good, b"what do ya want for something?"));
-        assert!(!verify_pipelines(&keys, "", body));
+        assert!(verify(Verifier::pipelines(&keys), good, body));
+        assert!(!verify(Verifier::pipelines(&keys[..1]), good, body));
+        assert!(!verify(Verifier::pipelines(&keys), &good.to_uppercase(), body));
+        assert!(!verify(Verifier::pipelines(&keys), good, b"what do ya want for something?"));
+        assert!(!verify(Verifier::pipelines(&keys), "", body));
     }
 
     #[test]

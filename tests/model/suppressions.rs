@@ -61,7 +61,8 @@ pub fn lines(deliveries: &[Delivery]) -> Vec<String> {
 fn spoken_of<'e>(delivery: &'e Delivery, event: &'e Merged, push: bool) -> Vec<(&'e str, Option<&'e str>)> {
     let reason = event.reason.as_deref();
     if !push {
-        return delivery.recipient().map(|recipient| (recipient, reason)).into_iter().collect();
+        let recipient = event.attributes.get("recipient").map(String::as_str).or_else(|| delivery.recipient());
+        return recipient.map(|recipient| (recipient, reason)).into_iter().collect();
     }
     if event.recipients.is_empty() {
         let named = |event: &&&'e Merged| !said(event).is_empty();

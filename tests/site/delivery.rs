@@ -61,9 +61,11 @@ async fn a_push_has_an_outcome_on_each_device() {
 
 #[actix_web::test]
 async fn a_long_reason_is_cut_in_the_sentence_only() {
-    let mut bounced = event("long-1", "bounced", 3, "email");
-    bounced.reason = Some("x".repeat(900).into());
-    let site = Site::new(&[event("long-1", "sent", 5, "email"), bounced]);
+    let mut events = ["sent", "bounced"].map(|metric| event("long-1", metric, 5, "email"));
+    // each reads the clock
+    events[1].time.ms = events[0].time.ms + 2 * 60_000;
+    events[1].reason = Some("x".repeat(900).into());
+    let site = Site::new(&events);
     let page = site.get("/below/deliveries/long-1").await;
     let answer = &page.all(".answer")[0];
     assert!(answer.starts_with("Bounced 2 min after sending (") && answer.chars().count() < 320, "{answer}");
@@ -108,4 +110,22 @@ async fn beyond_500_events_a_delivery_links_to_all() {
     assert_eq!(csv.headers[5], "</below/events.csv?delivery_id=hot>; rel=\"next\"");
     let cool = site.get("/below/deliveries/cool.json").await;
     assert!(cool.json()["next"].is_null() && cool.headers[5].is_empty());
+}
+
+#[actix_web::test]
+async fn what_was_changed_or_dropped_is_shown() {
+    let mut sent = event("m-2", "sent", 5, "email");
+    sent.attributes.set(Attribute::Recipient, Some("ana@x.test"));
+    sent.attributes.set(Attribute::RecipientRaw, Some("Ana <ANA@x.test>"));
+    sent.time.clock_skew_ms = -(3 * 60 + 2) * 60_000;
+    let site = Site::new(&[sent, event("m-2", "delivered", 4, "email")]);
+    let file = rusqlite::Connection::open(site.readers.path()).unwrap();
+    assert_eq!(file.execute("DELETE FROM event_bodies WHERE id = 1", []).unwrap(), 1);
+    let page = site.get("/below/deliveries/m-2").await;
+    assert_eq!(page.all(".timeline .mark"), ["clock corrected by 3 h 2 min"]);
+    assert!(page.all(".facts dd").iter().any(|value| value.starts_with("Ana <ANA@x.test>")));
+    assert_eq!(page.all(".raw h2 .n"), ["1 of 2"]);
+    assert!(page.all(".raw p")[0].ends_with("no longer kept."));
+    let log = site.get("/below/deliveries?recipient=ANA%40x.test").await;
+    assert_eq!(log.all(".lines tbody tr").len(), 1);
 }

@@ -11,7 +11,7 @@ use waybill::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscr
 use waybill::domain::{
     Attribute, Attributes, Device, Event, EventTime, Identifiers, MetricName, SourceKind, Statement,
 };
-use waybill::store::{Entry, Readers, Tracker, Writer};
+use waybill::store::{Entry, Incoming, Readers, Tracker, Writer};
 use waybill::web::export::Exports;
 use waybill::web::ingest::replay::{ReplayQueue, Replayer};
 use waybill::web::pages::layout::now_ms;
@@ -85,7 +85,10 @@ impl Site {
     fn of(events: &[Event], statements: Vec<Statement>) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pages.db");
-        let entry = |event: &Event| Entry::event(event.clone(), "{\"kept\": true}");
+        let entry = |event: &Event| {
+            let body = "{\"kept\": true}".into();
+            Entry::Event(Box::new(Incoming { event: event.clone(), format: "test".into(), body }))
+        };
         let said = statements.into_iter().map(|statement| Entry::Statement(Box::new(statement)));
         let entries: Vec<Entry> = events.iter().map(entry).chain(said).collect();
         let mut tracker = Tracker::open(&path).unwrap();

@@ -58,7 +58,7 @@ async fn two_exports_run_at_a_time() {
 #[actix_web::test]
 async fn csv_has_no_formulas_and_json_has_the_exact_text() {
     let mut odd = event("odd", "bounced", 9, "email");
-    let formula = "=HYPERLINK(\"http://x\"),\r\n<b>&\u{202e}";
+    let formula = "=hyperlink(\"http://x\"),\r\n<b>&\u{202e}";
     odd.attributes.set(Attribute::Recipient, Some(formula));
     odd.reason = Some(formula.into());
     let site = Site::new(&[odd]);
@@ -131,12 +131,12 @@ async fn suppressed_addresses_have_twins() {
         json["rows"].as_array().unwrap().iter().map(|row| row["address"].as_str().unwrap()).collect();
     assert_eq!(addresses, page.all("a.row"));
     assert_eq!((&json["rows"][0]["cause"], &json["rows"][0]["active"]), (&"spam_complaint".into(), &0.into()));
-    assert!(json["rows"][0].get("id").is_none() && json["total"].is_null());
+    assert!(json["total"].is_null());
     let older = json["older"].as_str().unwrap();
     assert!(older.starts_with("/below/suppressions.json?before="), "{older}");
     assert_eq!(site.get(older).await.json()["rows"].as_array().unwrap().len(), 11);
     let lifted = site.get("/below/suppressions.csv?state=lifted").await.records();
-    assert_eq!((lifted.len(), &lifted[0][0], &lifted[1][0]), (2, "address", "'=ann@x.test"));
+    assert_eq!((lifted.len(), &lifted[0][1], &lifted[1][1]), (2, "address", "'=ann@x.test"));
     assert_eq!(site.get("/below/suppressions.json?cause=x").await.status, StatusCode::BAD_REQUEST);
     let here = page.attributes(".pager a[rel=next]", "href");
     let twins = site.get(&here[0]).await.attributes(".twins a", "href");

@@ -11,7 +11,7 @@ use super::file::rows;
 use super::server::Server;
 
 /// The version that last read all that is kept aside; another one reads it again when it starts.
-pub const READ_BY: &str = "SELECT value FROM settings WHERE key = 'quarantine_read_by'";
+pub const READ_BY: &str = "SELECT value FROM _settings WHERE key = 'replayed_by'";
 
 /// Puts a body aside in a file that nobody serves.
 pub fn put_aside(db: &Path, reason: &str, body: &str) {
@@ -25,7 +25,7 @@ pub fn put_aside(db: &Path, reason: &str, body: &str) {
         .unwrap();
     connection
         .execute(
-            "INSERT INTO quarantine_counts (reason, rows) VALUES (?1, 1) ON CONFLICT DO UPDATE SET rows = rows + 1",
+            "INSERT INTO _quarantine_counts (reason, entries) VALUES (?1, 1) ON CONFLICT DO UPDATE SET entries = entries + 1",
             [reason],
         )
         .unwrap();

@@ -28,8 +28,8 @@ pub fn views(db: &Path) -> Views {
     assert!(names.len() > 12, "{names:?}");
     let view = |name: String| {
         let left_out: &[&str] = match &*name {
-            "events_raw_v1" => &["encoding", "body", "dictionary_id"],
-            _ => &["received_at", "received_at_ms", "quarantine_id", "repeats"],
+            "events_raw_v1" => &["id", "delivery", "received_at", "received_at_ms", "format", "body"],
+            _ => &["id", "delivery", "received_at", "received_at_ms", "quarantine_id", "repeats"],
         };
         let mut lines = read(&connection, &format!("SELECT * FROM {name}"), left_out);
         lines.sort_unstable();

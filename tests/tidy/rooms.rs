@@ -30,7 +30,6 @@ const ROOMS: [Room; 9] = [
             "sha1",
             "sha2",
             "constant_time_eq",
-            "memchr",
             "percent_encoding",
         ]),
     },

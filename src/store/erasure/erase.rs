@@ -63,18 +63,24 @@ pub fn done(connection: &Connection, forgotten: &mut Forgotten) -> Result<(), Er
 
 /// Has the traces of an identifier looked for, or of the one that a pseudonym stands for.
 pub(super) fn look_for(connection: &Connection, forgotten: &mut Forgotten, identifier: &str) -> Result<(), Error> {
-    connection
-        .prepare_cached(
-            "INSERT INTO _erasures (identifier) VALUES (?1)
-             ON CONFLICT (identifier) DO UPDATE SET looked = 0, delivery = 0",
-        )?
-        .execute([&*forgetting::normalized(identifier)])?;
+    look_at(connection, identifier)?;
     connection
         .prepare_cached(
             "INSERT INTO _erasure_walk (id, stage) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET stage = 0, cursor = NULL",
         )?
         .execute([])?;
     forgotten.is_erasing = true;
+    Ok(())
+}
+
+/// Has the deliveries of an identifier looked at, once more if they were.
+fn look_at(connection: &Connection, identifier: &str) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO _erasures (identifier) VALUES (?1)
+             ON CONFLICT (identifier) DO UPDATE SET looked = 0, delivery = 0",
+        )?
+        .execute([&*forgetting::normalized(identifier)])?;
     Ok(())
 }
 
@@ -202,9 +208,7 @@ fn walk_identifiers(
         if stage == IDENTIFIERS {
             registers::erase(connection, forgotten, value)?;
         } else if forgetting::hash_of_pseudonym(value).is_none() {
-            connection
-                .prepare_cached("INSERT OR IGNORE INTO _erasures (identifier) VALUES (?1)")?
-                .execute([&*forgetting::normalized(value)])?;
+            look_at(connection, value)?;
         }
     }
     Ok(())

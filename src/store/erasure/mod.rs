@@ -25,7 +25,7 @@ use sha2::Sha256;
 
 use super::{Error, events as event_rows, sqlite};
 use crate::domain::forgetting::{self, Hash};
-use crate::domain::{Attribute, Delivery, Event, Millis, Text};
+use crate::domain::{Delivery, Event, Millis, Text};
 
 pub use erase::{Left, done, left, step};
 pub use requests::{Graces, due, forget, pending, request, revoke, take_effect};
@@ -241,13 +241,11 @@ pub fn pseudonymize_if_forgotten(
     delivery: &Delivery,
     events: &mut [Event],
 ) -> Result<bool, Error> {
-    let mut carried: BTreeMap<Text, Option<Attribute>> = BTreeMap::new();
-    for event in events.iter() {
-        for (attribute, text) in forgetting::identifiers(event) {
-            if !carried.contains_key(text) {
-                carried.insert(text.into(), attribute);
-            }
-        }
+    let channel = delivery.attributes.channel();
+    // each with whether it is the person's in one of its places
+    let mut carried: BTreeMap<Text, bool> = BTreeMap::new();
+    for (attribute, text) in events.iter().flat_map(forgetting::identifiers) {
+        *carried.entry(text.into()).or_default() |= forgetting::is_of_the_person(attribute, channel);
     }
     // an identifier that was overwritten by a copy is filed, and in no event
     let mut lost = filed_identifiers(connection, target.id)?;
@@ -255,15 +253,14 @@ pub fn pseudonymize_if_forgotten(
     lost.retain(|text| !compared.contains(&**text));
     lost.extend(target.lost.iter().cloned());
     for text in &lost {
-        carried.entry(text.clone()).or_insert(None);
+        carried.entry(text.clone()).or_insert(true);
     }
     let mut hashes: BTreeSet<Hash> = carried.keys().map(|text| forgotten.hash(text)).collect();
     let covering = covering(connection, forgotten, &hashes, delivery.created_at_ms)?;
     if !target.was_forgotten && covering.is_empty() {
         return Ok(false);
     }
-    let channel = delivery.attributes.channel();
-    for (text, _) in carried.iter().filter(|(_, attribute)| forgetting::is_of_the_person(**attribute, channel)) {
+    for (text, _) in carried.iter().filter(|(_, is_of_the_person)| **is_of_the_person) {
         link(connection, forgotten, text, &covering.named)?;
     }
     hashes.extend(covering.named.iter().chain(&covering.linked));

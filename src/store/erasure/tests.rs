@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::domain::people::{Said, Standing};
-use crate::domain::{EventTime, Identifiers, MetricName, Statement};
+use crate::domain::{Attribute, EventTime, Identifiers, MetricName, Statement};
 use crate::store::Outcome;
 
 const AT: Millis = 1_790_000_000_000;

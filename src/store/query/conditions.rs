@@ -44,6 +44,9 @@ pub(super) fn of_delivery(filter: &Filter, values: &mut Values) -> Vec<String> {
     if let Some(trigger) = &filter.trigger_id {
         all.push(format!("d.trigger_id = {}", values.text(trigger)));
     }
+    if let Some(delivery_id) = &filter.delivery_id {
+        all.push(format!("d.delivery_id = {}", values.text(delivery_id)));
+    }
     if let Some(recipient) = &filter.recipient {
         all.push(of_recipient(recipient, values));
     }
@@ -175,7 +178,7 @@ const FEW: i64 = 2_000;
 
 /// How the deliveries `d` of a filter are searched: by any of these conditions.
 pub(super) fn leads(connection: &Connection, filter: &Filter, values: &mut Values) -> Result<Vec<String>, Error> {
-    if let Some(address @ Recipient::Exactly(_)) = &filter.recipient {
+    if let (Some(address @ Recipient::Exactly(_)), None) = (&filter.recipient, &filter.delivery_id) {
         return Ok(vec![of_recipient(address, values)]);
     }
     if let Some(rows) = few(connection, filter, values)? {
@@ -213,9 +216,9 @@ pub(super) fn leads(connection: &Connection, filter: &Filter, values: &mut Value
     })
 }
 
-/// A query of the rows of deliveries that an address, a person or a link finds, where they are few. Others may be in it.
+/// A query of the rows of deliveries that an id, an address, a person or a link finds, where they are few. Others may be in it.
 pub(super) fn few(connection: &Connection, filter: &Filter, values: &mut Values) -> Result<Option<String>, Error> {
-    for rows in [rows_of_recipient, rows_of_person, rows_of_link] {
+    for rows in [rows_of_delivery, rows_of_recipient, rows_of_person, rows_of_link] {
         let mut probe = Values::default();
         let Some(query) = rows(filter, &mut probe) else { continue };
         let sql = format!("SELECT count(*) FROM (SELECT 1 FROM ({query}) LIMIT {})", FEW + 1);
@@ -225,6 +228,10 @@ pub(super) fn few(connection: &Connection, filter: &Filter, values: &mut Values)
         }
     }
     Ok(None)
+}
+
+fn rows_of_delivery(filter: &Filter, values: &mut Values) -> Option<String> {
+    Some(format!("SELECT id FROM deliveries WHERE delivery_id = {}", values.text(filter.delivery_id.as_ref()?)))
 }
 
 fn rows_of_recipient(filter: &Filter, values: &mut Values) -> Option<String> {

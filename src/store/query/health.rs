@@ -15,7 +15,7 @@ use super::status_counts;
 use super::totals::{self, Total};
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Counted, Metric, Millis};
-use crate::store::Error;
+use crate::store::{Error, sqlite};
 
 /// So many of the newest deliveries that arrived are looked at.
 pub const LOOKED_AT: usize = 5_000;
@@ -33,7 +33,7 @@ pub struct File {
     /// Of the write-ahead log; it is used again after a checkpoint, and need not shrink.
     pub wal_bytes: u64,
     /// Where it stops growing: what comes then is refused until it can be checkpointed.
-    pub wal_bytes_max: Option<u64>,
+    pub wal_bytes_max: u64,
     /// It has grown to half of that: a reader that does not end holds it.
     pub is_wal_held: bool,
     pub page_bytes: i64,
@@ -44,20 +44,21 @@ pub struct File {
     pub checkpoint_at_ms: Option<Millis>,
 }
 
-/// Facts of the file at `path`, which `connection` has open. `wal_bytes_max` is the limit that the writer keeps. Files are
-/// only looked at, never opened: closing one would drop SQLite's locks.
+/// Facts of the file at `path`, which `connection` has open. `wal_bytes_max` is the limit that the writer was given;
+/// `None`: it goes by the free disk. Files are only looked at, never opened: closing one would drop SQLite's locks.
 pub fn file(connection: &Connection, path: &Path, wal_bytes_max: Option<u64>) -> Result<File, Error> {
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let main = std::fs::metadata(path).ok();
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
     let wal_bytes = std::fs::metadata(wal).map_or(0, |wal| wal.len());
+    let wal_bytes_max = wal_bytes_max.unwrap_or_else(|| sqlite::log_bytes_max(path, wal_bytes));
     let written = main.as_ref().and_then(|main| main.modified().ok()?.duration_since(UNIX_EPOCH).ok());
     Ok(File {
         bytes: main.map_or(0, |main| main.len()),
         wal_bytes,
         wal_bytes_max,
-        is_wal_held: wal_bytes_max.is_some_and(|max| wal_bytes >= max / 2),
+        is_wal_held: wal_bytes >= wal_bytes_max / 2,
         page_bytes: number("page_size")?,
         free_pages: number("freelist_count")?,
         schema_version: number("user_version")?,

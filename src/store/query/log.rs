@@ -28,6 +28,7 @@ pub struct Filter {
     /// Empty: without one.
     pub content_id: Option<String>,
     pub trigger_id: Option<String>,
+    pub delivery_id: Option<String>,
     pub recipient: Option<Recipient>,
     /// Of an email recipient: what follows the @.
     pub domain: Option<String>,

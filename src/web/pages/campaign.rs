@@ -1,6 +1,6 @@
 //! `/campaigns/{kind}/{id}`: one source.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -19,13 +19,13 @@ use super::sheet::{self, SOURCE, Sheet};
 use super::span::{Choice, Span};
 use super::twin::{self, COUNTED, Format, Twins};
 use super::why::Why;
+use super::{PAGE_MS, budget};
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Counts, Metric, Millis, SourceKind};
+use crate::store;
+use crate::store::query::campaigns::{self, By, ChannelRow, Link, Message, Range, Seen, Source};
 use crate::store::query::log::{Filter, SourceRef};
 use crate::store::query::reasons::{self, Reasons};
-use crate::store::query::campaigns::{By, Link, Message, Seen};
-use crate::store::query::campaigns::{Range, Source};
-use crate::store::{self, source};
 use crate::web::address::{Address, followable};
 use crate::web::error::Error;
 use crate::web::format::{Day, Iso, Plural};
@@ -129,30 +129,24 @@ impl Read {
         links: usize,
     ) -> Result<Option<Read>, store::Error> {
         let range = span.range();
-        let Some(found) = source::one(connection, &of, range)? else { return Ok(None) };
-        let row = source::find(connection, &of)?.map_or(1, |(row, _)| row);
-        let seen = source::seen(connection, row)?;
+        let Some(found) = campaigns::one(connection, &of, range)? else { return Ok(None) };
+        let seen = campaigns::seen(connection, &of)?;
         let (first_ms, until_ms) = seen.map_or((0, 0), |seen| (seen.first_ms, seen.last_ms + 1));
         let life = Range { since_ms: first_ms, until_ms };
-        let last_ms = source::last_activity(connection, row, first_ms)?.unwrap_or(until_ms);
+        let last_ms = campaigns::last_activity(connection, &of)?.unwrap_or(until_ms);
         let within = |life: Range| range.map_or(life, |range| range.within(life));
         let shown = within(life);
         let fitted = series.fit(match series.by {
             By::Cohort => shown,
             By::Event => within(Range { until_ms: until_ms.max(last_ms), ..life }),
         });
-        let first_ms = fitted.starts.first().copied().unwrap_or(shown.since_ms);
-        let in_buckets = Range { since_ms: first_ms, until_ms: fitted.until_ms };
-        let both = Range { since_ms: shown.since_ms.min(first_ms), until_ms: shown.until_ms.max(in_buckets.until_ms) };
-        // counts are split where a bucket begins, and at the ends of what is shown
-        let starts = fitted.starts.iter().map(|ms| rollup::bucket_of(*ms));
-        let ends = [shown, in_buckets].map(Range::quarters).map(|(from, to)| [from, to]);
-        let bounds: BTreeSet<i64> = starts.chain(ends.into_iter().flatten()).collect();
-        let cohorts = source::cohorts(connection, row, both, &bounds.into_iter().collect::<Vec<_>>())?;
+        let starts = if series.by == By::Cohort { &fitted.starts[..] } else { &[] };
+        let cohorts = campaigns::cohorts(connection, &of, shown, starts, fitted.until_ms)?;
         let counts = match series.by {
-            By::Cohort => source::created_in(&cohorts, &fitted.starts, fitted.until_ms),
-            By::Event => source::happened_in(connection, row, &fitted.starts, fitted.until_ms)?,
+            By::Cohort => cohorts.series,
+            By::Event => campaigns::happened_in(connection, &of, &fitted.starts, fitted.until_ms)?,
         };
+        let links = campaigns::links(connection, &of, links)?;
         let problems = Filter {
             source: Some(of),
             since_ms: range.and_then(|range| span.since_ms.map(|_| range.since_ms)),
@@ -160,9 +154,9 @@ impl Read {
             ..Filter::default()
         };
         Ok(Some(Read {
-            messages: source::messages(connection, &cohorts, shown)?,
-            links: source::links(connection, row, links)?,
-            reasons: reasons::of_newest(connection, &problems, PROBLEMS_GROUPED, PROBLEMS_SHOWN)?,
+            messages: cohorts.messages,
+            links,
+            reasons: reasons::of_newest(connection, &problems, PROBLEMS_GROUPED, PROBLEMS_SHOWN, &budget(PAGE_MS))?,
             source: found,
             seen,
             fitted,
@@ -192,7 +186,7 @@ pub async fn page(
         let known = if kind == "unknown" {
             Some((Format::split(&id).0, of("")))
         } else {
-            twin::known(&id, |id| Ok::<_, store::Error>(source::find(connection, &of(id))?.map(|_| of(id))))?
+            twin::known(&id, |id| Ok::<_, store::Error>(campaigns::exists(connection, &of(id))?.then(|| of(id))))?
         };
         let Some((format, of)) = known else { return Ok(None) };
         let links = if all_links { LINKS_ALL } else { LINKS + 1 };
@@ -282,8 +276,7 @@ fn data(found: Read, series: &Series, rest: [Option<Address>; 2], problems: &Add
     let [more_links, older_series] = rest;
     let [kind, id, name] = sheet::source(&source);
     let iso = |ms: Millis| Iso(ms).to_string();
-    let channel =
-        |row: &store::query::campaigns::ChannelRow| json!({ "channel": row.channel, "counts": twin::counts(&row.counts.shown) });
+    let channel = |row: &ChannelRow| json!({ "channel": row.channel, "counts": twin::counts(&row.counts.shown) });
     let message = |message: &Message| {
         json!({
             "channel": message.channel, "action_id": message.action_id, "content_id": message.content_id,

@@ -15,8 +15,9 @@ use super::start::Start;
 use super::twin::{self, Format, Twins};
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Counted, SourceKind};
+use crate::store;
 use crate::store::query::campaigns::{self, Source};
-use crate::store::{self, overview};
+use crate::store::query::overview;
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Iso, Plural};
@@ -79,10 +80,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     }
     let range = span.range();
     let read = pages.read(move |connection| {
-        Ok::<_, store::Error>((sources::all(connection, range)?, overview::has_deliveries(connection)?))
+        Ok::<_, store::Error>((campaigns::all(connection, range)?, overview::has_deliveries(connection)?))
     });
     let (mut found, has_deliveries) = read.await?;
-    let is_unlabelled = !sources::labels_machines(&found);
+    let is_unlabelled = !campaigns::labels_machines(&found);
     found.retain(|source| kind.is_none_or(|kind| source.source.kind == kind));
     sort.apply(&mut found);
     let format = Format::of(&request);

@@ -19,9 +19,9 @@ use super::twin::{self, Format, Twins};
 use crate::domain::compare::{self, Difference, Sureness};
 use crate::domain::rollup::{self, ChannelCounts, QUARTER_MS, Rate};
 use crate::domain::{Counted, Counts, Metric, Millis};
-use crate::store::query::log::SourceRef;
+use crate::store;
 use crate::store::query::campaigns::{self, Range, Source};
-use crate::store::{self, source};
+use crate::store::query::log::SourceRef;
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Exact, Iso, Plural, Points};
@@ -242,11 +242,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let asked = query.sources.clone();
     let (found, mut others) = pages
         .read(move |connection| {
-            let mut all = sources::all(connection, range)?;
+            let mut all = campaigns::all(connection, range)?;
             let one = |of: &SourceRef| match all.iter().position(|source| source.source == *of) {
                 Some(place) => Ok(Some(all.remove(place))),
                 // known, without deliveries in the range
-                None => source::one(connection, of, None).map(|found| found.map(without_deliveries)),
+                None => campaigns::one(connection, of, None).map(|found| found.map(without_deliveries)),
             };
             let found = asked.iter().map(one).collect::<Result<Vec<_>, store::Error>>()?;
             Ok::<_, store::Error>((found, all))

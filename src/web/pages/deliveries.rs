@@ -15,13 +15,15 @@ use super::start::Start;
 use super::suppressions::Note;
 use super::twin::{self, Format, List, Twins};
 use super::why::Why;
+use super::{PAGE_MS, budget};
 use crate::domain::Metric::*;
 use crate::domain::{Counted, Counts, Metric};
-use crate::store::query::log::total::Total;
+use crate::store;
 use crate::store::query::log::{self, At, Filter, Listing, Recipient};
 use crate::store::query::reasons::{self, Reasons};
-use crate::store::query::status_counts::StatusCount;
-use crate::store::{self, overview, rows, source, status_counts, suppression_list};
+use crate::store::query::status_counts::{self, StatusCount};
+use crate::store::query::totals::Total;
+use crate::store::query::{campaigns, overview, rows, suppressions};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::export::{self, What};
@@ -87,15 +89,16 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         return list(&pages, &query, format).await;
     }
     let (filter, at) = (query.filter.clone(), query.at);
-    let (Listing { page: found, total, .. }, counts, source_name, ever, has_deliveries, listed, reasons) = pages
+    let (Listing { page: found, total }, counts, source_name, ever, has_deliveries, listed, reasons) = pages
         .read(move |connection| {
             let name = match &filter.source {
-                Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
+                Some(of) => campaigns::name(connection, of)?,
                 None => None,
             };
-            let listing = log::listing(connection, &filter, at, ROWS)?;
+            let spent = budget(PAGE_MS);
+            let listing = log::listing(connection, &filter, at, ROWS, &spent)?;
             let reasons = match asks_for_problems(&filter) {
-                true => reasons::beside(connection, &filter, &listing, REASONS_OF)?,
+                true => reasons::of_newest(connection, &filter, REASONS_OF, 0, &spent)?,
                 false => Reasons::default(),
             };
             Ok::<_, store::Error>((
@@ -184,7 +187,8 @@ pub async fn newer(request: HttpRequest, pages: web::Data<Pages>) -> Result<Http
         At::Newest | At::OlderThan(_) => None,
     };
     let filter = query.filter;
-    let (newer, more) = pages.read(move |connection| log::newer(connection, &filter, than, NEWER_MAX)).await?;
+    let read = pages.read(move |connection| log::newer(connection, &filter, than, NEWER_MAX, &budget(PAGE_MS)));
+    let (newer, more) = read.await?;
     Ok(HttpResponse::Ok().json(serde_json::json!({ "newer": newer, "more": more })))
 }
 
@@ -193,7 +197,7 @@ async fn list(pages: &Pages, query: &LogQuery, format: Format) -> Result<HttpRes
     let (filter, at) = (query.filter.clone(), query.at);
     let (found, rows, total, columns) = pages
         .read(move |connection| {
-            let Listing { page: found, total, .. } = log::listing(connection, &filter, at, ROWS)?;
+            let Listing { page: found, total } = log::listing(connection, &filter, at, ROWS, &budget(PAGE_MS))?;
             let shown = found.rows.iter().map(|row| rows::delivery(connection, row.cursor));
             let shown = shown.collect::<Result<Vec<_>, _>>()?;
             Ok::<_, store::Error>((found, shown, total, rows::delivery_columns(connection)?))

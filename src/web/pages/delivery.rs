@@ -13,9 +13,10 @@ use super::parts::{
     Badge, Moment, channel_icon, channel_title, devices_summary, person_address, source_address, source_title,
 };
 use super::story;
-use super::suppressions::{self, Note};
+use super::suppressions::{Note, standing};
 use super::timeline::{self, Day, Mark, class_of};
 use super::twin::{self, Format, Twins};
+use super::{PAGE_MS, budget};
 use crate::domain::bounce::BounceClass;
 use crate::domain::{Channel, Metric, Millis};
 use crate::store;
@@ -53,6 +54,8 @@ struct DeliveryPage {
     all_events: Option<Address>,
     forgotten: bool,
     raw: Vec<Raw>,
+    /// How many of them have their JSON.
+    bodies: usize,
     twins: Twins,
     /// The entries of its address or devices on the suppression list.
     suppressions: Vec<Note>,
@@ -96,9 +99,10 @@ struct DeviceLine {
     class: Option<BounceClass>,
 }
 
+/// The JSON of an event; `None` once it is no longer kept.
 struct Raw {
     title: String,
-    body: String,
+    body: Option<String>,
     id: String,
 }
 
@@ -117,7 +121,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<S
             if format == Format::Html {
                 let context = Context {
                     listed: listed(connection, &found)?,
-                    neighbours: log::neighbours(connection, &filter, cursor(&found))?,
+                    neighbours: log::neighbours(connection, &filter, cursor(&found), &budget(PAGE_MS))?,
                     others: others(connection, &found)?,
                 };
                 return Ok(Some((found, Shown::Page(Box::new(context)))));
@@ -140,7 +144,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<S
 /// The list of all events of a delivery, if it has more than its page shows.
 fn all_events(base: &str, delivery: &Delivery) -> Option<Address> {
     let list = || Address::new(base, "/events").with("delivery_id", &delivery.delivery_id);
-    (delivery.events.len() > EVENTS_MAX).then(list)
+    delivery.more.map(|_| list())
 }
 
 /// What the format asked for needs beyond the delivery.
@@ -178,7 +182,7 @@ fn others(connection: &Connection, delivery: &Delivery) -> Result<Vec<log::Row>,
         Some((_, address)) => Filter { recipient: Some(Recipient::Exactly(address.into())), ..Filter::default() },
         None => return Ok(Vec::new()),
     };
-    let mut rows = log::page(connection, &filter, At::Newest, OTHERS_SHOWN + 1)?.rows;
+    let mut rows = log::page(connection, &filter, At::Newest, OTHERS_SHOWN + 1, &budget(PAGE_MS))?.rows;
     rows.retain(|row| row.cursor.id != delivery.id);
     rows.truncate(OTHERS_SHOWN);
     Ok(rows)
@@ -227,7 +231,7 @@ impl DeliveryPage {
         let answer = story::answer(delivery);
         let person = delivery.person.as_ref().map(|person| format!("person {person}"));
         let to = delivery.recipient.clone().or(person);
-        let suppression_status = suppressions::standing(delivery.channel.as_deref(), &addresses(delivery), &listed);
+        let suppression_status = standing(delivery.channel.as_deref(), &addresses(delivery), &listed);
         let ticket = format!(
             "{} to {}{}\n{}{}\nDelivery ID: {}",
             channel_title(delivery.channel.as_deref()),
@@ -280,12 +284,13 @@ impl DeliveryPage {
                 .collect(),
             marks: timeline::legend(&days),
             days,
-            events_summary: match delivery.events.len() {
-                n @ ..=EVENTS_MAX => Plural(n as i64, "event", "events").to_string(),
-                _ => format!("the first {EVENTS_MAX} events"),
+            events_summary: match (Plural(delivery.events_total, "event", "events"), delivery.more) {
+                (all, None) => all.to_string(),
+                (all, Some(_)) => format!("the first {EVENTS_MAX} of {all}"),
             },
             all_events: all_events(&pages.base, delivery),
             forgotten: delivery.forgotten,
+            bodies: delivery.events.iter().filter(|event| event.body.is_some()).count(),
             raw: raw(delivery),
             twins: Twins::of(&pages.address("/deliveries").segment(&delivery.delivery_id)),
             back: format!("{}#r{}", query.here(), delivery.id),
@@ -316,6 +321,9 @@ fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
             facts.push(Fact { name, value: value.clone(), href, is_id: true });
         }
     }
+    if let Some(written) = &delivery.recipient_raw {
+        facts.push(Fact { name: "Recipient as written", value: written.clone(), href: None, is_id: true });
+    }
     // not shown twice
     let further = |value: &Option<String>| value.clone().filter(|value| Some(value) != delivery.person.as_ref());
     let email = further(&delivery.email).filter(|email| Some(email) != delivery.recipient.as_ref());
@@ -342,12 +350,10 @@ fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
 }
 
 fn raw(delivery: &Delivery) -> Vec<Raw> {
-    let raw = |event: &delivery::Event| {
-        Some(Raw {
-            title: format!("{} at {}", event.metric, Exact(event.at_ms)),
-            body: event.body.clone()?,
-            id: format!("raw-{}", event.number),
-        })
+    let raw = |event: &delivery::Event| Raw {
+        title: format!("{} at {}", event.metric, Exact(event.at_ms)),
+        body: event.body.clone(),
+        id: format!("raw-{}", event.number),
     };
-    delivery.events.iter().take(EVENTS_MAX).filter_map(raw).collect()
+    delivery.events.iter().map(raw).collect()
 }

@@ -24,7 +24,6 @@ pub struct OneDelivery {
 struct OneEvent {
     #[serde(flatten)]
     row: Row,
-    repeats: i64,
     /// The JSON as it was received; null once it is no longer kept.
     raw: Option<Value>,
 }
@@ -33,7 +32,7 @@ impl OneDelivery {
     pub fn new(delivery: &Delivery, shown: rows::WithEvents, next: Option<Address>) -> OneDelivery {
         let event = |(row, event): (Row, &delivery::Event)| {
             let raw = event.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
-            OneEvent { row, repeats: event.repeats, raw }
+            OneEvent { row, raw }
         };
         let timeline = shown.events.into_iter().zip(&delivery.events).map(event).collect();
         OneDelivery { delivery: shown.delivery, timeline, next, columns: shown.event_columns }

@@ -8,8 +8,9 @@ use super::layout::Pages;
 use super::overview::Silence;
 use super::parts::Moment;
 use crate::domain::Millis;
+use crate::store;
 use crate::store::query::log::{Filter, Recipient};
-use crate::store::{self, near, overview, suppression_list};
+use crate::store::query::{near, overview, suppressions};
 use crate::web::error::Error;
 use crate::web::format::Gap;
 

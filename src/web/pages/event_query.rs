@@ -1,10 +1,11 @@
 //! The filter of the list of events: that of the log, and conditions of the events themselves.
 
-use super::log_query::{Chip, LogQuery, by, by_title};
+use super::log_query::{Chip, LogQuery, by, by_title, cursor};
 use super::parts::PROBLEMS;
 use super::span::{Keys, Span};
 use crate::domain::{Counted, Metric, Millis};
-use crate::store::query::events::{Filter, Kind, Place};
+use crate::store::query::events::{Filter, Kind};
+use crate::store::query::log::At;
 use crate::web::address::Address;
 use crate::web::error::Error;
 
@@ -13,10 +14,7 @@ const MORE: [&str; 5] = ["metric", "by", "once", "from", "to"];
 
 pub struct EventQuery {
     pub filter: Filter,
-    pub after: Option<Place>,
-    /// How many events come before that place.
-    pub seen: i64,
-    /// The filter of the deliveries; its address holds all of the filter, without the place.
+    /// The filter of the deliveries and the place in the list; its address holds all of the filter.
     pub log: LogQuery,
     /// When events happened.
     pub span: Span,
@@ -26,7 +24,7 @@ impl EventQuery {
     /// # Errors
     /// [`Error::BadRequest`] with the parameter that is unknown or invalid.
     pub fn parse(base: &str, pairs: &[(String, String)], now_ms: Millis) -> Result<EventQuery, Error> {
-        let log = LogQuery::of(Address::new(base, "/events"), pairs, &MORE, &["before", "seen"], now_ms)?;
+        let mut log = LogQuery::of(Address::new(base, "/events"), pairs, &MORE, &["before", "after"], now_ms)?;
         let span = Span::parse_by(Keys::Happened, pairs, now_ms)?;
         let mut filter = Filter {
             deliveries: log.filter.clone(),
@@ -34,28 +32,21 @@ impl EventQuery {
             to_ms: span.until_ms,
             ..Filter::default()
         };
-        let (mut after, mut seen) = (None, 0);
         for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
-            let invalid = |what: &str| Error::BadRequest(format!("Invalid `{key}={value}`. {what}"));
             match key.as_str() {
                 "metric" => filter.kinds.extend(kinds(value)),
                 "by" => filter.by = Some(by(value)?),
                 "once" if value == "1" => filter.once = true,
-                "once" => return Err(invalid("`once=1` lists only the first event of each metric of a delivery.")),
-                "before" => {
-                    let place = value.parse();
-                    after = Some(place.map_err(|()| invalid("Remove it to start at the newest."))?);
+                "once" => {
+                    let what = "`once=1` lists only the first event of each metric of a delivery.";
+                    return Err(Error::BadRequest(format!("Invalid `once={value}`. {what}")));
                 }
-                "seen" => seen = value.parse().map_err(|_| invalid("It must be a number."))?,
+                "before" => log.at = At::OlderThan(cursor(key, value)?),
+                "after" => log.at = At::NewerThan(cursor(key, value)?),
                 _ => {}
             }
         }
-        Ok(EventQuery { filter, after, seen, log, span })
-    }
-
-    /// The next page.
-    pub fn older(&self, place: &Place, seen: i64) -> Address {
-        self.log.address.clone().with("before", place).with("seen", seen)
+        Ok(EventQuery { filter, log, span })
     }
 
     pub fn chips(&self, source_name: Option<&str>) -> Vec<Chip> {

@@ -12,10 +12,12 @@ use super::parts::{Badge, Moment, channel_icon, channel_title};
 use super::span;
 use super::start::Start;
 use super::twin::{self, Format, List, Twins};
+use super::{PAGE_MS, budget};
 use crate::domain::{Metric, Millis};
-use crate::store::query::log::total;
+use crate::store;
+use crate::store::query::log::Cursor;
 use crate::store::query::rows::{self, Row};
-use crate::store::{self, events, overview, source, status_counts};
+use crate::store::query::{campaigns, events, overview, status_counts, totals};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::export::{self, What};
@@ -35,8 +37,8 @@ struct EventsPage {
     clear: String,
     spans: Vec<span::Choice>,
     deliveries: String,
-    newest: Option<String>,
-    older: Option<String>,
+    newer: Option<Address>,
+    older: Option<Address>,
     looked: Option<String>,
     start: Option<Start>,
     twins: Twins,
@@ -61,17 +63,16 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     if let Some(form) = export::Form::asked(&request, &pairs) {
         return export::stream(&pages, What::Events(query.filter), form).await;
     }
-    let (filter, after, seen) = (query.filter.clone(), query.after.clone(), query.seen);
+    let (filter, at) = (query.filter.clone(), query.log.at);
     let (found, total, columns, source_name, totals, has_deliveries) = pages
         .read(move |connection| {
-            let total = total::of_events(connection, &filter)?;
-            // where the stored counts know the number, the search ends with the last
-            let left = total.exactly().map(|n| (n - seen).max(0));
+            let spent = budget(PAGE_MS);
+            let page = events::page(connection, &filter, at, ROWS, &spent)?;
+            let total = totals::of_events(connection, &filter, &spent)?;
             let name = match &filter.deliveries.source {
-                Some(of) => source::find(connection, of)?.and_then(|(_, name)| name),
+                Some(of) => campaigns::name(connection, of)?,
                 None => None,
             };
-            let page = events::page(connection, &filter, after.as_ref(), ROWS, left)?;
             let totals = status_counts::totals(connection, filter.deliveries.source.as_ref())?;
             let has_deliveries = overview::has_deliveries(connection)?;
             Ok::<_, store::Error>((page, total, rows::event_columns(connection)?, name, totals, has_deliveries))
@@ -79,21 +80,21 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         .await?;
     let format = Format::of(&request);
     let start = if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) };
-    let seen = seen + found.rows.len() as i64;
     let looked = found.looked.map(|looked| {
-        let searched = Plural(looked.rows as i64, "delivery or event", "deliveries and events");
-        format!("Searched {searched}, back to deliveries created {}.", Exact(looked.at_ms))
+        let searched = Plural(looked.rows as i64, "event", "events");
+        format!("Searched {searched}, back to {}.", Exact(looked.at_ms))
     });
+    let place =
+        |key: &str, cursor: Option<Cursor>| cursor.map(|cursor| query.log.place(key, cursor).ending(format.ending()));
     let data = List {
         total: total.exactly(),
         rows: found.rows,
-        newer: None,
-        older: found.older.map(|place| query.older(&place, seen).ending(format.ending())),
+        newer: place("after", found.newer),
+        older: place("before", found.older),
         columns,
     };
     twin::answer(format, data, |data| {
         let address = &query.log.address;
-        let here = address_here(&query, &pairs);
         layout::html(&EventsPage {
             page: pages.layout("deliveries"),
             total: total_text(total, "event", "events"),
@@ -104,19 +105,13 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             clear: pages.address("/events").to_string(),
             spans: query.span.choices(address),
             deliveries: deliveries_of(&pages.base, address).to_string(),
-            newest: query.after.as_ref().map(|_| address.to_string()),
-            older: data.older.map(|address| address.to_string()),
+            newer: data.newer,
+            older: data.older,
             looked,
             start,
-            twins: Twins::of_list(&here, address),
+            twins: Twins::of_list(&query.log.here(), address),
         })
     })
-}
-
-/// This page, with its place in the list.
-fn address_here(query: &EventQuery, pairs: &[(String, String)]) -> Address {
-    let place = pairs.iter().filter(|(key, _)| key == "before" || key == "seen");
-    place.fold(query.log.address.clone(), |address, (key, value)| address.with(key, value))
 }
 
 /// The log of the deliveries whose events are listed, as far as its filter can express it.

@@ -11,12 +11,13 @@ use super::overview::Silence;
 use super::parts::{Linked, Moment, channel_icon, channel_title};
 use super::sheet::Sheet;
 use super::twin::{Format, Twins};
+use super::{PAGE_MS, budget};
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Channel, Metric, Millis};
-use crate::store::stats::Quantiles;
 use crate::store::query::health::{self, File, Times, Verified};
-use crate::store::query::log::total::Total;
 use crate::store::query::overview::{self, Feed, Received};
+use crate::store::query::totals::Total;
+use crate::store::stats::{Quantiles, State};
 use crate::store::{self, writer};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -78,9 +79,9 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         Ok::<_, store::Error>(Read {
             feed: overview::feed(connection, now_ms)?,
             receipts: health::receipts(connection, now_ms - DAY_MS + QUARTER_MS)?,
-            file: health::file(connection, &path)?,
+            file: health::file(connection, &path, None)?,
             verified: Verified::last(connection)?,
-            channels: health::channels(connection, now_ms)?,
+            channels: health::channels(connection, now_ms, &budget(PAGE_MS))?,
         })
     });
     let read = read.await?;
@@ -150,10 +151,10 @@ pub(super) fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
 }
 
 /// The same for programs; as CSV a row for each quarter hour of the last day.
-fn data(base: &str, read: &Read, state: &writer::State, now_ms: Millis) -> Sheet {
+fn data(base: &str, read: &Read, state: &State, now_ms: Millis) -> Sheet {
     let Read { feed, receipts, file, verified, channels } = read;
     let iso = |ms: Millis| Iso(ms).to_string();
-    let spread = |it: Quantiles| json!({ "p50": it.p50, "p99": it.p99, "greatest": it.greatest });
+    let spread = |it: Quantiles| json!({ "p50": it.p50, "p99": it.p99, "greatest": it.max });
     let quarter = |(quarter, it): &(i64, Received)| {
         json!({
             "since": iso(quarter * QUARTER_MS), "accepted": it.accepted, "duplicate": it.duplicate,
@@ -182,7 +183,8 @@ fn data(base: &str, read: &Read, state: &writer::State, now_ms: Millis) -> Sheet
             "commit_us": spread(state.commit_us), "answer_us": spread(state.answer_us),
         },
         "file": {
-            "bytes": file.bytes, "wal_bytes": file.wal_bytes, "free_bytes": file.free_pages * file.page_bytes,
+            "bytes": file.bytes, "wal_bytes": file.wal_bytes, "wal_bytes_max": file.wal_bytes_max,
+            "is_wal_held": file.is_wal_held, "free_bytes": file.free_pages * file.page_bytes,
             "schema_version": file.schema_version, "checkpoint_at": file.checkpoint_at_ms.map(iso),
         },
         "verified": verified.map(|it| json!({
@@ -197,7 +199,7 @@ fn data(base: &str, read: &Read, state: &writer::State, now_ms: Millis) -> Sheet
     Sheet::new(json, ["since", "accepted", "duplicate", "ignored", "quarantined"], receipts.iter().map(row))
 }
 
-fn notes(state: &writer::State, read: &Read) -> Vec<String> {
+fn notes(state: &State, read: &Read) -> Vec<String> {
     let requests = |n: u64| Plural(n as i64, "request", "requests");
     let unwritable = format!(
         "{} could not be stored since the start: the disk is full, or another program locks the file. Senders will \
@@ -210,10 +212,18 @@ fn notes(state: &writer::State, read: &Read) -> Vec<String> {
         "{} differed from a recount; run `waybill rebuild` to correct them.",
         Plural(differences as i64, "count", "counts")
     );
+    let file = &read.file;
+    let held = format!(
+        "The write-ahead log has grown to {}: a reader holds it, such as an export or another program with an open \
+         transaction. At {} new events are refused until that reader ends.",
+        Bytes(file.wal_bytes as i64),
+        Bytes(file.wal_bytes_max as i64)
+    );
     let slow = "Responses take longer than 4 s, after which senders retry.".to_owned();
     let notes = [
         (state.unwritable > 0, unwritable),
         (state.busy > 0, busy),
+        (file.is_wal_held, held),
         (differences > 0, verified),
         (state.answer_us.p99 > ANSWER_MS * 1_000, slow),
     ];
@@ -241,12 +251,12 @@ fn chart(receipts: &[(i64, Received)], now_ms: Millis) -> Chart {
     Chart::new(("Received, last 24 hours", what), ("quarter hour", "UTC"), &series, quarters.iter().map(label))
 }
 
-fn writer_facts(state: &writer::State) -> [Fact; 6] {
+fn writer_facts(state: &State) -> [Fact; 6] {
     let spread = |name, it: Quantiles, show: fn(u64) -> String| -> Fact {
         if it.count == 0 {
             return (name, "–".into(), "nothing written since the start".into());
         }
-        (name, show(it.p50), format!("p99 {}, max {}", show(it.p99), show(it.greatest)))
+        (name, show(it.p50), format!("p99 {}, max {}", show(it.p99), show(it.max)))
     };
     let micros = |us: u64| Micros(us).to_string();
     let count = |n: u64| Count(n as i64).to_string();
@@ -273,7 +283,7 @@ fn file_facts(file: &File, now_ms: Millis) -> [Fact; 4] {
     let (checkpoint, exact) = checkpoint.map_or_else(|| ("never".into(), String::new()), |at| (at.text, at.exact));
     [
         ("File size", bytes(file.bytes), format!("{} free", Bytes(file.free_pages * file.page_bytes))),
-        ("WAL size", bytes(file.wal_bytes), String::new()),
+        ("WAL size", bytes(file.wal_bytes), format!("limit {}", bytes(file.wal_bytes_max))),
         ("Last checkpoint", checkpoint, exact),
         ("Schema", format!("version {}", file.schema_version), String::new()),
     ]

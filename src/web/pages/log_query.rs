@@ -7,7 +7,7 @@ use actix_web::http::header::REFERER;
 use super::layout;
 use super::parts::{channel_title, source_title};
 use super::span::Span;
-use crate::domain::{Counted, Metric, Millis, Phase, SourceKind};
+use crate::domain::{Counted, Metric, Millis, Phase, SourceKind, address};
 use crate::store::query::log::{At, By, Cursor, Filter, Link, Reason, Recipient, SourceRef};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -367,7 +367,7 @@ fn recipient(value: &str) -> Recipient {
     match value.strip_suffix('*').map(|start| (start, start.strip_prefix('*'))) {
         Some((_, Some(part))) if !part.is_empty() => Recipient::With(part.into()),
         Some((start, None)) if !start.is_empty() => Recipient::StartingWith(start.into()),
-        _ => Recipient::Exactly(value.into()),
+        _ => Recipient::Exactly(address::normalize(None, value).into_owned()),
     }
 }
 

@@ -40,6 +40,8 @@ mod timeline;
 pub(super) mod twin;
 mod why;
 
+use std::time::{Duration, Instant};
+
 use actix_web::http::Method;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, PayloadConfig, ServiceConfig, resource};
@@ -50,6 +52,16 @@ use super::error::Error;
 use super::ingest::answer;
 pub use layout::Pages;
 use twin::{paths, paths_of_list};
+
+/// How long the questions of a page may search, in milliseconds. One that needs longer shows how far it came and goes on
+/// from there.
+pub const PAGE_MS: u64 = 50;
+
+/// Says whether so many milliseconds are over, for [`Spent`](crate::store::query::paging::Spent).
+pub fn budget(ms: u64) -> impl Fn() -> bool {
+    let (begin, limit) = (Instant::now(), Duration::from_millis(ms));
+    move || begin.elapsed() >= limit
+}
 
 /// Every page. They match all remaining paths, so the routes that receive events are configured before them.
 pub fn routes(config: &mut ServiceConfig) {

@@ -15,12 +15,13 @@ use super::parts::{Badge, Behind, Linked, Moment};
 use super::sheet::Sheet;
 use super::start::Start;
 use super::twin::{self, Format, Twins};
+use super::{PAGE_MS, budget};
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Counted, Counts, Metric, Millis};
 use crate::store;
+use crate::store::query::campaigns::{ChannelRow, Range};
 use crate::store::query::log::{self, At, Filter};
 use crate::store::query::overview::{self, Feed};
-use crate::store::query::campaigns::{ChannelRow, Range};
 use crate::store::query::status_counts::{self, StatusCount};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -107,7 +108,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 overview::by_channel(connection, range(week))?,
                 overview::activity(connection, range(hours_from))?,
                 status_counts::by_channel(connection, None)?,
-                log::page(connection, &problem_filter(), At::Newest, PROBLEMS_SHOWN)?,
+                log::page(connection, &problem_filter(), At::Newest, PROBLEMS_SHOWN, &budget(PAGE_MS))?,
                 overview::feed(connection, now_ms)?,
             ))
         })

@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 
 use super::log_query::source_value;
 use crate::domain::rollup::{self, ChannelCounts};
-use crate::domain::{Channel, Counted, Metric, Millis, FirstTimes, SourceKind};
+use crate::domain::{Channel, Counted, FirstTimes, Metric, Millis, SourceKind};
 use crate::store::query::log::SourceRef;
 use crate::web::address::Address;
 use crate::web::format::{Ago, Count, Exact, Iso, Percent, Plural};

@@ -16,9 +16,9 @@ use super::twin::{self, Format, Twins};
 use crate::domain::people::Change;
 use crate::domain::{Metric, Millis};
 use crate::store::query::log::SourceRef;
-use crate::store::query::person::{self, Person, ROWS_MAX, Standing, SubscriptionChange};
+use crate::store::query::person::{self, ErasureRequest, Person, ROWS_MAX, SubscriptionChange};
 use crate::store::query::rows::{self, Row};
-use crate::store::query::suppressions::{self, Listed};
+use crate::store::query::suppressions::Listed;
 use crate::store::{self, Entry};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -29,7 +29,7 @@ use crate::web::same_origin;
 /// How many filters of the log are offered.
 const LOGS_MAX: usize = 6;
 
-/// Of somebody with very many addresses the first are looked up in the suppression list.
+/// Of somebody with very many addresses the first are looked up on the suppression list.
 const LISTED_MAX: usize = 50;
 
 #[derive(Template)]
@@ -56,7 +56,6 @@ struct Read {
     /// The identifier, without the ending of a format.
     asked: String,
     person: Person,
-    listed: Vec<Listed>,
     /// For programs: rows of the views.
     suppressions: Vec<Row>,
     deliveries: Vec<Row>,
@@ -64,26 +63,18 @@ struct Read {
 }
 
 impl Read {
-    /// `None`: nothing is known. An address can be suppressed without a delivery of its own.
+    /// `None`: nothing is known.
     fn new(connection: &Connection, asked: &str) -> Result<Option<Read>, store::Error> {
-        let found = person::by_identifier(connection, asked)?;
-        let is_known = found.is_some();
-        let person = found.unwrap_or_else(|| Person { name: asked.to_owned(), ..Person::default() });
-        let mut listed = Vec::new();
-        for address in addresses(&person, asked) {
-            listed.extend(suppressions::of_address(connection, address)?);
-        }
+        let Some(person) = person::by_identifier(connection, asked)? else { return Ok(None) };
         let deliveries = person.deliveries.iter().map(|row| rows::delivery(connection, row.cursor));
-        let suppressions = listed.iter().map(|listed: &Listed| rows::suppression(connection, listed.cursor));
-        let read = Read {
+        let suppressions = person.suppressions.iter().map(|listed| rows::suppression(connection, listed.cursor));
+        Ok(Some(Read {
             deliveries: deliveries.collect::<Result<_, _>>()?,
             suppressions: suppressions.collect::<Result<_, _>>()?,
             columns: rows::delivery_columns(connection)?,
             asked: asked.to_owned(),
             person,
-            listed,
-        };
-        Ok((is_known || !read.listed.is_empty()).then_some(read))
+        }))
     }
 }
 
@@ -138,7 +129,8 @@ pub async fn keep(
 
 impl PersonPage {
     fn new(pages: &Pages, read: Read, now_ms: Millis) -> PersonPage {
-        let Read { asked, mut person, listed, .. } = read;
+        let Read { asked, mut person, .. } = read;
+        let listed = std::mem::take(&mut person.suppressions);
         let base = &pages.base;
         let here = person_address(base, &asked);
         let unlisted = match addresses(&person, &asked).len() {
@@ -149,7 +141,7 @@ impl PersonPage {
             _ => Some("None of the first addresses and devices is suppressed."),
         };
         let preference =
-            |it: &person::Preference| format!("{} {}: {}", it.part.trim_end_matches('s'), it.name, it.says);
+            |it: &person::Preference| format!("{} {}: {}", it.part.trim_end_matches('s'), it.name, it.value);
         let deliveries = std::mem::take(&mut person.deliveries);
         PersonPage {
             page: pages.layout("deliveries"),
@@ -219,11 +211,11 @@ fn change_title(change: &SubscriptionChange) -> &'static str {
 }
 
 /// What a request to erase does, and what follows.
-fn deletion(standing: &Standing) -> (&'static str, String) {
-    match (standing.said.as_str(), standing.due_at_ms) {
+fn deletion(erasure: &ErasureRequest) -> (&'static str, String) {
+    match (erasure.request.as_str(), erasure.due_at_ms) {
         ("suppressed", _) => ("Suppressed", "personal data erased".into()),
         ("unsuppressed", _) => ("Unsuppressed", "later data is stored".into()),
-        (_, _) if standing.is_revoked => ("Deleted", "revoked: nothing is erased".into()),
+        (_, _) if erasure.is_revoked => ("Deleted", "revoked: nothing is erased".into()),
         (_, Some(due_at_ms)) => ("Deleted", format!("to be erased at {}", Exact(due_at_ms))),
         (_, None) => ("Deleted", String::new()),
     }
@@ -267,7 +259,7 @@ fn logs(base: &str, person: &Person, asked: &str) -> Vec<(Address, String)> {
 
 /// The same for programs; as CSV the newest deliveries.
 fn data(base: &str, read: Read, format: Format) -> Sheet {
-    let Read { asked, person, listed, suppressions, deliveries, columns } = read;
+    let Read { asked, person, suppressions, deliveries, columns } = read;
     let iso = |ms: Millis| Iso(ms).to_string();
     let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
     let change = |it: &SubscriptionChange| {
@@ -289,10 +281,10 @@ fn data(base: &str, read: Read, format: Format) -> Sheet {
         "names": person.names,
         "shared_by": person.shared_by,
         "deleted_at": person.deleted_at_ms.map(iso),
-        "standing": person.standing.as_ref().map(|it| json!({
-            "standing": it.said, "at": iso(it.at_ms), "due_at": it.due_at_ms.map(iso), "revoked": it.is_revoked,
+        "erasure_request": person.erasure.as_ref().map(|it| json!({
+            "request": it.request, "at": iso(it.at_ms), "due_at": it.due_at_ms.map(iso), "revoked": it.is_revoked,
         })),
-        "suppressed": listed.iter().any(Listed::is_active),
+        "suppressed": person.suppressions.iter().any(Listed::is_active),
         "suppressions": suppressions,
         "identifiers": each(&person.identifiers, |it| json!({ "kind": it.kind, "value": it.value })),
         "traits": each(&person.traits, |it| json!({
@@ -308,7 +300,7 @@ fn data(base: &str, read: Read, format: Format) -> Sheet {
         })),
         "subscription": person.subscription.as_ref().map(change),
         "preferences": each(&person.preferences, |it| json!({
-            "part": it.part, "name": it.name, "value": parsed(&it.says),
+            "part": it.part, "name": it.name, "value": parsed(&it.value),
         })),
         "subscription_changes": each(&person.changes, change),
         "subscription_changes_cut": person.changes.len() >= ROWS_MAX,

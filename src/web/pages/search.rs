@@ -8,6 +8,7 @@ use super::layout::{self, Layout, Pages};
 use super::log_query::LogQuery;
 use super::parts::{person_address, source_address};
 use super::search_words::{self, Asked};
+use super::{PAGE_MS, budget};
 use crate::store::query::log::{self, At};
 use crate::store::query::search::{self, Found};
 use crate::web::address::Address;
@@ -45,10 +46,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             let query = LogQuery::parse(&pages.base, &pairs, layout::now_ms())?;
             let (found, is_written) = pages
                 .read(move |connection| {
-                    let found = search::find(connection, &asked)?;
+                    let spent = budget(PAGE_MS);
+                    let found = search::find(connection, &asked, &spent)?;
                     // the log redirect is worth it only if the words occur, or may
                     let is_written = found == Found::Nothing && {
-                        let page = log::page(connection, &query.filter, At::Newest, 1)?;
+                        let page = log::page(connection, &query.filter, At::Newest, 1, &spent)?;
                         !page.rows.is_empty() || page.looked.is_some()
                     };
                     Ok((found, is_written))

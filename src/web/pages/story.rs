@@ -67,12 +67,12 @@ fn why(event: &domain::Event, before: Option<&domain::Delivery>, after: &domain:
     if before.and_then(domain::Delivery::status).map(|was| was.metric) != Some(status) {
         return None;
     }
-    let outcome = |delivery: &domain::Delivery| delivery.outcome.map(|outcome| outcome.metric);
+    let outcome = |delivery: &domain::Delivery| delivery.outcome().map(|outcome| outcome.status.metric);
     let title = status.title();
     let is_engaged = status.phase() == Phase::Engagement;
     Some(if is_engaged && metric.phase() != Phase::Engagement && outcome(after) != before.and_then(outcome) {
         format!("Status stays {title}; the outcome is now {}.", metric.title())
-    } else if !is_engaged && status != metric && after.devices > 1 {
+    } else if !is_engaged && status != metric && after.devices.len() > 1 {
         format!("Status stays {title}, the best result of its devices.")
     } else {
         format!("Status stays {title}.")
@@ -116,8 +116,9 @@ pub fn devices(delivery: &Delivery) -> Vec<DeviceStory> {
             Some(domain::Event { recipients: Vec::new(), reason, attributes: Attributes::default(), ..event.clone() })
         });
         let alone = domain::Delivery::of(&of_device.collect::<Vec<_>>());
-        story.outcome = alone.as_ref().and_then(|alone| alone.outcome).map(|outcome| outcome.metric);
-        story.reason = alone.and_then(|alone| alone.failure_reason).map(Into::into);
+        let outcome = alone.and_then(|alone| alone.outcome());
+        story.outcome = outcome.as_ref().map(|outcome| outcome.status.metric);
+        story.reason = outcome.and_then(|outcome| outcome.reason).map(Into::into);
     }
     stories
 }

@@ -12,9 +12,10 @@ use super::span::Choice;
 use super::twin::{self, Format, List, Twins};
 use crate::domain::suppression::{CHANNELS, Cause};
 use crate::domain::{Channel, Millis};
+use crate::store;
 use crate::store::query::paging::{At, Cursor};
+use crate::store::query::rows;
 use crate::store::query::suppressions::{self, Filter, Listed};
-use crate::store::{self, rows, suppressions::Address as Wanted};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Ago, Exact, Plural};
@@ -201,8 +202,8 @@ impl Query {
                 "channel" => filter.channel = Some(one_of(key, value, &CHANNELS.map(|it| (it.name(), it)))?),
                 "address" => {
                     filter.address = Some(match value.strip_suffix('*') {
-                        Some(start) if !start.is_empty() => Wanted::StartingWith(start.into()),
-                        _ => Wanted::Exactly(value.into()),
+                        Some(start) if !start.is_empty() => suppressions::Address::StartingWith(start.into()),
+                        _ => suppressions::Address::Exactly(value.into()),
                     });
                 }
                 "before" => query.at = At::OlderThan(cursor(key, value)?),
@@ -295,7 +296,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     };
     let page = SuppressionsPage {
         page: pages.layout("suppressions"),
-        is_of_address: query.address.query().len() == 1 && matches!(query.filter.address, Some(Wanted::Exactly(_))),
+        is_of_address: query.address.query().len() == 1
+            && matches!(query.filter.address, Some(suppressions::Address::Exactly(_))),
         groups: query.groups(),
         hidden: rail::hidden(&query.address, &["address"]),
         address: query.address.value("address").unwrap_or_default().to_owned(),
@@ -326,7 +328,7 @@ mod tests {
         let text = "state=listed&class=likely&cause=hard_bounce&channel=email&address=a%2Bb@c.d";
         let query = Query::parse("", &layout::pairs(&format!("{text}&before=12.3")).unwrap()).unwrap();
         assert_eq!(query.filter.cause, Some(Cause::HardBounce));
-        assert_eq!(query.filter.address, Some(Wanted::Exactly("a+b@c.d".into())));
+        assert_eq!(query.filter.address, Some(suppressions::Address::Exactly("a+b@c.d".into())));
         assert_eq!(query.at, At::OlderThan(Cursor { at_ms: 12, id: 3 }));
         assert_eq!(query.address.to_string(), format!("/suppressions?{text}"));
         assert_eq!(query.chips().len(), 5);

@@ -3,7 +3,7 @@
 use super::story;
 use crate::domain::bounce::{self, BounceClass};
 use crate::domain::{Channel, Metric, Millis};
-use crate::store::query::delivery::{Delivery, EVENTS_MAX, Event};
+use crate::store::query::delivery::{Delivery, Event};
 use crate::web::address::followable;
 use crate::web::format::{self, Clock, Gap, Iso};
 
@@ -37,12 +37,12 @@ pub struct Mark {
     pub title: &'static str,
 }
 
-/// The first [`EVENTS_MAX`] events, with why each did not change the status.
+/// The first events, with why each did not change the status.
 pub fn days(delivery: &Delivery) -> Vec<Day> {
     let unchanged = story::unchanged(delivery);
     let mut days: Vec<Day> = Vec::new();
     let mut before: Option<Millis> = None;
-    for (event, unchanged) in delivery.events.iter().take(EVENTS_MAX).zip(unchanged) {
+    for (event, unchanged) in delivery.events.iter().zip(unchanged) {
         let known = Metric::parse(&event.metric);
         let mut marks: Vec<Mark> = [
             (event.machine == Some(true), "machine", "Automated: a prefetched open, or a click by a scanner"),
@@ -58,6 +58,10 @@ pub fn days(delivery: &Delivery) -> Vec<Day> {
         .filter(|(is, ..)| *is)
         .map(|(_, text, title)| Mark { text: text.into(), title })
         .collect();
+        if event.clock_skew_ms != 0 {
+            let text = format!("clock corrected by {}", Gap(event.clock_skew_ms.abs()));
+            marks.push(Mark { text, title: "The sender's clock was wrong; its error was taken off the event's time" });
+        }
         if event.repeats > 0 {
             let text = format!("received {} times", event.repeats + 1);
             marks.push(Mark { text, title: "Duplicates count once" });
