@@ -134,7 +134,12 @@ fn what_verify_found_is_left_in_the_file() {
 
     let (_, folder) = server.stop();
     let connection = rusqlite::Connection::open(folder.path().join("waybill.db")).unwrap();
-    connection.execute("UPDATE campaign_metrics SET sent = sent + 1 WHERE sent = (SELECT max(sent) FROM campaign_metrics)", []).unwrap();
+    connection
+        .execute(
+            "UPDATE campaign_metrics SET sent = sent + 1 WHERE sent = (SELECT max(sent) FROM campaign_metrics)",
+            [],
+        )
+        .unwrap();
     drop(connection);
     assert!(!run(&folder, "verify", &[]).status.success());
     let server = Server::start_in(folder, &[]);

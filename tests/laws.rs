@@ -225,6 +225,25 @@ fn many_deliveries_add_up() {
     assert_clean(&mut tracker);
 }
 
+/// One id at one moment on two deliveries: the smaller address of the two.
+#[test]
+fn a_link_has_the_same_address_in_any_order() {
+    let click = |delivery: &str, href: &str| {
+        let mut event = Event::new(delivery, MetricName::parse("clicked"), "a", EventTime::given(1_000), 1_000);
+        (event.link_id, event.href) = (Some("1".into()), Some(href.into()));
+        Arrived::from(event)
+    };
+    let clicks = [click("d1", "https://x.test/a"), click("d2", "https://x.test/b")];
+    let other_way = [clicks[1].clone(), clicks[0].clone()];
+    for (copies, batch) in [(&clicks, 1), (&clicks, 2), (&other_way, 1), (&other_way, 2)] {
+        let (_folder, mut tracker) = file();
+        copies.chunks(batch).for_each(|batch| drop(record(&mut tracker, batch)));
+        let different = differences(&model::expected(&clicks), &tables::read(&mut tracker));
+        assert!(different.is_empty(), "{different}");
+        assert_clean(&mut tracker);
+    }
+}
+
 fn record_all(tracker: &mut Tracker, history: &History) {
     for (_, batch) in history.batches() {
         record(tracker, &batch);
