@@ -68,8 +68,7 @@ pub fn verify(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Res
         .iter()
         .try_for_each(|check| run(connection, check, &mut report))
         .and_then(|()| compare_deliveries(connection, &mut report, &mut progress))
-        .and_then(|()| compare_causes(connection, &mut report))
-        .and_then(|()| compare_lifts(connection, &mut report));
+        .and_then(|()| compare_suppressions(connection, &mut report));
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     compared.map(|()| report)
 }
@@ -147,13 +146,8 @@ fn compare(connection: &Connection, row: &DeliveryRow, stored: &[EventRow], repo
         report.differs("identifiers", || format!("delivery {} is not found by {identifier:?}", row.delivery_id));
     }
     for mark in marks(&recount, stored) {
-        let (is_stored, is_expected) = if mark.is_lift() {
-            (has_lift(connection, row.id, &mark)?, is_listed_before(connection, &mark)?)
-        } else {
-            (has_cause(connection, row.id, &mark)?, true)
-        };
         // those that are stored and should not be are found from there
-        if is_expected && !is_stored {
+        if (!mark.is_lift() || is_listed_before(connection, &mark)?) && !is_stored(connection, row.id, &mark)? {
             report.differs("suppression", || format!("no row for {mark:?}"));
         }
     }
@@ -189,22 +183,16 @@ fn lost_identifiers(
     Ok(lost)
 }
 
-fn has_cause(connection: &Connection, delivery: i64, mark: &Mark) -> Result<bool, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT 1 FROM suppression_causes WHERE address = ?1 AND channel = ?2 AND occurred_at_ms = ?3 AND delivery = ?4
-            AND metric = ?5 AND event_id = ?6",
-    )?;
+fn is_stored(connection: &Connection, delivery: i64, mark: &Mark) -> Result<bool, Error> {
+    let table = if mark.is_lift() { "suppression_lifts" } else { "suppression_causes" };
+    let metric = if mark.is_lift() { "'delivered'" } else { "metric" };
+    let sql = format!(
+        "SELECT 1 FROM {table} WHERE address = ?1 AND channel = ?2 AND occurred_at_ms = ?3 AND delivery = ?4
+            AND {metric} = ?5 AND event_id = ?6"
+    );
     let Mark { address, channel, at_ms, metric, event_id, .. } = mark;
-    Ok(statement.exists(params![address, channel.name(), at_ms, delivery, metric.name(), event_id])?)
-}
-
-fn has_lift(connection: &Connection, delivery: i64, mark: &Mark) -> Result<bool, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT 1 FROM suppression_lifts WHERE address = ?1 AND channel = ?2 AND occurred_at_ms = ?3 AND delivery = ?4
-            AND event_id = ?5",
-    )?;
-    let Mark { address, channel, at_ms, event_id, .. } = mark;
-    Ok(statement.exists(params![address, channel.name(), at_ms, delivery, event_id])?)
+    let values = params![address, channel.name(), at_ms, delivery, metric.name(), event_id];
+    Ok(connection.prepare_cached(&sql)?.exists(values)?)
 }
 
 /// Whether the address has a cause before a lift: others are not stored.
@@ -215,93 +203,59 @@ fn is_listed_before(connection: &Connection, lift: &Mark) -> Result<bool, Error>
     Ok(statement.exists(params![lift.address, lift.channel.name(), lift.at_ms])?)
 }
 
-/// What a stored cause or lift says, with the row of the delivery that it names.
-#[derive(Debug)]
-struct Stored {
-    address: String,
-    channel: String,
-    at_ms: Millis,
-    delivery: i64,
-    metric: String,
-    event_id: String,
-}
+/// A cause or lift as it is stored: address, channel, time, the row of the delivery, metric and event.
+type Stored = (String, String, Millis, i64, String, String);
 
-impl Stored {
-    fn read(row: &Row) -> rusqlite::Result<Stored> {
-        Ok(Stored {
-            address: row.get(0)?,
-            channel: row.get(1)?,
-            at_ms: row.get(2)?,
-            delivery: row.get(3)?,
-            event_id: row.get(4)?,
-            metric: row.get(5)?,
-        })
-    }
+/// The stored causes and lifts after one, in order.
+const STORED: [&str; 2] = [
+    "SELECT address, channel, occurred_at_ms, delivery, metric, event_id FROM suppression_causes
+     WHERE (address, channel, occurred_at_ms, delivery, metric, event_id) > (?1, ?2, ?3, ?4, ?5, ?6)
+     ORDER BY address, channel, occurred_at_ms, delivery, metric, event_id LIMIT ?7",
+    "SELECT address, channel, occurred_at_ms, delivery, 'delivered', event_id FROM suppression_lifts
+     WHERE (address, channel, occurred_at_ms, delivery, 'delivered', event_id) > (?1, ?2, ?3, ?4, ?5, ?6)
+     ORDER BY address, channel, occurred_at_ms, delivery, event_id LIMIT ?7",
+];
 
-    /// The event of the delivery that says so.
-    fn mark(&self, connection: &Connection) -> Result<Option<Mark>, Error> {
-        let stored = events::all(connection, self.delivery)?;
-        let Some(delivery) = Delivery::of(stored.iter().map(|row| &row.event)) else { return Ok(None) };
-        let is_it = |mark: &Mark| {
-            (&*mark.address, mark.channel.name(), mark.at_ms, mark.metric.name(), &*mark.event_id)
-                == (&*self.address, &*self.channel, self.at_ms, &*self.metric, &*self.event_id)
-        };
-        Ok(marks(&delivery, &stored).into_iter().find(is_it))
-    }
-}
-
-/// Looks for stored causes that no event gives.
-fn compare_causes(connection: &mut Connection, report: &mut Report) -> Result<(), Error> {
-    let mut after = 0;
-    loop {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        let mut statement = transaction.prepare_cached(
-            "SELECT address, channel, occurred_at_ms, delivery, event_id, metric, id FROM suppression_causes
-             WHERE id > ?1 ORDER BY id LIMIT ?2",
-        )?;
-        let rows: Vec<(Stored, i64)> = statement
-            .query_map([after, STRETCH], |row| Ok((Stored::read(row)?, row.get(6)?)))?
-            .collect::<Result<_, _>>()?;
-        let Some((_, last)) = rows.last() else { return Ok(()) };
-        after = *last;
-        for (stored, _) in &rows {
-            if stored.mark(&transaction)?.is_none_or(|mark| mark.is_lift()) {
-                report.differs("suppression", || format!("no event gives {stored:?}"));
+/// Looks for stored causes and lifts that no event gives, and for lifts of what is not listed.
+fn compare_suppressions(connection: &mut Connection, report: &mut Report) -> Result<(), Error> {
+    for sql in STORED {
+        let mut after = Stored::default();
+        loop {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            let (address, channel, at_ms, delivery, metric, event_id) = &after;
+            let mut rows = {
+                let mut statement = transaction.prepare_cached(sql)?;
+                let place = params![address, channel, at_ms, delivery, metric, event_id, STRETCH];
+                statement.query_map(place, |row| Stored::try_from(row))?.collect::<Result<Vec<_>, _>>()?
+            };
+            for stored in &rows {
+                let is_right = match mark_of(&transaction, stored)? {
+                    Some(mark) => !mark.is_lift() || is_listed_before(&transaction, &mark)?,
+                    None => false,
+                };
+                if !is_right {
+                    report.differs("suppression", || format!("no event gives {stored:?}"));
+                }
+            }
+            match rows.pop() {
+                Some(last) => after = last,
+                None => break,
             }
         }
     }
+    Ok(())
 }
 
-/// Looks for stored lifts that no event gives, or that lift nothing.
-fn compare_lifts(connection: &mut Connection, report: &mut Report) -> Result<(), Error> {
-    let mut after = Stored {
-        address: String::new(),
-        channel: String::new(),
-        at_ms: Millis::MIN,
-        delivery: 0,
-        metric: String::new(),
-        event_id: String::new(),
+/// What an event of the delivery says that is stored so.
+fn mark_of(connection: &Connection, stored: &Stored) -> Result<Option<Mark>, Error> {
+    let (address, channel, at_ms, delivery, metric, event_id) = stored;
+    let events = events::all(connection, *delivery)?;
+    let Some(delivery) = Delivery::of(events.iter().map(|row| &row.event)) else { return Ok(None) };
+    let is_it = |mark: &Mark| {
+        (&*mark.address, mark.channel.name(), mark.at_ms, mark.metric.name(), &*mark.event_id)
+            == (&**address, &**channel, *at_ms, &**metric, &**event_id)
     };
-    loop {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        let mut statement = transaction.prepare_cached(
-            "SELECT address, channel, occurred_at_ms, delivery, event_id, 'delivered' FROM suppression_lifts
-             WHERE (address, channel, occurred_at_ms, delivery, event_id) > (?1, ?2, ?3, ?4, ?5)
-             ORDER BY address, channel, occurred_at_ms, delivery, event_id LIMIT ?6",
-        )?;
-        let place = params![after.address, after.channel, after.at_ms, after.delivery, after.event_id, STRETCH];
-        let mut rows: Vec<Stored> = statement.query_map(place, Stored::read)?.collect::<Result<_, _>>()?;
-        for stored in &rows {
-            let mark = stored.mark(&transaction)?;
-            if !mark.map(|mark| is_listed_before(&transaction, &mark)).transpose()?.unwrap_or(false) {
-                report.differs("suppression", || format!("nothing is lifted by {stored:?}"));
-            }
-        }
-        match rows.pop() {
-            Some(last) => after = last,
-            None => return Ok(()),
-        }
-    }
+    Ok(marks(&delivery, &events).into_iter().find(is_it))
 }
 
 /// Writes everything derived from the events again. `progress` gets how many deliveries are done.
@@ -352,12 +306,7 @@ fn write(transaction: &Transaction, delta: &mut Delta) -> Result<(), Error> {
 
 /// Writes the columns of events that follow from their others.
 fn rewrite_events(transaction: &Transaction) -> Result<(), Error> {
-    let differ = format!(
-        "SELECT x.id FROM events x WHERE (x.delivery, x.metric, x.event_id) IN (
-        SELECT f.id, c.metric, c.event_id FROM ({}) c JOIN deliveries f ON f.delivery_id = c.delivery_id)",
-        checks::EVENTS
-    );
-    let mut statement = transaction.prepare(&differ)?;
+    let mut statement = transaction.prepare(&format!("SELECT id FROM ({})", checks::event_columns()))?;
     let ids: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for id in ids {
         let Some(row) = events::by_row(transaction, id)? else { continue };

@@ -24,13 +24,13 @@ fn play(scenario: &str) {
     let mut events = Vec::new();
     let mut title = "";
     for (number, line) in scenario.lines().enumerate() {
-        let told = || format!("{title}\n{line}");
+        let place = || format!("{title}\n{line}");
         if let Some(text) = line.strip_prefix("# ") {
             title = text;
         } else if let Some(wanted) = line.strip_prefix("= ") {
-            assert!(shows(&mut tracker, wanted), "{}\n{:#?}", told(), tables::read(&mut tracker));
+            assert!(shows(&mut tracker, wanted), "{}\n{:#?}", place(), tables::read(&mut tracker));
         } else if let Some(unwanted) = line.strip_prefix("! ") {
-            assert!(!shows(&mut tracker, unwanted), "{}\n{:#?}", told(), tables::read(&mut tracker));
+            assert!(!shows(&mut tracker, unwanted), "{}\n{:#?}", place(), tables::read(&mut tracker));
         } else {
             let (event, expected) = line.split_once('|').expect("an event, then what it makes");
             let (report, event) = match event.strip_prefix("report ") {
@@ -41,9 +41,9 @@ fn play(scenario: &str) {
             record(&mut tracker, &events[events.len() - 1..]);
             let expected: Vec<&str> = expected.split_whitespace().collect();
             let last = &events[events.len() - 1].event.delivery_id;
-            assert_eq!(standing(&mut tracker, last)[..], expected[..], "{}", told());
+            assert_eq!(standing(&mut tracker, last)[..], expected[..], "{}", place());
             let different = differences(&model::expected(&events), &tables::read(&mut tracker));
-            assert!(different.is_empty(), "{}\n{different}", told());
+            assert!(different.is_empty(), "{}\n{different}", place());
         }
     }
 }

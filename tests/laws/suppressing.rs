@@ -2,13 +2,13 @@
 
 use waybill::domain::suppression::Cause;
 use waybill::domain::{Attribute, Channel, Device, Event, EventTime, MetricName};
-use waybill::store::paging::At;
-use waybill::store::suppression_list::{self, Address, Filter, Listed};
-use waybill::store::{Tracker, upkeep};
+use waybill::store::Tracker;
+use waybill::store::query::paging::At;
+use waybill::store::query::suppressions::{self, Address, Filter, Listed};
 
 use super::model::Arrived;
 use super::tampering::tamper;
-use super::{file, model, record};
+use super::{assert_clean, file, model, record};
 
 const NOON: i64 = 1_710_072_000_000;
 const GONE: &str = "550 5.1.1 <a@x.test>";
@@ -33,7 +33,7 @@ fn push(delivery: &str, metric: &str, after: i64, device: &str) -> Event {
 }
 
 fn listed(tracker: &mut Tracker, address: &str) -> Listed {
-    let mut found = suppression_list::of_address(tracker.connection(), address).expect("an answer");
+    let mut found = suppressions::of_address(tracker.connection(), address).expect("an answer");
     assert_eq!(found.len(), 1, "{address}: {found:?}");
     found.remove(0)
 }
@@ -71,7 +71,7 @@ fn a_later_delivery_lifts_and_a_still_later_cause_lists_again() {
         (Cause::HardBounce, Some(NOON + 4_000), false)
     );
     assert_eq!(token.reason.as_deref(), Some("Unregistered"));
-    assert_eq!(suppression_list::of_address(tracker.connection(), "c@x.test").expect("an answer"), []);
+    assert_eq!(suppressions::of_address(tracker.connection(), "c@x.test").expect("an answer"), []);
 
     // a reason that another copy puts right takes the address off the list, and the causes with it
     let mut copies =
@@ -93,7 +93,7 @@ fn unsuppressing_the_person_lifts_what_was_before() {
         tracker
             .connection()
             .execute(
-                "INSERT INTO standings (identifier, standing, at_ms, event_id, received_at_ms)
+                "INSERT INTO erasure_requests (identifier, request, at_ms, event_id, received_at_ms)
                  VALUES (?1, 'unsuppressed', ?2, ?1, 0)",
                 (identifier, NOON + after),
             )
@@ -115,18 +115,19 @@ fn what_lists_and_lifts_is_verified_and_mended() {
     let expected = model::expected(&events());
     for sql in [
         "UPDATE suppression_causes SET address = 'z@x.test' WHERE address = 'a@x.test'",
-        "UPDATE suppression_causes SET channel = 3",
-        "UPDATE suppression_causes SET at_ms = at_ms + 1",
-        "UPDATE suppression_causes SET metric = 14 WHERE metric = 13",
+        "UPDATE suppression_causes SET channel = 'sms'",
+        "UPDATE suppression_causes SET occurred_at_ms = occurred_at_ms + 1",
+        "UPDATE suppression_causes SET metric = 'spammed' WHERE metric = 'suppressed'",
         "UPDATE suppression_causes SET delivery = delivery + 1",
         "DELETE FROM suppression_causes WHERE address = 'b@x.test'",
-        "INSERT INTO suppression_causes (address, channel, at_ms, delivery, metric, eid)
-            SELECT 'c@x.test', 1, at_ms, delivery, 6, eid FROM events_read WHERE metric = 6 LIMIT 1",
-        "UPDATE suppression_lifts SET at_ms = at_ms - 2000",
+        "INSERT INTO suppression_causes (address, channel, occurred_at_ms, delivery, metric, event_id)
+            SELECT 'c@x.test', 'email', occurred_at_ms, delivery, 'bounced', event_id FROM events
+            WHERE metric = 'delivered' LIMIT 1",
+        "UPDATE suppression_lifts SET occurred_at_ms = occurred_at_ms - 2000",
         "UPDATE suppression_lifts SET address = 'z@x.test' WHERE address = 'a@x.test'",
         "DELETE FROM suppression_lifts",
-        "DELETE FROM suppression_lifts WHERE channel = 2",
-        "INSERT INTO suppression_lifts SELECT 'c@x.test', 1, at_ms, delivery, eid FROM events_read
+        "DELETE FROM suppression_lifts WHERE channel = 'push'",
+        "INSERT INTO suppression_lifts SELECT 'c@x.test', 'email', occurred_at_ms, delivery, event_id FROM events
             WHERE delivery = (SELECT id FROM deliveries WHERE delivery_id = 'd9')",
     ] {
         tamper(&mut tracker, sql, &expected);
@@ -147,7 +148,7 @@ fn the_list_is_paged_both_ways_and_filtered() {
     record(&mut tracker, &[event("again", "bounced", 9_000, "3@x.test", Some(GONE)).into()]);
     record(&mut tracker, &[event("lift", "delivered", 99_000, "6@x.test", None).into()]);
     let mut page = |filter: Filter, at: At| {
-        let page = suppression_list::page(tracker.connection(), &filter, at, 3).expect("a page");
+        let page = suppressions::page(tracker.connection(), &filter, at, 3).expect("a page");
         let rows: String = page.rows.iter().map(|row| row.address.split_at(1).0).collect();
         (rows, page.newer, page.older)
     };
@@ -167,6 +168,5 @@ fn the_list_is_paged_both_ways_and_filtered() {
     assert_eq!(only(Filter { channel: Some(Channel::Sms), ..Filter::default() }), "");
     assert_eq!(only(Filter { address: Some(Address::Exactly("2@x.test".into())), ..Filter::default() }), "2");
     assert_eq!(only(Filter { address: Some(Address::StartingWith("5".into())), ..Filter::default() }), "5");
-    let report = upkeep::verify(tracker.connection(), |_| {}).expect("verified");
-    assert!(report.is_clean(), "{:#?}", report.told);
+    assert_clean(&mut tracker);
 }

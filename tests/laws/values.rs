@@ -111,7 +111,8 @@ pub fn values(attribute: Attribute) -> &'static [&'static str] {
         | Attribute::NewsletterId
         | Attribute::TransactionalMessageId => &["8", "10", "9", "0"],
         Attribute::ActionId | Attribute::ContentId | Attribute::ParentActionId => &["42", "7", " "],
-        Attribute::Recipient | Attribute::Email => &["a@x.test", "b@x.test", "null"],
+        Attribute::Recipient => &["a@x.test", "B <b@x.test>", "A@X.test", "null"],
+        Attribute::Email => &["a@x.test", "B@x.test", "null"],
         Attribute::Subject => &["Hello", "Hallo \"du\"", "{}"],
         _ => &["t1", "t2", "0"],
     }

@@ -72,8 +72,9 @@ fn channel(delivery: &Delivery) -> Group {
     vec![("channel", delivery.channel().map(str::to_owned))]
 }
 
+/// When the hour of a time begins, in milliseconds.
 fn hour_of(ms: i64) -> String {
-    super::iso(ms - ms.rem_euclid(HOUR_MS))
+    (ms - ms.rem_euclid(HOUR_MS)).to_string()
 }
 
 /// Counts a delivery once for each thing that it reached, and the events that say so.
@@ -88,7 +89,10 @@ fn add(counts: &mut BTreeMap<Group, Count>, delivery: &Delivery, group: &Group) 
 }
 
 fn line_of(group: Group) -> Line {
-    group.into_iter().fold(Line::default(), |line, (column, value)| line.text(column, value.as_deref()))
+    group.into_iter().fold(Line::default(), |line, (column, value)| match column {
+        "hour" => line.time(column, value.and_then(|ms| ms.parse().ok())),
+        _ => line.text(column, value.as_deref()),
+    })
 }
 
 fn count_lines(counts: BTreeMap<Group, Count>) -> Vec<String> {
@@ -180,9 +184,10 @@ fn sources(deliveries: &[Delivery]) -> Vec<String> {
     created
         .into_iter()
         .map(|(group, times)| {
+            let seen = |ms: Option<&i64>| ms.map(|ms| super::iso(*ms));
             line_of(group)
-                .time("first_seen", times.iter().min().copied())
-                .time("last_seen", times.iter().max().copied())
+                .text("first_seen", seen(times.iter().min()).as_deref())
+                .text("last_seen", seen(times.iter().max()).as_deref())
                 .done()
         })
         .collect()

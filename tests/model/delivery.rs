@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Line, iso, merge::Merged};
+use super::Line;
+use super::merge::{Merged, compared};
 
 /// Each metric, its phase and its rank there.
 const METRICS: [(&str, i64, i64); 16] = [
@@ -46,12 +47,11 @@ const SOURCES: [(&str, &str); 4] = [
     ("transactional", "transactional_message_id"),
 ];
 
-const PLAIN_ATTRIBUTES: [&str; 10] = [
+const PLAIN_ATTRIBUTES: [&str; 9] = [
     "channel",
     "person_id",
     "email",
     "cio_id",
-    "recipient",
     "subject",
     "journey_id",
     "parent_action_id",
@@ -122,6 +122,14 @@ impl<'e> Delivery<'e> {
             if let Some(value) = events.iter().find_map(|event| event.attributes.get(name)) {
                 plain.insert(name, value.clone());
             }
+        }
+        if let Some(event) = events.iter().find(|event| event.attributes.contains_key("recipient")) {
+            let written = event.attributes.get("recipient_raw").unwrap_or(&event.attributes["recipient"]);
+            let compared = compared(plain.get("channel").map(String::as_str), written);
+            if compared != *written {
+                plain.insert("recipient_raw", written.clone());
+            }
+            plain.insert("recipient", compared);
         }
         let source = events.iter().map(|event| source_of(event)).find(|source| source.kind.is_some());
         let mut delivery = Delivery {
@@ -227,11 +235,21 @@ impl<'e> Delivery<'e> {
             .text("action_id", self.source.action_id.as_deref())
             .text("parent_action_id", self.plain("parent_action_id"))
             .text("content_id", self.source.content_id.as_deref());
-        for name in
-            ["journey_id", "trigger_id", "trigger_event_id", "person_id", "email", "cio_id", "recipient", "subject"]
-        {
+        for name in [
+            "journey_id",
+            "trigger_id",
+            "trigger_event_id",
+            "person_id",
+            "email",
+            "cio_id",
+            "recipient",
+            "recipient_raw",
+            "subject",
+        ] {
             line = line.text(name, self.plain(name));
         }
+        let domain = self.recipient().and_then(|recipient| Some(recipient.split_once('@')?.1));
+        line = line.text("recipient_domain", domain);
         let (outcome, engagement, status) = (self.outcome.as_ref(), self.engagement.as_ref(), self.status());
         line = line
             .text("status", Some(status.map_or("unknown", |standing| &standing.metric)))
@@ -241,9 +259,7 @@ impl<'e> Delivery<'e> {
             .text("engagement", engagement.map(|standing| &*standing.metric))
             .time("engagement_at", engagement.map(|standing| standing.at))
             .time("created_at", Some(self.created_at))
-            .number("created_at_ms", self.created_at)
             .time("updated_at", Some(self.updated_at))
-            .number("updated_at_ms", self.updated_at)
             .text("failure_reason", outcome.and_then(|standing| standing.reason.as_deref()))
             .number("devices", self.devices as i64)
             .number("devices_bounced", self.devices_bounced as i64)
@@ -262,9 +278,10 @@ impl<'e> Delivery<'e> {
                 .text("delivery_id", Some(&event.delivery_id))
                 .text("channel", self.channel())
                 .text("metric", Some(&event.metric))
-                .text("occurred_at", Some(&iso(event.at)))
-                .number("occurred_at_ms", event.at)
-                .text("received_at", Some(&iso(received_at(event))))
+                .time("occurred_at", Some(event.at))
+                .flag("time_is_receipt", Some(event.from_receipt))
+                .number("clock_skew_ms", 0)
+                .time("received_at", Some(event.received_at))
                 .text("recipient", event.attributes.get("recipient").map(String::as_str))
                 .text("href", event.href.as_deref())
                 .text("link_id", event.link_id.as_deref())
@@ -356,14 +373,4 @@ fn reason(event: &Merged, push: bool) -> Option<String> {
     let own = event.reason.as_deref();
     let first = event.recipients.iter().find_map(|device| device.reason.as_deref()).filter(|_| push);
     own.or(first).map(str::to_owned)
-}
-
-/// What comes in a day late or later is told to the second, rounded up; 97 days late or later, by the hour.
-fn received_at(event: &Merged) -> i64 {
-    if event.received_at - event.at < 86_400_000 {
-        return event.received_at;
-    }
-    let seconds = (event.received_at + 999) / 1_000;
-    let hour = seconds / 3_600;
-    if hour - event.at / 3_600_000 < 97 * 24 { seconds * 1_000 } else { hour * 3_600_000 }
 }

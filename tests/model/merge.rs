@@ -10,6 +10,8 @@ pub struct Merged {
     pub metric: String,
     pub id: String,
     pub at: i64,
+    /// No copy gave a time.
+    pub from_receipt: bool,
     pub received_at: i64,
     /// By name. Nothing empty.
     pub attributes: BTreeMap<&'static str, String>,
@@ -41,11 +43,23 @@ fn merged(copies: &[&Event]) -> Merged {
             attributes.insert(attribute.name(), value);
         }
     }
+    // of recipients the smallest as written, in the form in which addresses are compared on the event's channel
+    if let Some(written) = smallest(copies, |copy| {
+        copy.attributes.get(Attribute::RecipientRaw).or(copy.attributes.get(Attribute::Recipient))
+    }) {
+        let compared = compared(attributes.get("channel").map(String::as_str), &written);
+        attributes.remove("recipient_raw");
+        if compared != written {
+            attributes.insert("recipient_raw", written);
+        }
+        attributes.insert("recipient", compared);
+    }
     Merged {
         delivery_id: first.delivery_id.to_string(),
         metric: first.metric.as_str().to_owned(),
         id: first.id.to_string(),
         at: given.unwrap_or(first.time.ms),
+        from_receipt: given.is_none(),
         received_at: first.received_at_ms,
         attributes,
         href: smallest(copies, |copy| copy.href.as_deref()),
@@ -67,6 +81,15 @@ fn merged(copies: &[&Event]) -> Merged {
 
 fn smallest<'e>(copies: &[&'e Event], field: impl Fn(&'e Event) -> Option<&'e str>) -> Option<String> {
     copies.iter().filter_map(|copy| field(copy)).min().map(str::to_owned)
+}
+
+/// An email without display name, in lower case; what is no email stays. The histories have no phone numbers.
+pub fn compared(channel: Option<&str>, written: &str) -> String {
+    if matches!(channel, Some("push" | "sms")) || !written.contains('@') {
+        return written.to_owned();
+    }
+    let address = written.rsplit_once('<').map_or(written, |(_, address)| address.trim_end_matches('>'));
+    address.to_lowercase()
 }
 
 /// Compact, with sorted keys.

@@ -73,20 +73,20 @@ pub fn firsts(copies: &[Arrived]) -> Vec<bool> {
         .collect()
 }
 
-/// One row as text.
+/// One row as text, its columns in the order of their names.
 #[derive(Default)]
-pub struct Line(String);
+pub struct Line(BTreeMap<String, String>);
 
 impl Line {
     pub fn text(mut self, column: &str, value: Option<&str>) -> Line {
         if let Some(value) = value {
-            self.0.push_str(&format!("{column}={value:?} "));
+            self.0.insert(column.into(), format!("{value:?}"));
         }
         self
     }
 
     pub fn number(mut self, column: &str, value: i64) -> Line {
-        self.0.push_str(&format!("{column}={value} "));
+        self.0.insert(column.into(), value.to_string());
         self
     }
 
@@ -97,12 +97,16 @@ impl Line {
         }
     }
 
+    /// In words, and in milliseconds.
     pub fn time(self, column: &str, ms: Option<i64>) -> Line {
-        self.text(column, ms.map(iso).as_deref())
+        match ms {
+            Some(ms) => self.text(column, Some(&iso(ms))).number(&format!("{column}_ms"), ms),
+            None => self,
+        }
     }
 
     pub fn done(self) -> String {
-        self.0
+        self.0.into_iter().map(|(column, value)| format!("{column}={value} ")).collect()
     }
 }
 

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use waybill::domain::people::{Change, Register, Said, Stamped, Statement, Subscription};
 use waybill::domain::{Attribute, Event, Identifiers};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, said};
 use super::merge::{self, Merged};
-use super::{Line, Tables, iso};
+use super::{Line, Tables};
 
 /// Before it nothing that was said of the thing shows.
 type Deleted = Option<(i64, String)>;
@@ -172,7 +172,8 @@ impl Told {
                 add(name, kind, recipient);
             }
             if delivery.channel() == Some("push") {
-                for device in delivery.events.iter().flat_map(|event| &event.recipients) {
+                let counted = delivery.events.iter().filter(|event| !said(event).is_empty());
+                for device in counted.flat_map(|event| &event.recipients) {
                     add(name, "device", &device.device_id);
                 }
             }
@@ -321,10 +322,7 @@ impl Told {
             let state = own.iter().rev().find(|((_, change), _)| *change != Change::Preferences);
             let mut line = Line::default().text("person", Some(person));
             if let Some(((_, change), told)) = state {
-                line = line
-                    .text("state", Some(change.name()))
-                    .text("since", Some(&iso(told.at_ms())))
-                    .number("since_ms", told.at_ms());
+                line = line.text("state", Some(change.name())).time("since", Some(told.at_ms()));
                 line = told.beside(line);
             }
             for part in ["topics", "channels"] {
@@ -372,10 +370,7 @@ impl ToldChange {
 
 impl Line {
     fn changed(self, at_ms: Option<i64>) -> Line {
-        match at_ms {
-            Some(at_ms) => self.text("changed_at", Some(&iso(at_ms))).number("changed_at_ms", at_ms),
-            None => self,
-        }
+        self.time("changed_at", at_ms)
     }
 }
 

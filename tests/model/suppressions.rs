@@ -1,10 +1,10 @@
-//! The suppression list, told as a story: what happens to each address, moment by moment.
+//! The suppression list, as a story: what happens to each address, moment by moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Line;
 use super::delivery::{Delivery, said};
 use super::merge::Merged;
-use super::{Line, iso};
 
 /// The reasons of the histories that say that an address is dead.
 const DEAD: [&str; 2] = ["550 5.1.1 <a@x.test>", "Unregistered"];
@@ -20,7 +20,7 @@ struct Moment<'e> {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Cause<'e> {
     delivery_id: &'e str,
-    /// Bounced, suppressed, spammed: the order of their numbers.
+    /// Bounced, spammed, suppressed: the order of their names.
     order: usize,
     event_id: &'e str,
     reason: Option<&'e str>,
@@ -28,8 +28,8 @@ struct Cause<'e> {
 
 const CAUSES: [(&str, &str, &str); 3] = [
     ("bounced", "likely", "hard_bounce"),
-    ("suppressed", "proven", "suppressed"),
     ("spammed", "proven", "spam_complaint"),
+    ("suppressed", "proven", "suppressed"),
 ];
 
 pub fn lines(deliveries: &[Delivery]) -> Vec<String> {
@@ -57,7 +57,7 @@ pub fn lines(deliveries: &[Delivery]) -> Vec<String> {
     stories.into_iter().filter_map(|(listed, story)| line(listed, story)).collect()
 }
 
-/// Whom an event speaks of, with the reason that is told for each.
+/// Whom an event speaks of, with the reason for each.
 fn spoken_of<'e>(delivery: &'e Delivery, event: &'e Merged, push: bool) -> Vec<(&'e str, Option<&'e str>)> {
     let reason = event.reason.as_deref();
     if !push {
@@ -75,9 +75,9 @@ fn spoken_of<'e>(delivery: &'e Delivery, event: &'e Merged, push: bool) -> Vec<(
     let failed: Vec<_> = event.recipients.iter().filter(|device| device.reason.is_some()).collect();
     let named =
         if failed.is_empty() || event.metric == "delivered" { event.recipients.iter().collect() } else { failed };
-    let mut told: BTreeMap<&str, Vec<Option<&str>>> = BTreeMap::new();
+    let mut named_devices: BTreeMap<&str, Vec<Option<&str>>> = BTreeMap::new();
     for device in named {
-        told.entry(&device.device_id).or_default().push(device.reason.as_deref().or(reason));
+        named_devices.entry(&device.device_id).or_default().push(device.reason.as_deref().or(reason));
     }
     let of_device = |reasons: Vec<Option<&'e str>>| {
         let dead = reasons.iter().any(|reason| reason.is_some_and(|reason| DEAD.contains(&reason)));
@@ -85,7 +85,8 @@ fn spoken_of<'e>(delivery: &'e Delivery, event: &'e Merged, push: bool) -> Vec<(
         let first = reasons.into_iter().flatten().next();
         (first, dead)
     };
-    told.into_iter()
+    named_devices
+        .into_iter()
         .filter_map(|(device, reasons)| {
             let (first, dead) = of_device(reasons);
             (event.metric != "bounced" || dead).then_some((device, first))
@@ -118,11 +119,10 @@ fn line((address, channel): (&str, &str), story: BTreeMap<i64, Moment>) -> Optio
         .text("cause", Some(name))
         .text("reason", cause.reason)
         .text("delivery_id", Some(cause.delivery_id))
-        .text("since", Some(&iso(since)))
-        .number("since_ms", since)
+        .time("since", Some(since))
         .time("lifted_at", lifted);
     let line = match lifted {
-        Some(at) => line.number("lifted_at_ms", at).text("lifted_by", Some("delivered")),
+        Some(_) => line.text("lifted_by", Some("delivered")),
         None => line,
     };
     Some(line.number("active", i64::from(lifted.is_none())).done())

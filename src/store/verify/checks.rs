@@ -18,90 +18,45 @@ pub struct Check {
 pub fn checks() -> Vec<Check> {
     let check = |name, meaning, sql: String| Check { name, meaning, sql };
     vec![
-        check(
-            "file",
-            "SQLite finds no damage in the file.",
-            "SELECT quick_check AS damage FROM pragma_quick_check WHERE quick_check <> 'ok'".into(),
-        ),
-        check("orphans", "Every row that refers to an event or a delivery refers to one that exists.", orphans()),
-        check(
-            "empty_deliveries",
-            "Every delivery has an event.",
-            "SELECT d.delivery_id FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id)"
-                .into(),
-        ),
-        check(
-            "event_columns",
-            "The recipient and link of an event are those that its other columns give.",
-            EVENTS.into(),
-        ),
-        check(
-            "first_times",
-            "The times and the number of events of a delivery are those of its events.",
-            first_times(),
-        ),
-        check(
-            "attributes",
-            "A delivery has each attribute from the earliest event that carries it, and its source from one event.",
-            attributes(),
-        ),
-        check(
-            "engagement",
-            "A delivery's engagement is the highest that its events reach, at its latest time.",
-            engagement(),
-        ),
+        check("file", "SQLite finds no damage in the file.", DAMAGE.into()),
+        check("orphans", "Rows that refer to an event or a delivery refer to one that exists.", orphans()),
+        check("empty_deliveries", "Every delivery has an event.", EMPTY.into()),
+        check("event_columns", "An event's recipient and link follow from its other columns.", event_columns()),
+        check("first_times", "A delivery's times and number of events are those of its events.", first_times()),
+        check("attributes", "A delivery has each attribute from the earliest event that carries it.", attributes()),
+        check("engagement", "The engagement is the highest that the events reach, at its latest time.", engagement()),
         check("outcome", "A delivery without devices has the outcome that its events decide.", outcome()),
-        check("devices", "A push counts each device that its events name, each with its own outcome.", devices()),
+        check("devices", "A push has the devices that its events name, each with its outcome.", devices()),
         check("push_outcome", "A push with devices has the outcome of the device that fared best.", push_outcome()),
-        check("status", "A delivery's status is its engagement, else its outcome, else unknown.", STATUS.into()),
-        check(
-            "delivery_links",
-            "The links that were followed from a delivery are those of its clicks.",
-            delivery_links(),
-        ),
+        check("status", "The status is the engagement, else the outcome, else unknown.", STATUS.into()),
+        check("delivery_links", "The links that were followed from a delivery are its clicks'.", delivery_links()),
         check(
             "campaign_metrics",
-            "The counts of a source are the sum of its deliveries and their events.",
-            metrics("campaign_metrics", &FEED, ""),
+            "A source counts its deliveries and their events.",
+            metrics("campaign_metrics", FEED),
         ),
-        check(
-            "campaign_metrics_quarter_hourly",
-            "The same by quarter hour of creation, action and content.",
-            metrics(
-                "campaign_metrics_quarter_hourly",
-                &[FEED[0], FEED[1], FEED[2], BUCKET, "action_id", "content_id"],
-                "",
-            ),
-        ),
-        check(
-            "trigger_metrics",
-            "The same by send of a broadcast.",
-            metrics("trigger_metrics", &[FEED[0], FEED[1], FEED[2], "trigger_id"], TRIGGERED),
-        ),
+        check("campaign_metrics_quarter_hourly", "The same by quarter hour of creation.", metrics(COHORTS, COHORT)),
+        check("trigger_metrics", "The same by send of a broadcast.", metrics("trigger_metrics", TRIGGER)),
         check("activity_quarter_hourly", "Activity is the number of events in each quarter hour.", activity()),
         check("status_counts", "The counts of statuses are those of the deliveries.", status_counts()),
-        check("link_metrics", "The counts of a link are those of its clicks.", link_metrics()),
-        check("link_addresses", "A link's address is that of its latest click that shows one.", link_addresses()),
+        check("link_metrics", "A link counts its clicks.", link_metrics()),
+        check("link_addresses", "A link has the address of its latest click that shows one.", link_addresses()),
         check("registers", "What is stored of people and objects is JSON, and a deletion is dated.", registers()),
-        check(
-            "quarantine_counts",
-            "The counts of the quarantine are those of its rows.",
-            compare(
-                "SELECT reason, entries FROM _quarantine_counts WHERE entries <> 0",
-                "SELECT reason, count(*) FROM quarantine GROUP BY reason",
-            ),
-        ),
+        check("quarantine_counts", "The quarantine's counts are those of its rows.", quarantine_counts()),
     ]
 }
 
-/// The keys of a feed.
-const FEED: [&str; 3] = ["source_kind", "source_id", "channel"];
+const COHORTS: &str = "campaign_metrics_quarter_hourly";
 
-/// The quarter hour in which a delivery was created.
-const BUCKET: &str = "bucket_ms";
+/// The keys of the counts: columns of deliveries, and the quarter hour of creation.
+const FEED: &str = "source_kind, source_id, channel";
+const COHORT: &str = "source_kind, source_id, channel, bucket_ms, action_id, content_id";
+const TRIGGER: &str = "source_kind, source_id, channel, trigger_id";
 
-/// Sends of a source that is known.
-const TRIGGERED: &str = "AND d.trigger_id IS NOT NULL AND d.source_kind <> 'unknown'";
+const DAMAGE: &str = "SELECT quick_check AS damage FROM pragma_quick_check WHERE quick_check <> 'ok'";
+
+const EMPTY: &str = "SELECT d.delivery_id FROM deliveries d
+WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id)";
 
 /// What both queries return, with the side that alone returns it.
 fn compare(stored: &str, recount: &str) -> String {
@@ -186,11 +141,15 @@ WHERE NOT EXISTS (SELECT 1 FROM {parent} p WHERE p.id = t.{column})"
     join(references, "\nUNION ALL ", of)
 }
 
-pub const EVENTS: &str = "SELECT d.delivery_id, e.metric, e.event_id, e.recipient, e.link
+/// Events whose derived columns are not what their others give.
+pub fn event_columns() -> String {
+    format!(
+        "SELECT e.id, d.delivery_id, e.metric, e.event_id, e.recipient, e.link
 FROM events e JOIN deliveries d ON d.id = e.delivery
-WHERE e.recipient IS NOT coalesce(e.attributes, d.first_attributes) ->> '$.recipient'
-    OR e.link IS NOT CASE e.metric WHEN 'clicked' THEN coalesce(e.link_id,
-        nullif(substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1), '')) END";
+WHERE e.recipient IS NOT {ATTRIBUTES} ->> '$.recipient'
+    OR e.link IS NOT CASE e.metric WHEN 'clicked' THEN coalesce(e.link_id, {ADDRESS}) END"
+    )
+}
 
 fn first_times() -> String {
     let first = |counted: Counted| {
@@ -237,12 +196,9 @@ fn attributes() -> String {
             (attribute.name().into(), format!("d.{}", attribute.name()), earliest(&value, &value))
         })
         .collect();
-    let recipient = [Attribute::Recipient, Attribute::RecipientRaw].map(value);
-    compared.push((
-        "recipient".into(),
-        "(d.recipient, d.recipient_raw)".into(),
-        earliest(&recipient.join(", "), &recipient[0]),
-    ));
+    // as written: the form that is compared depends on the delivery's channel, and the program knows how
+    let written = format!("coalesce({}, {})", value(Attribute::RecipientRaw), value(Attribute::Recipient));
+    compared.push(("recipient".into(), "coalesce(d.recipient_raw, d.recipient)".into(), earliest(&written, &written)));
     let when = |result: fn(SourceKind) -> String| {
         join(SourceKind::ALL, " ", |kind| format!("WHEN {} IS NOT NULL THEN {}", value(kind.attribute()), result(kind)))
     };
@@ -360,40 +316,40 @@ WHERE d.status <> coalesce(d.engagement, d.outcome, 'unknown')
 fn delivery_links() -> String {
     compare(
         "SELECT delivery, link, human, machine FROM delivery_links",
-        "SELECT delivery, link, max(machine IS NOT 1), max(machine IS 1) FROM events WHERE link IS NOT NULL GROUP BY 1, 2",
+        "SELECT delivery, link, max(machine IS NOT 1), max(machine IS 1) FROM events
+    WHERE link IS NOT NULL AND delivery IN (SELECT id FROM deliveries) GROUP BY 1, 2",
     )
 }
 
-/// The counts of a table, by keys that are columns of the deliveries, or [`BUCKET`]. That a key has one row is compared
-/// too, since a unique index allows several where a part of the key is NULL.
-fn metrics(table: &str, keys: &[&str], condition: &str) -> String {
-    let deliveries = |counted: Counted| counted.name().to_owned();
-    let events = |counted: Counted| format!("{}_events", counted.name());
-    let columns: Vec<String> = of_events().flat_map(|counted| [deliveries(counted), events(counted)]).collect();
-    let named = keys.join(", ");
-    let stored = format!(
-        "SELECT {named}, count(*) AS rows, sum(created) AS created,\n        {}\n    FROM {table} GROUP BY {named}",
-        join(&columns, ",\n        ", |column| format!("sum({column}) AS {column}"))
-    );
-    let key = |key: &&str| match *key {
-        BUCKET => "d.created_at_ms - d.created_at_ms % 900000 AS bucket_ms".to_owned(),
+/// The counts of a table by its keys. That a key has one row is compared too, since a unique index allows several where a
+/// part of the key is NULL.
+fn metrics(table: &str, keys: &str) -> String {
+    let names = || of_events().map(Counted::name);
+    let stored =
+        join(names(), ",\n        ", |name| format!("sum({name}) AS {name}, sum({name}_events) AS {name}_events"));
+    let of_key = join(keys.split(", "), ", ", |key| match key {
+        "bucket_ms" => "d.created_at_ms - d.created_at_ms % 900000 AS bucket_ms".to_owned(),
         key => format!("d.{key}"),
-    };
+    });
     let of_delivery = join(of_events(), ",\n            ", |counted| {
         format!("d.{0}_at_ms, count(*) FILTER (WHERE {1}) AS {0}_events", counted.name(), says(counted))
     });
-    let sums = join(of_events(), ",\n        ", |counted| format!("count({0}_at_ms), sum({0}_events)", counted.name()));
-    let recount = format!(
-        "SELECT {named}, 1, count(*),\n        {sums}
+    let sums = join(names(), ",\n        ", |name| format!("count({name}_at_ms), sum({name}_events)"));
+    // sends of a source that is known
+    let of_sends = if keys == TRIGGER { "WHERE d.trigger_id IS NOT NULL AND d.source_kind <> 'unknown' " } else { "" };
+    compare(
+        &format!(
+            "SELECT {keys}, count(*) AS rows, sum(created) AS created,\n        {stored}
+    FROM {table} GROUP BY {keys}"
+        ),
+        &format!(
+            "SELECT {keys}, 1, count(*),\n        {sums}
     FROM (
-        SELECT {},\n            {of_delivery}
-        FROM deliveries d JOIN events e ON e.delivery = d.id
-        WHERE TRUE {condition} GROUP BY d.id
+        SELECT {of_key},\n            {of_delivery}
+        FROM deliveries d JOIN events e ON e.delivery = d.id {of_sends}GROUP BY d.id
+    ) GROUP BY {keys}"
+        ),
     )
-    GROUP BY {named}",
-        join(keys, ", ", key)
-    );
-    compare(&stored, &recount)
 }
 
 fn activity() -> String {
@@ -462,4 +418,11 @@ WHERE value IS NULL AND (at_ms, event_id) IS NOT (deleted_at_ms, deleted_event_i
         )
     });
     join(json.iter().chain(&deletions), "\nUNION ALL ", |sql| sql.clone())
+}
+
+fn quarantine_counts() -> String {
+    compare(
+        "SELECT reason, entries FROM _quarantine_counts WHERE entries <> 0",
+        "SELECT reason, count(*) FROM quarantine GROUP BY reason",
+    )
 }
