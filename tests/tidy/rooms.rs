@@ -49,6 +49,8 @@ const ROOMS: [Room; 9] = [
             "getrandom",
             "hdrhistogram",
             "humantime",
+            // addresses with a similar spelling
+            "strsim",
             // how much of the disk is free
             "rustix",
             // keyed hashes of forgotten people, and the fingerprint of a quarantined body
