@@ -48,6 +48,7 @@ const ROOMS: [Room; 9] = [
             "thiserror",
             "getrandom",
             "hdrhistogram",
+            "strsim",
             "humantime",
             // addresses with a similar spelling
             "strsim",
