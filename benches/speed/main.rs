@@ -240,7 +240,7 @@ fn growth(file: &Path, folder: &Path, events: usize, table: &mut Table) -> anyho
 fn record(db: &Path, bodies: &[String]) -> anyhow::Result<f64> {
     let mut tracker = Tracker::open(db)?;
     let id_key = IdKey::new(&tracker.id_key()?);
-    let context = wire::Context { received_at_ms: ENDS_AT_MS, id_key: &id_key };
+    let context = wire::Context { received_at_ms: ENDS_AT_MS, id_key: &id_key, live: false };
     let entries: Vec<Entry> = bodies.iter().flat_map(|body| entries_of_line(body.as_bytes(), &context)).collect();
     let begun = Instant::now();
     for entries in entries.chunks(GROWTH_TRANSACTION) {

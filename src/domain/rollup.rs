@@ -119,6 +119,9 @@ pub struct LinkDelta {
     pub went: bool,
 }
 
+/// The outcome and the engagement of a delivery.
+pub type Statuses = (Option<Metric>, Option<Metric>);
+
 /// How the counts move.
 #[derive(Clone, Debug, Default)]
 pub struct Delta {
@@ -129,7 +132,7 @@ pub struct Delta {
     /// By the quarter hour of the events themselves.
     pub activity: BTreeMap<(Arc<Feed>, Millis), [i64; Counted::COUNT]>,
     /// How many deliveries have this outcome and engagement now.
-    pub statuses: BTreeMap<(Arc<Feed>, Option<Metric>, Option<Metric>), i64>,
+    pub statuses: BTreeMap<(Arc<Feed>, Statuses), i64>,
     pub links: BTreeMap<Link, LinkDelta>,
     /// What lists an address for suppression: came (1) or went (-1).
     pub causes: HashMap<Mark, i64>,
@@ -200,7 +203,7 @@ impl Delta {
         for (delivery, sign) in deliveries {
             let outcome = delivery.outcome().map(|outcome| outcome.status.metric);
             let engagement = delivery.engagement.map(|engagement| engagement.metric);
-            *self.statuses.entry((feed.clone(), outcome, engagement)).or_default() += sign;
+            *self.statuses.entry((feed.clone(), (outcome, engagement))).or_default() += sign;
         }
     }
 

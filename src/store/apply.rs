@@ -111,8 +111,15 @@ impl<'a> Batch<'_, '_, 'a> {
     fn sort(&mut self, place: usize, entry: &'a Entry) -> Result<(), Error> {
         let (connection, received_at_ms) = (self.context.connection, self.received_at_ms);
         let outcome = match entry {
-            Entry::Event(incoming) => return Ok(self.add(place, incoming, None)),
-            Entry::Report(report) => return Ok(self.add(place, &report.incoming, Some(report))),
+            // their outcome is known once their delivery is at hand
+            Entry::Event(incoming) => {
+                self.add(place, incoming, None);
+                return Ok(());
+            }
+            Entry::Report(report) => {
+                self.add(place, &report.incoming, Some(report));
+                return Ok(());
+            }
             Entry::Statement(statement) => self.take_in_statement(statement)?,
             Entry::Ignored { name } => {
                 self.receipts.ignore(name.clone());

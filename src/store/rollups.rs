@@ -115,7 +115,7 @@ pub fn write(connection: &Connection, delta: &Delta) -> Result<(), Error> {
         let (kind, id, channel) = columns_of(feed);
         ACTIVITY.add(connection, &[&kind, &id, &channel, bucket_ms], &events[1..])?;
     }
-    for ((feed, outcome, engagement), n) in &delta.statuses {
+    for ((feed, (outcome, engagement)), n) in &delta.statuses {
         let (kind, id, channel) = columns_of(feed);
         let [outcome, engagement] = [outcome, engagement].map(|metric| metric.map(Metric::name));
         STATUSES.add(connection, &[&kind, &id, &channel, &outcome, &engagement], &[*n])?;

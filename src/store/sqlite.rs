@@ -25,9 +25,9 @@ pub(super) const MIGRATIONS_SQL: &[&str] = &[include_str!("../../migrations/0001
 static MIGRATIONS: LazyLock<Migrations<'static>> =
     LazyLock::new(|| Migrations::new(MIGRATIONS_SQL.iter().map(|sql| M::up(sql)).collect()));
 
-/// How long a statement waits for a lock that another process holds: some 1.5 s, so that two fit into the time in which
-/// a webhook must be answered, also on a busy machine.
-const LOOKS: i32 = 300;
+/// How long a statement waits for a lock that another process holds: some 2 s, less than the time in which a webhook must
+/// be answered, also on a busy machine.
+const LOOKS: i32 = 400;
 
 /// How often it looks. SQLite's own way of waiting does so every 100 ms in the end, and misses who lets go for less.
 const LOOKS_EVERY: Duration = Duration::from_millis(5);
