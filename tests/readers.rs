@@ -16,7 +16,7 @@ fn batch(round: usize) -> Vec<u8> {
     let events = (0..200).map(|n| {
         let delivery = (round * 200 + n) / 3;
         let metric = metrics[n % metrics.len()];
-        let push = delivery % 5 == 0;
+        let push = delivery.is_multiple_of(5);
         serde_json::json!({
             "id": format!("{round}-{n}"), "delivery_id": format!("d{delivery}"), "metric": metric,
             "channel": if push { "push" } else { "email" }, "time": 1_790_000_000_000i64 + (round * 200 + n) as i64 * 1000,
@@ -34,7 +34,7 @@ fn batch(round: usize) -> Vec<u8> {
 #[test]
 fn every_view_is_read_by_other_tools_while_events_come_in() {
     let server = Server::start();
-    let (status, _) = server.post("/v1/events", &[], &batch(0));
+    let (status, _) = server.post("/v1/events", &[], batch(0));
     assert_eq!(status, 200);
     let done = AtomicBool::new(false);
     let client = server.client();
