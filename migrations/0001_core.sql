@@ -712,7 +712,7 @@ JOIN events e ON e.id = v.event
 JOIN deliveries d ON d.id = e.delivery;
 
 CREATE VIEW _sources AS
--- All sources that have deliveries, a name or tags. (DuckDB reads a view either by itself, or, if it lacks a function such as
+-- All sources that have deliveries, a name or tags. (DuckDB reads a view either as it is, or, if it lacks a function such as
 -- strftime with three arguments, as SQL that it writes again, wrongly for UNION. So unions stand in views of their own.)
 SELECT source_kind, source_id FROM campaign_metrics
 UNION SELECT source_kind, source_id FROM source_names WHERE name IS NOT NULL OR tags IS NOT NULL;

@@ -1,65 +1,68 @@
-//! Waybill keeps what became of every message that Customer.io and the like send: it takes their metric events by
-//! HTTP, folds them into the status of each delivery, counts them by campaign, and shows both, all in one SQLite file.
+//! Waybill ingests the delivery events of Customer.io and similar services, tracks the status of every message, and counts
+//! results by campaign, in one SQLite file.
 //!
 //! # One idea
 //!
-//! A delivery is a function of the *set* of its events. Order, repeats and formats cannot matter, because nothing is
-//! ever assigned on arrival: statuses are joins, counts are sums of what deliveries contribute, and a change is
-//! "take away what it contributed before, add what it contributes now".
+//! A delivery is a function of the *set* of its events. Statuses are joins, counts are sums of what deliveries contribute,
+//! and a change is "subtract what it contributed before, add what it contributes now". So order, repeats and formats
+//! cannot matter. The laws are numbered in [`domain`].
+//!
+//! # One event, from the request to the commit
 //!
 //! ```text
-//!  a body ──▶ wire ──▶ items ──▶ intake ──▶ entries ──▶ store::Writer ──▶ one transaction ──▶ answer
-//!             (JSON to domain)   (packs raw) (queue)     store::apply: events, deliveries, counts;
-//!                                                        statements about people to store::registers
-//!
-//!  a page ◀── web::pages ◀── one file a question in store (read-only pool)
+//! web/ingest/webhooks.rs   checks the signature, reads the body
+//! wire/webhook.rs          JSON to domain::Event
+//! intake.rs                wire::Item to store::Entry, by what the sender may do
+//! store/writer.rs          the one thread that writes: a bounded queue, one transaction for all that wait
+//! store/tracker.rs         begins and commits it; answers go out after the commit
+//! store/apply.rs           loads the deliveries of the batch, joins the events, writes the rows that changed
+//! store/deliveries.rs, store/events.rs   rows to domain types and back
+//! store/rollups.rs         the counts: one sum of deltas a transaction
 //! ```
 //!
-//! People, devices and objects stand beside it: a call about one is a [`domain::Statement`], which sets registers. The
-//! same holds for them, since of all that was said of a register the greatest (time, event id) stands.
+//! Other formats have their own file beside `webhook.rs`. Calls about people become a [`domain::Statement`], which
+//! `store/registers.rs` stores: of several values of a register the one with the greatest (time, event id) wins.
+//!
+//! A page goes the other way: `web/pages/NAME.rs` turns the address into a filter, asks `store/query/NAME.rs` over a pool of
+//! read-only connections, and renders `templates/NAME.html`.
 //!
 //! # Rooms
 //!
 //! | room | holds | may use of the crate |
 //! |---|---|---|
-//! | [`domain`] | the laws: names, events, deliveries, what they add to the counts. No clock, no IO, no SQL, no JSON | nothing |
+//! | [`domain`] | the laws: names, events, deliveries, contributions. Pure: no clock, IO, SQL or JSON | nothing |
 //! | [`wire`] | one file a format: JSON in, domain events out; signatures | `domain` |
-//! | [`store`] | the file: schema, writer, one file a question, recount | `domain` |
-//! | [`intake`] | from what `wire` says to what `store` takes | those three |
-//! | [`web`] | ways in ([`web::ingest`]) and pages ([`web::pages`]) | all but `cli` |
+//! | [`store`] | the file: rows, the writer, `query/` with one file a question, `erasure/`, `verify/` | `domain` |
+//! | [`intake`] | from `wire` to `store` | those three |
+//! | [`web`] | [`web::ingest`], [`web::pages`], exports | all but `cli` |
 //! | [`cli`] | one file a command | all |
 //!
-//! `wire` and `store` do not know each other; `tests/tidy` reads the `use` lines and keeps all of this true.
+//! `wire` and `store` do not know each other. Inside `store`, imports run one way: `apply` and `query` use the files of rows,
+//! which use `sqlite` and `error`. `tests/tidy` reads the `use` lines and keeps this true.
 //!
 //! # Where a new thing goes
 //!
-//! - **A channel**: a row of the table in [`domain::names`], and its row in the `channels` table by a migration. The
-//!   parsers, the pages and the counts read it there.
-//! - **A metric**: a row of the same table with its phase and rank, a bit in [`domain::Counted`], and a migration that
-//!   adds its column to the count tables and views (`src/store/rollups.rs` takes the columns from `Counted`).
-//! - **A format**: a file in `src/wire/` that makes [`domain::Event`]s, a name in [`wire::Format`], and a route in
-//!   [`web::ingest`]. Nothing behind it changes.
-//! - **A page**: a question in `src/store/`, and a file in `src/web/pages/` with its struct, handler and template of
-//!   the same name; its route in `src/web/pages/mod.rs`.
-//! - **A column or table**: the next file in `migrations/`; a promise to others only once a `…_v1` view shows it.
+//! - **A channel**: a row of the table in [`domain::names`]. Parsers, pages and counts read it there.
+//! - **A metric**: a row of the same table with its phase and rank, an entry of [`domain::Counted`], and a migration that adds
+//!   its columns to the tables of counts and to `deliveries`, and its rows to the views.
+//! - **A format**: a file in `src/wire/` that makes [`domain::Event`]s, a name in [`wire::Format`], a route in
+//!   [`web::ingest`]. Nothing after it changes.
+//! - **A page**: a question in `src/store/query/`; a file in `src/web/pages/` with its struct and handler, and a template
+//!   of the same name; a route in `src/web/pages/mod.rs`.
+//! - **A column or table**: the next file in `migrations/`, with comments inside the statement: `.schema`, the table `about` and
+//!   the page `/schema` show them. Names that begin with `_` are private, all others a promise.
 //!
 //! # What holds, and what proves it
 //!
-//! 1. *The same events give the same tables.* [`domain::Delivery::of`] is the definition; [`domain::Delivery::apply`]
-//!    is a short cut that says when it does not hold. `tests/laws.rs` tries the real store, by random orders, batches
-//!    and repeats of hostile histories, against a model written apart; `waybill verify` recounts a live file.
-//! 2. *An answer of 200 means on disk.* One thread writes; it commits what waits, the log is flushed, and only then are
-//!    the senders answered ([`store::writer`]). `tests/durability.rs` kills it in the middle, and
-//!    `tests/answers/trouble.rs` fills its disk.
-//! 3. *Nothing authentic is refused.* What cannot be understood is kept aside with the reason (`quarantine`); what is
-//!    not about messages is counted by name (`ignored`).
-//! 4. *No request does work in proportion to history.* Counts are kept, lists are walked by key, never by offset, and
-//!    an index whose entries would land at random in a big tree is led by a block of row ids ([`store`]).
-//! 5. *Who is forgotten stays forgotten, and no figure moves.* A forgotten delivery's events are entombed, not deleted
-//!    ([`domain::forgetting`]), so counts still follow from them; [`store::forgetting`] finds what was stored before, down
-//!    to the bytes between rows. `tests/forgetting.rs` looks for traces in the files, `tests/laws` for what order does.
+//! | law | proof |
+//! |---|---|
+//! | 1, 2: a function of the set, a status is a join | `tests/laws` feeds the store random orders, batches and repeats of hostile histories, and compares it with a model that shares no code (`tests/model`); `tests/wire` has a snapshot of every known payload |
+//! | 3: counts equal a recount | the same, and `waybill verify`, by SQL and by [`domain::Delivery::of`] |
+//! | 4: 200 means on disk; nothing is lost | `tests/durability` kills the server while it writes; `tests/answers` fills its disk, and has every answer to a sender; `tests/quarantine` |
+//! | 5: an erased person stays erased | `tests/forgetting` searches all bytes of the files; `tests/laws` tries the orders of events and requests |
+//! | no page reads all of what grows | `tests/site/plans.rs`: the query plan of every statement, as a snapshot |
 //!
-//! The clock is read in `web` and `cli` only, and handed down; the writer alone times its batches.
+//! Time is an argument: the clock is read in `web` and `cli`, and by the writer, which times its batches.
 
 #[allow(clippy::disallowed_methods, reason = "commands read the clock and hand it down")]
 pub mod cli;

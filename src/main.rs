@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The framework tells of every worker and of every malformed request; what matters of it comes as a warning.
+/// The framework logs every worker and every malformed request; what matters of it comes as a warning.
 const LOG: &str = "info,actix_server=warn,actix_http=off,rusqlite_migration=warn";
 
 fn main() -> ExitCode {

@@ -392,6 +392,8 @@ fn a_suppression_by_wire_waits_for_an_hour_and_erasing_by_hand_does_not() {
     state(&server, "User Suppressed", "2026-04-01T00:00:00Z");
     let due = "SELECT count(*), max(revoked_at_ms IS NOT NULL), max(due_at_ms - received_at_ms) FROM erasure_requests";
     assert_eq!(file::rows(&server.db(), due), ["1|0|3600000"]);
+    let page = server.get(&format!("/people/{PERSON}")).1;
+    assert!(page.contains("Suppressed") && page.contains("to be erased at"), "{page}");
     assert!(forget(&server.db(), &["--revoke"]).0);
     assert_eq!(file::rows(&server.db(), due), ["1|1|3600000"]);
 

@@ -37,12 +37,14 @@ fn every_view_is_read_by_other_tools_while_events_come_in() {
     let (status, _) = server.post("/v1/events", &[], &batch(0));
     assert_eq!(status, 200);
     let done = AtomicBool::new(false);
+    let client = server.client();
     let (read, rounds) = std::thread::scope(|scope| {
-        let writing = scope.spawn(|| {
+        let done = &done;
+        let writing = scope.spawn(move || {
             let mut round = 1;
             while !done.load(Relaxed) {
-                let (status, answer) = server.post("/v1/events", &[], &batch(round));
-                assert_eq!(status, 200, "{answer}");
+                let answer = client.post("/v1/events", &[], batch(round));
+                assert_eq!(answer.status, 200, "{}", answer.text);
                 round += 1;
             }
             round

@@ -11,18 +11,20 @@ use crate::store::{Readers, sqlite};
 use crate::web::export::{self, Broken, Form, What};
 
 #[derive(Args)]
-#[command(after_help = "The filter is that of the pages' addresses: what stands there after the question mark, or the
-whole address.
+#[command(
+    after_help = "The filter is that of the pages' addresses: the part after the question mark, or the whole address.
 
-Events as NDJSON are Waybill's own: `import` and POST /v1/events read them, and their tables come
-out equal. What was said of people by themselves (traits, subscriptions) is no event and is not
-among them; of a forgotten person no more is there than what the file still holds. The last line, {\"end\":true,\"rows\":N}, says how many there were; without it the file is cut.
+Events as NDJSON are in Waybill's event format: `import` and POST /v1/events read them, and give the
+same tables. Calls about people (traits, subscriptions) are not events and not exported. The last line,
+{\"end\":true,\"rows\":N}, holds the number of rows; without it the file is incomplete. Rows are read in
+stretches, newest first: events that arrive meanwhile may be missing.
 In CSV, text that a spreadsheet would run as a formula begins with an apostrophe.
 
 Examples:
   waybill export > all.ndjson
   waybill export 'source=campaign:3&metric=clicked&since=7d'
-  waybill export --what deliveries --format csv 'status=bounced' > bounced.csv")]
+  waybill export --what deliveries --format csv 'status=bounced' > bounced.csv"
+)]
 pub struct Export {
     /// Which; all where none is given
     #[arg(env = "WAYBILL_EXPORT_FILTER", default_value = "", value_name = "FILTER")]
@@ -63,7 +65,6 @@ impl Export {
         // checks the file, and migrates it where it is older
         drop(sqlite::open(db).context("the file cannot be used")?);
         let connection = Readers::open(db, 1)?.open_one()?;
-        connection.execute_batch("BEGIN")?;
         let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
         match export::write(&connection, &what, form, &mut out).and_then(|rows| Ok(out.flush().map(|()| rows)?)) {
             Ok(rows) => {

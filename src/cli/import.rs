@@ -49,7 +49,7 @@ const CHUNK_BYTES: usize = 512 << 10;
 const CHUNKS_AT_ONCE: usize = 14;
 /// How much is taken in at once.
 pub const TAKEN_IN_BYTES: usize = CHUNKS_AT_ONCE * CHUNK_BYTES;
-/// A longer line is kept aside as too large.
+/// A longer line is quarantined as too large.
 const LINE_BYTES_MAX: usize = 8 << 20;
 /// Larger transactions write each page less often.
 const TRANSACTION_ENTRIES: usize = 100_000;

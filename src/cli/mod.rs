@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// What became of the message to this person, and how did this campaign do: from one SQLite file of your own.
+/// Delivery tracking and campaign metrics for Customer.io events, in one SQLite file.
 #[derive(Parser)]
 #[command(
     name = "waybill",

@@ -52,7 +52,9 @@ fn verify(db: &Path) -> anyhow::Result<ExitCode> {
         println!("clean: {deliveries} deliveries and {events} events recounted, no differences");
         Ok(ExitCode::SUCCESS)
     } else {
-        println!("{differences} differences in {deliveries} deliveries and {events} events; `waybill rebuild` mends them");
+        println!(
+            "{differences} differences in {deliveries} deliveries and {events} events; `waybill rebuild` mends them"
+        );
         Ok(ExitCode::FAILURE)
     }
 }

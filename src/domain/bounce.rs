@@ -17,11 +17,7 @@
 //! Addresses and links within the reason are not read: `full.spam@example.org` is a name. Nor are the codes that begin
 //! each line of a long reply, which would tear its sentences apart.
 
-use std::sync::LazyLock;
-
-use aho_corasick::AhoCorasick;
-
-/// What became of a bounced message says this of its address.
+/// What a bounce says of the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BounceClass {
     /// The address itself is dead: nobody there, closed for good, no such domain, the token is of no device.
@@ -84,17 +80,17 @@ pub fn classify(reason: Option<&str>) -> BounceClass {
     let reason = &reason[..reason.floor_char_boundary(READ_MAX)];
     let codes = Codes::of(reason);
     let words = words(reason);
-    let says = |phrases: &Phrases| phrases.are_in(&words);
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| has(&words, phrase));
 
     if let Some(class) = carrier(&words) {
         class
     } else if codes.are_temporary() {
         BounceClass::Soft
-    } else if says(&POLICY) {
+    } else if says(phrases::POLICY) {
         BounceClass::Policy
-    } else if says(&SOFT) {
+    } else if says(phrases::SOFT) {
         BounceClass::Soft
-    } else if says(&HARD) || codes.has((5, 4, 1)) && has(&words, "recipient address rejected access denied") {
+    } else if says(phrases::HARD) || codes.has((5, 4, 1)) && has(&words, "recipient address rejected access denied") {
         BounceClass::Hard
     } else {
         codes.class().unwrap_or_else(|| {
@@ -102,29 +98,6 @@ pub fn classify(reason: Option<&str>) -> BounceClass {
                 || codes.has((5, 1, 0)) && has(&words, "address rejected");
             if is_hard { BounceClass::Hard } else { BounceClass::Unknown }
         })
-    }
-}
-
-/// Phrases that are looked for all at once.
-struct Phrases {
-    phrases: &'static [&'static str],
-    search: AhoCorasick,
-}
-
-static POLICY: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(phrases::POLICY));
-static SOFT: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(phrases::SOFT));
-static HARD: LazyLock<Phrases> = LazyLock::new(|| Phrases::new(phrases::HARD));
-
-impl Phrases {
-    fn new(phrases: &'static [&'static str]) -> Phrases {
-        Phrases { phrases, search: AhoCorasick::new(phrases).expect("invariant: few and short") }
-    }
-
-    /// Whether the words hold one of them.
-    fn are_in(&self, words: &str) -> bool {
-        self.search
-            .find_overlapping_iter(words)
-            .any(|found| stands_alone(words, found.start(), self.phrases[found.pattern().as_usize()]))
     }
 }
 

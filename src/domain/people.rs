@@ -117,7 +117,7 @@ pub struct Stamped {
     pub value: Option<Text>,
 }
 
-/// What became of a person's subscription.
+/// A change of a person's subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Change {
     Subscribed,

@@ -10,83 +10,15 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::Connection;
 
 use super::deliveries::{self, DeliveryRow};
+use super::entry::{Entry, Incoming, Outcome, Report};
 use super::erasure::{self, Forgotten, Graces, Target, traces};
 use super::events::{self, EventRow};
-use super::quarantine::{self, OF_THE_FORGOTTEN, Quarantined, Receipts};
+use super::quarantine::{self, OF_THE_FORGOTTEN, Receipts};
 use super::{Error, registers, rollups, sources};
 use crate::domain::delivery::Applied;
 use crate::domain::forgetting::{self, IDENTIFYING, identifiers};
 use crate::domain::people::Said;
-use crate::domain::{Attribute, Delivery, Delta, Event, Millis, Source, Statement, Text};
-
-/// An event, and the JSON that it came as.
-#[derive(Clone, Debug)]
-pub struct Incoming {
-    pub event: Event,
-    /// How the body is read.
-    pub format: Text,
-    pub body: Text,
-}
-
-/// A report by a sender who may speak only of deliveries that are known.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// What is taken of it.
-    pub incoming: Incoming,
-    /// How the body is read that waits in quarantine.
-    pub format: Text,
-    /// The JSON as it came.
-    pub body: Text,
-}
-
-/// One thing that came in.
-#[derive(Clone, Debug)]
-pub enum Entry {
-    Event(Box<Incoming>),
-    /// An event where its delivery is known, in the file or by an event of the same batch. Else it waits.
-    Report(Box<Report>),
-    /// About a person or an object.
-    Statement(Box<Statement>),
-    /// Not about messages: counted under its name.
-    Ignored {
-        name: Text,
-    },
-    /// Not understood.
-    Quarantined(Box<Quarantined>),
-    /// A row of the quarantine was read again as these entries, which are stored as the row goes, all or none;
-    /// without any it is dismissed. Nothing is done if the row has gone already.
-    Released {
-        quarantine_id: i64,
-        entries: Vec<Entry>,
-    },
-    /// All of the quarantine was replayed by this version of the program.
-    QuarantineRead {
-        version: Text,
-    },
-    /// Erasure requests whose grace has ended take effect.
-    DeletionsDue,
-    /// Erasure requests for whoever has this identifier that have not taken effect do not.
-    DeletionRevoked {
-        identifier: Text,
-    },
-    /// What people call a source; `None` takes the name away.
-    Name {
-        source: Source,
-        name: Option<Text>,
-    },
-}
-
-/// What happened to an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Accepted,
-    /// The event was known already; what this copy added was taken in.
-    Duplicate,
-    Ignored,
-    Quarantined,
-    /// Nothing that came in: it was about the quarantine, or a name.
-    Released,
-}
+use crate::domain::{Attribute, Delivery, Delta, Event, Millis, Statement, Text};
 
 /// What a transaction needs beside its entries.
 pub struct Context<'t> {

@@ -10,6 +10,7 @@ pub mod apply;
 mod attributes;
 pub mod bodies;
 mod deliveries;
+mod entry;
 pub mod erasure;
 pub mod error;
 mod events;
@@ -28,9 +29,9 @@ pub mod verify;
 #[allow(clippy::disallowed_methods, reason = "how long a batch takes is known where it is written")]
 pub mod writer;
 
-pub use apply::{Entry, Incoming, Outcome, Report};
+pub use entry::{Entry, Incoming, Outcome, Quarantined, Report};
 pub use error::Error;
-pub use quarantine::{BODY_BYTES_KEPT, NOT_STORED, PUBLIC_MAX, Quarantined};
+pub use quarantine::{BODY_BYTES_KEPT, NOT_STORED, PUBLIC_MAX};
 pub use sqlite::{Reader, Readers};
 pub use tracker::{Options, Recording, Tracker};
 pub use writer::{Refused, Writer};

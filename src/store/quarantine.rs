@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::Error;
-use super::apply::Outcome;
+use super::entry::Outcome;
+pub use super::entry::Quarantined;
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Millis, Text};
 
@@ -34,24 +35,6 @@ pub const PUBLIC_MAX: i64 = 100_000;
 
 /// The reason of what was understood, and could not be stored.
 pub const NOT_STORED: &str = "not_stored";
-
-/// A body that was not understood, and why.
-#[derive(Clone, Debug)]
-pub struct Quarantined {
-    /// How to read the body again.
-    pub format: Text,
-    pub reason: Text,
-    pub detail: Text,
-    pub delivery_id: Option<Text>,
-    /// An event from the future: when it may be applied.
-    pub due_at_ms: Option<Millis>,
-    /// By a sender who may only report on known deliveries: replayed, it may do no more.
-    pub public: bool,
-    /// All of it, or the beginning of one that was too long to be read.
-    pub body: Vec<u8>,
-    /// The length as received.
-    pub body_bytes: i64,
-}
 
 /// Stores a body. The same body for the same reason is one row, however often it comes: senders retry. True if there was
 /// none yet.

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::Error;
-use super::apply::Outcome;
+use super::entry::Outcome;
 use crate::domain::people::{Register, Said, Setting, Subscription};
 use crate::domain::{Attribute, Attributes, EventTime, Identifiers, Statement};
 

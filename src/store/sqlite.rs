@@ -119,7 +119,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A plan is made once, whatever is bound: else SQLite makes it anew for each value of a `LIMIT`, which costs several
+/// A plan is made once, whatever is bound: else SQLite makes it again for each value of a `LIMIT`, which costs several
 /// times what it takes to run most statements.
 fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::apply::{Context, Entry, Outcome};
+use super::apply::Context;
 use super::bodies::{self, KeepBodies};
+use super::entry::{Entry, Outcome};
 use super::erasure::{self, Erased, Forgotten, Graces, Left};
 use super::sqlite::{self, LOG_BYTES_SMALL};
 use super::{Error, quarantine, sources};
@@ -136,7 +137,7 @@ impl Tracker {
         }
         if self.empty_log_at_once().is_ok() && self.file.log_bytes() == 0 {
             // failing, it is done again
-            let _ = erasure::done(&self.connection, &mut self.forgotten);
+            let _ = self.forgotten.done(&self.connection);
         }
     }
 

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
-use super::apply::{Entry, Outcome};
+use super::entry::{Entry, Outcome};
 use super::erasure::Left;
 use super::quarantine::{NOT_STORED, Quarantined};
 use super::stats::Stats;
@@ -30,7 +30,7 @@ use crate::domain::{Millis, Text};
 
 pub use super::stats::State;
 
-/// How many requests may wait. Beyond it the sender is told to come again.
+/// How many requests may wait. Beyond it the sender is asked to retry.
 pub const WAITING_MAX: usize = 4_096;
 
 /// How many entries one transaction takes; more wait for the next, so that no answer waits long.
@@ -299,7 +299,7 @@ impl Work {
         outcomes
     }
 
-    /// Records what may be at fault. If it is, it is kept aside, so that its sender need not come again with it.
+    /// Records what may be at fault. If it is, it is quarantined, so that its sender need not retry.
     fn commit_alone(&mut self, entry: &Entry, received_at_ms: Millis) -> Result<Outcome, Refused> {
         let first = |outcomes: Vec<Outcome>| outcomes.into_iter().next().ok_or(Refused::Unwritable);
         let error = match self.record(&[entry], received_at_ms) {
@@ -482,7 +482,7 @@ mod tests {
         let trouble = "CREATE TRIGGER trouble BEFORE INSERT ON source_names WHEN new.name = 'poison'
             BEGIN SELECT raise(ABORT, 'trouble'); END";
         work.tracker.connection().execute_batch(trouble).unwrap();
-        // nothing of it could be kept aside
+        // nothing of it could be quarantined
         let name =
             Entry::Name { source: Source { kind: SourceKind::Campaign, id: "7".into() }, name: Some("poison".into()) };
         let answers = [vec![name, full("d1", "e")], vec![full("poison", "e")], vec![full("d2", "e")]].map(|entries| {

@@ -22,8 +22,8 @@ use super::pages::layout::{self, Pages};
 use super::pages::log_query::LogQuery;
 use super::pages::twin::{self, Format};
 use crate::domain::Millis;
-use crate::store::query::{events, log, rows};
 use crate::store;
+use crate::store::query::{events, log, rows};
 use crate::wire::waybill;
 
 /// What is exported.

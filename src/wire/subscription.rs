@@ -1,4 +1,4 @@
-//! What became of a person's subscription, by webhook or as a track call: the same statement by either way.
+//! Changes of a person's subscription, by webhook or as a track call: the same statement by either way.
 //!
 //! These are of the person, whatever message or channel they name beside it, and count in no metric of a message.
 

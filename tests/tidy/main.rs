@@ -3,12 +3,13 @@
 //! The rules see code only: comments and the insides of strings are blanked first ([`source`]), and most of them
 //! leave `#[cfg(test)]` items alone.
 
+mod circles;
 mod files;
 mod rooms;
 mod source;
 mod words;
 
-use source::{Source, is_of, rust_files, test_modules};
+use source::{Source, files_under, is_of, rust_files, test_modules};
 
 /// Fails with every finding, so that one run shows them all.
 fn none(findings: Vec<String>) {
@@ -34,6 +35,14 @@ fn rooms_keep_apart() {
 }
 
 #[test]
+fn imports_run_one_way() {
+    let sources = production();
+    none(circles::findings(&sources, "src/store/", &[]));
+    // its `mod.rs` is the table of routes
+    none(circles::findings(&sources, "src/web/pages/", &["src/web/pages/mod.rs"]));
+}
+
+#[test]
 fn nothing_is_unfinished_or_skipped() {
     none(everything().iter().flat_map(words::unfinished).collect());
 }
@@ -41,6 +50,15 @@ fn nothing_is_unfinished_or_skipped() {
 #[test]
 fn production_code_does_not_panic_by_accident() {
     none(production().iter().flat_map(words::panics).collect());
+}
+
+#[test]
+fn text_reads_as_engineers_write() {
+    let folders = ["src", "templates", "docs", "migrations", "static", "traffic/src"];
+    let files = folders.into_iter().flat_map(files_under).chain(["README.md".into()]);
+    let ends = ["rs", "md", "sql", "html", "js", "css"];
+    let texts = files.filter(|path| path.extension().is_some_and(|end| ends.iter().any(|text| end == *text)));
+    none(texts.map(Source::read).flat_map(|file| words::archaic(&file.path, &file.text)).collect());
 }
 
 #[test]

@@ -46,6 +46,32 @@ pub fn clock(source: &Source) -> Vec<String> {
     said(source, &source.production, &clocks.map(|clock| (clock, instead)))
 }
 
+/// Phrases that read as translated, with what an engineer writes instead. Of comments and text too.
+const PHRASES: [(&str, &str); 11] = [
+    ("kept aside", "quarantined"),
+    ("keeps aside", "quarantines"),
+    ("became of", "the outcome of, the status of, what happened to"),
+    ("becomes of", "the outcome of, what happens to"),
+    (" anew", "again"),
+    ("is told", "say who answers, reports or logs what"),
+    ("are told", "say who answers, reports or logs what"),
+    ("told of", "reported, or named"),
+    ("tells of", "reports, names or describes"),
+    ("by itself,", "automatically, alone, or on its own"),
+    ("so that holds", "so this holds"),
+];
+
+/// Archaic phrases in what people read: comments, messages, pages, documentation.
+pub fn archaic(name: &str, text: &str) -> Vec<String> {
+    let lines = text.lines().enumerate();
+    let found = lines.flat_map(|(i, line)| {
+        let line = line.to_lowercase();
+        let phrases = PHRASES.iter().filter(move |(phrase, _)| line.contains(phrase));
+        phrases.map(move |(phrase, instead)| format!("{name}:{}: `{}`; write {instead}", i + 1, phrase.trim()))
+    });
+    found.collect()
+}
+
 fn said(source: &Source, code: &str, marks: &[(&str, &str)]) -> Vec<String> {
     let mut found = Vec::new();
     for (mark, instead) in marks {
@@ -54,6 +80,12 @@ fn said(source: &Source, code: &str, marks: &[(&str, &str)]) -> Vec<String> {
         }
     }
     found
+}
+
+#[test]
+fn archaic_phrases_are_found() {
+    assert_eq!(archaic("a.md", "fine\nWhat Became of it, written anew.").len(), 2);
+    assert_eq!(archaic("a.rs", "let renewed = canewed;").len(), 0);
 }
 
 #[test]

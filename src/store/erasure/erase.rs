@@ -11,6 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::super::{Error, quarantine};
+use super::walk::{COLUMNS, IDENTIFIERS, LOG, QUARANTINE, look_at};
 use super::{Forgotten, registers, requests, traces};
 use crate::domain::forgetting::{self, Hash};
 
@@ -21,68 +22,6 @@ const DELIVERY: i64 = 40;
 /// What reading a row of the quarantine costs, with its length.
 const QUARANTINED: i64 = 10;
 const QUARANTINED_BYTES: i64 = 100;
-
-/// The stages of the walk: first the columns that hold identifiers.
-const COLUMNS: [(&str, &str); 4] = [
-    ("identifiers", "value"),
-    ("deliveries", "person_id"),
-    ("deliveries", "recipient"),
-    ("delivery_identifiers", "identifier"),
-];
-const IDENTIFIERS: i64 = 0;
-const QUARANTINE: i64 = COLUMNS.len() as i64;
-/// The write-ahead log still has what was erased.
-const LOG: i64 = QUARANTINE + 1;
-
-/// What is left to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    Nothing,
-    Steps,
-    /// The write-ahead log must be emptied; [`done`] after that.
-    Log,
-}
-
-/// What is left to erase.
-pub fn left(connection: &Connection) -> Result<Left, Error> {
-    let stage: Option<i64> =
-        connection.prepare_cached("SELECT stage FROM _erasure_walk")?.query_row([], |row| row.get(0)).optional()?;
-    Ok(match stage {
-        None => Left::Nothing,
-        Some(LOG) => Left::Log,
-        Some(_) => Left::Steps,
-    })
-}
-
-/// The write-ahead log was emptied: all is done.
-pub fn done(connection: &Connection, forgotten: &mut Forgotten) -> Result<(), Error> {
-    connection.execute("DELETE FROM _erasure_walk WHERE stage = ?1", [LOG])?;
-    forgotten.is_erasing = false;
-    Ok(())
-}
-
-/// Has the traces of an identifier looked for, or of the one that a pseudonym stands for.
-pub(super) fn look_for(connection: &Connection, forgotten: &mut Forgotten, identifier: &str) -> Result<(), Error> {
-    look_at(connection, identifier)?;
-    connection
-        .prepare_cached(
-            "INSERT INTO _erasure_walk (id, stage) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET stage = 0, cursor = NULL",
-        )?
-        .execute([])?;
-    forgotten.is_erasing = true;
-    Ok(())
-}
-
-/// Has the deliveries of an identifier looked at, once more if they were.
-fn look_at(connection: &Connection, identifier: &str) -> Result<(), Error> {
-    connection
-        .prepare_cached(
-            "INSERT INTO _erasures (identifier) VALUES (?1)
-             ON CONFLICT (identifier) DO UPDATE SET looked = 0, delivery = 0",
-        )?
-        .execute([&*forgetting::normalized(identifier)])?;
-    Ok(())
-}
 
 /// Does some of what is left to erase. Gives deliveries that carry one of the identifiers: the caller reads their events
 /// again, in the same transaction, and writes what

@@ -16,6 +16,7 @@ pub mod erase;
 pub mod registers;
 pub mod requests;
 pub mod traces;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -27,8 +28,9 @@ use super::{Error, events as event_rows, sqlite};
 use crate::domain::forgetting::{self, Hash};
 use crate::domain::{Delivery, Event, Millis, Text};
 
-pub use erase::{Left, done, left, step};
+pub use erase::step;
 pub use requests::{Graces, due, forget, pending, request, revoke, take_effect};
+pub use walk::{Left, left};
 
 /// How many hashes are held in memory; of a file with more, the index is asked.
 const HASHES_MAX: usize = 200_000;
@@ -69,7 +71,7 @@ impl Forgotten {
                 generation,
                 key: Some(key(connection)?),
                 hashes: hashes(connection)?,
-                is_erasing: erase::left(connection)? != Left::Nothing,
+                is_erasing: walk::left(connection)? != Left::Nothing,
                 erased: self.erased,
             };
         }
@@ -124,6 +126,20 @@ impl Forgotten {
                 OR EXISTS (SELECT 1 FROM _forgotten_links WHERE hash = ?1)",
         )?;
         Ok(statement.query_row([hash], |row| row.get(0))?)
+    }
+
+    /// Has the traces of an identifier looked for, or of the one that a pseudonym stands for.
+    fn look_for(&mut self, connection: &Connection, identifier: &str) -> Result<(), Error> {
+        walk::look_for(connection, identifier)?;
+        self.is_erasing = true;
+        Ok(())
+    }
+
+    /// The write-ahead log was emptied: all is done.
+    pub fn done(&mut self, connection: &Connection) -> Result<(), Error> {
+        walk::done(connection)?;
+        self.is_erasing = false;
+        Ok(())
     }
 
     /// Has every other process read again, before its next batch, who is forgotten. This one knows it: `also` is now.
@@ -293,7 +309,7 @@ fn link(connection: &Connection, forgotten: &mut Forgotten, identifier: &str, na
         new += insert.execute([hash, *named])?;
     }
     if new > 0 {
-        erase::look_for(connection, forgotten, identifier)?;
+        forgotten.look_for(connection, identifier)?;
         forgotten.changed(connection, Some(hash))?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::super::{Error, Outcome};
-use super::{Forgotten, erase, links_of};
+use super::{Forgotten, links_of};
 use crate::domain::forgetting::{self, Hash};
 use crate::domain::people::Standing;
 use crate::domain::{Millis, Statement};
@@ -185,12 +185,12 @@ fn put_in_effect(
     }
     let is_new = note(connection, forgotten, identifier, request, at_ms)?;
     if is_new {
-        erase::look_for(connection, forgotten, identifier)?;
+        forgotten.look_for(connection, identifier)?;
         let hash = forgotten.hash(identifier);
         // an earlier request may have led to others, which this one may cover for longer
         let mut led_to = connection.prepare_cached("SELECT hash FROM _forgotten_links WHERE named = ?1")?;
         for other in led_to.query_map([hash], |row| row.get::<_, Hash>(0))?.collect::<Result<Vec<_>, _>>()? {
-            erase::look_for(connection, forgotten, &forgetting::pseudonym(&other))?;
+            forgotten.look_for(connection, &forgetting::pseudonym(&other))?;
         }
         forgotten.changed(connection, Some(hash))?;
     }

@@ -93,7 +93,7 @@ impl File {
                 write(connection, forgotten, id, events.get_mut(&id).expect("events"), &[]).unwrap();
             }
         }
-        done(connection, forgotten).unwrap();
+        forgotten.done(connection).unwrap();
         assert_eq!(left(connection).unwrap(), Left::Nothing);
         steps
     }

@@ -4,31 +4,26 @@
 //! where it finds few, then a domain, a reason, a source or the statuses (whichever the status counts say has fewer
 //! deliveries), else the time of creation.
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::log::{By, Filter, Link, Reason, Recipient, SourceRef};
-use crate::domain::{Counted, Metric, Phase};
+use super::filter::{By, Filter, Link, Reason, Recipient, SourceRef};
+use super::paging::{List, Values};
+use crate::domain::{Counted, Metric, Millis, Phase};
 use crate::store::Error;
 
-/// Values that a statement binds, in the order of their numbers.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Values(pub Vec<Value>);
-
-impl Values {
-    /// Binds a value. Gives its place in the SQL.
-    pub fn bind(&mut self, value: impl Into<Value>) -> String {
-        self.0.push(value.into());
-        format!("?{}", self.0.len())
-    }
-
-    fn text(&mut self, text: &str) -> String {
-        self.bind(text.to_owned())
-    }
-
-    fn list<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) -> String {
-        texts.into_iter().map(|text| self.text(text)).collect::<Vec<_>>().join(", ")
-    }
+/// The deliveries of a filter in order of creation.
+pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<List, Error> {
+    let mut values = Values::default();
+    Ok(List {
+        from: "deliveries d",
+        at: "d.created_at_ms",
+        id: "d.id",
+        leads: leads(connection, filter, &mut values)?,
+        fits: of_delivery(filter, &mut values),
+        values,
+        since_ms: filter.since_ms.unwrap_or(Millis::MIN),
+        until_ms: filter.until_ms.unwrap_or(Millis::MAX),
+    })
 }
 
 /// What is asked of a delivery `d`, but for the time of its creation.

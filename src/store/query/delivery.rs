@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::log::{SOURCE_NAME, first_time_columns, first_times};
+use super::columns::{SOURCE_NAME, first_time_columns, first_times};
 use super::paging::Cursor;
 use crate::domain::{FirstTimes, Metric, Millis};
 use crate::store::Error;

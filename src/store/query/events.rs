@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::conditions::{self, Values};
-use super::log::{self, By};
-use super::paging::{self, At, Cursor, Direction, List, Spent, Walked};
+use super::conditions;
+use super::filter::{self, By};
+use super::paging::{self, At, Cursor, Direction, List, Spent, Values, Walked};
 use super::rows;
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Counted, Event, Metric, Millis};
@@ -19,7 +19,7 @@ use crate::store::{Error, events};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Of these deliveries. A link asked for there is the one that an event followed.
-    pub deliveries: log::Filter,
+    pub deliveries: filter::Filter,
     /// Any of these.
     pub kinds: Vec<Kind>,
     pub by: Option<By>,
@@ -113,7 +113,7 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<(List, bo
         None => conditions::few(connection, deliveries, &mut values)?.map(|rows| format!("e.delivery IN ({rows})")),
     };
     // the event itself says which link it followed
-    let of_delivery = log::Filter { link: None, ..deliveries.clone() };
+    let of_delivery = filter::Filter { link: None, ..deliveries.clone() };
     let mut fits = of_event(filter, "e", &mut values);
     if filter.once {
         let before = of_event(filter, "o", &mut values);

@@ -4,93 +4,14 @@ use std::ops::ControlFlow;
 
 use rusqlite::Connection;
 
-use super::conditions::{self, Values};
-use super::paging::{self, Direction, List, Spent, Walked};
+use super::columns::{SOURCE_NAME, first_time_columns, first_times};
+use super::conditions::list;
+pub use super::filter::{By, Filter, Link, Reason, Recipient, SourceRef};
+use super::paging::{self, Direction, Spent, Walked};
 pub use super::paging::{At, Cursor};
 use super::totals::{self, Total};
-use crate::domain::{Counted, FirstTimes, Metric, Millis};
+use crate::domain::{FirstTimes, Metric, Millis};
 use crate::store::Error;
-
-/// What the log is asked for. Empty lists and `None` ask for everything.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter {
-    /// Any of these; `None` is a delivery whose status is unknown.
-    pub statuses: Vec<Option<Metric>>,
-    /// How the sending went is any of these; `None`: not known.
-    pub outcomes: Vec<Option<Metric>>,
-    /// The furthest that the person did is any of these; `None`: no engagement.
-    pub engagements: Vec<Option<Metric>>,
-    /// Any of these, by name; `unknown` where no event gave one.
-    pub channels: Vec<String>,
-    pub source: Option<SourceRef>,
-    /// Empty: without one.
-    pub action_id: Option<String>,
-    /// Empty: without one.
-    pub content_id: Option<String>,
-    pub trigger_id: Option<String>,
-    pub delivery_id: Option<String>,
-    pub recipient: Option<Recipient>,
-    /// Of an email recipient: what follows the @.
-    pub domain: Option<String>,
-    /// A person's id, email address or cio_id.
-    pub person: Option<String>,
-    /// Created at or after.
-    pub since_ms: Option<Millis>,
-    /// Created before.
-    pub until_ms: Option<Millis>,
-    /// All of these, at any time.
-    pub ever: Vec<Counted>,
-    pub reason: Option<Reason>,
-    /// Clicked this link.
-    pub link: Option<Link>,
-    /// The subject contains all of these, in any case of letters.
-    pub subjects: Vec<String>,
-    /// Recipient or subject contains each of these, in any case of letters.
-    pub words: Vec<String>,
-    /// None of what any of these finds, whenever it was created.
-    pub without: Vec<Filter>,
-}
-
-/// A source by kind and id. Without an id: all of the kind; the unknown source has none.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SourceRef {
-    pub kind: String,
-    pub id: String,
-}
-
-/// Why a delivery failed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reason {
-    Exactly(String),
-    /// Any that was given.
-    Any,
-}
-
-/// A link, by its id where it has one, else by its address without query and fragment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Link {
-    pub link: String,
-    /// Followed so at least once.
-    pub by: Option<By>,
-}
-
-/// Who did it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    Human,
-    Machine,
-    /// Nobody: an open that the sender inferred from a click.
-    Implied,
-}
-
-/// The address to compare by, or a part of it: see `domain::address`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Recipient {
-    Exactly(String),
-    StartingWith(String),
-    /// With this anywhere in it, in any case of letters.
-    With(String),
-}
 
 /// Placed by when a delivery was created.
 pub type Page = paging::Page<Row>;
@@ -221,25 +142,6 @@ pub fn each(
     paging::each(|from, size, spent| list.walk(connection, Direction::Older, from, size, spent), each)
 }
 
-/// The deliveries of a filter in order of creation.
-pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<List, Error> {
-    let mut values = Values::default();
-    Ok(List {
-        from: "deliveries d",
-        at: "d.created_at_ms",
-        id: "d.id",
-        leads: conditions::leads(connection, filter, &mut values)?,
-        fits: conditions::of_delivery(filter, &mut values),
-        values,
-        since_ms: filter.since_ms.unwrap_or(Millis::MIN),
-        until_ms: filter.until_ms.unwrap_or(Millis::MAX),
-    })
-}
-
-/// The name of the source of a delivery `d`.
-pub(super) const SOURCE_NAME: &str =
-    "(SELECT n.name FROM source_names n WHERE n.source_kind = d.source_kind AND n.source_id = d.source_id)";
-
 /// One line.
 pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
     let mut statement = connection.prepare_cached(&format!(
@@ -269,20 +171,6 @@ pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
             reached: first_times(row, 16)?,
         })
     })?)
-}
-
-/// The columns of the first times of a delivery `d`, in the order of [`Counted::ALL`].
-pub(super) fn first_time_columns() -> String {
-    Counted::ALL.map(|counted| format!("d.{}_at_ms", counted.name())).join(", ")
-}
-
-/// Reads them, from the column `first` on.
-pub(super) fn first_times(row: &rusqlite::Row, first: usize) -> rusqlite::Result<FirstTimes> {
-    let mut times = FirstTimes::default();
-    for (place, counted) in Counted::ALL.into_iter().enumerate() {
-        times.set(counted, row.get(first + place)?);
-    }
-    Ok(times)
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! The read side: one file a question.
 //!
 //! Lists are read newest first and paged by key ([`paging`]): one statement walks an index in the order of the list, SQLite
-//! tells of each row whether the filter fits, and the walk ends when the page is full or the caller's time is spent. So no
+//! says of each row whether the filter fits, and the walk ends when the page is full or the caller's time is spent. So no
 //! filter makes a page slow, and a page that ended early says how far it looked and where to go on.
 
 pub mod campaigns;
+mod columns;
 mod conditions;
 pub mod delivery;
 pub mod events;
+mod filter;
 pub mod health;
 pub mod log;
 pub mod near;

@@ -7,9 +7,28 @@ use std::str::FromStr;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::conditions::Values;
 use crate::domain::Millis;
 use crate::store::Error;
+
+/// Values that a statement binds, in the order of their numbers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Values(pub Vec<Value>);
+
+impl Values {
+    /// Binds a value. Gives its place in the SQL.
+    pub fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.0.push(value.into());
+        format!("?{}", self.0.len())
+    }
+
+    pub fn text(&mut self, text: &str) -> String {
+        self.bind(text.to_owned())
+    }
+
+    pub fn list<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) -> String {
+        texts.into_iter().map(|text| self.text(text)).collect::<Vec<_>>().join(", ")
+    }
+}
 
 /// A place in a list: the time and the row of what is there. A page starts beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

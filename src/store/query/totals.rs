@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, params_from_iter};
 
-use super::conditions::{self, Values};
+use super::conditions;
 use super::events::{self, Kind};
-use super::log::{self, By, Filter};
-use super::paging::{Cursor, Direction, Spent, Walked};
+use super::filter::{By, Filter};
+use super::paging::{Cursor, Direction, Spent, Values, Walked};
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Counted, Metric, Millis};
 use crate::store::Error;
@@ -37,7 +37,7 @@ pub fn of_deliveries(connection: &Connection, filter: &Filter, spent: Spent) -> 
     if let Some(n) = exact_of_deliveries(connection, filter)? {
         return Ok(Total::Exactly(n));
     }
-    let list = log::list(connection, filter)?;
+    let list = conditions::list(connection, filter)?;
     Ok(counted(&list.walk(connection, Direction::Older, None, COUNTED_MAX + 1, spent)?))
 }
 

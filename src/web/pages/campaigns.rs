@@ -6,8 +6,7 @@ use serde_json::json;
 
 use super::figures::{self, COLUMNS, counts, deliveries, figure};
 use super::layout::{self, Layout, Pages};
-use super::log_query::source_value;
-use super::parts::{Behind, Figure, problems, source_address, source_title};
+use super::parts::{Behind, Figure, problems, source_address, source_title, source_value};
 use super::rail;
 use super::sheet::{self, SOURCE, Sheet};
 use super::span::{Choice, Span};

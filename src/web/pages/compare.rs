@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::figures::{counts, deliveries, is_unlabelled};
 use super::layout::{self, Layout, Pages};
-use super::log_query::{self, source_value};
-use super::parts::{Behind, Figure, Linked, source_address, source_title};
+use super::log_query;
+use super::parts::{Behind, Figure, Linked, source_address, source_title, source_value};
 use super::rail;
 use super::sheet::{self, SOURCE, Sheet};
 use super::span::{Choice, Span};

@@ -269,11 +269,6 @@ fn name_of(count: &StatusCount) -> &str {
     count.channel.as_deref().unwrap_or("unknown")
 }
 
-/// The log by one filter.
-pub fn log_of(base: &str, key: &str, value: &str) -> Address {
-    Address::new(base, "/deliveries").with(key, value)
-}
-
 /// How many were found, as far as it is known.
 pub fn total_text(total: Total, one: &'static str, many: &'static str) -> String {
     match total {

@@ -4,13 +4,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
 
-use super::deliveries::log_of;
 use super::delivery_data::OneDelivery;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line as LogLine, Lines};
 use super::log_query::{Chip, LogQuery};
 use super::parts::{
-    Badge, Moment, channel_icon, channel_title, devices_summary, person_address, source_address, source_title,
+    Badge, Moment, channel_icon, channel_title, devices_summary, log_of, person_address, source_address, source_title,
 };
 use super::story;
 use super::suppressions::{Note, standing};

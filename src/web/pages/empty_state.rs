@@ -3,10 +3,9 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::deliveries::log_of;
 use super::layout::Pages;
-use super::overview::Silence;
-use super::parts::Moment;
+use super::parts::{Moment, log_of};
+use super::silence::Silence;
 use crate::domain::Millis;
 use crate::store;
 use crate::store::query::log::{Filter, Recipient};

@@ -357,11 +357,6 @@ pub fn source(value: &str) -> Result<SourceRef, Error> {
     }
 }
 
-/// A source as written in an address.
-pub fn source_value(source: &SourceRef) -> String {
-    if source.id.is_empty() { source.kind.clone() } else { format!("{}:{}", source.kind, source.id) }
-}
-
 /// `ann@example.com`, `ann*` for a prefix, `*ann*` for a part.
 fn recipient(value: &str) -> Recipient {
     match value.strip_suffix('*').map(|start| (start, start.strip_prefix('*'))) {

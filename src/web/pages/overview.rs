@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use askama::filters::HtmlSafe;
 use rusqlite::types::Value;
 use serde_json::json;
 
@@ -13,6 +12,7 @@ use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
 use super::parts::{Badge, Behind, Linked, Moment};
 use super::sheet::Sheet;
+use super::silence::Silence;
 use super::start::Start;
 use super::twin::{self, Format, Twins};
 use super::{PAGE_MS, budget};
@@ -25,7 +25,7 @@ use crate::store::query::overview::{self, Feed};
 use crate::store::query::status_counts::{self, StatusCount};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Count, Gap, Iso, IsoHour, Micros, Minute, ShortDay};
+use crate::web::format::{Count, Iso, IsoHour, Micros, Minute, ShortDay};
 
 const HOUR_MS: Millis = 3_600_000;
 const DAY_MS: Millis = 24 * HOUR_MS;
@@ -45,28 +45,6 @@ struct OverviewPage {
     feed: FeedLine,
     silence: Option<Silence>,
     twins: Twins,
-}
-
-/// A warning that events have stopped.
-#[derive(Template)]
-#[template(path = "parts/silence.html")]
-pub struct Silence {
-    last: Moment,
-    since: String,
-    usual: Option<String>,
-}
-
-impl HtmlSafe for Silence {}
-
-impl Silence {
-    pub fn of(feed: &Feed, now_ms: Millis) -> Option<Silence> {
-        let last_at_ms = feed.last_at_ms.filter(|_| feed.is_silent(now_ms))?;
-        Some(Silence {
-            last: Moment::exact(last_at_ms, now_ms),
-            since: Gap(now_ms - last_at_ms).to_string(),
-            usual: feed.longest_pause_ms.map(|ms| Gap(ms).to_string()),
-        })
-    }
 }
 
 /// A period's deliveries by channel.

@@ -5,12 +5,21 @@ use std::fmt::Display;
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::log_query::source_value;
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, FirstTimes, Metric, Millis, SourceKind};
 use crate::store::query::log::SourceRef;
 use crate::web::address::Address;
 use crate::web::format::{Ago, Count, Exact, Iso, Percent, Plural};
+
+/// The log by one filter.
+pub fn log_of(base: &str, key: &str, value: &str) -> Address {
+    Address::new(base, "/deliveries").with(key, value)
+}
+
+/// A source as written in an address.
+pub fn source_value(source: &SourceRef) -> String {
+    if source.id.is_empty() { source.kind.clone() } else { format!("{}:{}", source.kind, source.id) }
+}
 
 /// A status: a shape, a word and a colour.
 #[derive(Template, Clone, Debug, PartialEq)]

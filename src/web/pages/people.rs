@@ -6,10 +6,9 @@ use askama::Template;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 
-use super::deliveries::log_of;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
-use super::parts::{Badge, Linked, Moment, channel_title, person_address, source_address, source_title};
+use super::parts::{Badge, Linked, Moment, channel_title, log_of, person_address, source_address, source_title};
 use super::sheet::Sheet;
 use super::suppressions::Note;
 use super::twin::{self, Format, Twins};
@@ -212,13 +211,17 @@ fn change_title(change: &SubscriptionChange) -> &'static str {
 
 /// What a request to erase does, and what follows.
 fn deletion(erasure: &ErasureRequest) -> (&'static str, String) {
-    match (erasure.request.as_str(), erasure.due_at_ms) {
-        ("suppressed", _) => ("Suppressed", "personal data erased".into()),
-        ("unsuppressed", _) => ("Unsuppressed", "later data is stored".into()),
-        (_, _) if erasure.is_revoked => ("Deleted", "revoked: nothing is erased".into()),
-        (_, Some(due_at_ms)) => ("Deleted", format!("to be erased at {}", Exact(due_at_ms))),
-        (_, None) => ("Deleted", String::new()),
-    }
+    let title = match erasure.request.as_str() {
+        "suppressed" => "Suppressed",
+        "unsuppressed" => return ("Unsuppressed", "later data is stored".into()),
+        _ => "Deleted",
+    };
+    let then = match erasure.due_at_ms {
+        _ if erasure.is_revoked => "revoked: nothing is erased".into(),
+        Some(due_at_ms) => format!("to be erased at {}", Exact(due_at_ms)),
+        None => String::new(),
+    };
+    (title, then)
 }
 
 fn kind_title(kind: &str) -> &'static str {

@@ -7,7 +7,7 @@ use askama::Template;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::Moment;
-use super::quarantine_acts::Notice;
+use super::quarantine_notice::Notice;
 use super::span::Choice;
 use super::twin::{self, Format, List, Twins};
 use crate::store::query::{quarantine, rows};
@@ -130,7 +130,7 @@ pub async fn page(
     let now_ms = layout::now_ms();
     let (mut reason, mut at) = (None, quarantine::At::Newest);
     let query = layout::pairs(request.query_string())?;
-    layout::refuse_unknown(&query, &["reason", "before", "after", "done", "rows", "gone", "cut"])?;
+    layout::refuse_unknown(&query, &["reason", "before", "after", "job"])?;
     let notice = Notice::read(&query, queue.job());
     for (key, value) in query {
         let id = || {

@@ -5,6 +5,8 @@ use rusqlite::params_from_iter;
 use super::super::fixture::{self, BEGIN_MS};
 use super::super::{events, rows};
 use super::*;
+use crate::domain::Counted;
+use crate::store::query::paging::List;
 
 /// All that is in the file.
 struct File {

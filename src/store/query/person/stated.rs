@@ -3,7 +3,9 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Device, ErasureRequest, PARTS_MAX, Person, Preference, ROWS_MAX, Relation, SubscriptionChange, Trait};
+use super::facts::{
+    Device, ErasureRequest, PARTS_MAX, Person, Preference, ROWS_MAX, Relation, SubscriptionChange, Trait,
+};
 use crate::domain::Millis;
 use crate::domain::people::Change;
 use crate::store::Error;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::people::Change;
 use crate::store::testing;
 
 fn file() -> Connection {
