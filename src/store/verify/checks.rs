@@ -253,16 +253,14 @@ WHERE d.devices = 0 AND (d.outcome, d.outcome_at_ms, d.outcome_event_id, d.failu
 
 /// Events of a metric that counts, by the device that they name, or '' where they name none; and the devices themselves.
 fn devices() -> String {
-    let recount = format!(
-        "SELECT n.delivery, n.device_id, n.platform, k.outcome, k.outcome_at_ms, k.event_id, k.reason
+    let recount = "SELECT n.delivery, n.device_id, n.platform, k.outcome, k.outcome_at_ms, k.event_id, k.reason
     FROM (SELECT delivery, device_id, min(platform) AS platform FROM named WHERE device_id <> '' GROUP BY 1, 2
         UNION ALL SELECT DISTINCT n.delivery, '', NULL FROM named n JOIN decided s ON s.delivery = n.delivery AND s.device_id = ''
             AND s.place = 1
         WHERE n.device_id <> '') n
-    LEFT JOIN decided k ON k.delivery = n.delivery AND k.device_id = n.device_id AND k.place = 1"
-    );
+    LEFT JOIN decided k ON k.delivery = n.delivery AND k.device_id = n.device_id AND k.place = 1";
     let stored = "SELECT delivery, device_id, platform, outcome, outcome_at_ms, event_id, reason FROM delivery_devices";
-    let compared = compare(stored, &recount);
+    let compared = compare(stored, recount);
     format!(
         "WITH {},
 named AS (
