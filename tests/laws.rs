@@ -244,6 +244,32 @@ fn a_link_has_the_same_address_in_any_order() {
     }
 }
 
+/// Events may come in while a file is verified.
+#[test]
+fn a_file_that_grows_is_verified() {
+    let (folder, mut tracker) = file();
+    let mut runner = TestRunner::deterministic();
+    let histories: Vec<History> =
+        (0..120).map(|_| history().new_tree(&mut runner).expect("a history").current()).collect();
+    let recording = std::thread::spawn(move || {
+        for (n, history) in histories.iter().enumerate() {
+            for (_, mut batch) in history.batches() {
+                // some deliveries grow, some are new
+                batch
+                    .iter_mut()
+                    .for_each(|copy| copy.event.delivery_id = format!("{}-{}", n % 9, copy.event.delivery_id).into());
+                record(&mut tracker, &batch);
+            }
+        }
+    });
+    let mut other = open(folder.path());
+    while !recording.is_finished() {
+        assert_clean(&mut other);
+    }
+    recording.join().expect("recorded");
+    assert_clean(&mut other);
+}
+
 fn record_all(tracker: &mut Tracker, history: &History) {
     for (_, batch) in history.batches() {
         record(tracker, &batch);

@@ -256,6 +256,7 @@ fn devices() -> String {
     let recount = "SELECT n.delivery, n.device_id, n.platform, k.outcome, k.outcome_at_ms, k.event_id, k.reason
     FROM (SELECT delivery, device_id, min(platform) AS platform FROM named WHERE device_id <> '' GROUP BY 1, 2
         UNION ALL SELECT DISTINCT n.delivery, '', NULL FROM named n JOIN decided s ON s.delivery = n.delivery AND s.device_id = ''
+            AND s.place = 1
         WHERE n.device_id <> '') n
     LEFT JOIN decided k ON k.delivery = n.delivery AND k.device_id = n.device_id AND k.place = 1";
     let stored = "SELECT delivery, device_id, platform, outcome, outcome_at_ms, event_id, reason FROM delivery_devices";
@@ -284,12 +285,13 @@ fn push_outcome() -> String {
     format!(
         "WITH {},
 spoken AS (
-    SELECT v.delivery, k.outcome, k.outcome_at_ms, k.event_id, k.reason, m.fare,
-        row_number() OVER (PARTITION BY v.delivery, v.device_id ORDER BY {}) AS place
-    FROM delivery_devices v
-    JOIN delivery_devices k ON k.delivery = v.delivery AND k.device_id IN (v.device_id, '')
-    JOIN metrics m ON m.metric = k.outcome
-    WHERE v.device_id <> ''
+    SELECT k.*, m.fare, row_number() OVER (PARTITION BY k.delivery, k.device_id ORDER BY {}) AS place
+    FROM (
+        SELECT delivery, device_id, outcome, outcome_at_ms, event_id, reason FROM delivery_devices WHERE device_id <> ''
+        UNION ALL SELECT v.delivery, v.device_id, a.outcome, a.outcome_at_ms, a.event_id, a.reason
+        FROM delivery_devices v JOIN delivery_devices a ON a.delivery = v.delivery AND a.device_id = ''
+        WHERE v.device_id <> ''
+    ) k JOIN metrics m ON m.metric = k.outcome
 ),
 best AS (
     SELECT s.*, row_number() OVER (PARTITION BY s.delivery ORDER BY s.fare, s.outcome_at_ms DESC, s.event_id) AS place,
