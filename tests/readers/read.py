@@ -27,7 +27,7 @@ LIMIT = 2000
 
 def with_sqlite3(name):
     done = subprocess.run(
-        ["sqlite3", "-readonly", path, f"SELECT * FROM {name} LIMIT {LIMIT}"], capture_output=True, text=True
+        ["sqlite3", "-readonly", path, f"SELECT * FROM {name} LIMIT {LIMIT}"], capture_output=True
     )
     assert done.returncode == 0 and not done.stderr, done.stderr
 
@@ -49,8 +49,10 @@ extension = glob.glob(f"{folder}/**/sqlite_scanner.duckdb_extension", recursive=
 duck = duckdb.connect(config={"allow_unsigned_extensions": True})
 duck.execute(f"LOAD '{extension}'")
 duck.execute(f"ATTACH '{path}' AS waybill (TYPE sqlite, READ_ONLY)")
+# lists tables; it fails where the SQL of any view cannot be parsed
 shown = {row[2] for row in duck.execute("SHOW ALL TABLES").fetchall()}
-assert shown >= set(everything), f"SHOW ALL TABLES lacks {set(everything) - shown}"
+tables = {name for name, kind in listed if kind == "table"}
+assert shown >= tables, f"SHOW ALL TABLES lacks {tables - shown}"
 
 
 def with_duckdb(name):
@@ -71,7 +73,8 @@ for read, names in [
     (with_sqlite3, everything),
     (with_python, everything),
     (with_pandas, public),
-    (with_duckdb, everything),
+    # but private tables, which hold bytes beside text
+    (with_duckdb, [name for name, kind in listed if kind == "view" or name in public]),
     (with_datasette, public),
 ]:
     for name in names:
