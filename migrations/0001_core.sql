@@ -497,10 +497,13 @@ CREATE TABLE subscription_changes (
     action_id                 TEXT,
     content_id                TEXT,
     content                   TEXT,                 -- of preferences: JSON, topics and channels
-    person                    TEXT,                 -- the person's name: the first of these that is known
+    person                    TEXT,                 -- the person's name: the first of these that is known, else of whom the
+                                                    -- delivery is
     PRIMARY KEY (event_id, change)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX subscription_changes_person ON subscription_changes (person, at_ms, event_id);
+CREATE INDEX subscription_changes_delivery_id ON subscription_changes (delivery_id)
+    WHERE coalesce(person_id, email, cio_id, phone, anonymous_id) IS NULL AND delivery_id IS NOT NULL;
 
 -- Erasure -----------------------------------------------------------------------------------------------------------
 

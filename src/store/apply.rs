@@ -41,11 +41,13 @@ impl Context<'_> {
             receipts: Receipts::default(),
             delta: Delta::default(),
             reports_wait: quarantine::has_waiting(self.connection)?,
+            changes_wait: false,
             context: self,
         };
         for (place, entry) in entries.iter().enumerate() {
             batch.sort(place, entry)?;
         }
+        batch.changes_wait = registers::any_by_delivery(batch.context.connection)?;
         batch.write_events()?;
         rollups::write(batch.context.connection, &batch.delta)?;
         let Batch { mut outcomes, receipts, .. } = batch;
@@ -74,6 +76,7 @@ impl Context<'_> {
             receipts: Receipts::default(),
             delta: Delta::default(),
             reports_wait: false,
+            changes_wait: registers::any_by_delivery(self.connection)?,
             context: self,
         };
         for id in ids {
@@ -104,6 +107,8 @@ struct Batch<'b, 'c, 'a> {
     receipts: Receipts,
     delta: Delta,
     reports_wait: bool,
+    /// Changes of subscriptions name deliveries and no person.
+    changes_wait: bool,
 }
 
 impl<'a> Batch<'_, '_, 'a> {
@@ -279,6 +284,7 @@ impl<'a> Batch<'_, '_, 'a> {
         }
         self.delta.change(&before, &after, fresh.iter().map(|fresh| &fresh.incoming.event));
         deliveries::update(connection, row.id, &before, &after)?;
+        self.name_changes(&row.delivery_id, Some(&before), &after)?;
         // what the columns do not show any more is found otherwise
         let hidden = [Attribute::PersonId, Attribute::Recipient].map(|attribute| before.attributes.get(attribute));
         let carried = fresh.iter().flat_map(|fresh| identifiers(&fresh.incoming.event)).map(|(_, text)| text);
@@ -347,6 +353,7 @@ impl<'a> Batch<'_, '_, 'a> {
             }
             _ => deliveries::insert(connection, delivery_id, &after, &first_attributes, is_forgotten)?,
         };
+        self.name_changes(delivery_id, before.as_ref(), &after)?;
         for (row, event) in history.iter().zip(&events) {
             if row.event != *event || kept.is_none() {
                 events::update(connection, row.id, Some(&first_attributes), event)?;
@@ -366,6 +373,18 @@ impl<'a> Batch<'_, '_, 'a> {
         };
         let carried = events.iter().flat_map(identifiers).map(|(_, text)| text);
         self.insert_identifiers(id, &after, carried.chain(lost.iter().map(|text| &**text)))
+    }
+
+    /// Gives changes of subscriptions that name the delivery and no person to whom it is for, where that moved.
+    fn name_changes(&self, delivery_id: &str, before: Option<&Delivery>, after: &Delivery) -> Result<(), Error> {
+        let whose = |delivery: &Delivery| {
+            let attributes = [Attribute::PersonId, Attribute::Email, Attribute::CioId];
+            attributes.into_iter().find_map(|attribute| delivery.attributes.get(attribute).map(Text::from))
+        };
+        if self.changes_wait && before.and_then(whose) != whose(after) {
+            registers::name_by_delivery(self.context.connection, delivery_id)?;
+        }
+        Ok(())
     }
 
     /// Inserts an event with its body, and counts the copies that came with it.

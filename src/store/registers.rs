@@ -181,7 +181,29 @@ fn change(connection: &Connection, statement: &Statement, subscription: &Subscri
             content,
             who.name()
         ])?;
+    if let (None, Some(delivery_id)) = (who.name(), &subscription.delivery_id) {
+        name_by_delivery(connection, delivery_id)?;
+    }
     Ok(true)
+}
+
+/// Whether any change of a subscription names a delivery and no person, as a click on a link in a message does.
+pub fn any_by_delivery(connection: &Connection) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM subscription_changes INDEXED BY subscription_changes_delivery_id
+        WHERE coalesce(person_id, email, cio_id, phone, anonymous_id) IS NULL AND delivery_id IS NOT NULL)";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+/// Gives the changes that name this delivery and no person to the person whom the delivery is for.
+pub fn name_by_delivery(connection: &Connection, delivery_id: &str) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "UPDATE subscription_changes
+             SET person = (SELECT coalesce(d.person_id, d.email, d.cio_id) FROM deliveries d WHERE d.delivery_id = ?1)
+             WHERE delivery_id = ?1 AND coalesce(person_id, email, cio_id, phone, anonymous_id) IS NULL",
+        )?
+        .execute([delivery_id])?;
+    Ok(())
 }
 
 /// Without attributes that have no column.

@@ -102,6 +102,7 @@ impl Hands<'_> {
         self.browser.press(Key::Enter.into());
         self.pressed(false);
         self.browser.wait_for("html:not([data-old])");
+        self.browser.wait_for_paint();
     }
 
     fn letters(&self, text: &str) {

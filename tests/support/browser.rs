@@ -79,6 +79,12 @@ impl Browser {
     #[track_caller]
     pub fn goto(&self, url: &str) {
         self.wait(self.client.goto(url));
+        self.wait_for_paint();
+    }
+
+    /// Until the page is seen: Chromium drops keys that are pressed before.
+    pub fn wait_for_paint(&self) {
+        self.wait_until("return String(performance.getEntriesByType('paint').length > 0)", "true");
     }
 
     pub fn url(&self) -> String {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::people::{Change, ObjectRef};
-use crate::store::testing;
+use crate::domain::{Event, MetricName};
+use crate::store::{Entry, Incoming, Tracker, testing};
 
 fn statement(at_ms: i64, id: &str, who: &Identifiers, said: Said) -> Statement {
     let time = EventTime::given(at_ms);
@@ -84,4 +85,35 @@ fn a_change_of_subscription_stands_under_the_first_name_that_its_copies_give() {
         text(&connection, "state || person || source_kind || source_id AS x FROM subscriptions_v1"),
         "unsubscribedp7campaign3"
     );
+}
+
+#[test]
+fn a_change_that_names_a_delivery_alone_is_of_whom_that_is_for_whichever_comes_first() {
+    let subscription = Subscription {
+        change: Change::Unsubscribed,
+        delivery_id: Some("d".into()),
+        attributes: Attributes::default(),
+        content: None,
+    };
+    let change = || {
+        let said = Said::Subscription(Box::new(subscription.clone()));
+        Entry::Statement(Box::new(statement(7, "e", &Identifiers::default(), said)))
+    };
+    let event = |id: &str, at_ms: i64, person: Option<&str>| {
+        let time = EventTime::given(1_790_000_000_000 + at_ms);
+        let mut event = Event::new("d", MetricName::parse("sent"), id, time, time.ms);
+        event.attributes.set(Attribute::PersonId, person);
+        Entry::Event(Box::new(Incoming { event, format: "test".into(), body: "{}".into() }))
+    };
+    let entries = [change(), event("a", 5, Some("p9")), event("b", 1, Some("p7")), event("c", 0, None)];
+    for order in [[0, 1, 2, 3], [1, 0, 2, 3], [3, 1, 2, 0], [3, 0, 2, 1]] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tracker = Tracker::open(&folder.path().join("order.db")).unwrap();
+        for n in order {
+            tracker.record(&[&entries[n]], 1_790_000_000_000).unwrap();
+        }
+        let connection = tracker.connection();
+        assert_eq!(text(connection, "person || state AS x FROM subscriptions_v1"), "p7unsubscribed", "{order:?}");
+        assert!(crate::store::verify::verify(connection, |_| {}).unwrap().is_clean());
+    }
 }
