@@ -18,7 +18,7 @@ use super::{Error, registers, rollups, sources};
 use crate::domain::delivery::Applied;
 use crate::domain::forgetting::{self, IDENTIFYING, identifiers};
 use crate::domain::people::Said;
-use crate::domain::{Attribute, Delivery, Delta, Event, Millis, Statement, Text};
+use crate::domain::{Attribute, Channel, Delivery, Delta, Event, Millis, Statement, Text};
 
 /// What a transaction needs beside its entries.
 pub struct Context<'t> {
@@ -378,8 +378,10 @@ impl<'a> Batch<'_, '_, 'a> {
     /// Gives changes of subscriptions that name the delivery and no person to whom it is for, where that moved.
     fn name_changes(&self, delivery_id: &str, before: Option<&Delivery>, after: &Delivery) -> Result<(), Error> {
         let whose = |delivery: &Delivery| {
-            let attributes = [Attribute::PersonId, Attribute::Email, Attribute::CioId];
-            attributes.into_iter().find_map(|attribute| delivery.attributes.get(attribute).map(Text::from))
+            let of = |attribute| delivery.attributes.get(attribute);
+            let address = || of(Attribute::Recipient).filter(|_| delivery.attributes.channel() == Some(Channel::Email));
+            let known = [Attribute::PersonId, Attribute::Email, Attribute::CioId].into_iter().find_map(of);
+            known.or_else(address).map(Text::from)
         };
         if self.changes_wait && before.and_then(whose) != whose(after) {
             registers::name_by_delivery(self.context.connection, delivery_id)?;

@@ -199,7 +199,8 @@ pub fn name_by_delivery(connection: &Connection, delivery_id: &str) -> Result<()
     connection
         .prepare_cached(
             "UPDATE subscription_changes
-             SET person = (SELECT coalesce(d.person_id, d.email, d.cio_id) FROM deliveries d WHERE d.delivery_id = ?1)
+             SET person = (SELECT coalesce(d.person_id, d.email, d.cio_id, CASE d.channel WHEN 'email' THEN d.recipient END)
+                FROM deliveries d WHERE d.delivery_id = ?1)
              WHERE delivery_id = ?1 AND coalesce(person_id, email, cio_id, phone, anonymous_id) IS NULL",
         )?
         .execute([delivery_id])?;

@@ -420,7 +420,8 @@ WHERE value IS NULL AND (at_ms, event_id) IS NOT (deleted_at_ms, deleted_event_i
     // of a change that names no person, whom its delivery is for
     let whose = "SELECT 'subscription_changes', c.event_id FROM subscription_changes c
 WHERE c.person IS NOT coalesce(c.person_id, c.email, c.cio_id, c.phone, c.anonymous_id,
-    (SELECT coalesce(d.person_id, d.email, d.cio_id) FROM deliveries d WHERE d.delivery_id = c.delivery_id))";
+    (SELECT coalesce(d.person_id, d.email, d.cio_id, CASE d.channel WHEN 'email' THEN d.recipient END)
+        FROM deliveries d WHERE d.delivery_id = c.delivery_id))";
     join(json.iter().chain(&deletions).chain(&[whose.to_owned()]), "\nUNION ALL ", |sql| sql.clone())
 }
 
