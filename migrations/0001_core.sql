@@ -693,6 +693,7 @@ SELECT
     CAST(strftime('%Y-%m-%dT%H:%M:%fZ', e.received_at_ms / 1000.0, 'unixepoch') AS TEXT) AS received_at, -- when the first copy came in; ISO 8601, UTC
     e.received_at_ms,                            -- the same in milliseconds since 1970
     (SELECT b.format FROM event_bodies b WHERE b.id = e.id) AS format, -- webhook, pipelines, track, waybill and the like; NULL: no longer kept
+    CAST('json' AS TEXT) AS encoding,            -- of the body: always json
     (SELECT b.body FROM event_bodies b WHERE b.id = e.id) AS body -- the JSON as it came; NULL: no longer kept
 FROM events e
 JOIN deliveries d ON d.id = e.delivery;

@@ -118,7 +118,7 @@ fn batch(path: &'static str, bodies: &[&str], random: &mut Random) -> (&'static 
         _ if bodies.len() == 1 => (path, joined),
         ("/v1/events", 0) => (path, bodies.join("\n")),
         ("/v1/events", _) | (_, 0) => (call, format!("[{joined}]")),
-        _ => (call, format!(r#"{{"batch":[{joined}],"sentAt":"2026-01-01T00:00:00Z"}}"#)),
+        _ => (call, format!(r#"{{"batch":[{joined}]}}"#)),
     }
 }
 
