@@ -28,6 +28,8 @@ struct ToldChange {
     received_ms: i64,
     who: BTreeMap<&'static str, String>,
     beside: BTreeMap<&'static str, String>,
+    /// Of one that names a delivery and no person: whom that is for.
+    by_delivery: Option<String>,
 }
 
 /// What the views of people must show after these statements and events, in whatever order they came.
@@ -39,7 +41,16 @@ pub fn expected(statements: &[Statement], copies: &[Event]) -> Tables {
     for event in &merged {
         of_delivery.entry(&event.delivery_id).or_default().push(event);
     }
-    let deliveries: Vec<Delivery> = of_delivery.into_values().map(Delivery::of).collect();
+    let of_delivery: BTreeMap<&str, Delivery> =
+        of_delivery.into_iter().map(|(id, events)| (id, Delivery::of(events))).collect();
+    for change in told.changes.values_mut().filter(|change| change.who.is_empty()) {
+        let delivery = change.beside.get("delivery_id").and_then(|id| of_delivery.get(id.as_str()));
+        let address = |delivery: &Delivery| {
+            delivery.recipient().filter(|_| delivery.channel() == Some("email")).map(str::to_owned)
+        };
+        change.by_delivery = delivery.and_then(|it| person_of(it).map(str::to_owned).or_else(|| address(it)));
+    }
+    let deliveries: Vec<Delivery> = of_delivery.into_values().collect();
 
     let identifiers = told.all_identifiers(&deliveries);
     let mut tables = Tables::from([
@@ -352,6 +363,7 @@ impl ToldChange {
         ["id", "email", "cio_id", "phone", "anonymous_id"]
             .into_iter()
             .find_map(|kind| Some(self.who.get(kind)?.as_str()))
+            .or(self.by_delivery.as_deref())
     }
 
     fn beside(&self, line: Line) -> Line {
