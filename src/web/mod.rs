@@ -108,6 +108,7 @@ where
         writer: writer.clone(),
         base: config.base,
         exports: Exports::default(),
+        wal_max: config.store.wal_max,
     });
     let server = HttpServer::new(move || {
         let app = App::new()

@@ -111,6 +111,7 @@ impl Site {
             writer: self.writer.clone(),
             base: BASE.into(),
             exports: Exports::default(),
+            wal_max: None,
         });
         web::scope(BASE).app_data(pages).app_data(self.queue.clone()).configure(routes)
     }

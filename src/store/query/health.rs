@@ -34,7 +34,7 @@ pub struct File {
     pub wal_bytes: u64,
     /// Where it stops growing: what comes then is refused until it can be checkpointed.
     pub wal_bytes_max: u64,
-    /// It has grown to half of that: a reader that does not end holds it.
+    /// It has grown to 256 MB, or to half of that limit: checkpoints keep it smaller unless a reader holds it.
     pub is_wal_held: bool,
     pub page_bytes: i64,
     /// Pages that nothing uses; what comes next fills them.
@@ -58,7 +58,7 @@ pub fn file(connection: &Connection, path: &Path, wal_bytes_max: Option<u64>) ->
         bytes: main.map_or(0, |main| main.len()),
         wal_bytes,
         wal_bytes_max,
-        is_wal_held: wal_bytes >= wal_bytes_max / 2,
+        is_wal_held: wal_bytes >= (wal_bytes_max / 2).min(sqlite::LOG_BYTES_SMALL),
         page_bytes: number("page_size")?,
         free_pages: number("freelist_count")?,
         schema_version: number("user_version")?,

@@ -74,12 +74,12 @@ struct Read {
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
-    let path = pages.readers.path().to_owned();
+    let (path, wal_max) = (pages.readers.path().to_owned(), pages.wal_max);
     let read = pages.read(move |connection| {
         Ok::<_, store::Error>(Read {
             feed: overview::feed(connection, now_ms)?,
             receipts: health::receipts(connection, now_ms - DAY_MS + QUARTER_MS)?,
-            file: health::file(connection, &path, None)?,
+            file: health::file(connection, &path, wal_max)?,
             verified: Verified::last(connection)?,
             channels: health::channels(connection, now_ms, &budget(PAGE_MS))?,
         })

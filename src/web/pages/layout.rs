@@ -26,6 +26,8 @@ pub struct Pages {
     /// The path below which a proxy serves Waybill, without a trailing slash: "" or "/waybill".
     pub base: String,
     pub exports: Exports,
+    /// How large the write-ahead log may grow, in bytes; `None`: by the free disk.
+    pub wal_max: Option<u64>,
 }
 
 impl Pages {
