@@ -102,7 +102,6 @@ impl Hands<'_> {
         self.browser.press(Key::Enter.into());
         self.pressed(false);
         self.browser.wait_for("html:not([data-old])");
-        self.browser.wait_for_paint();
     }
 
     fn letters(&self, text: &str) {

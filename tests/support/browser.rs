@@ -79,11 +79,10 @@ impl Browser {
     #[track_caller]
     pub fn goto(&self, url: &str) {
         self.wait(self.client.goto(url));
-        self.wait_for_paint();
     }
 
     /// Until the page is seen: Chromium drops keys that are pressed before.
-    pub fn wait_for_paint(&self) {
+    fn wait_for_paint(&self) {
         self.wait_until("return String(performance.getEntriesByType('paint').length > 0)", "true");
     }
 
@@ -146,6 +145,7 @@ impl Browser {
     /// Presses a key, wherever the focus is: `Key::Tab.into()`, or a character.
     #[track_caller]
     pub fn press(&self, key: char) {
+        self.wait_for_paint();
         let keys =
             KeyActions::new("keyboard".into()).then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
         self.wait(self.client.perform_actions(keys));
@@ -154,6 +154,7 @@ impl Browser {
     /// Presses a key while Shift or Control is held.
     #[track_caller]
     pub fn press_with(&self, held: Key, key: char) {
+        self.wait_for_paint();
         let keys = KeyActions::new("keyboard".into())
             .then(KeyAction::Down { value: held.into() })
             .then(KeyAction::Down { value: key })
