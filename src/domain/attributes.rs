@@ -88,11 +88,6 @@ impl Attribute {
     pub fn is_of_source(self) -> bool {
         (CampaignId as u8..=ContentId as u8).contains(&(self as u8))
     }
-
-    /// Part of the recipient, which a delivery takes from one event as a group.
-    pub fn is_of_recipient(self) -> bool {
-        matches!(self, Recipient | RecipientRaw)
-    }
 }
 
 /// The kind of message a delivery is of. Ids are unique only within a kind.
@@ -203,12 +198,6 @@ impl Attributes {
         self.values[Recipient as usize] = Some(compared).filter(|compared| !compared.is_empty());
     }
 
-    /// The attributes that pass.
-    pub fn only(&self, is_included: impl Fn(Attribute) -> bool) -> Attributes {
-        let value = |attribute| self.get(attribute).filter(|_| is_included(attribute)).map(Text::from);
-        Attributes { values: Attribute::ALL.map(value) }
-    }
-
     /// For tests and literals.
     pub fn with(mut self, attribute: Attribute, value: &str) -> Attributes {
         self.set(attribute, Some(value));
@@ -304,11 +293,9 @@ mod tests {
         #[test]
         fn values_are_found_however_they_were_set(
             steps in prop::collection::vec((select(&Attribute::ALL[..]), prop::option::of(text())), 0..40),
-            included in any::<u32>(),
         ) {
             let (mut attributes, mut plain) = (Attributes::default(), BTreeMap::new());
-            let is_address =
-                |attribute: Attribute| attribute.is_of_recipient() || matches!(attribute, Email | Channel);
+            let is_address = |attribute| matches!(attribute, Recipient | RecipientRaw | Email | Channel);
             for (attribute, value) in &steps {
                 attributes.set(*attribute, value.as_deref());
                 match value.as_deref().filter(|value| !value.is_empty()) {
@@ -319,10 +306,6 @@ mod tests {
             for attribute in Attribute::ALL.into_iter().filter(|attribute| !is_address(*attribute)) {
                 prop_assert_eq!(attributes.get(attribute), plain.get(&attribute).copied());
             }
-            let is_included = |attribute| included >> attribute as u8 & 1 == 1;
-            let only = attributes.only(is_included);
-            let expected: Vec<_> = attributes.iter().filter(|(attribute, _)| is_included(*attribute)).collect();
-            prop_assert_eq!(only.iter().collect::<Vec<_>>(), expected);
         }
 
         #[test]

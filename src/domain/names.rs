@@ -1,7 +1,7 @@
 //! The one table of channels, metrics and event names.
 //!
-//! Everything that must know a channel or a metric reads it here: the parsers, the store's codes, the pages.
-//! Codes are stored in the file, so a row may be added and never renumbered.
+//! Everything that must know a channel or a metric reads it here: the parsers, the store, the pages.
+//! The file holds the names, so a row may be added or moved, and a name never changes.
 //!
 //! Names as Customer.io's reporting webhooks and Data Pipelines documentation give them; the spellings of
 //! RudderStack's Customer.io source beside them.
@@ -10,15 +10,14 @@ use std::fmt;
 
 /// A channel that Waybill knows. Others are kept as they came, as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum Channel {
-    Email = 1,
-    Push = 2,
-    Sms = 3,
-    InApp = 4,
-    Webhook = 5,
-    Slack = 6,
-    Whatsapp = 7,
+    Email,
+    Push,
+    Sms,
+    InApp,
+    Webhook,
+    Slack,
+    Whatsapp,
 }
 
 struct ChannelRow {
@@ -155,12 +154,7 @@ impl Channel {
     ];
 
     fn row(self) -> &'static ChannelRow {
-        &CHANNELS[self as usize - 1]
-    }
-
-    /// Its number in the file.
-    pub fn code(self) -> u8 {
-        self as u8
+        &CHANNELS[self as usize]
     }
 
     pub fn name(self) -> &'static str {
@@ -202,24 +196,23 @@ pub enum Phase {
 
 /// A metric that has a status, a rollup and a column. Others are kept as text and shown in the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum Metric {
-    Queued = 1,
-    Drafted = 2,
-    Attempted = 3,
-    Deferred = 4,
-    Sent = 5,
-    Delivered = 6,
-    Opened = 7,
-    Clicked = 8,
-    Replied = 9,
-    Converted = 10,
-    Unsubscribed = 11,
-    Bounced = 12,
-    Suppressed = 13,
-    Spammed = 14,
-    Failed = 15,
-    Undeliverable = 16,
+    Queued,
+    Drafted,
+    Attempted,
+    Deferred,
+    Sent,
+    Delivered,
+    Opened,
+    Clicked,
+    Replied,
+    Converted,
+    Unsubscribed,
+    Bounced,
+    Suppressed,
+    Spammed,
+    Failed,
+    Undeliverable,
 }
 
 struct MetricRow {
@@ -327,16 +320,7 @@ impl Metric {
     ];
 
     fn row(self) -> &'static MetricRow {
-        &METRICS[self as usize - 1]
-    }
-
-    /// Its number in the file, from 1.
-    pub fn code(self) -> u8 {
-        self as u8
-    }
-
-    pub fn from_code(code: u8) -> Option<Metric> {
-        (code as usize).checked_sub(1).and_then(|i| Self::ALL.get(i)).copied()
+        &METRICS[self as usize]
     }
 
     pub fn name(self) -> &'static str {
@@ -437,7 +421,7 @@ impl Counted {
     pub fn index(self) -> usize {
         match self {
             Counted::Created => 0,
-            Counted::Metric(metric) => metric.code() as usize,
+            Counted::Metric(metric) => metric as usize + 1,
             Counted::HumanOpened => 17,
             Counted::MachineOpened => 18,
             Counted::HumanClicked => 19,
@@ -477,15 +461,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_stand_at_their_codes() {
+    fn rows_stand_in_the_order_of_their_enum() {
         for (i, row) in CHANNELS.iter().enumerate() {
-            assert_eq!(row.channel.code() as usize, i + 1);
+            assert_eq!(row.channel as usize, i);
+            assert_eq!(Channel::ALL[i], row.channel);
             assert_eq!(Channel::parse(row.name), Some(row.channel));
         }
         for (i, row) in METRICS.iter().enumerate() {
-            assert_eq!(row.metric.code() as usize, i + 1);
+            assert_eq!(row.metric as usize, i);
+            assert_eq!(Metric::ALL[i], row.metric);
             assert_eq!(Metric::parse(row.name), Some(row.metric));
-            assert_eq!(Metric::from_code(row.metric.code()), Some(row.metric));
             assert!(!row.meaning.is_empty());
         }
         for (i, counted) in Counted::ALL.into_iter().enumerate() {
