@@ -193,13 +193,16 @@ fn hot(events: &[String], table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Traffic that the project's generator did not write, against its own.
+/// Traffic that the project's generator did not write, against its own; and against raw SQLite, which says how much of a
+/// difference is the rows' and the indexes'.
 fn shape(events: &[String], table: &mut Table) -> anyhow::Result<()> {
     let other = shapes::other_shape(events.len());
     for (name, load) in [("single posts", SINGLE), ("batches of 500", BATCHES)] {
-        let ((ours, _), (theirs, _)) = (serve(events, load)?, serve(&other, load)?);
+        let ((ours, _), (theirs, events_a_commit)) = (serve(events, load)?, serve(&other, load)?);
+        let raw = raw::replay(&other, events_a_commit.max(1))?;
         table.load(&format!("another shape, {name}"), &theirs);
         table.add(&format!("another shape / the project's, {name}"), theirs.rate / ours.rate, Bound::AtLeast(0.67));
+        table.add(&format!("another shape / raw SQLite, {name}"), theirs.rate / raw, Bound::None);
     }
     Ok(())
 }
