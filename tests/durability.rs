@@ -1,8 +1,11 @@
-//! SIGKILL at any moment: what was acknowledged is there afterwards, and everything counted agrees with it.
+//! What was acknowledged is there afterwards, and everything counted agrees with it: after SIGKILL at any moment, and after the
+//! transactions of another process on the same file were rolled back halfway.
 
 mod support;
 
 use std::collections::HashSet;
+use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -85,4 +88,58 @@ fn what_was_acknowledged_survives_a_kill() {
         assert!(status.success(), "round {round}, after {kill_after} answers: {status} {said}");
     }
     assert!(acknowledged_ever.len() > ROUNDS * 50, "{} is too little to say anything", acknowledged_ever.len());
+}
+
+/// A library that fails reads or writes of the process that preloads it.
+fn failing_disk(folder: &Path) -> std::path::PathBuf {
+    let library = folder.join("failing_disk.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/durability/failing_disk.c");
+    let mut compile = Command::new("cc");
+    let compiled = compile.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status().unwrap();
+    assert!(compiled.success());
+    library
+}
+
+#[test]
+fn what_was_acknowledged_survives_rollbacks_of_another_process() {
+    let beside = tempfile::tempdir().unwrap();
+    let library = failing_disk(beside.path());
+    let input = beside.path().join("events.ndjson");
+    let lines = |n: usize| {
+        (0..n).map(|n| {
+            event(ROUNDS, 0, n)
+                .1
+                .replace("\"channel\"", &format!("\"extra\":{{\"text\":\"{}\"}},\"channel\"", "x".repeat(20_000)))
+                + "\n"
+        })
+    };
+    std::fs::write(&input, lines(400).collect::<String>()).unwrap();
+
+    let server = Server::start();
+    let (posting, acknowledged) = start_posting(&server, 0);
+    let mut acknowledged_ever: Vec<String> = acknowledged.iter().take(1).collect();
+    // from the first read of the file to the middle of a transaction
+    for (call, after) in [("pread", 3), ("pread", 20), ("pread", 60), ("pwrite", 1), ("pwrite", 900), ("pwrite", 2_500)]
+    {
+        let mut import = waybill();
+        import.arg("import").arg(&input).arg("--db").arg(server.db()).env("LD_PRELOAD", &library);
+        let (status, text) = Process::run(import.env("FAIL_CALL", call).env("FAIL_AFTER", after.to_string()));
+        assert!(!status.success(), "{call} {after}: {status} {text}");
+        // the server goes on
+        acknowledged_ever.extend(acknowledged.iter().take(10));
+    }
+    let (status, text) = Process::run(waybill().arg("import").arg(&input).arg("--db").arg(server.db()));
+    assert!(status.success(), "{text}");
+
+    let folder = server.kill();
+    posting.into_iter().for_each(|thread| thread.join().unwrap());
+    acknowledged_ever.extend(acknowledged.iter());
+    let db = folder.path().join("waybill.db");
+    let (status, text) = Process::run(waybill().args(["verify", "--db"]).arg(&db));
+    assert!(status.success(), "{text}");
+    assert_eq!(rows(&db, "PRAGMA integrity_check"), ["ok"]);
+    let stored: HashSet<String> = rows(&db, "SELECT event_id FROM events_v1").into_iter().collect();
+    let lost: Vec<_> = acknowledged_ever.iter().filter(|id| !stored.contains(*id)).collect();
+    assert!(lost.is_empty(), "lost {lost:?}");
+    assert!((0..400).all(|n| stored.contains(&event(ROUNDS, 0, n).0)));
 }
