@@ -28,6 +28,16 @@ pub struct Config {
     /// The path at which a proxy serves Waybill, such as `/waybill`; empty at the root.
     pub base: String,
     pub limits: Limits,
+    pub backups: Option<Backups>,
+}
+
+/// When copies of the file are written, and where.
+#[derive(Clone, Debug)]
+pub struct Backups {
+    pub folder: PathBuf,
+    pub every: Duration,
+    /// How many stay.
+    pub keep: usize,
 }
 
 /// How large the calls of SDKs may be, as sent and inflated.
@@ -136,6 +146,7 @@ mod tests {
             store: Options::default(),
             base: String::new(),
             limits: Limits::LEAST,
+            backups: None,
         }
     }
 

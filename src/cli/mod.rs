@@ -1,5 +1,6 @@
 //! The commands, one file each. Every flag has an environment twin.
 
+mod backup;
 mod demo;
 mod export;
 mod forget;
@@ -31,6 +32,7 @@ use clap::{Args, Parser, Subcommand};
   waybill verify                            recount everything and compare
   waybill verify --sql                      print the queries by which it does
   waybill forget ada@example.org            erase a person
+  waybill backup /mnt/backup/ --keep 7      a copy, also while serving
 
 Secrets come by the environment, several separated by commas:
   WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
@@ -78,6 +80,10 @@ enum Command {
     Name(name::Name),
     /// Erase what identifies a person, or cancel a pending erasure
     Forget(forget::Forget),
+    /// Write a consistent copy, also while serving
+    Backup(backup::Backup),
+    /// Write the file from a backup
+    Restore(backup::Restore),
     /// Rewrite the file without unused space; no server may have it open
     Vacuum,
 }
@@ -94,6 +100,8 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),
         Some(Command::Forget(forget)) => forget.run(&file.db),
+        Some(Command::Backup(backup)) => backup.run(&file.db),
+        Some(Command::Restore(restore)) => restore.run(&file.db),
         Some(Command::Vacuum) => vacuum::run(&file.db),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::secret;
-use crate::config::{Config, Limits, secrets};
+use crate::config::{Backups, Config, Limits, secrets};
 use crate::store::Options;
 use crate::store::bodies::KeepBodies;
 use crate::store::erasure::Graces;
@@ -110,6 +110,34 @@ pub struct Serve {
         value_name = "BYTES"
     )]
     batch_bytes_max: usize,
+
+    /// Write backups into this folder
+    #[arg(long, help_heading = SERVING, env = "WAYBILL_BACKUP_TO", global = true, value_name = "FOLDER")]
+    backup_to: Option<PathBuf>,
+
+    /// How long after a backup the next is written
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_BACKUP_EVERY",
+        default_value = "1d",
+        global = true,
+        value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    backup_every: Duration,
+
+    /// How many backups stay in the folder
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_BACKUP_KEEP",
+        default_value = "7",
+        global = true,
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    backup_keep: u32,
 }
 
 impl Serve {
@@ -140,6 +168,11 @@ impl Serve {
             signature_max_age: self.signature_max_age,
             base: self.base,
             limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },
+            backups: self.backup_to.map(|folder| Backups {
+                folder,
+                every: self.backup_every,
+                keep: self.backup_keep as usize,
+            }),
         };
         Ok(config.check(self.allow_anonymous)?)
     }

@@ -8,6 +8,7 @@
 
 pub mod apply;
 mod attributes;
+pub mod backup;
 pub mod bodies;
 mod deliveries;
 mod entry;

@@ -47,14 +47,22 @@ pub fn open(path: &Path) -> Result<Connection, Error> {
     wait_for_locks(&connection, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     if is_new {
-        // both must be set before the first table
+        // must be set before the first table
         connection.pragma_update(None, "page_size", 4096).map_err(opened)?;
-        connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(opened)?;
     }
     check(&connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(opened)?;
     migrate(&mut connection, path)?;
     write_pragmas(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a file of ours to read it, and changes nothing about it.
+pub fn open_to_read(path: &Path) -> Result<Connection, Error> {
+    let opened = |error: rusqlite::Error| Error::Open { path: path.into(), reason: error.to_string() };
+    let connection = Connection::open_with_flags(path, READ_ONLY).map_err(opened)?;
+    wait_for_locks(&connection, true)?;
+    check(&connection, path)?;
     Ok(connection)
 }
 
@@ -95,9 +103,6 @@ fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
     if found > known {
         return Err(Error::Newer { path: path.into(), found, known });
     }
-    if application_id == 0 {
-        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    }
     Ok(())
 }
 
@@ -108,6 +113,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
             tracing::info!(path = %path.display(), from = version, to = MIGRATIONS_SQL.len(), "migrating the file");
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         MIGRATIONS.to_latest(connection)?;
     }
     let mut key = [0u8; 32];

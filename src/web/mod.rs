@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod assets;
+pub mod backups;
 pub mod error;
 pub mod export;
 pub mod format;
@@ -95,6 +96,7 @@ where
     let tasks = [
         actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone())),
         actix_web::rt::spawn(ingest::replay::after_upgrade(replayer.clone(), quarantined_before)),
+        actix_web::rt::spawn(backups::run(config.db.clone(), config.backups)),
         actix_web::rt::spawn(beside(ingest.clone())),
     ];
     let replays = Data::new(ReplayQueue::new(replayer));

@@ -47,9 +47,15 @@ pub fn with(server: Server, settings: &[(&str, &str)], bodies: &[(&str, String)]
 }
 
 pub fn wait_until(server: &Server, sql: &str, wanted: &str) {
+    until(sql, || rows(&server.db(), sql) == [wanted]);
+}
+
+/// Looks until something holds.
+#[track_caller]
+pub fn until(what: &str, holds: impl Fn() -> bool) {
     let started = Instant::now();
-    while rows(&server.db(), sql) != [wanted] {
-        assert!(started.elapsed() < Duration::from_secs(20), "{sql}: {:?}, wanted {wanted}", rows(&server.db(), sql));
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(20), "never: {what}");
         std::thread::yield_now();
     }
 }

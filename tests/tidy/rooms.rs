@@ -57,6 +57,8 @@ const ROOMS: [Room; 9] = [
             // keyed hashes of forgotten people, and the fingerprint of a quarantined body
             "hmac",
             "sha2",
+            // a backup that is not complete yet
+            "tempfile",
         ]),
     },
     // from what a format says to what the store takes
