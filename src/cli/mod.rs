@@ -4,7 +4,9 @@ mod backup;
 mod demo;
 mod export;
 mod forget;
+mod healthcheck;
 pub mod import;
+mod manual;
 mod name;
 mod one_per_line;
 mod secret;
@@ -14,7 +16,7 @@ mod vacuum;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// Delivery tracking and campaign metrics for Customer.io events, in one SQLite file.
 #[derive(Parser)]
@@ -86,6 +88,12 @@ enum Command {
     Restore(backup::Restore),
     /// Rewrite the file without unused space; no server may have it open
     Vacuum,
+    /// Ask the server at --listen whether it is healthy; exits 1 if it is not
+    Healthcheck,
+    /// Write shell completions to stdout
+    Completions(manual::Completions),
+    /// Write man pages into a folder
+    Man(manual::Man),
 }
 
 /// Runs the command that the arguments name.
@@ -103,5 +111,8 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         Some(Command::Backup(backup)) => backup.run(&file.db),
         Some(Command::Restore(restore)) => restore.run(&file.db),
         Some(Command::Vacuum) => vacuum::run(&file.db),
+        Some(Command::Healthcheck) => serve.healthcheck(),
+        Some(Command::Completions(completions)) => completions.run(Cli::command()),
+        Some(Command::Man(man)) => man.run(Cli::command()),
     }
 }

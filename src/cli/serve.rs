@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::secret;
+use super::{healthcheck, secret};
 use crate::config::{Backups, Config, Limits, secrets};
 use crate::store::Options;
 use crate::store::bodies::KeepBodies;
@@ -153,6 +153,11 @@ impl Serve {
     pub fn run(self, db: PathBuf) -> anyhow::Result<ExitCode> {
         web::serve(self.config(db)?)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Asks the server that these options start.
+    pub fn healthcheck(&self) -> anyhow::Result<ExitCode> {
+        healthcheck::run(self.listen, &self.base)
     }
 
     /// The settings, checked.
