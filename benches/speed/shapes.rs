@@ -11,16 +11,29 @@ use super::{ENDS_AT_MS, load};
 /// Many people, so that indexes by person and address grow with a file.
 const PEOPLE: u64 = 2_000_000;
 
+pub const DAY_MS: i64 = 86_400_000;
+
 /// The project's traffic with so many deliveries.
 pub fn traffic(seed: u64, deliveries: u32) -> Traffic {
     Traffic::new(seed, deliveries, ENDS_AT_MS).with_people(PEOPLE)
 }
 
-/// Its webhooks in the order of arrival, each event once.
+/// The traffic of the day after that, with so many events or more.
+pub fn traffic_after(seed: u64, events: usize) -> Traffic {
+    Traffic::new(seed, events as u32 / 2 + 100, ENDS_AT_MS + DAY_MS).with_people(PEOPLE).over_days(1)
+}
+
+/// Webhooks of the project's traffic.
 pub fn webhooks(seed: u64, events: usize) -> impl Iterator<Item = String> {
     // some three events a delivery
-    let lines = traffic(seed, events as u32 / 2 + 100).lines(&[Format::Webhook]);
-    lines.filter(|line: &Line| line.kind == Kind::Event && line.path == load::PATH).map(|line| line.body).take(events)
+    webhooks_of(traffic(seed, events as u32 / 2 + 100), events)
+}
+
+/// The first so many webhooks in the order of arrival, each event once.
+pub fn webhooks_of(traffic: Traffic, events: usize) -> impl Iterator<Item = String> {
+    let lines = traffic.lines(&[Format::Webhook]);
+    let is_webhook = |line: &Line| line.kind == Kind::Event && line.path == load::PATH;
+    lines.filter(is_webhook).map(|line| line.body).take(events)
 }
 
 /// The same number of events, a third of which are opens and clicks of one delivery: of a mail to a list, say.
