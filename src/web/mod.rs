@@ -3,6 +3,8 @@
 pub mod address;
 pub mod assets;
 pub mod backups;
+pub mod client;
+mod connection;
 pub mod error;
 pub mod export;
 pub mod format;
@@ -15,20 +17,30 @@ mod request_log;
 mod same_origin;
 
 use std::fs::{File, TryLockError};
+use std::future::ready;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpServer};
+use actix_web::{App, Error};
 use anyhow::Context as _;
+use tokio::net::TcpSocket;
 use tracing_actix_web::TracingLogger;
 
 use crate::config::Config;
 use crate::store::query::quarantine;
 use crate::store::{Readers, Tracker, Writer};
 use crate::wire::IdKey;
+use connection::{Bounded, Connections};
 use export::Exports;
 use ingest::Ingest;
 use ingest::keys::Keys;
@@ -42,6 +54,9 @@ const WORKERS: usize = 1;
 
 /// Read connections; each caches 8 MB of pages.
 const READERS: u32 = 4;
+
+/// How long the head of a connection's first request may take.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often the lock of the file is tried.
 const LOCK_TRIES: u32 = 5;
@@ -112,7 +127,12 @@ where
         exports: Exports::default(),
         wal_max: config.store.wal_max,
     });
-    let server = HttpServer::new(move || {
+    let listener = listen(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let server = Server::build();
+    let draining = server.graceful_shutdown_signal();
+    let open_connections = Connections::default();
+    let app = move || {
         let app = App::new()
             .app_data(Data::new(ingest.clone()))
             .app_data(Data::new(readers.clone()))
@@ -133,20 +153,41 @@ where
         .configure(routes)
         .wrap(from_fn(same_origin::guard))
         .wrap(TracingLogger::<RequestLog>::new())
-    })
-    .workers(WORKERS)
-    .shutdown_timeout(STOP_WITHIN_S)
-    .client_request_timeout(Duration::from_secs(5))
-    .bind(config.listen)
-    .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let addresses = server.addrs();
-    let server = server.disable_signals().run();
+        .wrap(from_fn(connection::take_turns))
+    };
+    let http = move || {
+        let (connections, draining) = (open_connections.clone(), draining.clone());
+        let bounded = fn_service(move |io: TcpStream| {
+            let peer = io.peer_addr().ok();
+            let bounded = connections.bound(io, peer.map(|peer| peer.ip()));
+            ready(bounded.map(|io| (io, peer)).ok_or(DispatchError::DisconnectTimeout))
+        });
+        let app = HttpService::build()
+            .client_request_timeout(HEAD_WITHIN)
+            .client_disconnect_timeout(Duration::from_secs(1))
+            .graceful_shutdown_signal(move || {
+                let draining = draining.clone();
+                async move { draining.notified().await }
+            })
+            .on_connect_ext(|io: &Bounded<TcpStream>, data| {
+                data.insert(io.turn());
+            })
+            .h1(map_config(app().into_factory().map_err(|error: Error| error.error_response()), |()| {
+                AppConfig::default()
+            }));
+        bounded.and_then(app)
+    };
+    let server = server
+        .workers(WORKERS)
+        .shutdown_timeout(STOP_WITHIN_S)
+        .max_concurrent_connections(connection::OPEN_MAX)
+        .listen("http", listener, http)?
+        .disable_signals()
+        .run();
     // before the ready line: whoever reads that may stop the server at once
     let stop = stop_signals()?;
-    for address in addresses {
-        tracing::info!("{}", keys.summary(address));
-        println!("listening on http://{address}");
-    }
+    tracing::info!("{}", keys.summary(address));
+    println!("listening on http://{address}");
     let handle = server.handle();
     actix_web::rt::spawn(async move {
         stop.await;
@@ -167,6 +208,14 @@ where
     }
     writer.stop();
     writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
+}
+
+/// Listens with a queue for the connections of a busy moment.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)?.into_std()
 }
 
 /// Locks the file against other servers, which would queue events apart. Commands may work beside a server. The lock

@@ -5,36 +5,105 @@
 //! signatures are made over them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Read;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_ENCODING, HeaderMap};
 use actix_web::web::Payload;
 use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+
+use crate::web::client;
 
 /// How long a body may take. A webhook must be answered within four seconds.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Bytes that all requests may hold together.
-const BUDGET_BYTES: usize = 64 << 20;
+/// Bytes that all requests may hold together, beyond the first of each.
+const BUDGET_BYTES: usize = 48 << 20;
+
+/// Bytes that all may hold of the first of each: a flood of large bodies leaves room for webhooks, which have a few KB.
+const RESERVE_BYTES: usize = 16 << 20;
+
+/// How much of a body the reserve takes.
+const SMALL_BYTES: usize = 16 << 10;
+
+/// Bytes that one address may hold of the budget.
+const ADDRESS_BYTES: usize = BUDGET_BYTES / 2;
 
 /// Bytes that may be held, shared by all requests.
 #[derive(Clone)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    reserve: Arc<Semaphore>,
+    rest: Arc<Semaphore>,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget(Arc::new(Semaphore::new(BUDGET_BYTES)))
+        let semaphore = |bytes| Arc::new(Semaphore::new(bytes));
+        Budget { reserve: semaphore(RESERVE_BYTES), rest: semaphore(BUDGET_BYTES), by_address: Arc::default() }
     }
 }
 
-#[cfg(test)]
 impl Budget {
+    /// A body of this client, of which nothing has come.
+    pub fn body(&self, client: Option<IpAddr>) -> Body {
+        let share = Share { budget: self.clone(), client: client::network(client), reserved: 0, rest: 0 };
+        Body { bytes: Vec::new(), length: 0, share }
+    }
+
+    #[cfg(test)]
     pub fn free(&self) -> usize {
-        self.0.available_permits()
+        self.reserve.available_permits() + self.rest.available_permits()
+    }
+}
+
+/// What a body holds of the budget.
+struct Share {
+    budget: Budget,
+    client: IpAddr,
+    reserved: usize,
+    rest: usize,
+}
+
+impl Share {
+    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
+        let small = bytes.min(SMALL_BYTES - self.reserved);
+        self.budget.reserve.try_acquire_many(small as u32).map_err(|_| BodyError::Busy)?.forget();
+        self.reserved += small;
+        let more = bytes - small;
+        if more > 0 {
+            let mut by_address = self.budget.by_address.lock().map_err(|_| BodyError::Busy)?;
+            let held = by_address.get(&self.client).map_or(0, |held| *held) + more;
+            if held > ADDRESS_BYTES {
+                return Err(BodyError::Busy);
+            }
+            self.budget.rest.try_acquire_many(more as u32).map_err(|_| BodyError::Busy)?.forget();
+            by_address.insert(self.client, held);
+            self.rest += more;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.reserve.add_permits(self.reserved);
+        if self.rest > 0 {
+            self.budget.rest.add_permits(self.rest);
+            if let Ok(mut by_address) = self.budget.by_address.lock()
+                && let Some(held) = by_address.get_mut(&self.client)
+            {
+                *held -= self.rest;
+                if *held == 0 {
+                    by_address.remove(&self.client);
+                }
+            }
+        }
     }
 }
 
@@ -57,13 +126,12 @@ pub enum BodyError {
 }
 
 /// A body, and its share of the budget until it is dropped.
-#[derive(Default)]
 pub struct Body {
     /// The first bytes: all of them, or those that [`Limits`] keeps of a longer body.
     pub bytes: Vec<u8>,
     /// The length of the whole body.
     pub length: usize,
-    share: Option<OwnedSemaphorePermit>,
+    share: Share,
 }
 
 impl Body {
@@ -74,14 +142,9 @@ impl Body {
     /// Takes a further share of the budget, in bytes.
     ///
     /// # Errors
-    /// The budget is spent.
-    pub fn reserve(&mut self, budget: &Budget, bytes: usize) -> Result<(), BodyError> {
-        let more = budget.0.clone().try_acquire_many_owned(bytes as u32).map_err(|_| BodyError::Busy)?;
-        match &mut self.share {
-            Some(share) => share.merge(more),
-            None => self.share = Some(more),
-        }
-        Ok(())
+    /// The budget is spent, or the part of it that one client may have.
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), BodyError> {
+        self.share.grow(bytes)
     }
 }
 
@@ -96,14 +159,13 @@ pub struct Limits {
     pub max: usize,
 }
 
-/// Reads a body; `inspect` sees every chunk, also those that are not kept.
+/// Reads a body into one that is empty; `inspect` sees every chunk, also those that are not kept.
 pub async fn read(
     mut payload: Payload,
-    budget: &Budget,
+    mut body: Body,
     limits: Limits,
     mut inspect: impl FnMut(&[u8]),
 ) -> Result<Body, BodyError> {
-    let mut body = Body::default();
     let reading = async {
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|_| BodyError::Broken)?;
@@ -113,7 +175,7 @@ pub async fn read(
                 return Err(BodyError::TooLarge { max: limits.max });
             }
             if body.length <= limits.complete {
-                body.reserve(budget, chunk.len())?;
+                body.reserve(chunk.len())?;
                 body.bytes.extend_from_slice(&chunk);
             } else {
                 body.bytes.truncate(limits.beginning);
@@ -215,14 +277,20 @@ mod tests {
     #[test]
     fn the_budget_is_shared_and_given_back() {
         let budget = Budget::default();
-        let reserve_half = || {
-            let mut body = Body::default();
-            body.reserve(&budget, 1 << 20)?;
-            body.reserve(&budget, BUDGET_BYTES / 2 - (1 << 20)).map(|()| body)
+        let body = |last: u8, bytes: usize| {
+            let mut body = budget.body(Some(IpAddr::from([192, 0, 2, last])));
+            body.reserve(bytes).map(|()| body)
         };
-        let (one, _two) = (reserve_half().ok(), reserve_half().ok());
-        assert_eq!(reserve_half().err(), Some(BodyError::Busy));
-        drop(one);
-        assert!(reserve_half().is_ok());
+        let all = budget.free();
+        let flood: Vec<_> = (0..6).map_while(|_| body(1, 4 << 20).ok()).collect();
+        assert_eq!(flood.len(), 6);
+        assert_eq!(body(1, 4 << 20).err(), Some(BodyError::Busy), "an address has its share");
+        let others: Vec<_> = (2..9).map_while(|other| body(other, 4 << 20).ok()).collect();
+        assert_eq!(others.len(), 6);
+        assert_eq!(body(9, 1 << 20).err(), Some(BodyError::Busy), "the budget is spent");
+        assert!(body(1, SMALL_BYTES).is_ok() && body(9, SMALL_BYTES).is_ok(), "small ones have a reserve");
+        drop((flood, others));
+        assert_eq!(budget.free(), all);
+        assert!(budget.by_address.lock().unwrap().is_empty());
     }
 }

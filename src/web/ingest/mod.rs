@@ -186,8 +186,8 @@ mod tests {
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
 
         let free = budget.free();
-        let mut body = Body::default();
-        body.reserve(&budget, 1_000).unwrap();
+        let mut body = budget.body(None);
+        body.reserve(1_000).unwrap();
         let started = Started::now();
         let read = wire::read(wire::Format::Webhook, b"{}", &ingest.context(&started)).unwrap();
         let sender_gone =

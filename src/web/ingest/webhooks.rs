@@ -13,6 +13,7 @@ use super::{Ingest, Started};
 use crate::domain::Millis;
 use crate::intake::Scope;
 use crate::store::BODY_BYTES_KEPT;
+use crate::web::client;
 use crate::wire::signature::{self, Verifier};
 use crate::wire::{self, Format, Item, Quarantined, Reason};
 
@@ -62,7 +63,11 @@ async fn receive(
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now();
     let mut verifier = ingest.keys.signing()?.map(verifier);
-    let mut body = body::read(payload, &ingest.budget, LIMITS, |chunk| {
+    if verifier.is_some() && header(request, signed.header).is_empty() {
+        // its body is not worth the memory
+        return Err(Refusal::WrongSignature);
+    }
+    let mut body = body::read(payload, ingest.budget.body(client::address(request)), LIMITS, |chunk| {
         if let Some(verifier) = &mut verifier {
             verifier.update(chunk);
         }
@@ -93,7 +98,7 @@ async fn receive(
     };
     drop(plain);
     // the items take about as much memory as the inflated body
-    body.reserve(&ingest.budget, inflated)?;
+    body.reserve(inflated)?;
     Ok(answer::success(&ingest.store(&started, Scope::Full, items, body).await?, false))
 }
 

@@ -1,0 +1,239 @@
+//! What one connection, and all together, may take.
+//!
+//! The framework reads ahead: 128 KB of a connection whose requests it has decoded by thousands, and whose answers it keeps
+//! while nobody reads them. Here a connection is read in small slices, and only when something waits for what comes: while a
+//! request is answered, its body and nothing after it; while an answer cannot be sent, nothing. What begins and does not go
+//! on is ended.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use actix_http::ConnectionType;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::middleware::Next;
+use actix_web::web::Bytes;
+use actix_web::{Error, HttpMessage};
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use super::client;
+
+/// How much is read at a time where the client may send heads: the shortest requests have 18 bytes, and each takes half a
+/// kilobyte once it is decoded.
+const HEAD_SLICE: usize = 512;
+
+/// The same of a body whose length is known.
+const BODY_SLICE: usize = 8 << 10;
+
+/// How long the head of a request may take after its first byte, a body, and the sending of a part of an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many connections may be open. The kernel lets more wait.
+pub const OPEN_MAX: usize = 16_000;
+
+/// How many of one address.
+const OPEN_OF_ADDRESS_MAX: usize = OPEN_MAX / 2;
+
+/// How many connections are open, by address. Copies share it.
+#[derive(Clone, Default)]
+pub struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+impl Connections {
+    /// Bounds a stream. `None`: its address has as many as it may.
+    pub fn bound<S>(&self, io: S, peer: Option<IpAddr>) -> Option<Bounded<S>> {
+        let address = client::network(peer);
+        let mut open = self.0.lock().ok()?;
+        let of_address = open.entry(address).or_default();
+        if *of_address >= OPEN_OF_ADDRESS_MAX {
+            return None;
+        }
+        *of_address += 1;
+        let place = Place { connections: self.clone(), address };
+        Some(Bounded { io, turn: Turn::default(), has_given: false, writes_wait: false, timer: None, _place: place })
+    }
+}
+
+/// One of the connections of an address, until it is dropped.
+struct Place {
+    connections: Connections,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Ok(mut open) = self.connections.0.lock()
+            && let Some(count) = open.get_mut(&self.address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Whose turn it is on a connection: the client's to send, or ours to answer. Copies share it.
+#[derive(Clone, Default)]
+pub struct Turn(Rc<State>);
+
+#[derive(Default)]
+struct State {
+    is_answering: Cell<bool>,
+    wants_body: Cell<bool>,
+    /// What is left of the body, at most; 0 where its length is not known.
+    body_left: Cell<usize>,
+    /// A part of a request has come.
+    has_begun: Cell<bool>,
+    reader: Cell<Option<Waker>>,
+}
+
+impl Turn {
+    fn set(&self, is_answering: bool, wants_body: bool) {
+        self.0.is_answering.set(is_answering);
+        self.0.wants_body.set(wants_body);
+        if (wants_body || !is_answering)
+            && let Some(reader) = self.0.reader.take()
+        {
+            reader.wake();
+        }
+    }
+}
+
+/// A stream that is read and written within bounds.
+pub struct Bounded<S> {
+    io: S,
+    turn: Turn,
+    /// A slice was given: the dispatcher decodes it before it gets the next.
+    has_given: bool,
+    /// What was written last waits for the client to read.
+    writes_wait: bool,
+    /// Runs while the client is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    _place: Place,
+}
+
+impl<S> Bounded<S> {
+    pub fn turn(&self) -> Turn {
+        self.turn.clone()
+    }
+
+    /// Fails once the client was waited for too long.
+    fn wait<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        timer.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if std::mem::take(&mut this.has_given) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // whoever polls writes too, and is woken when that goes on
+        if this.writes_wait {
+            return Poll::Pending;
+        }
+        let state = this.turn.0.clone();
+        if state.is_answering.get() && !state.wants_body.get() {
+            state.reader.set(Some(context.waker().clone()));
+            this.timer = None;
+            return Poll::Pending;
+        }
+        let size = state.body_left.get().clamp(HEAD_SLICE, BODY_SLICE).min(into.remaining());
+        let mut slice = ReadBuf::new(into.initialize_unfilled_to(size));
+        let read = Pin::new(&mut this.io).poll_read(context, &mut slice);
+        let count = slice.filled().len();
+        if read.is_pending() {
+            return if state.has_begun.get() { this.wait(context) } else { Poll::Pending };
+        }
+        into.advance(count);
+        state.body_left.update(|left| left.saturating_sub(count));
+        state.has_begun.set(true);
+        this.has_given = count > 0;
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write(context, bytes);
+        this.writes_wait = written.is_pending();
+        if this.writes_wait {
+            return this.wait(context);
+        }
+        this.timer = None;
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+    }
+}
+
+/// Reads the connection of a request no further than its answer needs.
+pub async fn take_turns<B: MessageBody>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let Some(turn) = request.conn_data::<Turn>().cloned() else { return next.call(request).await };
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    turn.0.body_left.set(length.unwrap_or(0));
+    turn.set(true, false);
+    let answering = Answering(turn.clone());
+    if !matches!(request.parts().1, Payload::None) {
+        let body = Body { body: request.take_payload(), turn };
+        request.set_payload(Payload::Stream { payload: Box::pin(body) });
+    }
+    let mut answer = next.call(request).await?;
+    drop(answering);
+    // whoever is refused and has sent more already takes another connection for it
+    if answer.status().is_client_error() {
+        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(answer)
+}
+
+/// Lets the client send the next request when it is dropped.
+struct Answering(Turn);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.0.has_begun.set(false);
+        self.0.0.body_left.set(0);
+        self.0.set(false, false);
+    }
+}
+
+/// A body, which is read while somebody waits for it.
+struct Body {
+    body: Payload,
+    turn: Turn,
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = Pin::new(&mut self.body).poll_next(context);
+        self.turn.set(true, chunk.is_pending());
+        chunk
+    }
+}
