@@ -6,13 +6,12 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 
 use super::vacuum;
 use crate::store::Tracker;
 use crate::store::erasure::{Erased, Left};
-use crate::web;
+use crate::store::lock::is_served;
 
 #[derive(Args)]
 #[command(
@@ -56,8 +55,8 @@ impl Forget {
         let person = self.person.trim();
         anyhow::ensure!(!person.is_empty(), "name a person by an identifier");
         // asked for first: nothing is erased where the rest could not be done
-        let lock = if self.vacuum { Some(vacuum::lock(db)?) } else { None };
-        let mut tracker = Tracker::open(db).context("the file cannot be used")?;
+        let open = if self.vacuum { vacuum::open } else { super::open };
+        let mut tracker = open(db)?;
         let now_ms = chrono::Utc::now().timestamp_millis();
         if self.revoke {
             return match tracker.revoke(person, now_ms)? {
@@ -79,9 +78,9 @@ impl Forget {
         erase(&mut tracker)?;
         let Erased { deliveries, events, quarantined } = tracker.erased();
         println!("Erased: {deliveries} deliveries with {events} events, {quarantined} quarantined bodies.");
-        if lock.is_some() {
-            vacuum::run_on(&mut tracker, db)?;
-        } else if web::is_served(db) {
+        if self.vacuum {
+            vacuum::run_on(&tracker)?;
+        } else if is_served(db) {
             println!("Copies may remain in unused space of the file until `waybill vacuum`, with the server stopped.");
         } else {
             println!("Copies may remain in unused space of the file until `waybill vacuum`.");

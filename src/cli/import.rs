@@ -23,8 +23,8 @@ use super::one_per_line::{self, OnePerLine};
 use crate::config::Secret;
 use crate::intake;
 use crate::store::erasure::Left;
+use crate::store::lock::is_served;
 use crate::store::{BODY_BYTES_KEPT, Entry, Options, Outcome, Quarantined, Tracker};
-use crate::web;
 use crate::wire::{self, IdKey};
 
 #[derive(Args)]
@@ -84,7 +84,7 @@ struct Summary {
 
 impl Import {
     pub fn run(self, db: &Path, id_key: Option<&Secret>, options: Options) -> anyhow::Result<ExitCode> {
-        let mut tracker = Tracker::open(db).context("the file cannot be used")?;
+        let mut tracker = super::open(db)?;
         tracker.set_options(options);
         if let Some(key) = id_key {
             tracker.set_id_key(key.as_bytes())?;
@@ -107,9 +107,8 @@ impl Import {
                     parse(&to_parse, &parsed, &to_free, &wire::Context { received_at_ms, id_key, live: false })
                 });
                 let progress = |read_bytes| bar.set_position(before + read_bytes);
-                let is_served = || web::is_served(db);
-                let written =
-                    write(&mut tracker, to_write, &written, received_at_ms, &mut summary, is_served, progress);
+                let beside = || is_served(db);
+                let written = write(&mut tracker, to_write, &written, received_at_ms, &mut summary, beside, progress);
                 let read = reader.join().map_err(|_| anyhow::anyhow!("the reading thread panicked"))?;
                 written.and(read)
             })

@@ -14,9 +14,12 @@ mod serve;
 mod upkeep;
 mod vacuum;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::store::Tracker;
 
 /// Delivery tracking and campaign metrics for Customer.io events, in one SQLite file.
 #[derive(Parser)]
@@ -94,6 +97,11 @@ enum Command {
     Completions(manual::Completions),
     /// Write man pages into a folder
     Man(manual::Man),
+}
+
+/// Opens the file for a command that may work beside a server.
+fn open(db: &Path) -> anyhow::Result<Tracker> {
+    Tracker::open(db).context("the file cannot be used")
 }
 
 /// Runs the command that the arguments name.

@@ -7,7 +7,6 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::domain::SourceKind;
-use crate::store::Tracker;
 use crate::web::names;
 
 #[derive(Args)]
@@ -46,7 +45,7 @@ impl Name {
                 vec![names::named(kind, &id, &name).map_err(anyhow::Error::msg)?]
             }
         };
-        let mut tracker = Tracker::open(db).context("the file cannot be used")?;
+        let mut tracker = super::open(db)?;
         tracker.name_sources(&named)?;
         for (source, name) in &named {
             match name {

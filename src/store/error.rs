@@ -15,6 +15,8 @@ pub enum Error {
         "{path} was written by a newer Waybill: its schema is version {found}, this program knows {known}. Use that version or a later one"
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("another waybill serves it already, or rewrites it; stop that one first")]
+    Served,
     #[error("cannot migrate the file: {0}")]
     Migration(#[from] rusqlite_migration::Error),
     #[error(transparent)]

@@ -15,6 +15,7 @@ mod entry;
 pub mod erasure;
 pub mod error;
 mod events;
+pub mod lock;
 pub mod quarantine;
 pub mod query;
 mod registers;
@@ -32,6 +33,7 @@ pub mod writer;
 
 pub use entry::{Entry, Incoming, Outcome, Quarantined, Report};
 pub use error::Error;
+pub use lock::Lock;
 pub use quarantine::{BODY_BYTES_KEPT, NOT_STORED, PUBLIC_MAX};
 pub use sqlite::{Reader, Readers};
 pub use tracker::{Options, Recording, Tracker};

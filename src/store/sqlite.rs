@@ -14,7 +14,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-use super::Error;
+use super::{Error, Lock};
 
 /// "WAYB": marks the file as ours.
 const APPLICATION_ID: i64 = 0x5741_5942;
@@ -36,7 +36,20 @@ const LOOKS_EVERY: Duration = Duration::from_millis(5);
 const STATEMENTS: usize = 256;
 
 /// Opens the file for writing, creating and migrating it as needed.
+///
+/// # Errors
+/// Also where it needs to be migrated and a server has it.
 pub fn open(path: &Path) -> Result<Connection, Error> {
+    open_with(path, false).map(|(connection, _)| connection)
+}
+
+/// The same, with the lock that keeps servers away; it is taken before anything is written.
+pub fn open_alone(path: &Path) -> Result<(Connection, Lock), Error> {
+    let (connection, lock) = open_with(path, true)?;
+    lock.map(|lock| (connection, lock)).ok_or(Error::Served)
+}
+
+fn open_with(path: &Path, alone: bool) -> Result<(Connection, Option<Lock>), Error> {
     let opened = |error: rusqlite::Error| Error::Open { path: path.into(), reason: error.to_string() };
     let is_new = fs::metadata(path).map(|meta| meta.len() == 0).unwrap_or(true);
     if is_new {
@@ -46,15 +59,21 @@ pub fn open(path: &Path) -> Result<Connection, Error> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(opened)?;
     wait_for_locks(&connection, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let is_current = check(&connection, path)?;
+    let lock = if alone || !is_current { Some(Lock::take(path)?) } else { None };
     if is_new {
         // must be set before the first table
         connection.pragma_update(None, "page_size", 4096).map_err(opened)?;
     }
-    check(&connection, path)?;
+    if !is_current {
+        connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(opened)?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL").map_err(opened)?;
-    migrate(&mut connection, path)?;
+    if !is_current {
+        migrate(&mut connection, path)?;
+    }
     write_pragmas(&connection)?;
-    Ok(connection)
+    Ok((connection, lock.filter(|_| alone)))
 }
 
 /// Opens a file of ours to read it, and changes nothing about it.
@@ -87,8 +106,9 @@ fn create(path: &Path) -> Result<(), Error> {
     options.open(path).map(drop).map_err(|error| Error::Open { path: path.into(), reason: error.to_string() })
 }
 
-/// Refuses what is not a Waybill file, or one from a newer version, before anything is written.
-fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
+/// Refuses what is not a Waybill file, or one from a newer version, before anything is written. Whether the file needs no
+/// migration.
+fn check(connection: &Connection, path: &Path) -> Result<bool, Error> {
     let not_ours = |reason: String| Error::NotOurs { path: path.into(), reason };
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let application_id = number("application_id").map_err(|error| match error.sqlite_error_code() {
@@ -103,7 +123,8 @@ fn check(connection: &Connection, path: &Path) -> Result<(), Error> {
     if found > known {
         return Err(Error::Newer { path: path.into(), found, known });
     }
-    Ok(())
+    let has_key = || connection.prepare("SELECT 1 FROM _settings WHERE key = 'id_key'")?.exists([]);
+    Ok(found == known && has_key()?)
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
@@ -113,7 +134,6 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
             tracing::info!(path = %path.display(), from = version, to = MIGRATIONS_SQL.len(), "migrating the file");
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         MIGRATIONS.to_latest(connection)?;
     }
     let mut key = [0u8; 32];

@@ -10,7 +10,7 @@ use super::bodies::{self, KeepBodies};
 use super::entry::{Entry, Outcome};
 use super::erasure::{self, Erased, Forgotten, Graces, Left};
 use super::sqlite::{self, LOG_BYTES_SMALL};
-use super::{Error, quarantine, sources};
+use super::{Error, Lock, quarantine, sources};
 use crate::domain::{Millis, Source, Text};
 
 /// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
@@ -20,6 +20,8 @@ pub struct Tracker {
     forgotten: Forgotten,
     file: File,
     options: Options,
+    /// Keeps servers away.
+    _lock: Option<Lock>,
 }
 
 /// How a file is kept.
@@ -35,8 +37,26 @@ pub struct Options {
 impl Tracker {
     /// Opens the file, creating and migrating it as needed.
     pub fn open(path: &Path) -> Result<Tracker, Error> {
-        let connection = sqlite::open(path)?;
-        Ok(Tracker { connection, forgotten: Forgotten::default(), file: File::of(path)?, options: Options::default() })
+        Tracker::on(sqlite::open(path)?, path, None)
+    }
+
+    /// The same, for whoever serves or rewrites the file, which one process may do at a time.
+    ///
+    /// # Errors
+    /// [`Error::Served`] where another has it.
+    pub fn open_alone(path: &Path) -> Result<Tracker, Error> {
+        let (connection, lock) = sqlite::open_alone(path)?;
+        Tracker::on(connection, path, Some(lock))
+    }
+
+    fn on(connection: Connection, path: &Path, lock: Option<Lock>) -> Result<Tracker, Error> {
+        let (forgotten, file) = (Forgotten::default(), File::of(path)?);
+        Ok(Tracker { connection, forgotten, file, options: Options::default(), _lock: lock })
+    }
+
+    /// Where the file lies, also where it was opened by a link.
+    pub fn path(&self) -> &Path {
+        &self.file.path
     }
 
     pub fn set_options(&mut self, options: Options) {
@@ -207,7 +227,7 @@ impl Tracker {
         if bytes <= LOG_BYTES_SMALL.min(self.options.wal_max.unwrap_or(LOG_BYTES_SMALL)) {
             return Ok(());
         }
-        let max = self.options.wal_max.unwrap_or_else(|| sqlite::log_bytes_max(self.file.path(), bytes));
+        let max = self.options.wal_max.unwrap_or_else(|| sqlite::log_bytes_max(self.path(), bytes));
         if bytes <= max {
             return Ok(());
         }
@@ -306,24 +326,22 @@ impl Drop for Recording<'_> {
 /// The file that was opened and its write-ahead log, to notice when they were taken away: a commit into a deleted
 /// file is lost. The log is there, and the same, for as long as a connection is open.
 struct File {
+    path: PathBuf,
     parts: Vec<(PathBuf, (u64, u64))>,
 }
 
 impl File {
     fn of(path: &Path) -> Result<File, Error> {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
         let mut parts = vec![(path.to_owned(), identity(path).ok_or(Error::Moved)?)];
+        let path = fs::canonicalize(path).map_err(|_| Error::Moved)?;
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
         parts.extend(identity(Path::new(&log)).map(|identity| (log.into(), identity)));
-        Ok(File { parts })
+        Ok(File { path, parts })
     }
 
     fn log_bytes(&self) -> u64 {
         self.parts.get(1).and_then(|(log, _)| fs::metadata(log).ok()).map_or(0, |meta| meta.len())
-    }
-
-    fn path(&self) -> &Path {
-        &self.parts[0].0
     }
 
     fn is_in_place(&self) -> bool {

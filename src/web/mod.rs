@@ -16,10 +16,8 @@ pub mod pages;
 mod request_log;
 mod same_origin;
 
-use std::fs::{File, TryLockError};
 use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,9 +56,6 @@ const READERS: u32 = 4;
 /// How long the head of a connection's first request may take.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often the lock of the file is tried.
-const LOCK_TRIES: u32 = 5;
-
 /// How long open requests may take once the server stops.
 const STOP_WITHIN_S: u64 = 5;
 
@@ -86,16 +81,17 @@ async fn run<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Res
 where
     F: Future<Output = ()> + 'static,
 {
-    let mut tracker = Tracker::open(&config.db)?;
-    let _only = only_server(&config.db)?;
+    let mut tracker = Tracker::open_alone(&config.db)?;
     if let Some(key) = &config.id_key {
         tracker.set_id_key(key.as_bytes())?;
     }
     tracker.set_options(config.store);
-    // what an earlier process left unfinished
-    tracker.erase_some()?;
+    // what an earlier process left unfinished; the writer tries it again
+    if let Err(error) = tracker.erase_some() {
+        tracing::error!(%error, "cannot go on with erasing people");
+    }
     let id_key = IdKey::new(&tracker.id_key()?);
-    let readers = Readers::open(&config.db, READERS)?;
+    let readers = Readers::open(tracker.path(), READERS)?;
     let held = readers.held();
     let quarantined_before = quarantine::latest(&*readers.get()?)?;
     let (writer, writing) = Writer::start(tracker)?;
@@ -216,33 +212,6 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(1024)?.into_std()
-}
-
-/// Locks the file against other servers, which would queue events apart. Commands may work beside a server. The lock
-/// ends with the process, however that ends.
-pub fn only_server(db: &Path) -> anyhow::Result<File> {
-    let path = lock_of(db);
-    let lock = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    for _ in 0..LOCK_TRIES {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            // a command that asks whether the file is served holds it for a moment
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
-        }
-    }
-    anyhow::bail!("another waybill serves it already; stop that one first")
-}
-
-/// Whether a server has the file now.
-pub fn is_served(db: &Path) -> bool {
-    File::open(lock_of(db)).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-fn lock_of(db: &Path) -> PathBuf {
-    db.with_added_extension("lock")
 }
 
 /// All routes. Pages take every address that is left, so they come last.
