@@ -381,7 +381,8 @@ CREATE INDEX quarantine_delivery_id ON quarantine (delivery_id, reason) WHERE de
 CREATE TABLE _quarantine_counts (
     reason   TEXT PRIMARY KEY,
     entries  INTEGER NOT NULL,
-    dropped  INTEGER NOT NULL DEFAULT 0             -- from senders without a full key: how many made room for later ones
+    public_bytes INTEGER NOT NULL DEFAULT 0,        -- from senders without a full key: the bytes of their bodies
+    dropped  INTEGER NOT NULL DEFAULT 0             -- and how many of these made room for later ones
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE ignored (

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match waybill::cli::run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("waybill: {error:#}");
+            eprintln!("waybill: {}", waybill::cli::one_line(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

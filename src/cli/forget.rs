@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::vacuum;
+use super::{one_line, vacuum};
 use crate::store::Tracker;
 use crate::store::erasure::{Erased, Left};
 use crate::store::lock::is_served;
@@ -61,11 +61,11 @@ impl Forget {
         if self.revoke {
             return match tracker.revoke(person, now_ms)? {
                 0 => {
-                    println!("No erasure of {person} is pending.");
+                    println!("No erasure of {} is pending.", one_line(person));
                     Ok(ExitCode::FAILURE)
                 }
                 _ => {
-                    println!("Canceled: {person} will not be erased.");
+                    println!("Canceled: {} will not be erased.", one_line(person));
                     Ok(ExitCode::SUCCESS)
                 }
             };

@@ -20,6 +20,7 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::store::Tracker;
+use crate::web::format::printable;
 
 /// Delivery tracking and campaign metrics for Customer.io events, in one SQLite file.
 #[derive(Parser)]
@@ -97,6 +98,11 @@ enum Command {
     Completions(manual::Completions),
     /// Write man pages into a folder
     Man(manual::Man),
+}
+
+/// Text from a file as one line that a terminal shows and does not act on.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace(['\n', '\r'], "␤")
 }
 
 /// Opens the file for a command that may work beside a server.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::one_line;
 use crate::store::query::health::Verified;
 use crate::store::{sqlite, verify};
 
@@ -46,7 +47,7 @@ fn verify(db: &Path) -> anyhow::Result<ExitCode> {
         eprintln!("cannot save the result in the file: {error}");
     }
     for difference in &report.first {
-        println!("{difference}");
+        println!("{}", one_line(difference));
     }
     let more = differences - report.first.len() as u64;
     if more > 0 {

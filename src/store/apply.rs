@@ -160,10 +160,6 @@ impl<'a> Batch<'_, '_, 'a> {
                 sources::set_name(connection, source, name.as_deref())?;
                 Outcome::Released
             }
-            Entry::DeletionsDue => {
-                erasure::take_effect(connection, self.context.forgotten, received_at_ms)?;
-                Outcome::Released
-            }
         };
         self.outcomes[place] = outcome;
         Ok(())

@@ -46,8 +46,6 @@ pub enum Entry {
     QuarantineRead {
         version: Text,
     },
-    /// Erasure requests whose grace has ended take effect.
-    DeletionsDue,
     /// Erasure requests for whoever has this identifier that have not taken effect do not.
     DeletionRevoked {
         identifier: Text,

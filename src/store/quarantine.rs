@@ -33,6 +33,9 @@ pub const BODY_BYTES_KEPT: usize = 64 << 10;
 /// up. The oldest makes room.
 pub const PUBLIC_MAX: i64 = 100_000;
 
+/// How many bytes their bodies may have together, for a reason.
+pub const PUBLIC_BYTES_MAX: i64 = 64 << 20;
+
 /// The reason of what was understood, and could not be stored.
 pub const NOT_STORED: &str = "not_stored";
 
@@ -75,10 +78,9 @@ fn insert_with(
             item.body_bytes,
             fingerprint
         ])?;
-    add_to_count(connection, &item.reason, 1)?;
-    if item.public && count(connection, &item.reason)? > PUBLIC_MAX {
-        drop_oldest_public(connection, &item.reason)?;
-    }
+    let kept = item.body.len().min(BODY_BYTES_MAX) as i64;
+    add_to_count(connection, &item.reason, 1, if item.public { kept } else { 0 })?;
+    while item.public && is_over(connection, &item.reason)? && drop_oldest_public(connection, &item.reason)? {}
     Ok(true)
 }
 
@@ -103,52 +105,60 @@ pub fn count(connection: &Connection, reason: &str) -> Result<i64, Error> {
     Ok(entries.unwrap_or(0))
 }
 
+/// Whether those from senders without a full key are more than may be stored for a reason.
+fn is_over(connection: &Connection, reason: &str) -> Result<bool, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT entries > ?2 OR public_bytes > ?3 FROM _quarantine_counts WHERE reason = ?1")?;
+    Ok(statement.query_row(params![reason, PUBLIC_MAX, PUBLIC_BYTES_MAX], |row| row.get(0))?)
+}
+
 const OLDEST_PUBLIC: &str = "SELECT id FROM quarantine WHERE reason = ?1 AND is_public = 1 ORDER BY id LIMIT 1";
 
-fn drop_oldest_public(connection: &Connection, reason: &str) -> Result<(), Error> {
+/// False: there is none.
+fn drop_oldest_public(connection: &Connection, reason: &str) -> Result<bool, Error> {
     let oldest: Option<i64> =
         connection.prepare_cached(OLDEST_PUBLIC)?.query_row([reason], |row| row.get(0)).optional()?;
-    if let Some(oldest) = oldest {
-        release(connection, oldest)?;
-        connection
-            .prepare_cached("UPDATE _quarantine_counts SET dropped = dropped + 1 WHERE reason = ?1")?
-            .execute([reason])?;
-    }
-    Ok(())
+    let Some(oldest) = oldest else { return Ok(false) };
+    release(connection, oldest)?;
+    connection
+        .prepare_cached("UPDATE _quarantine_counts SET dropped = dropped + 1 WHERE reason = ?1")?
+        .execute([reason])?;
+    Ok(true)
 }
 
 /// Deletes a body from the quarantine. False if it has gone already.
 pub fn release(connection: &Connection, quarantine_id: i64) -> Result<bool, Error> {
-    let reason: Option<Text> = connection
-        .prepare_cached("DELETE FROM quarantine WHERE id = ?1 RETURNING reason")?
-        .query_row([quarantine_id], |row| row.get(0))
+    let gone: Option<(Text, i64)> = connection
+        .prepare_cached("DELETE FROM quarantine WHERE id = ?1 RETURNING reason, is_public * length(body)")?
+        .query_row([quarantine_id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(reason) = reason else { return Ok(false) };
-    add_to_count(connection, &reason, -1)?;
+    let Some((reason, public_bytes)) = gone else { return Ok(false) };
+    add_to_count(connection, &reason, -1, -public_bytes)?;
     Ok(true)
 }
 
 /// Marks a body as one that was understood and could not be stored. It is not replayed automatically.
 pub fn give_up(connection: &Connection, quarantine_id: i64, detail: &str) -> Result<(), Error> {
-    let reason: Option<Text> = connection
-        .prepare_cached("SELECT reason FROM quarantine WHERE id = ?1")?
-        .query_row([quarantine_id], |row| row.get(0))
+    let found: Option<(Text, i64)> = connection
+        .prepare_cached("SELECT reason, is_public * length(body) FROM quarantine WHERE id = ?1")?
+        .query_row([quarantine_id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(reason) = reason else { return Ok(()) };
+    let Some((reason, public_bytes)) = found else { return Ok(()) };
     connection
         .prepare_cached("UPDATE quarantine SET reason = ?2, detail = ?3, due_at_ms = NULL, event = NULL WHERE id = ?1")?
         .execute(params![quarantine_id, NOT_STORED, detail])?;
-    add_to_count(connection, &reason, -1)?;
-    add_to_count(connection, NOT_STORED, 1)
+    add_to_count(connection, &reason, -1, -public_bytes)?;
+    add_to_count(connection, NOT_STORED, 1, public_bytes)
 }
 
-fn add_to_count(connection: &Connection, reason: &str, n: i64) -> Result<(), Error> {
+fn add_to_count(connection: &Connection, reason: &str, n: i64, public_bytes: i64) -> Result<(), Error> {
     connection
         .prepare_cached(
-            "INSERT INTO _quarantine_counts (reason, entries) VALUES (?1, ?2)
-             ON CONFLICT (reason) DO UPDATE SET entries = entries + excluded.entries",
+            "INSERT INTO _quarantine_counts (reason, entries, public_bytes) VALUES (?1, ?2, ?3)
+             ON CONFLICT (reason) DO UPDATE SET entries = entries + excluded.entries,
+                public_bytes = public_bytes + excluded.public_bytes",
         )?
-        .execute(params![reason, n])?;
+        .execute(params![reason, n, public_bytes])?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What the writer has done since it was started.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 
 /// Counted by the writer and by those who hand over to it, and read by whoever asks.
 #[derive(Debug, Default)]
@@ -15,6 +15,10 @@ pub struct Stats {
     pub has_ended: AtomicBool,
     /// Why the file cannot be written now.
     pub trouble: Mutex<Option<String>>,
+    /// What is damaged in the file: nothing more is stored.
+    pub damage: OnceLock<String>,
+    /// By how much the clock is ahead of the time that is believed, in milliseconds; 0 where that is little.
+    pub clock_ahead_ms: AtomicI64,
     pub batch: Histogram,
     pub commit_us: Histogram,
     pub answer_us: Histogram,
@@ -34,6 +38,8 @@ pub struct State {
     pub unwritable: u64,
     /// Why nothing can be written now; `None`: the last transaction was stored.
     pub trouble: Option<String>,
+    /// By how much the clock has jumped ahead, while it is not believed, in milliseconds.
+    pub clock_ahead_ms: i64,
     /// Entries in one transaction.
     pub batch: Quantiles,
     /// How long one took, in microseconds.
@@ -44,9 +50,10 @@ pub struct State {
 
 impl Stats {
     pub fn state(&self) -> State {
+        let damage = self.damage.get().map(|damage| format!("the file is damaged: {damage}"));
         let trouble = match self.has_ended.load(Relaxed) {
             true => Some("the writer has stopped".into()),
-            false => self.trouble.lock().map_or(None, |trouble| trouble.clone()),
+            false => damage.or_else(|| self.trouble.lock().map_or(None, |trouble| trouble.clone())),
         };
         State {
             commits: self.commits.load(Relaxed),
@@ -56,6 +63,7 @@ impl Stats {
             busy: self.busy.load(Relaxed),
             unwritable: self.unwritable.load(Relaxed),
             trouble,
+            clock_ahead_ms: self.clock_ahead_ms.load(Relaxed),
             batch: self.batch.quantiles(),
             commit_us: self.commit_us.quantiles(),
             answer_us: self.answer_us.quantiles(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::apply::Context;
 use super::bodies::{self, KeepBodies};
@@ -107,12 +107,23 @@ impl Tracker {
         Ok(more)
     }
 
-    /// Writes a little, to find out whether the file can be written.
-    pub fn probe(&mut self) -> Result<(), Error> {
-        let recording = self.begin()?;
-        let sql = "INSERT OR REPLACE INTO _settings (key, value) VALUES ('probe', random())";
-        recording.connection.prepare_cached(sql)?.execute([])?;
+    /// Notes what time it is, by which it is known too whether the file can be written. Requests to erase people whose
+    /// grace has ended take effect.
+    pub fn note_time(&mut self, now_ms: Millis) -> Result<(), Error> {
+        let mut recording = self.begin()?;
+        let sql = "INSERT OR REPLACE INTO _settings (key, value) VALUES ('time_ms', ?1)";
+        recording.connection.prepare_cached(sql)?.execute([now_ms])?;
+        recording.with(|context| {
+            context.forgotten.refresh(context.connection)?;
+            erasure::take_effect(context.connection, context.forgotten, now_ms)
+        })?;
         recording.commit()
+    }
+
+    /// The time that was noted last.
+    pub fn noted_time(&self) -> Result<Option<Millis>, Error> {
+        let mut statement = self.connection.prepare("SELECT value FROM _settings WHERE key = 'time_ms'")?;
+        Ok(statement.query_row([], |row| row.get(0)).optional()?)
     }
 
     /// What is left of forgotten people to erase.

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
+use super::clock::{self, Clock};
 use super::entry::{Entry, Outcome};
 use super::erasure::Left;
 use super::quarantine::{NOT_STORED, Quarantined};
@@ -41,6 +42,9 @@ const GROUP_ENTRIES_MAX: usize = 5_000;
 const NEXT_STEP: Duration = Duration::from_millis(20);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// From here on people are told that the clock is ahead.
+const AHEAD_MS: Millis = 3_600_000;
 
 /// How often SQLite's planner gathers what it wants to know.
 const OPTIMIZE_EVERY: Duration = Duration::from_secs(6 * 3600);
@@ -91,6 +95,9 @@ impl Writer {
 
     /// Hands entries over, and waits until they are on disk.
     pub async fn write(&self, entries: Vec<Entry>, received_at_ms: Millis) -> Result<Vec<Outcome>, Refused> {
+        if self.stats.damage.get().is_some() {
+            return Err(Refused::Unwritable);
+        }
         let (reply, answer) = oneshot::channel();
         let request = Message::Write(Request { entries, received_at_ms, since: Instant::now(), reply });
         // before it is sent: the writer may take it at once
@@ -119,6 +126,12 @@ impl Writer {
         self.stats.state()
     }
 
+    /// Takes nothing more, since the file is damaged.
+    pub fn refuse_for_damage(&self, damage: String) {
+        // the first that is found says enough
+        let _ = self.stats.damage.set(damage);
+    }
+
     /// Lets the writer finish what waits. It has ended when its handle joins.
     pub fn stop(&self) {
         // an error means that it has ended already
@@ -128,6 +141,7 @@ impl Writer {
 
 struct Work {
     tracker: Tracker,
+    clock: Clock,
     /// How many groups in a row could not be stored.
     refused: u64,
     stats: Arc<Stats>,
@@ -145,7 +159,9 @@ impl Drop for Work {
 impl Work {
     fn new(tracker: Tracker, stats: Arc<Stats>) -> Work {
         let now = Instant::now();
-        Work { tracker, refused: 0, stats, step_at: now, optimize_at: now + OPTIMIZE_EVERY }
+        let clock_ms = clock_ms();
+        let clock = Clock::new(tracker.noted_time().ok().flatten(), clock_ms, clock::up());
+        Work { tracker, clock, refused: 0, stats, step_at: now, optimize_at: now + OPTIMIZE_EVERY }
     }
 
     fn run(&mut self, waiting: &Receiver<Message>) {
@@ -217,10 +233,21 @@ impl Work {
             });
         }
         // whether the file can be written is known without waiting for events
-        let probed = self.tracker.probe();
-        self.note(probed.as_ref().err().filter(|error| error.is_of_the_file()));
-        probed?;
-        let now_ms = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as Millis);
+        let clock_ms = clock_ms();
+        let now_ms = self.clock.time(clock_ms, clock::up());
+        if clock_ms - now_ms > AHEAD_MS && self.stats.clock_ahead_ms.load(Relaxed) == 0 {
+            tracing::warn!(
+                hours = (clock_ms - now_ms) / 3_600_000,
+                "the clock has jumped ahead, or the file was not served for days: nobody is erased by it for three days"
+            );
+        }
+        self.stats.clock_ahead_ms.store(if clock_ms - now_ms > AHEAD_MS { clock_ms - now_ms } else { 0 }, Relaxed);
+        let noted = self.tracker.note_time(now_ms);
+        self.note(noted.as_ref().err().filter(|error| error.is_of_the_file()));
+        noted?;
+        if self.tracker.is_erasing() {
+            return Ok(NEXT_STEP);
+        }
         if self.tracker.drop_old_bodies(now_ms)? {
             return Ok(NEXT_STEP);
         }
@@ -349,6 +376,10 @@ impl Work {
     }
 }
 
+fn clock_ms() -> Millis {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as Millis)
+}
+
 /// What the quarantine holds of an entry that the file does not take; `None` for one that has no body.
 fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
     let (format, delivery_id, body): (Text, Option<&Text>, Vec<u8>) = match entry {
@@ -365,7 +396,6 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
         | Entry::Quarantined(_)
         | Entry::Released { .. }
         | Entry::QuarantineRead { .. }
-        | Entry::DeletionsDue
         | Entry::DeletionRevoked { .. }
         | Entry::Name { .. } => {
             return None;

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_http::ConnectionType;
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_LENGTH;
@@ -28,6 +28,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::client;
+use super::refusals::Refusals;
+
+/// In the place of a route.
+const CONNECTION: &str = "connection";
 
 /// How much is read at a time where the client may send heads: the shortest requests have 18 bytes, and each takes half a
 /// kilobyte once it is decoded.
@@ -46,21 +50,29 @@ pub const OPEN_MAX: usize = 16_000;
 const OPEN_OF_ADDRESS_MAX: usize = OPEN_MAX / 2;
 
 /// How many connections are open, by address. Copies share it.
-#[derive(Clone, Default)]
-pub struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
+#[derive(Clone)]
+pub struct Connections {
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    refusals: Refusals,
+}
 
 impl Connections {
+    pub fn new(refusals: Refusals) -> Connections {
+        Connections { open: Arc::default(), refusals }
+    }
+
     /// Bounds a stream. `None`: its address has as many as it may.
     pub fn bound<S>(&self, io: S, peer: Option<IpAddr>) -> Option<Bounded<S>> {
         let address = client::network(peer);
-        let mut open = self.0.lock().ok()?;
+        let mut open = self.open.lock().ok()?;
         let of_address = open.entry(address).or_default();
         if *of_address >= OPEN_OF_ADDRESS_MAX {
+            self.refusals.count("connections_of_address", CONNECTION);
             return None;
         }
         *of_address += 1;
         let place = Place { connections: self.clone(), address };
-        Some(Bounded { io, turn: Turn::default(), has_given: false, writes_wait: false, timer: None, _place: place })
+        Some(Bounded { io, turn: Turn::default(), has_given: false, writes_wait: false, timer: None, place: place })
     }
 }
 
@@ -72,7 +84,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Ok(mut open) = self.connections.0.lock()
+        if let Ok(mut open) = self.connections.open.lock()
             && let Some(count) = open.get_mut(&self.address)
         {
             *count -= 1;
@@ -120,7 +132,7 @@ pub struct Bounded<S> {
     writes_wait: bool,
     /// Runs while the client is waited for.
     timer: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    place: Place,
 }
 
 impl<S> Bounded<S> {
@@ -131,7 +143,10 @@ impl<S> Bounded<S> {
     /// Fails once the client was waited for too long.
     fn wait<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        timer.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        timer.as_mut().poll(context).map(|()| {
+            self.place.connections.refusals.count("stalled", CONNECTION);
+            Err(io::ErrorKind::TimedOut.into())
+        })
     }
 }
 
@@ -199,11 +214,13 @@ pub async fn take_turns<B: MessageBody>(
     turn.set(true, false);
     let answering = Answering(turn.clone());
     if !matches!(request.parts().1, Payload::None) {
-        let body = Body { body: request.take_payload(), turn };
+        let body = Body { body: request.take_payload(), turn: turn.clone() };
         request.set_payload(Payload::Stream { payload: Box::pin(body) });
     }
     let mut answer = next.call(request).await?;
     drop(answering);
+    // what is streamed may pause; else the client is to send its next request or, by the framework's clock, is let go sooner
+    turn.0.has_begun.set(answer.response().body().size() != BodySize::Stream);
     // whoever is refused and has sent more already takes another connection for it
     if answer.status().is_client_error() {
         answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -216,7 +233,6 @@ struct Answering(Turn);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.0.has_begun.set(false);
         self.0.0.body_left.set(0);
         self.0.set(false, false);
     }

@@ -5,14 +5,17 @@ pub mod assets;
 pub mod backups;
 pub mod client;
 mod connection;
+mod damage;
 pub mod error;
 pub mod export;
 pub mod format;
 pub mod ingest;
+mod limits;
 pub mod names;
 mod nearest;
 mod ops;
 pub mod pages;
+pub mod refusals;
 mod request_log;
 mod same_origin;
 
@@ -44,6 +47,7 @@ use ingest::Ingest;
 use ingest::keys::Keys;
 use ingest::replay::{ReplayQueue, Replayer};
 use pages::Pages;
+use refusals::Refusals;
 use request_log::RequestLog;
 use same_origin::OpenServer;
 
@@ -59,7 +63,7 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long open requests may take once the server stops.
 const STOP_WITHIN_S: u64 = 5;
 
-/// Serves until SIGTERM or SIGINT; then finishes open requests, commits, checkpoints and returns.
+/// Serves until SIGTERM, SIGINT or SIGHUP; then finishes open requests, commits, checkpoints and returns.
 ///
 /// # Errors
 /// The file cannot be opened, another server has it, or the address cannot be listened on.
@@ -81,6 +85,8 @@ async fn run<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Res
 where
     F: Future<Output = ()> + 'static,
 {
+    let open_max = limits::raise().min(connection::OPEN_MAX);
+    let refusals = Refusals::default();
     let mut tracker = Tracker::open_alone(&config.db)?;
     if let Some(key) = &config.id_key {
         tracker.set_id_key(key.as_bytes())?;
@@ -108,6 +114,7 @@ where
         actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone())),
         actix_web::rt::spawn(ingest::replay::after_upgrade(replayer.clone(), quarantined_before)),
         actix_web::rt::spawn(backups::run(config.db.clone(), config.backups)),
+        actix_web::rt::spawn(damage::look_for(readers.clone(), writer.clone())),
         actix_web::rt::spawn(beside(ingest.clone())),
     ];
     let replays = Data::new(ReplayQueue::new(replayer));
@@ -121,19 +128,22 @@ where
         writer: writer.clone(),
         base: config.base,
         exports: Exports::default(),
+        refusals: refusals.clone(),
         wal_max: config.store.wal_max,
     });
     let listener = listen(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let server = Server::build();
     let draining = server.graceful_shutdown_signal();
-    let open_connections = Connections::default();
+    let connections = Connections::new(refusals.clone());
+    let refusals = Data::new(refusals);
     let app = move || {
         let app = App::new()
             .app_data(Data::new(ingest.clone()))
             .app_data(Data::new(readers.clone()))
             .app_data(pages.clone())
             .app_data(replays.clone())
+            .app_data(refusals.clone())
             .app_data(writer_data.clone());
         let app = match &open {
             Some(open) => app.app_data(open.clone()),
@@ -152,7 +162,7 @@ where
         .wrap(from_fn(connection::take_turns))
     };
     let http = move || {
-        let (connections, draining) = (open_connections.clone(), draining.clone());
+        let (connections, draining) = (connections.clone(), draining.clone());
         let bounded = fn_service(move |io: TcpStream| {
             let peer = io.peer_addr().ok();
             let bounded = connections.bound(io, peer.map(|peer| peer.ip()));
@@ -176,12 +186,12 @@ where
     let server = server
         .workers(WORKERS)
         .shutdown_timeout(STOP_WITHIN_S)
-        .max_concurrent_connections(connection::OPEN_MAX)
+        .max_concurrent_connections(open_max)
         .listen("http", listener, http)?
         .disable_signals()
         .run();
     // before the ready line: whoever reads that may stop the server at once
-    let stop = stop_signals()?;
+    let stop = limits::stop_signals()?;
     tracing::info!("{}", keys.summary(address));
     println!("listening on http://{address}");
     let handle = server.handle();
@@ -217,28 +227,4 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// All routes. Pages take every address that is left, so they come last.
 fn routes(config: &mut ServiceConfig) {
     config.configure(ingest::routes).configure(ops::routes).configure(pages::routes);
-}
-
-/// Waits for SIGTERM or SIGINT, which are caught from this call on.
-#[cfg(unix)]
-fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        // without a handler the process ends at once; what was acknowledged is on disk
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::ingest::Ingest;
 use super::ingest::answer::wrong_method;
 use super::pages::get_or_head;
+use super::refusals::Refusals;
 use crate::store::{self, Readers};
 
 pub fn routes(config: &mut ServiceConfig) {
@@ -15,7 +16,7 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 /// 200 while events can be stored and the file can be read, with counts since the start; else 503 with the reason.
-async fn healthz(readers: Data<Readers>, ingest: Data<Ingest>) -> HttpResponse {
+async fn healthz(readers: Data<Readers>, ingest: Data<Ingest>, refusals: Data<Refusals>) -> HttpResponse {
     let reading = web::block(move || {
         // a new connection: the pooled ones read from their caches, which outlive the file
         let connection = readers.open_one()?;
@@ -34,5 +35,5 @@ async fn healthz(readers: Data<Readers>, ingest: Data<Ingest>) -> HttpResponse {
             .json(json!({ "status": "unavailable", "code": "unavailable", "message": reason }));
     }
     let writer = json!({ "commits": state.commits, "entries": state.entries });
-    HttpResponse::Ok().json(json!({ "status": "ok", "writer": writer }))
+    HttpResponse::Ok().json(json!({ "status": "ok", "writer": writer, "refused": refusals.counts() }))
 }

@@ -1,17 +1,21 @@
 //! The log of requests.
 //!
-//! A line names the pattern of the route, never the path or the query, which hold addresses and ids of people. What
-//! succeeds, or is asked to retry, is at level debug: a busy feed has thousands of requests a second, and a full disk
-//! refuses as many.
+//! A line names the pattern of the route, never the path or the query, which hold addresses and ids of people. Each
+//! is at level debug, as a busy feed has thousands of requests a second; what is refused is counted, and logged together.
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
+use actix_web::web::Data;
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
+use super::refusals::Refusals;
+
 pub struct RequestLog;
+
+/// Why a request was refused, as an extension of the answer.
+pub struct Code(pub &'static str);
 
 const NO_ROUTE: &str = "none";
 
@@ -27,14 +31,16 @@ impl RootSpanBuilder for RequestLog {
     fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, Error>) {
         let Ok(response) = outcome else { return };
         let status = response.status();
-        let pattern = || response.request().match_pattern().unwrap_or_else(|| NO_ROUTE.into());
-        let (method, code) = (response.request().method().as_str(), status.as_u16());
-        let has_failed = status.is_client_error() || status.is_server_error();
+        let request = response.request();
+        let pattern = request.match_pattern();
+        let route = pattern.as_deref().unwrap_or(NO_ROUTE);
+        tracing::debug!(method = request.method().as_str(), route, status = status.as_u16(), "request answered");
         // the cause of a server error is logged where it is handled
-        if has_failed && status != StatusCode::SERVICE_UNAVAILABLE {
-            tracing::info!(method, route = pattern(), status = code, "request failed");
-        } else {
-            tracing::debug!(method, route = pattern(), status = code, "request answered");
+        if (status.is_client_error() || status.is_server_error())
+            && let Some(refusals) = request.app_data::<Data<Refusals>>()
+        {
+            let code = response.response().extensions().get::<Code>().map(|code| code.0);
+            refusals.count(code.or(status.canonical_reason()).unwrap_or("other"), route);
         }
     }
 }

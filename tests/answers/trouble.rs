@@ -116,7 +116,7 @@ fn a_file_that_is_moved_while_the_writer_waits_for_a_lock_is_not_answered_for() 
 
 #[test]
 fn on_a_full_disk_all_are_told_to_come_again_and_what_was_answered_for_is_kept() {
-    let server = Server::start_limitable();
+    let server = Server::start();
     let client = server.client();
     let batch = |n: usize| format!("[{}]", (0..400).map(|i| own(&format!("f{n}-{i}"))).collect::<Vec<_>>().join(","));
     let log = server.folder().join("waybill.db-wal");

@@ -16,6 +16,7 @@ use waybill::web::export::Exports;
 use waybill::web::ingest::replay::{ReplayQueue, Replayer};
 use waybill::web::pages::layout::now_ms;
 use waybill::web::pages::{Pages, routes};
+use waybill::web::refusals::Refusals;
 use waybill::wire::IdKey;
 
 mod campaigns;
@@ -111,6 +112,7 @@ impl Site {
             writer: self.writer.clone(),
             base: BASE.into(),
             exports: Exports::default(),
+            refusals: Refusals::default(),
             wal_max: None,
         });
         web::scope(BASE).app_data(pages).app_data(self.queue.clone()).configure(routes)

@@ -52,6 +52,21 @@ fn bodies_from_strangers_take_no_more_room_than_they_may() {
     insert(&connection, &item(false, b"ours too"), 1).unwrap();
     assert_eq!(text(&connection, bodies), "ours second ours too");
     testing::assert_searches(&connection, OLDEST_PUBLIC);
+
+    // in bytes too, whatever their number
+    let public_bytes = || text(&connection, "public_bytes AS x FROM _quarantine_counts");
+    connection.execute_batch("UPDATE _quarantine_counts SET entries = 3").unwrap();
+    assert_eq!(public_bytes(), "6");
+    connection.execute_batch(&format!("UPDATE _quarantine_counts SET public_bytes = {PUBLIC_BYTES_MAX}")).unwrap();
+    insert(&connection, &item(true, b"third"), 1).unwrap();
+    assert_eq!(text(&connection, bodies), "ours ours too third");
+    assert_eq!(public_bytes(), (PUBLIC_BYTES_MAX - 1).to_string());
+    let third = text(&connection, "max(id) AS x FROM quarantine").parse().unwrap();
+    give_up(&connection, third, "").unwrap();
+    let moved = text(&connection, "public_bytes AS x FROM _quarantine_counts ORDER BY reason");
+    assert_eq!(moved, format!("{} 5", PUBLIC_BYTES_MAX - 6));
+    release(&connection, third).unwrap();
+    assert!(text(&connection, "public_bytes AS x FROM _quarantine_counts ORDER BY reason").ends_with(" 0"));
 }
 
 #[test]

@@ -66,6 +66,30 @@ pub fn file(connection: &Connection, path: &Path, wal_bytes_max: Option<u64>) ->
     })
 }
 
+/// What is damaged in the file, if anything. Table by table: each is looked through in one statement, which holds the
+/// write-ahead log as long.
+///
+/// # Errors
+/// The file cannot be read for a reason that passes.
+pub fn damage(connection: &Connection) -> Result<Option<String>, Error> {
+    let found = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0")
+        .and_then(|mut tables| tables.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>())
+        .and_then(|tables| {
+            tables.iter().map(|table| quick_check(connection, table)).find(|it| !matches!(it, Ok(None))).transpose()
+        });
+    match found.map(Option::flatten).map_err(Error::from) {
+        Err(error) if error.is_damage() => Ok(Some(error.to_string())),
+        found => found,
+    }
+}
+
+fn quick_check(connection: &Connection, table: &str) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.query_row("SELECT * FROM pragma_quick_check(?1)", [table], |row| row.get(0))?;
+    // the first line is a heading
+    Ok(found.lines().last().filter(|found| *found != "ok").map(str::to_owned))
+}
+
 /// What the last `waybill verify` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {

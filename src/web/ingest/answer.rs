@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::body::BodyError;
 use crate::store::{Outcome, Refused};
+use crate::web::request_log::Code;
 use crate::wire::Quarantined;
 
 /// Seconds after which a sender should retry.
@@ -50,7 +51,7 @@ impl From<BodyError> for Refusal {
 impl Refusal {
     pub fn respond(self) -> HttpResponse {
         use StatusCode as S;
-        let (status, code, message): (StatusCode, &str, String) = match &self {
+        let (status, code, message): (StatusCode, &'static str, String) = match &self {
             Refusal::Body(BodyError::TooLarge { max }) => {
                 let message = format!("the body is larger than {max} bytes, as sent or inflated; split it");
                 (S::PAYLOAD_TOO_LARGE, "too_large", message)
@@ -121,7 +122,9 @@ impl Refusal {
             }
             _ => {}
         }
-        response.json(answer)
+        let mut response = response.json(answer);
+        response.extensions_mut().insert(Code(code));
+        response
     }
 }
 

@@ -11,7 +11,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_ENCODING, HeaderMap};
+use actix_web::HttpRequest;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use actix_web::web::Payload;
 use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
@@ -50,8 +51,18 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// A body of this client, of which nothing has come.
-    pub fn body(&self, client: Option<IpAddr>) -> Body {
+    /// The body of a request, of which nothing has come.
+    ///
+    /// # Errors
+    /// Its length says that there is no room for it: then nothing is read.
+    pub fn body(&self, request: &HttpRequest) -> Result<Body, BodyError> {
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let body = self.empty(client::address(request));
+        // of a longer one not all is kept
+        body.share.check(length.unwrap_or(0).min(ADDRESS_BYTES / 4)).map(|()| body)
+    }
+
+    pub(super) fn empty(&self, client: Option<IpAddr>) -> Body {
         let share = Share { budget: self.clone(), client: client::network(client), reserved: 0, rest: 0 };
         Body { bytes: Vec::new(), length: 0, share }
     }
@@ -71,6 +82,15 @@ struct Share {
 }
 
 impl Share {
+    /// Whether a body of so many bytes could be held now.
+    fn check(&self, bytes: usize) -> Result<(), BodyError> {
+        let more = bytes.saturating_sub(SMALL_BYTES);
+        let by_address = self.budget.by_address.lock().map_err(|_| BodyError::Busy)?;
+        let held = by_address.get(&self.client).map_or(0, |held| *held);
+        let has_room = more == 0 || held + more <= ADDRESS_BYTES && more <= self.budget.rest.available_permits();
+        if has_room { Ok(()) } else { Err(BodyError::Busy) }
+    }
+
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
         let small = bytes.min(SMALL_BYTES - self.reserved);
         self.budget.reserve.try_acquire_many(small as u32).map_err(|_| BodyError::Busy)?.forget();
@@ -278,7 +298,7 @@ mod tests {
     fn the_budget_is_shared_and_given_back() {
         let budget = Budget::default();
         let body = |last: u8, bytes: usize| {
-            let mut body = budget.body(Some(IpAddr::from([192, 0, 2, last])));
+            let mut body = budget.empty(Some(IpAddr::from([192, 0, 2, last])));
             body.reserve(bytes).map(|()| body)
         };
         let all = budget.free();

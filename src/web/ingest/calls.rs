@@ -9,7 +9,6 @@ use super::answer::{self, Refusal};
 use super::body::{self, Limits};
 use super::{Body, CALL_ITEMS_MAX, Ingest, Started, error_of_item};
 use crate::intake::Scope;
-use crate::web::client;
 use crate::wire::{self, Bounds, CallType, Format, Item, Unreadable};
 
 /// The largest body of Waybill's own events, as sent and inflated.
@@ -98,7 +97,7 @@ pub(super) async fn authorize(
         (scope, _) => scope,
     };
     let limits = Limits { complete: bytes_max, beginning: 0, max: bytes_max };
-    let mut body = body::read(payload, ingest.budget.body(client::address(request)), limits, |_| ()).await?;
+    let mut body = body::read(payload, ingest.budget.body(request)?, limits, |_| ()).await?;
     let sent = std::mem::take(&mut body.bytes);
     let inflated = match body::inflate(&sent, request.headers(), bytes_max)? {
         Cow::Owned(inflated) => Some(inflated),

@@ -1,4 +1,4 @@
-//! Applies quarantined events from the future at their time, and requests to erase people when their grace ends.
+//! Applies quarantined events from the future at their time.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use actix_web::web;
 
 use super::{Ingest, replay};
 use crate::store::query::quarantine;
-use crate::store::{Entry, Error, Readers, erasure};
+use crate::store::{Entry, Error, Readers};
 use crate::wire::IdKey;
 
 /// How often due work is looked for.
@@ -18,7 +18,6 @@ pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
     loop {
         minute.tick().await;
         while apply_due(&ingest, &readers).await {}
-        while erase_due(&ingest, &readers).await {}
     }
 }
 
@@ -43,22 +42,6 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
         tracing::warn!(%refused, "due events wait for the next minute");
     }
     applied.is_ok()
-}
-
-/// Has requests to erase people take effect whose grace has ended; true if there may be more.
-async fn erase_due(ingest: &Ingest, readers: &Readers) -> bool {
-    let now_ms = chrono::Utc::now().timestamp_millis();
-    let readers = readers.clone();
-    match web::block(move || erasure::due(&*readers.get()?, now_ms)).await {
-        Ok(Ok(true)) => ingest.writer.write(vec![Entry::DeletionsDue], now_ms).await.is_ok(),
-        Ok(Ok(false)) => false,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "cannot look for due requests to erase people");
-            false
-        }
-        // the server is stopping
-        Err(_) => false,
-    }
 }
 
 /// Due events, read again.

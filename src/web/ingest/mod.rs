@@ -186,7 +186,7 @@ mod tests {
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
 
         let free = budget.free();
-        let mut body = budget.body(None);
+        let mut body = budget.empty(None);
         body.reserve(1_000).unwrap();
         let started = Started::now();
         let read = wire::read(wire::Format::Webhook, b"{}", &ingest.context(&started)).unwrap();

@@ -13,7 +13,6 @@ use super::{Ingest, Started};
 use crate::domain::Millis;
 use crate::intake::Scope;
 use crate::store::BODY_BYTES_KEPT;
-use crate::web::client;
 use crate::wire::signature::{self, Verifier};
 use crate::wire::{self, Format, Item, Quarantined, Reason};
 
@@ -67,7 +66,7 @@ async fn receive(
         // its body is not worth the memory
         return Err(Refusal::WrongSignature);
     }
-    let mut body = body::read(payload, ingest.budget.body(client::address(request)), LIMITS, |chunk| {
+    let mut body = body::read(payload, ingest.budget.body(request)?, LIMITS, |chunk| {
         if let Some(verifier) = &mut verifier {
             verifier.update(chunk);
         }

@@ -22,6 +22,7 @@ use crate::store::{self, writer};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count, Gap, Iso, Micros, Minute, Plural, ShortDay};
+use crate::web::refusals::Refusals;
 
 const DAY_MS: Millis = 24 * 3_600_000;
 const HOUR_MS: Millis = 3_600_000;
@@ -41,6 +42,8 @@ struct HealthPage {
     quarantined: Linked,
     chart: Chart,
     writer: [Fact; 6],
+    /// By reason, the most frequent first.
+    refused: Vec<(&'static str, Count)>,
     file: [Fact; 4],
     verified: Option<Verified>,
     channels: Vec<ChannelLine>,
@@ -86,9 +89,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     });
     let read = read.await?;
     let state = pages.writer.state();
+    let refusals = &pages.refusals;
     let format = Format::of(&request);
     if format != Format::Html {
-        return data(&pages.base, &read, &state, now_ms).answer(format);
+        return data(&pages.base, &read, &state, refusals, now_ms).answer(format);
     }
     let base = &pages.base;
     let never_sent = |of: &health::Channel| {
@@ -105,6 +109,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         feed: read.feed,
         chart: chart(&read.receipts, now_ms),
         writer: writer_facts(&state),
+        refused: refused(refusals),
         file: file_facts(&read.file, now_ms),
         verified: read.verified,
         never_sent: read.channels.iter().flat_map(never_sent).collect(),
@@ -151,7 +156,7 @@ pub(super) fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
 }
 
 /// The same for programs; as CSV a row for each quarter hour of the last day.
-fn data(base: &str, read: &Read, state: &State, now_ms: Millis) -> Sheet {
+fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Millis) -> Sheet {
     let Read { feed, receipts, file, verified, channels } = read;
     let iso = |ms: Millis| Iso(ms).to_string();
     let spread = |it: Quantiles| json!({ "p50": it.p50, "p99": it.p99, "greatest": it.max });
@@ -182,6 +187,7 @@ fn data(base: &str, read: &Read, state: &State, now_ms: Millis) -> Sheet {
             "refused_unwritable": state.unwritable, "entries_per_commit": spread(state.batch),
             "commit_us": spread(state.commit_us), "answer_us": spread(state.answer_us),
         },
+        "refused": refusals.counts(),
         "file": {
             "bytes": file.bytes, "wal_bytes": file.wal_bytes, "wal_bytes_max": file.wal_bytes_max,
             "is_wal_held": file.is_wal_held, "free_bytes": file.free_pages * file.page_bytes,
@@ -220,7 +226,15 @@ fn notes(state: &State, read: &Read) -> Vec<String> {
         Bytes(file.wal_bytes_max as i64)
     );
     let slow = "Responses take longer than 4 s, after which senders retry.".to_owned();
+    let trouble = format!("New events are refused: {}.", state.trouble.as_deref().unwrap_or_default());
+    let ahead = format!(
+        "The clock is {} ahead of the time that passed since it was last right. If it stays so, people who asked for it \
+         are erased by it after three days.",
+        Gap(state.clock_ahead_ms)
+    );
     let notes = [
+        (state.trouble.is_some(), trouble),
+        (state.clock_ahead_ms > 0, ahead),
         (state.unwritable > 0, unwritable),
         (state.busy > 0, busy),
         (file.is_wal_held, held),
@@ -275,6 +289,12 @@ fn writer_facts(state: &State) -> [Fact; 6] {
             format!("queue full {busy}, write errors {unwritable}"),
         ),
     ]
+}
+
+fn refused(refusals: &Refusals) -> Vec<(&'static str, Count)> {
+    let mut counts: Vec<_> = refusals.counts().into_iter().collect();
+    counts.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
+    counts.into_iter().map(|(reason, count)| (reason, Count(count as i64))).collect()
 }
 
 fn file_facts(file: &File, now_ms: Millis) -> [Fact; 4] {

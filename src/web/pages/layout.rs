@@ -16,6 +16,7 @@ use crate::web::export::Exports;
 use crate::web::format::printable;
 use crate::web::nearest::nearest;
 use crate::web::pages::twin::Format;
+use crate::web::refusals::Refusals;
 use crate::web::{address::Address, assets};
 
 /// What the pages need, as application data.
@@ -26,6 +27,7 @@ pub struct Pages {
     /// The path below which a proxy serves Waybill, without a trailing slash: "" or "/waybill".
     pub base: String,
     pub exports: Exports,
+    pub refusals: Refusals,
     /// How large the write-ahead log may grow, in bytes; `None`: by the free disk.
     pub wal_max: Option<u64>,
 }

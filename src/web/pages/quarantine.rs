@@ -11,7 +11,7 @@ use super::quarantine_notice::Notice;
 use super::span::Choice;
 use super::twin::{self, Format, List, Twins};
 use crate::store::query::{quarantine, rows};
-use crate::store::{self, NOT_STORED, PUBLIC_MAX};
+use crate::store::{self, NOT_STORED, PUBLIC_BYTES_MAX, PUBLIC_MAX};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count, Plural};
@@ -240,7 +240,8 @@ pub(super) fn is_replayed_plainly(reason: &str) -> bool {
 
 fn dropped_text(dropped: i64) -> String {
     let reports = Plural(dropped, "report", "reports");
-    format!("{reports} sent without a full key were dropped: at most {} are stored for each reason.", Count(PUBLIC_MAX))
+    let (count, bytes) = (Count(PUBLIC_MAX), Bytes(PUBLIC_BYTES_MAX));
+    format!("{reports} sent without a full key were dropped: at most {count} and {bytes} are stored for each reason.")
 }
 
 /// `no_delivery_id` as "No delivery ID".

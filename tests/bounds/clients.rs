@@ -1,0 +1,147 @@
+//! Clients that send much, or nothing, or do not read.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::support::server::{SIGNING, Server, cio_signature};
+use super::{refused, wait_until, webhook};
+
+const MEMORY_MAX_MB: u64 = 256;
+
+fn connect(server: &Server) -> TcpStream {
+    TcpStream::connect(address(server)).unwrap()
+}
+
+fn address(server: &Server) -> String {
+    server.url("").trim_start_matches("http://").to_owned()
+}
+
+/// The most memory that the process has had, in megabytes.
+fn memory_mb(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
+}
+
+#[track_caller]
+fn assert_serves(server: &Server, what: &str) {
+    server.webhook(webhook(what));
+    let found = memory_mb(server);
+    assert!(found <= MEMORY_MAX_MB, "{what}: {found} MB");
+}
+
+/// Writes what the socket takes now. False: nothing.
+fn push(mut socket: &TcpStream, bytes: &[u8]) -> bool {
+    match socket.write(bytes) {
+        Ok(count) => count > 0,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+        // it was closed
+        Err(_) => false,
+    }
+}
+
+#[test]
+fn requests_that_are_sent_ahead_take_no_memory() {
+    let server = Server::start_with(&[SIGNING]);
+    for (path, what) in [("/healthz", "ahead"), ("/nope", "refused ahead"), ("/", "pages ahead")] {
+        let requests = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(8_000);
+        let sockets: Vec<_> = (0..40).map(|_| connect(&server)).collect();
+        sockets.iter().for_each(|socket| socket.set_nonblocking(true).unwrap());
+        let mut left = vec![requests.as_bytes(); sockets.len()];
+        // as much as is taken while nobody reads an answer
+        for _ in 0..200 {
+            for (socket, left) in sockets.iter().zip(&mut left) {
+                let (now, _) = left.split_at(left.len().min(8 << 10));
+                if !now.is_empty() && push(socket, now) {
+                    *left = &left[now.len()..];
+                }
+            }
+        }
+        assert_serves(&server, what);
+    }
+}
+
+#[test]
+fn silent_and_half_open_connections_take_little_and_hold_up_nobody() {
+    let server = Server::start_with(&[SIGNING]);
+    // as many as a process may open everywhere
+    for (begin, what) in [("", "silent"), ("POST /webhooks/customerio HTTP/1.1\r\nHost: x\r\n", "half open")] {
+        let sockets: Vec<_> = (0..400).map(|_| connect(&server)).collect();
+        for mut socket in &sockets {
+            socket.write_all(begin.as_bytes()).unwrap();
+        }
+        assert_serves(&server, what);
+    }
+}
+
+#[test]
+fn a_client_that_stops_in_the_middle_is_let_go() {
+    let server = Server::start_with(&[SIGNING]);
+    // one that sends the half of its second request, and one that does not read
+    let mut half = connect(&server);
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHo").unwrap();
+    let mut deaf = connect(&server);
+    deaf.set_nonblocking(true).unwrap();
+    let request = b"GET /schema HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    // until no more is taken: the answers wait
+    wait_until("the end of what is taken", || {
+        (0..100).any(|_| !push(&deaf, request)) && (0..100).all(|_| !push(&deaf, request))
+    });
+    wait_until("the end of both", || refused(&server, "stalled") >= 2);
+    let mut answers = Vec::new();
+    half.read_to_end(&mut answers).unwrap();
+    assert_eq!(String::from_utf8_lossy(&answers).matches("HTTP/1.1 ").count(), 1);
+    deaf.set_nonblocking(false).unwrap();
+    // what the kernel still had, and then the end
+    let _ = deaf.read_to_end(&mut answers);
+    assert_serves(&server, "after them");
+}
+
+#[test]
+fn a_flood_of_bodies_without_a_key_leaves_room_for_webhooks() {
+    let server = Server::start_with(&[SIGNING]);
+    let is_over = AtomicBool::new(false);
+    let address = address(&server);
+    let forged = "POST /webhooks/customerio HTTP/1.1\r\nHost: localhost\r\nX-CIO-Timestamp: 1700000000\r\n\
+        X-CIO-Signature: 00\r\nContent-Length: 8000000\r\n\r\n";
+    let megabyte = vec![b' '; 1 << 20];
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    // each is refused when the budget is spent, or when its time is
+                    let sockets: Vec<_> = (0..25).filter_map(|_| TcpStream::connect(&address).ok()).collect();
+                    for mut socket in &sockets {
+                        let _ = socket.write_all(forged.as_bytes()).and_then(|()| socket.write_all(&megabyte));
+                    }
+                }
+            });
+        }
+        wait_until("a flood", || refused(&server, "busy") > 0);
+        let client = server.client();
+        let taken = (0..100).filter(|n| {
+            let body = webhook(&format!("flood-{n}"));
+            let signature = cio_signature(SIGNING.1, "1700000000", &body);
+            let headers = [("X-CIO-Timestamp", "1700000000"), ("X-CIO-Signature", &*signature)];
+            client.try_post("/webhooks/customerio", &headers, body).is_some_and(|answer| answer.status == 200)
+        });
+        let taken = taken.count();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(taken >= 95, "{taken} of 100 webhooks were taken");
+    });
+    assert_serves(&server, "after the flood");
+}
+
+#[test]
+fn what_is_refused_is_counted_and_shown() {
+    let server = Server::start_with(&[SIGNING]);
+    for _ in 0..3 {
+        assert_eq!(server.client().post("/webhooks/customerio", &[], webhook("x")).status, 401);
+    }
+    assert_eq!(server.client().post("/v1/track", &[], "{}").status, 401);
+    assert_eq!((refused(&server, "wrong_signature"), refused(&server, "no_key_set")), (3, 1));
+    let (_, health) = server.get("/health");
+    let line = "<dt><code>wrong_signature</code></dt><dd>3</dd>";
+    assert!(health.contains(line), "{health}");
+}
