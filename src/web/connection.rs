@@ -72,7 +72,7 @@ impl Connections {
         }
         *of_address += 1;
         let place = Place { connections: self.clone(), address };
-        Some(Bounded { io, turn: Turn::default(), has_given: false, writes_wait: false, timer: None, place: place })
+        Some(Bounded { io, turn: Turn::default(), has_given: false, writes_wait: false, timer: None, place })
     }
 }
 
@@ -233,7 +233,6 @@ struct Answering(Turn);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.0.body_left.set(0);
         self.0.set(false, false);
     }
 }
