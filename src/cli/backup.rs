@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 
-use crate::store::{backup, sqlite, verify};
-use crate::web::{self, backups};
+use crate::store::{Lock, backup, sqlite, verify};
+use crate::web::backups;
 
 #[derive(clap::Args)]
 #[command(
@@ -79,7 +79,7 @@ impl Restore {
     /// # Errors
     /// The backup is damaged or no Waybill file, or there is a file already.
     pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
-        let _lock = web::only_server(db)?;
+        let _lock = Lock::take(db)?;
         for suffix in ["", "-wal", "-shm"] {
             let path = PathBuf::from(format!("{}{suffix}", db.display()));
             ensure!(!path.exists(), "there is a file {} already; move it away first", path.display());
