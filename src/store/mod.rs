@@ -15,6 +15,7 @@ mod entry;
 pub mod erasure;
 pub mod error;
 mod events;
+pub mod keys;
 pub mod quarantine;
 pub mod query;
 mod registers;

@@ -367,7 +367,9 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
         | Entry::QuarantineRead { .. }
         | Entry::DeletionsDue
         | Entry::DeletionRevoked { .. }
-        | Entry::Name { .. } => {
+        | Entry::Name { .. }
+        | Entry::KeyUsed { .. }
+        | Entry::SessionsEnded { .. } => {
             return None;
         }
     };

@@ -1,20 +1,28 @@
 //! The server: pages for people, paths for senders.
 
+pub mod access;
 pub mod address;
 pub mod assets;
 pub mod backups;
 pub mod error;
 pub mod export;
 pub mod format;
+mod guard;
 pub mod ingest;
+pub mod keys;
 pub mod names;
 mod nearest;
 mod ops;
 pub mod pages;
+pub mod peer;
 mod request_log;
 mod same_origin;
+mod session;
+mod throttle;
+mod tls;
 
 use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,17 +33,20 @@ use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use tracing_actix_web::TracingLogger;
 
-use crate::config::Config;
+use crate::config::{Config, Invalid};
+use crate::store::keys::session_key;
 use crate::store::query::quarantine;
 use crate::store::{Readers, Tracker, Writer};
 use crate::wire::IdKey;
+use access::Access;
 use export::Exports;
 use ingest::Ingest;
-use ingest::keys::Keys;
+use ingest::keys::SenderKeys;
 use ingest::replay::{ReplayQueue, Replayer};
+use keys::Keys;
 use pages::Pages;
 use request_log::RequestLog;
-use same_origin::OpenServer;
+use tls::Certificate;
 
 /// One worker parses requests; the other core is the writer's. Two were measured to be slower on two cores.
 const WORKERS: usize = 1;
@@ -67,6 +78,15 @@ where
     served.with_context(|| format!("cannot serve {}", file.display()))
 }
 
+/// How to listen.
+#[derive(Clone, Copy)]
+struct Listen {
+    address: SocketAddr,
+    workers: usize,
+    shutdown_timeout_s: u64,
+    client_request_timeout: Duration,
+}
+
 async fn run<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = ()> + 'static,
@@ -80,6 +100,12 @@ where
     // what an earlier process left unfinished
     tracker.erase_some()?;
     let id_key = IdKey::new(&tracker.id_key()?);
+    let keys = Keys::load(&config.keys, tracker.connection())?;
+    if config.is_open_to_all(keys.now().has_token()) {
+        return Err(Invalid::OpenToAll { listen: config.listen }.into());
+    }
+    let access = Data::new(Access::new(&config, keys.clone(), session_key(tracker.connection())?));
+    let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
     let readers = Readers::open(&config.db, READERS)?;
     let held = readers.held();
     let quarantined_before = quarantine::latest(&*readers.get()?)?;
@@ -88,12 +114,13 @@ where
         writer: writer.clone(),
         id_key: Arc::new(id_key),
         signature_max_age: config.signature_max_age,
-        keys: Keys::new(&config.signing_keys, config.ingest_keys, config.browser_keys),
+        keys: SenderKeys { keys: keys.clone(), is_closed: config.access.trust_header.is_some() },
         limits: config.limits,
         budget: ingest::body::Budget::default(),
     };
     let replayer = Replayer { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
-    let tasks = [
+    let mut tasks = vec![
+        actix_web::rt::spawn(keys::follow(keys, access.environment.clone(), readers.clone(), writer.clone())),
         actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone())),
         actix_web::rt::spawn(ingest::replay::after_upgrade(replayer.clone(), quarantined_before)),
         actix_web::rt::spawn(backups::run(config.db.clone(), config.backups)),
@@ -101,9 +128,8 @@ where
     ];
     let replays = Data::new(ReplayQueue::new(replayer));
     let writer_data = Data::new(writer.clone());
-    let is_loopback = config.listen.ip().is_loopback();
-    let open = ingest.keys.is_open().then(|| Data::new(OpenServer { is_loopback }));
-    let keys = ingest.keys.clone();
+    let sender_keys = ingest.keys.clone();
+    let door = access.clone();
     let base = config.base.clone();
     let pages = Data::new(Pages {
         readers: readers.clone(),
@@ -112,17 +138,14 @@ where
         exports: Exports::default(),
         wal_max: config.store.wal_max,
     });
-    let server = HttpServer::new(move || {
+    let app = move || {
         let app = App::new()
             .app_data(Data::new(ingest.clone()))
             .app_data(Data::new(readers.clone()))
             .app_data(pages.clone())
             .app_data(replays.clone())
+            .app_data(access.clone())
             .app_data(writer_data.clone());
-        let app = match &open {
-            Some(open) => app.app_data(open.clone()),
-            None => app,
-        };
         // a proxy may pass its prefix on, or strip it
         let below = web::scope(&base).configure(routes);
         app.configure(|app| {
@@ -131,21 +154,37 @@ where
             }
         })
         .configure(routes)
-        .wrap(from_fn(same_origin::guard))
+        .wrap(from_fn(guard::guard))
         .wrap(TracingLogger::<RequestLog>::new())
-    })
-    .workers(WORKERS)
-    .shutdown_timeout(STOP_WITHIN_S)
-    .client_request_timeout(Duration::from_secs(5))
-    .bind(config.listen)
-    .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let addresses = server.addrs();
-    let server = server.disable_signals().run();
+    };
+    let listen = Listen {
+        address: config.listen,
+        workers: WORKERS,
+        shutdown_timeout_s: STOP_WITHIN_S,
+        client_request_timeout: Duration::from_secs(5),
+    };
+    let cannot_listen = || format!("cannot listen on {}", listen.address);
+    let (scheme, addresses, server) = match (certificate, config.tls) {
+        (Some(certificate), Some(files)) => {
+            let (address, server) = tls::listen(app, certificate.config()?, listen).with_context(cannot_listen)?;
+            tasks.push(actix_web::rt::spawn(certificate.follow(files)));
+            ("https", vec![address], server)
+        }
+        _ => {
+            let server = HttpServer::new(app)
+                .workers(listen.workers)
+                .shutdown_timeout(listen.shutdown_timeout_s)
+                .client_request_timeout(listen.client_request_timeout)
+                .bind(listen.address)
+                .with_context(cannot_listen)?;
+            ("http", server.addrs(), server.disable_signals().run())
+        }
+    };
     // before the ready line: whoever reads that may stop the server at once
     let stop = stop_signals()?;
     for address in addresses {
-        tracing::info!("{}", keys.summary(address));
-        println!("listening on http://{address}");
+        tracing::info!("{}; {}", sender_keys.summary(address), door.summary());
+        println!("listening on {scheme}://{address}");
     }
     let handle = server.handle();
     actix_web::rt::spawn(async move {
@@ -197,7 +236,7 @@ fn lock_of(db: &Path) -> PathBuf {
 }
 
 /// All routes. Pages take every address that is left, so they come last.
-fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config.configure(ingest::routes).configure(ops::routes).configure(pages::routes);
 }
 

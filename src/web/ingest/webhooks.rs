@@ -61,17 +61,17 @@ async fn receive(
     verifier: impl FnOnce(&[signature::Key]) -> Verifier,
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now();
-    let mut verifier = ingest.keys.signing()?.map(verifier);
+    let keys = ingest.keys.signing()?;
+    let mut verifier = keys.as_ref().map(|keys| verifier(keys.signing()));
     let mut body = body::read(payload, &ingest.budget, LIMITS, |chunk| {
         if let Some(verifier) = &mut verifier {
             verifier.update(chunk);
         }
     })
     .await?;
-    if let Some(verifier) = verifier {
-        if !verifier.verify(header(request, signed.header)) {
-            return Err(Refusal::WrongSignature);
-        }
+    if let (Some(verifier), Some(keys)) = (verifier, keys) {
+        let place = verifier.verify(header(request, signed.header)).ok_or(Refusal::WrongSignature)?;
+        keys.signed_with(place);
         if signed.is_stale(ingest.signature_max_age, started.received_at_ms) {
             return Err(Refusal::StaleSignature);
         }
