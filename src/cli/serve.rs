@@ -199,7 +199,7 @@ impl Serve {
 
     /// Asks the server that these options start.
     pub fn healthcheck(&self) -> anyhow::Result<ExitCode> {
-        healthcheck::run(self.listen, &self.base)
+        healthcheck::run(self.listen, &self.base, self.tls_cert.is_some())
     }
 
     /// The settings, checked.
