@@ -104,21 +104,26 @@ impl Access {
     /// have made to point here (DNS rebinding), readable ones. With a token a foreign name does no harm: a browser sends
     /// neither the cookie of another host nor a token of its own accord.
     pub fn check_open(&self, request: &HttpRequest) -> Result<(), Refusal> {
-        let host = self.peer(request).host;
-        // one at most: a proxy might look at the first and pass on the second
-        let hosts = request.headers().get_all(HOST).count();
-        if hosts > 1 || hosts == 1 && !self.is_own_name(&host) {
+        if !self.is_asked_by_own_name(request) {
             return Err(Refusal::ForeignHost);
         }
         // following a link to a page does no harm, and is what links are for
         let is_link = request.method() == Method::GET
             && request.headers().get("Sec-Fetch-Mode").is_some_and(|mode| mode == "navigate");
-        let is_foreign = Origin::of(request.headers(), &host) == Origin::Other;
+        let is_foreign = Origin::of(request.headers(), &self.peer(request).host) == Origin::Other;
         if is_foreign && !is_link { Err(Refusal::ForeignOrigin) } else { Ok(()) }
     }
 
-    /// Whether no other site can have chosen this `Host`: it is a name of this machine, one that was given, or, where
-    /// other machines connect, any address, since an address cannot be made to point elsewhere.
+    /// Whether no other site can have chosen the `Host`: it is a name of this machine, one that was given, or, where other
+    /// machines connect, any address, since an address cannot be made to point elsewhere. What a proxy forwards as the name
+    /// does not count: scripts can send that header, and cannot send `Host`.
+    fn is_asked_by_own_name(&self, request: &HttpRequest) -> bool {
+        let mut hosts = request.headers().get_all(HOST);
+        let Some(host) = hosts.next() else { return true };
+        // of two, a proxy might look at the first and pass on the second
+        hosts.next().is_none() && host.to_str().is_ok_and(|host| self.is_own_name(host))
+    }
+
     fn is_own_name(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let name = authority.host();
@@ -137,13 +142,14 @@ impl Access {
     /// Who sends this request; `None`: it does not say.
     ///
     /// # Errors
-    /// It carries a wrong token.
+    /// It carries a wrong token; or a proxy's header, and a `Host` that is no name of this server.
     pub fn identify(&self, request: &HttpRequest, now_ms: Millis) -> Result<Option<Identity>, Error> {
         if self.are_pages_open() {
             return Ok(Some(Identity { role: Role::Operate, by: By::Nothing }));
         }
         if let Some(identity) = self.signed_in_by_proxy(request) {
-            return Ok(Some(identity));
+            // a browser beside the proxy could be made to send the header by a page of a name that points here
+            return if self.is_asked_by_own_name(request) { Ok(Some(identity)) } else { Err(Error::UnknownHost) };
         }
         let keys = self.keys.now();
         if let Some(value) = request.headers().get(AUTHORIZATION) {

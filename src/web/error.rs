@@ -24,6 +24,9 @@ pub enum Error {
     /// The address, or all together, sent too many wrong tokens.
     #[error("too many wrong tokens")]
     TooManyTokens { retry_after_s: u64 },
+    /// Signed in by a proxy, under a name that this server does not have.
+    #[error("the Host is no name of this server")]
+    UnknownHost,
     /// A change, by a token that may only read.
     #[error("the token may only read")]
     ReadOnly,
@@ -52,7 +55,7 @@ impl Error {
         match self {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Error::Foreign | Error::ReadOnly => StatusCode::FORBIDDEN,
+            Error::Foreign | Error::ReadOnly | Error::UnknownHost => StatusCode::FORBIDDEN,
             Error::NoToken | Error::WrongToken => StatusCode::UNAUTHORIZED,
             Error::TooManyTokens { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Store(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
@@ -65,6 +68,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Error::Foreign => return "foreign_origin",
+            Error::UnknownHost => return "foreign_host",
             Error::ReadOnly => return "read_only",
             Error::NoToken => return "no_token",
             Error::WrongToken => return "wrong_token",
@@ -104,6 +108,7 @@ impl Error {
             Error::TooManyTokens { retry_after_s } => format!(
                 "Too many wrong tokens were tried. Wait {retry_after_s} s. The right token is accepted at any time."
             ),
+            Error::UnknownHost => "This server does not know the Host name that was asked for.".into(),
             Error::ReadOnly => "This token may only read. Nothing was changed.".into(),
             Error::Foreign => "The request did not come from a page of this server, so it was not carried out.".into(),
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
@@ -121,6 +126,7 @@ impl Error {
             }
             StatusCode::BAD_REQUEST => "Change the address, or start again from the delivery log.",
             _ if matches!(self, Error::ReadOnly) => "Sign in with an operate token to make changes.",
+            _ if matches!(self, Error::UnknownHost) => "Start it with --host and the name that the proxy passes on.",
             StatusCode::FORBIDDEN => {
                 "Open the page and use its button. A proxy must pass on the browser's Host header."
             }

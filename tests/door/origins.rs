@@ -113,6 +113,16 @@ fn pages_that_need_no_token_are_for_this_machine() {
 }
 
 #[test]
+fn what_scripts_can_forward_is_no_name() {
+    let server = served(&[("WAYBILL_TRUST_PROXY", "127.0.0.1")]);
+    let forwarded =
+        [("X-Forwarded-Host", "localhost"), ("X-Forwarded-Proto", "http"), ("Sec-Fetch-Site", "same-origin")];
+    let rebound = [&forwarded[..], &[("Host", "evil.example")]].concat();
+    assert_eq!(server.client().ask("GET", "/deliveries.json", &rebound, "").status, 403);
+    assert_eq!(server.client().post("/campaigns/names", &[&rebound[..], &[FORM]].concat(), CHANGES[1].1).status, 403);
+}
+
+#[test]
 fn a_name_that_was_given_is_served() {
     let server = served(&[("WAYBILL_HOST", "waybill.example,log.example")]);
     let client = server.client();

@@ -12,7 +12,7 @@ fn with(proxy: &str, more: &[(&str, &str)]) -> Server {
 
 #[test]
 fn a_trusted_proxy_signs_people_in() {
-    let server = with("10.0.0.0/8,127.0.0.1", &[]);
+    let server = with("10.0.0.0/8,127.0.0.1", &[("WAYBILL_HOST", "w.test")]);
     let client = server.client();
     let here = client.url("");
     let get = |headers: &[(&str, &str)]| client.ask("GET", "/deliveries.json", headers, "").status;
@@ -29,8 +29,12 @@ fn a_trusted_proxy_signs_people_in() {
     assert_eq!(post(&[USER]), 403);
     assert_eq!(post(&[USER, ("Origin", "https://evil.example")]), 403);
     assert_eq!(post(&[USER, ("Origin", &here)]), 303);
-    let public = [USER, ("Host", "10.0.0.1"), ("X-Forwarded-Host", "w.example"), ("Origin", "https://w.example")];
+    let public = [USER, ("Host", "w.test"), ("X-Forwarded-Host", "w.example"), ("Origin", "https://w.example")];
     assert_eq!(post(&public), 303, "the name by which the browser knows it");
+    // a page of a name that points here can make a browser beside the proxy send all but its own `Host`
+    let rebound = [USER, ("Host", "evil.test"), ("X-Forwarded-Host", "w.test"), ("Origin", "http://evil.test")];
+    assert_eq!(get(&rebound), 403);
+    assert_eq!(post(&[&rebound[..], &[("Sec-Fetch-Site", "same-origin")]].concat()), 403);
     let page = client.ask("GET", "/", &[USER], "");
     assert!(page.status == 200 && !page.text.contains("sign-out"), "there is no session to end");
 

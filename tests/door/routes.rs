@@ -153,9 +153,9 @@ async fn every_route_is_in_the_table() {
 }
 
 /// What an answer says of the sender.
-fn verdict(answer: &Answer) -> &'static str {
+fn verdict(answer: &Answer, base: &str) -> &'static str {
     match answer.status {
-        303 if answer.header("Location").starts_with("/sign-in") => "sign-in",
+        303 if answer.header("Location").starts_with(&format!("{base}/sign-in")) => "sign-in",
         401 | 429 => "401",
         403 => "403",
         _ => "in",
@@ -164,7 +164,17 @@ fn verdict(answer: &Answer) -> &'static str {
 
 #[test]
 fn every_route_asks_for_what_it_should() {
-    let server = served(&[TOKENS[0], TOKENS[1], ("WAYBILL_SIGNING_KEYS", "a-signing-key")]);
+    check("");
+}
+
+#[test]
+fn below_a_path_too() {
+    check("/waybill");
+}
+
+fn check(base: &str) {
+    let settings = [("WAYBILL_SIGNING_KEYS", "a-signing-key"), ("WAYBILL_BASE", base)];
+    let server = served(&[&TOKENS[..], &settings].concat());
     let client = server.client();
     let credentials = [None, Some("a-wrong-token-of-the-tests"), Some(READ), Some(OPERATE)];
     let (mut table, mut faults) = (String::new(), Vec::new());
@@ -186,9 +196,9 @@ fn every_route_asks_for_what_it_should() {
             let header = token.map(bearer);
             let headers: Vec<_> = header.iter().map(|header| ("Authorization", &**header)).collect();
             let body = if *method == "GET" { "" } else { "{}" };
-            client.ask(method, path, &headers, body)
+            client.ask(method, &format!("{base}{path}"), &headers, body)
         });
-        let found = answers.each_ref().map(verdict);
+        let found = answers.each_ref().map(|answer| verdict(answer, base));
         writeln!(table, "{method:<7} {path:<45} {found:?}").unwrap();
         if *path == "/sign-out" {
             // who has no session goes to another page
@@ -214,6 +224,50 @@ fn every_route_asks_for_what_it_should() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let (_, health) = server.get("/healthz");
     assert!(!health.contains("ann") && !health.contains('@'), "{health}");
+}
+
+#[test]
+fn no_spelling_of_a_path_gets_around_the_door() {
+    let server = served(&[&TOKENS[..], &[("WAYBILL_BASE", "/waybill")]].concat());
+    let client = server.client();
+    for path in [
+        "//deliveries",
+        "/./deliveries",
+        "/deliveries/",
+        "/%64eliveries",
+        "/deliveries%2ejson",
+        "/DELIVERIES",
+        "/deliveries;x",
+        "/deliveries/d1/sign-in",
+        "/deliveries/d1%2Fsign-in",
+        "/people/ann/sign-in",
+        "/people/ann%40example.org%2Fsign-in",
+        "/campaigns/campaign/3/sign-in",
+        "/sign-in/../deliveries",
+        "/sign-in/%2e%2e/deliveries",
+        "/sign-in%2f..%2fdeliveries",
+        "/assets/..%2fdeliveries",
+        "/healthz/deliveries",
+        "/healthz/../deliveries",
+        "/waybill/waybill/deliveries",
+        "/waybill//deliveries",
+        "/waybill/sign-in/deliveries",
+        "/waybill%2fdeliveries",
+        "/v1/../deliveries",
+        "/v1%2f..%2fdeliveries",
+        "/waybilldeliveries",
+        "/deliveries?/sign-in",
+        "/deliveries.json?x=/sign-in",
+        "/search?q=ann&next=/sign-in",
+    ] {
+        for headers in
+            [&[][..], &[("Cookie", "waybill_00000000=1.0")], &[("Authorization", "Bearer")], &[("Authorization", "")]]
+        {
+            let answer = client.ask("GET", path, headers, "");
+            assert!([303, 401, 404, 429].contains(&answer.status), "{path}: {}", answer.status);
+            assert!(!answer.text.contains("ann@example.org"), "{path}: {}", answer.text);
+        }
+    }
 }
 
 #[test]
