@@ -1,5 +1,7 @@
 //! Who is let in: every route with every kind of credential, requests of other sites, wrong tokens, sessions, proxies, TLS.
 
+#![allow(clippy::disallowed_methods, reason = "a test that waits for another process needs a deadline")]
+
 mod support;
 
 #[path = "door/keys.rs"]

@@ -178,15 +178,20 @@ impl KeySet {
 /// Follows the file while the server runs, and stores there when its keys were last used.
 pub async fn follow(keys: Keys, environment: Arc<[(Kind, Secret)]>, readers: Readers, writer: Writer) {
     let mut every = tokio::time::interval(READ_EVERY);
+    let mut failures = 0_u64;
     loop {
         every.tick().await;
-        match read_again(&keys, &environment, &readers).await {
+        let read = read_again(&keys, &environment, &readers).await;
+        failures = if read.is_err() { failures + 1 } else { 0 };
+        match read {
             Ok(used) if used.is_empty() => {}
             Ok(used) => {
                 let entries = used.into_iter().map(|(id, at_ms)| Entry::KeyUsed { id, at_ms }).collect();
                 // what is not stored now is in a second
                 let _ = writer.write(entries, chrono::Utc::now().timestamp_millis()).await;
             }
+            // rarer and rarer
+            Err(error) if !failures.is_power_of_two() => drop(error),
             Err(error) => {
                 tracing::warn!(%error, "the keys of the file cannot be read; those that were read last count")
             }

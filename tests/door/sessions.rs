@@ -53,7 +53,7 @@ fn a_session_that_was_tampered_with_is_none() {
         format!("{began}.{}", &mac[..63]),
         format!("{began}.{}", mac.to_uppercase().replace(|c: char| c.is_ascii_digit(), "0")),
         format!("{began}."),
-        format!("{began}"),
+        began.to_owned(),
         format!("-{began}.{mac}"),
         ".".into(),
         String::new(),
