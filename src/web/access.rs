@@ -18,7 +18,6 @@ use actix_web::http::header::{AUTHORIZATION, HOST};
 use actix_web::http::uri::Authority;
 
 use super::error::Error;
-use super::ingest::answer::Refusal;
 use super::keys::Keys;
 use super::peer::Peer;
 use super::same_origin::Origin;
@@ -103,15 +102,18 @@ impl Access {
     /// What is open refuses what pages of other sites make a browser send: requests, and, by a name of theirs that they
     /// have made to point here (DNS rebinding), readable ones. With a token a foreign name does no harm: a browser sends
     /// neither the cookie of another host nor a token of its own accord.
-    pub fn check_open(&self, request: &HttpRequest) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// Which of the two it is.
+    pub fn check_open(&self, request: &HttpRequest) -> Result<(), Error> {
         if !self.is_asked_by_own_name(request) {
-            return Err(Refusal::ForeignHost);
+            return Err(Error::UnknownHost);
         }
         // following a link to a page does no harm, and is what links are for
         let is_link = request.method() == Method::GET
             && request.headers().get("Sec-Fetch-Mode").is_some_and(|mode| mode == "navigate");
         let is_foreign = Origin::of(request.headers(), &self.peer(request).host) == Origin::Other;
-        if is_foreign && !is_link { Err(Refusal::ForeignOrigin) } else { Ok(()) }
+        if is_foreign && !is_link { Err(Error::Foreign) } else { Ok(()) }
     }
 
     /// Whether no other site can have chosen the `Host`: it is a name of this machine, one that was given, or, where other
@@ -145,6 +147,7 @@ impl Access {
     /// It carries a wrong token; or a proxy's header, and a `Host` that is no name of this server.
     pub fn identify(&self, request: &HttpRequest, now_ms: Millis) -> Result<Option<Identity>, Error> {
         if self.are_pages_open() {
+            self.check_open(request)?;
             return Ok(Some(Identity { role: Role::Operate, by: By::Nothing }));
         }
         if let Some(identity) = self.signed_in_by_proxy(request) {

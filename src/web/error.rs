@@ -24,7 +24,7 @@ pub enum Error {
     /// The address, or all together, sent too many wrong tokens.
     #[error("too many wrong tokens")]
     TooManyTokens { retry_after_s: u64 },
-    /// Signed in by a proxy, under a name that this server does not have.
+    /// The pages need no token, or a proxy signs people in, and the `Host` is no name of this server.
     #[error("the Host is no name of this server")]
     UnknownHost,
     /// A change, by a token that may only read.
@@ -126,7 +126,9 @@ impl Error {
             }
             StatusCode::BAD_REQUEST => "Change the address, or start again from the delivery log.",
             _ if matches!(self, Error::ReadOnly) => "Sign in with an operate token to make changes.",
-            _ if matches!(self, Error::UnknownHost) => "Start it with --host and the name that the proxy passes on.",
+            _ if matches!(self, Error::UnknownHost) => {
+                "Use localhost or its address, or start the server with --host and this name."
+            }
             StatusCode::FORBIDDEN => {
                 "Open the page and use its button. A proxy must pass on the browser's Host header."
             }

@@ -7,6 +7,8 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 
 use super::access::Access;
+use super::error::Error;
+use super::ingest::answer::Refusal;
 
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
     connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -28,7 +30,11 @@ pub async fn guard<B: MessageBody + 'static>(
     let checked = if access.is_open() { access.check_open(request.request()) } else { Ok(()) };
     let mut response = match checked {
         Ok(()) => next.call(request).await?.map_into_left_body(),
-        Err(refusal) => request.into_response(refusal.respond()).map_into_right_body(),
+        Err(error) => {
+            let is_host = matches!(error, Error::UnknownHost);
+            let refusal = if is_host { Refusal::ForeignHost } else { Refusal::ForeignOrigin };
+            request.into_response(refusal.respond()).map_into_right_body()
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {

@@ -7,13 +7,16 @@ use actix_web::http::StatusCode;
 use actix_web::{App, Scope, test, web};
 use scraper::{Html, Selector};
 
+use waybill::config::{self, Config, Limits};
 use waybill::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscription};
 use waybill::domain::{
     Attribute, Attributes, Device, Event, EventTime, Identifiers, MetricName, SourceKind, Statement,
 };
-use waybill::store::{Entry, Incoming, Readers, Tracker, Writer};
+use waybill::store::{Entry, Incoming, Options, Readers, Tracker, Writer};
+use waybill::web::access::Access;
 use waybill::web::export::Exports;
 use waybill::web::ingest::replay::{ReplayQueue, Replayer};
+use waybill::web::keys::Keys;
 use waybill::web::pages::layout::now_ms;
 use waybill::web::pages::{Pages, routes};
 use waybill::wire::IdKey;
@@ -113,7 +116,22 @@ impl Site {
             exports: Exports::default(),
             wal_max: None,
         });
-        web::scope(BASE).app_data(pages).app_data(self.queue.clone()).configure(routes)
+        // no key is set
+        let config = Config {
+            db: self.readers.path().into(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            keys: Vec::new(),
+            access: config::Access::default(),
+            tls: None,
+            id_key: None,
+            signature_max_age: None,
+            store: Options::default(),
+            base: BASE.into(),
+            limits: Limits::LEAST,
+            backups: None,
+        };
+        let access = web::Data::new(Access::new(&config, Keys::default(), b"secret".to_vec()));
+        web::scope(BASE).app_data(pages).app_data(access).app_data(self.queue.clone()).configure(routes)
     }
 
     /// By a link on a page `from`.

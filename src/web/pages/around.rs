@@ -45,11 +45,6 @@ pub async fn page_middleware<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, actix_web::Error> {
     // actix-web's extractors inflate a compressed body before they check its size, and no browser compresses a form
     request.headers_mut().remove(CONTENT_ENCODING);
-    if access.are_pages_open()
-        && let Err(refusal) = access.check_open(request.request())
-    {
-        return Ok(request.into_response(refusal.respond()).map_into_right_body());
-    }
     let (identity, denied) = match admit(&access, request.request()) {
         Ok(identity) => (identity, None),
         Err(error) => (None, Some(error)),
