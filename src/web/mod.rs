@@ -7,7 +7,7 @@ pub mod backups;
 pub mod error;
 pub mod export;
 pub mod format;
-mod guard;
+pub mod guard;
 pub mod ingest;
 pub mod keys;
 pub mod names;

@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::{App, Scope, test, web};
 use scraper::{Html, Selector};
 
@@ -15,6 +16,7 @@ use waybill::domain::{
 use waybill::store::{Entry, Incoming, Options, Readers, Tracker, Writer};
 use waybill::web::access::Access;
 use waybill::web::export::Exports;
+use waybill::web::guard;
 use waybill::web::ingest::replay::{ReplayQueue, Replayer};
 use waybill::web::keys::Keys;
 use waybill::web::pages::layout::now_ms;
@@ -116,7 +118,11 @@ impl Site {
             exports: Exports::default(),
             wal_max: None,
         });
-        // no key is set
+        web::scope(BASE).app_data(pages).app_data(self.access()).app_data(self.queue.clone()).configure(routes)
+    }
+
+    /// No key is set.
+    fn access(&self) -> web::Data<Access> {
         let config = Config {
             db: self.readers.path().into(),
             listen: ([127, 0, 0, 1], 0).into(),
@@ -130,17 +136,18 @@ impl Site {
             limits: Limits::LEAST,
             backups: None,
         };
-        let access = web::Data::new(Access::new(&config, Keys::default(), b"secret".to_vec()));
-        web::scope(BASE).app_data(pages).app_data(access).app_data(self.queue.clone()).configure(routes)
+        web::Data::new(Access::new(&config, Keys::default(), b"secret".to_vec()))
     }
 
     /// By a link on a page `from`.
     async fn get_from(&self, path: &str, from: &str) -> Answer {
-        let app = test::init_service(App::new().service(self.scope())).await;
+        let app = App::new().app_data(self.access()).service(self.scope()).wrap(from_fn(guard::guard));
+        let app = test::init_service(app).await;
         let answer = test::call_service(
             &app,
             test::TestRequest::get()
                 .uri(path)
+                .insert_header(("Host", "localhost:8080"))
                 .insert_header(("Referer", format!("http://localhost{from}")))
                 .to_request(),
         )
