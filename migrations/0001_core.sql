@@ -8,10 +8,30 @@
 
 CREATE TABLE _settings (
     -- Secrets and marks of this file: id_key (keys the hash that identifies events sent without an id, and those of forgotten
-    -- identifiers), erasures (counts what was forgotten, so that every process notices), replayed_by (the version that last replayed the quarantine), verified (what
+    -- identifiers), session_key (signs the cookies of browsers), erasures (counts what was forgotten, so that every process notices), replayed_by (the version that last replayed the quarantine), verified (what
     -- `waybill verify` last found, as JSON).
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keys (
+    -- The keys of senders and the tokens of readers that `waybill keys add` made. A revoked one stays as a row without its
+    -- hash or secret: what has ever needed a key does not open when the last one is revoked.
+    id               INTEGER PRIMARY KEY,
+    kind             TEXT NOT NULL,                 -- signing (of webhooks), ingest, browser (public), read, operate (tokens for the pages)
+    name             TEXT NOT NULL,                 -- who uses it
+    hash             BLOB UNIQUE,                   -- SHA-256 of the key; NULL: revoked
+    secret           BLOB,                          -- a signing key as it is, since HMAC needs it; NULL: another kind, or revoked
+    created_at_ms    INTEGER NOT NULL,
+    last_used_at_ms  INTEGER,                       -- to the minute; NULL: never
+    revoked_at_ms    INTEGER,                       -- NULL: in use
+    CHECK (kind IN ('signing', 'ingest', 'browser', 'read', 'operate'))
+) STRICT;
+
+CREATE TABLE _ended_sessions (
+    -- Where someone signed out everywhere: sessions of this token that began until then are over.
+    token_hash  BLOB PRIMARY KEY,                   -- SHA-256, also of a token that comes by the environment
+    until_ms    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE about (

@@ -5,7 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use actix_web::http::header::HeaderName;
+use ipnet::IpNet;
+
 use crate::store::Options;
+use crate::store::keys::Kind;
+
+/// A token of the environment is at least so long, in characters. Tokens that Waybill makes have 256 random bits.
+pub const TOKEN_MIN: usize = 16;
 
 /// The settings of `waybill serve`.
 #[derive(Clone, Debug)]
@@ -13,14 +20,12 @@ pub struct Config {
     /// The database file.
     pub db: PathBuf,
     pub listen: SocketAddr,
-    /// A webhook may be signed with any of them: two during a rotation.
-    pub signing_keys: Vec<Secret>,
+    /// Keys and tokens from the environment, beside those of the file.
+    pub keys: Vec<(Kind, Secret)>,
+    pub access: Access,
+    pub tls: Option<Tls>,
     /// How far the signing time of a webhook may lie from now. None: any, as event ids make replays harmless.
     pub signature_max_age: Option<Duration>,
-    /// With any of them a sender may send everything by the paths that are not signed.
-    pub ingest_keys: Vec<Secret>,
-    /// Keys in public pages, with which anyone may report on known deliveries.
-    pub browser_keys: Vec<Secret>,
     /// Keys the hash that identifies events without an id. None: drawn when the file is created.
     pub id_key: Option<Secret>,
     /// How the file is kept.
@@ -38,6 +43,35 @@ pub struct Backups {
     pub every: Duration,
     /// How many stay.
     pub keep: usize,
+}
+
+/// Who may see the pages, beside the holders of tokens.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Where no token is set anyone may, also from other machines.
+    pub allow_anonymous: bool,
+    /// The networks of proxies: from them alone are forwarded headers believed.
+    pub trust_proxy: Vec<IpNet>,
+    /// The header in which such a proxy names the person whom it has signed in, and what that person may do.
+    pub trust_header: Option<(String, Role)>,
+    /// Names of this server, beside those of this machine.
+    pub hosts: Vec<String>,
+}
+
+/// What somebody who is signed in may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Role {
+    /// See everything.
+    Read,
+    /// See everything, and change it: replay, cancel erasures, name campaigns.
+    Operate,
+}
+
+/// The files of a certificate chain and its key, in PEM.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 /// How large the calls of SDKs may be, as sent and inflated.
@@ -78,18 +112,28 @@ impl From<String> for Secret {
     }
 }
 
-/// Secrets separated by commas.
+/// Secrets separated by commas or lines.
 pub fn secrets(text: &str) -> Vec<Secret> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| Secret(part.to_owned())).collect()
+    text.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty()).map(|part| Secret(part.to_owned())).collect()
 }
 
 /// Why settings are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Invalid {
     #[error(
-        "{listen} is reachable from other machines, and the pages show personal data without a sign-in. Listen on 127.0.0.1 behind a proxy that asks for a password; or, on a private network, pass --allow-anonymous (and set WAYBILL_SIGNING_KEYS and WAYBILL_INGEST_KEYS, so that only your senders can write)"
+        "{listen} is reachable from other machines, and the pages show personal data. Make a token with `waybill keys add read NAME`, or set WAYBILL_READ_TOKENS; or let a proxy sign people in (--trust-header). On a private network, --allow-anonymous opens the pages to all (set WAYBILL_SIGNING_KEYS and WAYBILL_INGEST_KEYS then, so that only your senders can write)"
     )]
     OpenToAll { listen: SocketAddr },
+    #[error(
+        "{variable} has a token of fewer than {TOKEN_MIN} characters, which can be guessed; use a random one, such as from `openssl rand -hex 32`"
+    )]
+    ShortToken { variable: &'static str },
+    #[error("--trust-header needs --trust-proxy: the address or network of the proxy that sets it, such as 127.0.0.1")]
+    NoProxy,
+    #[error("--trust-header must be the name of a header, such as X-Forwarded-User; it is {0:?}")]
+    Header(String),
+    #[error("--tls-cert and --tls-key go together")]
+    HalfTls,
     #[error(
         "--base must be empty or a path that begins with a slash and does not end with one, such as /waybill; it is {0:?}"
     )]
@@ -105,8 +149,20 @@ impl Config {
     ///
     /// # Errors
     /// The first invalid setting.
-    pub fn check(self, allow_anonymous: bool) -> Result<Config, Invalid> {
-        if !self.listen.ip().is_loopback() && !allow_anonymous {
+    pub fn check(self) -> Result<Config, Invalid> {
+        let tokens = || self.keys.iter().filter(|(kind, _)| matches!(kind, Kind::Read | Kind::Operate));
+        if let Some((kind, _)) = tokens().find(|(_, token)| token.0.chars().count() < TOKEN_MIN) {
+            return Err(Invalid::ShortToken { variable: variable(*kind) });
+        }
+        match &self.access.trust_header {
+            Some((name, _)) if HeaderName::from_bytes(name.as_bytes()).is_err() => {
+                return Err(Invalid::Header(name.clone()));
+            }
+            Some(_) if self.access.trust_proxy.is_empty() => return Err(Invalid::NoProxy),
+            _ => {}
+        }
+        // a file may hold tokens; the server looks once it has opened it
+        if self.is_open_to_all(tokens().next().is_some() || self.db.exists()) {
             return Err(Invalid::OpenToAll { listen: self.listen });
         }
         let is_plain = self.base.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~%".contains(c));
@@ -128,6 +184,23 @@ impl Config {
         }
         Ok(self)
     }
+
+    /// Whether strangers could read the pages though nobody said that they may.
+    pub fn is_open_to_all(&self, has_token: bool) -> bool {
+        let Access { allow_anonymous, trust_header, .. } = &self.access;
+        !self.listen.ip().is_loopback() && !allow_anonymous && trust_header.is_none() && !has_token
+    }
+}
+
+/// The variable of the environment for keys of a kind.
+pub fn variable(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Signing => "WAYBILL_SIGNING_KEYS",
+        Kind::Ingest => "WAYBILL_INGEST_KEYS",
+        Kind::Browser => "WAYBILL_BROWSER_KEYS",
+        Kind::Read => "WAYBILL_READ_TOKENS",
+        Kind::Operate => "WAYBILL_OPERATE_TOKENS",
+    }
 }
 
 #[cfg(test)]
@@ -136,11 +209,11 @@ mod tests {
 
     fn config(listen: &str) -> Config {
         Config {
-            db: "waybill.db".into(),
+            db: "no/such/waybill.db".into(),
             listen: listen.parse().unwrap(),
-            signing_keys: secrets(" a, b,,"),
-            ingest_keys: Vec::new(),
-            browser_keys: Vec::new(),
+            keys: Vec::new(),
+            access: Access::default(),
+            tls: None,
             id_key: None,
             signature_max_age: None,
             store: Options::default(),
@@ -150,19 +223,46 @@ mod tests {
         }
     }
 
+    fn tokens(kind: Kind, text: &str) -> Vec<(Kind, Secret)> {
+        secrets(text).into_iter().map(|secret| (kind, secret)).collect()
+    }
+
     #[test]
     fn a_public_address_must_be_allowed() {
-        assert!(config("127.0.0.1:0").check(false).is_ok());
-        assert!(config("[::1]:0").check(false).is_ok());
-        assert!(matches!(config("0.0.0.0:80").check(false), Err(Invalid::OpenToAll { .. })));
-        assert!(config("0.0.0.0:80").check(true).is_ok());
+        let public = || config("0.0.0.0:80");
+        assert!(config("127.0.0.1:0").check().is_ok());
+        assert!(config("[::1]:0").check().is_ok());
+        assert!(matches!(public().check(), Err(Invalid::OpenToAll { .. })));
+        let keys = tokens(Kind::Ingest, "an-ingest-key-of-the-senders");
+        assert!(Config { keys, ..public() }.check().is_err(), "that closes no page");
+        let keys = tokens(Kind::Operate, "0123456789abcdef");
+        assert!(Config { keys, ..public() }.check().is_ok());
+        let access = Access { allow_anonymous: true, ..Access::default() };
+        assert!(Config { access, ..public() }.check().is_ok());
+        let mut access = Access { trust_header: Some(("X-User".into(), Role::Read)), ..Access::default() };
+        assert!(matches!(Config { access: access.clone(), ..public() }.check(), Err(Invalid::NoProxy)));
+        access.trust_proxy = vec!["10.0.0.0/8".parse().unwrap()];
+        assert!(Config { access, ..public() }.check().is_ok());
+    }
+
+    #[test]
+    fn short_tokens_are_refused_and_short_keys_are_not() {
+        for (kind, text, good) in [
+            (Kind::Read, "0123456789abcde", false),
+            (Kind::Operate, "0123456789abcdef,short", false),
+            (Kind::Read, "0123456789abcdef", true),
+            (Kind::Ingest, "short", true),
+        ] {
+            let config = Config { keys: tokens(kind, text), ..config("127.0.0.1:0") };
+            assert_eq!(config.check().is_ok(), good, "{text}");
+        }
     }
 
     #[test]
     fn secrets_do_not_print() {
-        let config = config("127.0.0.1:0");
-        assert_eq!(config.signing_keys.len(), 2);
-        assert_eq!(format!("{:?}", config.signing_keys), "[(secret), (secret)]");
+        let secrets = secrets(" a, b,,\nc\n");
+        assert_eq!(secrets.len(), 3);
+        assert_eq!(format!("{secrets:?}"), "[(secret), (secret), (secret)]");
     }
 
     #[test]
@@ -171,7 +271,7 @@ mod tests {
             [("", true), ("/way%20bill", true), ("waybill", false), ("/waybill/", false), ("/way\"bill", false)]
         {
             let config = Config { base: base.into(), ..config("127.0.0.1:0") };
-            assert_eq!(config.check(false).is_ok(), good, "{base}");
+            assert_eq!(config.check().is_ok(), good, "{base}");
         }
     }
 
@@ -191,7 +291,7 @@ mod tests {
         ];
         for (call_bytes, batch_bytes, good) in cases {
             let config = Config { limits: Limits { call_bytes, batch_bytes }, ..config("127.0.0.1:0") };
-            assert_eq!(config.check(false).is_ok(), good, "{call_bytes} and {batch_bytes}");
+            assert_eq!(config.check().is_ok(), good, "{call_bytes} and {batch_bytes}");
         }
     }
 }

@@ -113,7 +113,8 @@
   open.textContent = 'Shortcuts';
   open.className = 'keys-open';
   open.addEventListener('click', help);
-  one('.top').append(open);
+  // the sign-in page has nothing to go to
+  if (one('#q')) one('.top').append(open);
 
   const move = (by) => {
     const rows = all('.row').filter((row) => row.offsetParent);
@@ -137,7 +138,7 @@
     }
     if (off) return;
     const keys = {
-      '/': () => { const q = one('#q'); q.focus(); q.select(); },
+      '/': () => { const q = one('#q'); q?.focus(); q?.select(); },
       j: () => move(1),
       k: () => move(-1),
       u: () => go('a[rel=up]'),

@@ -11,12 +11,14 @@ const SENDING: &str = include_str!("../docs/sending.md");
 const SQL: &str = include_str!("../docs/sql.md");
 
 /// Each page, with where it is.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 8] = [
     ("README.md", README),
     ("docs/sending.md", SENDING),
     ("docs/sql.md", SQL),
     ("docs/reading.md", include_str!("../docs/reading.md")),
     ("docs/operating.md", include_str!("../docs/operating.md")),
+    ("SECURITY.md", include_str!("../SECURITY.md")),
+    ("docs/security.md", include_str!("../docs/security.md")),
     ("docs/performance.md", include_str!("../docs/performance.md")),
 ];
 

@@ -6,6 +6,7 @@ mod export;
 mod forget;
 mod healthcheck;
 pub mod import;
+mod keys;
 mod manual;
 mod name;
 mod one_per_line;
@@ -39,15 +40,19 @@ use crate::web::format::printable;
   waybill verify --sql                      print the queries by which it does
   waybill forget ada@example.org            erase a person
   waybill backup /mnt/backup/ --keep 7      a copy, also while serving
+  waybill keys add read ana                 make a token for the pages
 
-Secrets come by the environment, several separated by commas:
-  WAYBILL_SIGNING_KEYS  webhooks must be signed with one of these
-  WAYBILL_INGEST_KEYS   calls to /v1 and the Track API need one of these
-  WAYBILL_BROWSER_KEYS  with one of these, web pages and apps may report on known deliveries
-  Once one of these three is set, all that lacks its own is refused; with none, only web pages of
-  other origins are
-  WAYBILL_ID_KEY        for the ids of events that come without one; only a file without events
-                        takes a new one"
+Keys and tokens are made by `waybill keys`, or come by the environment, several separated by commas, or by a
+file that NAME_FILE names:
+  WAYBILL_SIGNING_KEYS    webhooks must be signed with one of these
+  WAYBILL_INGEST_KEYS     calls to /v1 and the Track API need one of these
+  WAYBILL_BROWSER_KEYS    with one of these, web pages and apps may report on known deliveries
+  WAYBILL_READ_TOKENS     people and programs sign in with one of these to see the pages
+  WAYBILL_OPERATE_TOKENS  the same, and to change what the pages can change
+  Once any of these is set, all that lacks its own is refused; only the pages stay open on this machine
+  until a token is set
+  WAYBILL_ID_KEY          for the ids of events that come without one; only a file without events
+                          takes a new one"
 )]
 struct Cli {
     #[command(flatten)]
@@ -90,6 +95,8 @@ enum Command {
     Backup(backup::Backup),
     /// Write the file from a backup
     Restore(backup::Restore),
+    /// Make, list and revoke the keys of senders and the tokens of readers
+    Keys(keys::Keys),
     /// Rewrite the file without unused space; no server may have it open
     Vacuum,
     /// Ask the server at --listen whether it is healthy; exits 1 if it is not
@@ -124,6 +131,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         Some(Command::Forget(forget)) => forget.run(&file.db),
         Some(Command::Backup(backup)) => backup.run(&file.db),
         Some(Command::Restore(restore)) => restore.run(&file.db),
+        Some(Command::Keys(keys)) => keys.run(&file.db),
         Some(Command::Vacuum) => vacuum::run(&file.db),
         Some(Command::Healthcheck) => serve.healthcheck(),
         Some(Command::Completions(completions)) => completions.run(Cli::command()),

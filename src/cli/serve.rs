@@ -1,14 +1,15 @@
 //! `waybill serve`
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::IpNet;
 
 use super::{healthcheck, secret};
-use crate::config::{Backups, Config, Limits, secrets};
+use crate::config::{Access, Backups, Config, Invalid, Limits, Role, Tls};
 use crate::store::Options;
 use crate::store::bodies::KeepBodies;
 use crate::store::erasure::Graces;
@@ -85,9 +86,50 @@ pub struct Serve {
     )]
     signature_max_age: Option<Duration>,
 
-    /// Listen on an address that other machines can reach, without a sign-in for the pages
+    /// Listen on an address that other machines can reach, with pages that need no token
     #[arg(long, help_heading = SERVING, env = "WAYBILL_ALLOW_ANONYMOUS", global = true)]
     allow_anonymous: bool,
+
+    /// Let a proxy sign people in: the header in which it names them. It must overwrite what clients send. Needs
+    /// --trust-proxy
+    #[arg(long, help_heading = SERVING, env = "WAYBILL_TRUST_HEADER", global = true, value_name = "HEADER")]
+    trust_header: Option<String>,
+
+    /// What people may do whom the proxy has signed in
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_TRUST_ROLE",
+        default_value = "operate",
+        global = true,
+        value_name = "ROLE"
+    )]
+    trust_role: Role,
+
+    /// The address or network of a proxy, such as 127.0.0.1 or 10.0.0.0/8: only its X-Forwarded-For, -Proto and -Host are
+    /// believed. May be given several times
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_TRUST_PROXY",
+        global = true,
+        value_delimiter = ',',
+        value_name = "ADDRESS",
+        value_parser = network
+    )]
+    trust_proxy: Vec<IpNet>,
+
+    /// A name by which browsers reach a server whose pages need no token, beside localhost. May be given several times
+    #[arg(long = "host", help_heading = SERVING, env = "WAYBILL_HOST", global = true, value_delimiter = ',', value_name = "NAME")]
+    hosts: Vec<String>,
+
+    /// Serve HTTPS with this certificate chain (PEM). It is read again when the file changes
+    #[arg(long, help_heading = SERVING, env = "WAYBILL_TLS_CERT", global = true, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate (PEM)
+    #[arg(long, help_heading = SERVING, env = "WAYBILL_TLS_KEY", global = true, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
 
     /// The largest SDK call, alone or in a batch, as sent and inflated; at most 4194304
     #[arg(
@@ -157,18 +199,30 @@ impl Serve {
 
     /// Asks the server that these options start.
     pub fn healthcheck(&self) -> anyhow::Result<ExitCode> {
-        healthcheck::run(self.listen, &self.base)
+        healthcheck::run(self.listen, &self.base, self.tls_cert.is_some())
     }
 
     /// The settings, checked.
     pub fn config(self, db: PathBuf) -> anyhow::Result<Config> {
+        let store = self.options();
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(cert), Some(key)) => Some(Tls { cert, key }),
+            (None, None) => None,
+            _ => return Err(Invalid::HalfTls.into()),
+        };
+        let access = Access {
+            allow_anonymous: self.allow_anonymous,
+            trust_proxy: self.trust_proxy,
+            trust_header: self.trust_header.map(|name| (name, self.trust_role)),
+            hosts: self.hosts,
+        };
         let config = Config {
             db,
-            store: self.options(),
+            store,
             listen: self.listen,
-            signing_keys: secrets(&secret::text("WAYBILL_SIGNING_KEYS")?),
-            ingest_keys: secrets(&secret::text("WAYBILL_INGEST_KEYS")?),
-            browser_keys: secrets(&secret::text("WAYBILL_BROWSER_KEYS")?),
+            keys: secret::keys()?,
+            access,
+            tls,
             id_key: secret::id_key()?,
             signature_max_age: self.signature_max_age,
             base: self.base,
@@ -179,6 +233,14 @@ impl Serve {
                 keep: self.backup_keep as usize,
             }),
         };
-        Ok(config.check(self.allow_anonymous)?)
+        Ok(config.check()?)
     }
+}
+
+/// A network, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "use an address such as 127.0.0.1, or a network such as 10.0.0.0/8".into())
 }

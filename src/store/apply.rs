@@ -14,7 +14,7 @@ use super::entry::{Entry, Incoming, Outcome, Report};
 use super::erasure::{self, Forgotten, Graces, Target, traces};
 use super::events::{self, EventRow};
 use super::quarantine::{self, OF_THE_FORGOTTEN, Receipts};
-use super::{Error, registers, rollups, sources};
+use super::{Error, keys, registers, rollups, sources};
 use crate::domain::delivery::Applied;
 use crate::domain::forgetting::{self, IDENTIFYING, identifiers};
 use crate::domain::people::Said;
@@ -158,6 +158,14 @@ impl<'a> Batch<'_, '_, 'a> {
             }
             Entry::Name { source, name } => {
                 sources::set_name(connection, source, name.as_deref())?;
+                Outcome::Released
+            }
+            Entry::KeyUsed { id, at_ms } => {
+                keys::set_used(connection, *id, *at_ms)?;
+                Outcome::Released
+            }
+            Entry::SessionsEnded { token } => {
+                keys::end_sessions(connection, token, received_at_ms)?;
                 Outcome::Released
             }
         };

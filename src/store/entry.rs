@@ -1,5 +1,6 @@
 //! What the store takes in, and what happened to it.
 
+use super::keys;
 use crate::domain::{Event, Millis, Source, Statement, Text};
 
 /// An event, and the JSON that it came as.
@@ -55,6 +56,15 @@ pub enum Entry {
         source: Source,
         name: Option<Text>,
     },
+    /// A key of the file was used.
+    KeyUsed {
+        id: i64,
+        at_ms: Millis,
+    },
+    /// Sessions of the token with this hash that began until now are over.
+    SessionsEnded {
+        token: keys::Hash,
+    },
 }
 
 /// What happened to an entry.
@@ -65,7 +75,7 @@ pub enum Outcome {
     Duplicate,
     Ignored,
     Quarantined,
-    /// Nothing that came in: it was about the quarantine, or a name.
+    /// Nothing that came in: it was about the quarantine, a name or a key.
     Released,
 }
 

@@ -16,6 +16,7 @@ mod entry;
 pub mod erasure;
 pub mod error;
 mod events;
+pub mod keys;
 pub mod lock;
 pub mod quarantine;
 pub mod query;

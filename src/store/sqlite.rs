@@ -136,13 +136,21 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         MIGRATIONS.to_latest(connection)?;
     }
-    let mut key = [0u8; 32];
-    getrandom::fill(&mut key).map_err(|error| Error::Random(error.to_string()))?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute("INSERT OR IGNORE INTO _settings (key, value) VALUES ('id_key', ?1)", [&key[..]])?;
+    for name in ["id_key", "session_key"] {
+        let sql = "INSERT OR IGNORE INTO _settings (key, value) VALUES (?1, ?2)";
+        transaction.execute(sql, (name, &random()?[..]))?;
+    }
     super::query::schema::fill_about(&transaction)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// A new secret of 256 bits.
+pub fn random() -> Result<[u8; 32], Error> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// A plan is made once, whatever is bound: else SQLite makes it again for each value of a `LIMIT`, which costs several

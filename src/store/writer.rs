@@ -397,7 +397,9 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
         | Entry::Released { .. }
         | Entry::QuarantineRead { .. }
         | Entry::DeletionRevoked { .. }
-        | Entry::Name { .. } => {
+        | Entry::Name { .. }
+        | Entry::KeyUsed { .. }
+        | Entry::SessionsEnded { .. } => {
             return None;
         }
     };

@@ -49,6 +49,5 @@ fn respond(asset: &'static Asset, caching: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, asset.content_type))
         .insert_header((CACHE_CONTROL, caching))
-        .insert_header(("X-Content-Type-Options", "nosniff"))
         .body(asset.body)
 }

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use futures_util::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::client;
+use super::peer::network;
 use super::refusals::Refusals;
 
 /// In the place of a route.
@@ -61,9 +61,9 @@ impl Connections {
         Connections { open: Arc::default(), refusals }
     }
 
-    /// Bounds a stream. `None`: its address has as many as it may.
-    pub fn bound<S>(&self, io: S, peer: Option<IpAddr>) -> Option<Bounded<S>> {
-        let address = client::network(peer);
+    /// A place for one more. `None`: its address has as many as it may.
+    pub fn place(&self, peer: Option<IpAddr>) -> Option<Place> {
+        let address = network(peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
         let mut open = self.open.lock().ok()?;
         let of_address = open.entry(address).or_default();
         if *of_address >= OPEN_OF_ADDRESS_MAX {
@@ -71,13 +71,12 @@ impl Connections {
             return None;
         }
         *of_address += 1;
-        let place = Place { connections: self.clone(), address };
-        Some(Bounded { io, turn: Turn::default(), has_given: false, writes_wait: false, timer: None, place })
+        Some(Place { connections: self.clone(), address })
     }
 }
 
 /// One of the connections of an address, until it is dropped.
-struct Place {
+pub struct Place {
     connections: Connections,
     address: IpAddr,
 }
@@ -136,6 +135,10 @@ pub struct Bounded<S> {
 }
 
 impl<S> Bounded<S> {
+    pub fn new(io: S, place: Place) -> Bounded<S> {
+        Bounded { io, turn: Turn::default(), has_given: false, writes_wait: false, timer: None, place }
+    }
+
     pub fn turn(&self) -> Turn {
         self.turn.clone()
     }

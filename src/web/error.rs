@@ -16,6 +16,20 @@ pub enum Error {
     /// A form that no page of this server sent.
     #[error("the form does not come from a page of this server")]
     Foreign,
+    /// The pages need a token, and the request has none.
+    #[error("the request has no token")]
+    NoToken,
+    #[error("the token is wrong")]
+    WrongToken,
+    /// The address, or all together, sent too many wrong tokens.
+    #[error("too many wrong tokens")]
+    TooManyTokens { retry_after_s: u64 },
+    /// The pages need no token, or a proxy signs people in, and the `Host` is no name of this server.
+    #[error("the Host is no name of this server")]
+    UnknownHost,
+    /// A change, by a token that may only read.
+    #[error("the token may only read")]
+    ReadOnly,
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The thread of the query ended early.
@@ -41,7 +55,9 @@ impl Error {
         match self {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Error::Foreign => StatusCode::FORBIDDEN,
+            Error::Foreign | Error::ReadOnly | Error::UnknownHost => StatusCode::FORBIDDEN,
+            Error::NoToken | Error::WrongToken => StatusCode::UNAUTHORIZED,
+            Error::TooManyTokens { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Store(error) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
             Error::Store(_) | Error::Template(_) | Error::Unwritten(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Error::Dropped | Error::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -50,6 +66,15 @@ impl Error {
 
     /// The `code` in JSON.
     pub fn code(&self) -> &'static str {
+        match self {
+            Error::Foreign => return "foreign_origin",
+            Error::UnknownHost => return "foreign_host",
+            Error::ReadOnly => return "read_only",
+            Error::NoToken => return "no_token",
+            Error::WrongToken => return "wrong_token",
+            Error::TooManyTokens { .. } => return "too_many_tokens",
+            _ => {}
+        }
         match self.status() {
             StatusCode::NOT_FOUND => "not_found",
             StatusCode::BAD_REQUEST => "bad_request",
@@ -61,6 +86,8 @@ impl Error {
     /// The heading of its page.
     pub fn title(&self) -> &'static str {
         match self.status() {
+            _ if matches!(self, Error::ReadOnly) => "Not allowed",
+            StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => "Not signed in",
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::BAD_REQUEST => "Invalid request",
             StatusCode::FORBIDDEN => "Request blocked",
@@ -74,6 +101,15 @@ impl Error {
         match self {
             Error::NotFound(what) | Error::BadRequest(what) => what.clone(),
             Error::Busy(what) => (*what).into(),
+            Error::NoToken => {
+                "Sign in, or send a read or operate token as `Authorization: Bearer TOKEN`. `waybill keys add read NAME` makes one.".into()
+            }
+            Error::WrongToken => "This token is unknown or revoked.".into(),
+            Error::TooManyTokens { retry_after_s } => format!(
+                "Too many wrong tokens were tried. Wait {retry_after_s} s. The right token is accepted at any time."
+            ),
+            Error::UnknownHost => "This server does not know the Host name that was asked for.".into(),
+            Error::ReadOnly => "This token may only read. Nothing was changed.".into(),
             Error::Foreign => "The request did not come from a page of this server, so it was not carried out.".into(),
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 "The database could not be read: it is locked, or its disk does not respond.".into()
@@ -89,8 +125,12 @@ impl Error {
                 "Search for an address, delivery ID, person or campaign, or go to the delivery log."
             }
             StatusCode::BAD_REQUEST => "Change the address, or start again from the delivery log.",
+            _ if matches!(self, Error::ReadOnly) => "Sign in with an operate token to make changes.",
+            _ if matches!(self, Error::UnknownHost) => {
+                "Use localhost or its address, or start the server with --host and this name."
+            }
             StatusCode::FORBIDDEN => {
-                "Open the page and use its button. A proxy without TLS must pass on the browser's Host header."
+                "Open the page and use its button. A proxy must pass on the browser's Host header."
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 "Reload the page in a few seconds. No events are lost meanwhile: senders retry."

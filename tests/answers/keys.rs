@@ -170,11 +170,9 @@ fn with_no_key_set_pages_of_other_origins_are_refused() {
 fn at_start_it_says_who_may_send() {
     for (settings, words) in [
         (&[][..], ["no key is set", "may send everything"]),
-        (&[SIGNING][..], ["signed with WAYBILL_SIGNING_KEYS", "refused until WAYBILL_INGEST_KEYS is set"]),
-        (
-            &[("WAYBILL_INGEST_KEYS", "k")][..],
-            ["refused until WAYBILL_SIGNING_KEYS is set", "with WAYBILL_INGEST_KEYS"],
-        ),
+        (&[SIGNING][..], ["webhooks: signed", "WAYBILL_INGEST_KEYS"]),
+        (&[("WAYBILL_INGEST_KEYS", "k")][..], ["WAYBILL_SIGNING_KEYS", "with an ingest key"]),
+        (&[("WAYBILL_READ_TOKENS", "0123456789abcdef")][..], ["webhooks: refused until", "pages: with a token"]),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");

@@ -4,16 +4,21 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::{App, Scope, test, web};
 use scraper::{Html, Selector};
 
+use waybill::config::{self, Config, Limits};
 use waybill::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscription};
 use waybill::domain::{
     Attribute, Attributes, Device, Event, EventTime, Identifiers, MetricName, SourceKind, Statement,
 };
-use waybill::store::{Entry, Incoming, Readers, Tracker, Writer};
+use waybill::store::{Entry, Incoming, Options, Readers, Tracker, Writer};
+use waybill::web::access::Access;
 use waybill::web::export::Exports;
+use waybill::web::guard;
 use waybill::web::ingest::replay::{ReplayQueue, Replayer};
+use waybill::web::keys::Keys;
 use waybill::web::pages::layout::now_ms;
 use waybill::web::pages::{Pages, routes};
 use waybill::web::refusals::Refusals;
@@ -115,16 +120,36 @@ impl Site {
             refusals: Refusals::default(),
             wal_max: None,
         });
-        web::scope(BASE).app_data(pages).app_data(self.queue.clone()).configure(routes)
+        web::scope(BASE).app_data(pages).app_data(self.access()).app_data(self.queue.clone()).configure(routes)
+    }
+
+    /// No key is set.
+    fn access(&self) -> web::Data<Access> {
+        let config = Config {
+            db: self.readers.path().into(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            keys: Vec::new(),
+            access: config::Access::default(),
+            tls: None,
+            id_key: None,
+            signature_max_age: None,
+            store: Options::default(),
+            base: BASE.into(),
+            limits: Limits::LEAST,
+            backups: None,
+        };
+        web::Data::new(Access::new(&config, Keys::default(), b"secret".to_vec()))
     }
 
     /// By a link on a page `from`.
     async fn get_from(&self, path: &str, from: &str) -> Answer {
-        let app = test::init_service(App::new().service(self.scope())).await;
+        let app = App::new().app_data(self.access()).service(self.scope()).wrap(from_fn(guard::guard));
+        let app = test::init_service(app).await;
         let answer = test::call_service(
             &app,
             test::TestRequest::get()
                 .uri(path)
+                .insert_header(("Host", "localhost:8080"))
                 .insert_header(("Referer", format!("http://localhost{from}")))
                 .to_request(),
         )

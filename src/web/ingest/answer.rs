@@ -2,10 +2,12 @@
 //! SDK.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
 use super::body::BodyError;
+use crate::config::variable;
+use crate::store::keys::Kind;
 use crate::store::{Outcome, Refused};
 use crate::web::request_log::Code;
 use crate::wire::Quarantined;
@@ -33,11 +35,11 @@ pub enum Refusal {
     WrongKey,
     /// The path needs a kind of key of which none is set, while keys of other kinds are.
     NoKeySet {
-        variable: &'static str,
+        kind: Kind,
     },
-    /// A page of another origin, while no key is set.
+    /// A page of another origin, where no key is needed.
     ForeignOrigin,
-    /// A `Host` that does not name this machine, while no key is set.
+    /// A `Host` that is no name of this server, where no key is needed.
     ForeignHost,
     Writer(Refused),
 }
@@ -80,8 +82,7 @@ impl Refusal {
             }
             Refusal::Invalid(item) => (S::BAD_REQUEST, item.reason.name(), item.detail.clone()),
             Refusal::WrongSignature => {
-                let message =
-                    "the signature is missing or wrong; compare the sender's signing key with WAYBILL_SIGNING_KEYS";
+                let message = "the signature is missing or wrong; compare the sender's signing key with WAYBILL_SIGNING_KEYS and `waybill keys list`";
                 (S::UNAUTHORIZED, "wrong_signature", message.into())
             }
             Refusal::StaleSignature => {
@@ -89,19 +90,22 @@ impl Refusal {
                 (S::UNAUTHORIZED, "stale_signature", message.into())
             }
             Refusal::WrongKey => {
-                let message = "the key is missing or wrong: send one of WAYBILL_INGEST_KEYS as Basic user name, Bearer token or writeKey, or site:key as the Basic pair of the Track API";
+                let message = "the key is missing or wrong: send an ingest key (WAYBILL_INGEST_KEYS, or `waybill keys add ingest NAME`) as Basic user name, Bearer token or writeKey, or site:key as the Basic pair of the Track API";
                 (S::UNAUTHORIZED, "wrong_key", message.into())
             }
-            Refusal::NoKeySet { variable } => {
-                let message = format!("this server accepts no requests here until {variable} is set");
+            Refusal::NoKeySet { kind } => {
+                let (variable, kind) = (variable(*kind), kind.name());
+                let message = format!(
+                    "this server accepts no requests here until {variable} is set, or a key is made by `waybill keys add {kind} NAME`"
+                );
                 (S::UNAUTHORIZED, "no_key_set", message)
             }
             Refusal::ForeignOrigin => {
-                let message = "no key is set, so requests from web pages of other origins are refused; set WAYBILL_INGEST_KEYS, and WAYBILL_BROWSER_KEYS for web pages";
+                let message = "nothing here needs a key, so requests from web pages of other origins are refused; set WAYBILL_INGEST_KEYS, and WAYBILL_BROWSER_KEYS for web pages";
                 (S::FORBIDDEN, "foreign_origin", message.into())
             }
             Refusal::ForeignHost => {
-                let message = "no key is set, so only Host names of this machine are served; use localhost, or set WAYBILL_INGEST_KEYS and WAYBILL_SIGNING_KEYS";
+                let message = "nothing here needs a key, so only known Host names are served: use localhost, or name this one with --host; or make a token with `waybill keys add read NAME`";
                 (S::FORBIDDEN, "foreign_host", message.into())
             }
             Refusal::Writer(refused) => (S::SERVICE_UNAVAILABLE, "unavailable", format!("{refused}; retry")),
@@ -134,6 +138,12 @@ pub fn wrong_method(allowed: &str) -> HttpResponse {
     HttpResponse::MethodNotAllowed()
         .insert_header((header::ALLOW, allowed))
         .json(json!({ "success": false, "code": "wrong_method", "message": message }))
+}
+
+/// The answer to a program at a path where nothing is.
+pub async fn not_found(request: HttpRequest) -> HttpResponse {
+    let message = format!("Nothing is served at {} {}.", request.method(), request.path());
+    HttpResponse::NotFound().json(json!({ "code": "not_found", "message": message }))
 }
 
 /// The outcomes of a request.

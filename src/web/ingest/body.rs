@@ -18,7 +18,8 @@ use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
-use crate::web::client;
+use crate::web::access::client;
+use crate::web::peer::network;
 
 /// How long a body may take. A webhook must be answered within four seconds.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -57,13 +58,13 @@ impl Budget {
     /// Its length says that there is no room for it: then nothing is read.
     pub fn body(&self, request: &HttpRequest) -> Result<Body, BodyError> {
         let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = self.empty(client::address(request));
+        let body = self.empty(client(request));
         // of a longer one not all is kept
         body.share.check(length.unwrap_or(0).min(ADDRESS_BYTES / 4)).map(|()| body)
     }
 
-    pub(super) fn empty(&self, client: Option<IpAddr>) -> Body {
-        let share = Share { budget: self.clone(), client: client::network(client), reserved: 0, rest: 0 };
+    pub(super) fn empty(&self, client: IpAddr) -> Body {
+        let share = Share { budget: self.clone(), client: network(client), reserved: 0, rest: 0 };
         Body { bytes: Vec::new(), length: 0, share }
     }
 
@@ -298,7 +299,7 @@ mod tests {
     fn the_budget_is_shared_and_given_back() {
         let budget = Budget::default();
         let body = |last: u8, bytes: usize| {
-            let mut body = budget.empty(Some(IpAddr::from([192, 0, 2, last])));
+            let mut body = budget.empty(IpAddr::from([192, 0, 2, last]));
             body.reserve(bytes).map(|()| body)
         };
         let all = budget.free();

@@ -8,44 +8,37 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use constant_time_eq::constant_time_eq;
 
 use super::answer::Refusal;
-use crate::config::Secret;
+use crate::config::variable;
 use crate::intake::Scope;
-use crate::wire::signature;
+use crate::store::keys::Kind;
+use crate::web::keys::{KeySet, Keys};
 
-pub const SIGNING_KEYS: &str = "WAYBILL_SIGNING_KEYS";
-pub const INGEST_KEYS: &str = "WAYBILL_INGEST_KEYS";
-
-/// All keys of a server. An ingest key is one word, or `site:key` for a pair of the Track API.
-#[derive(Clone, Default)]
-pub struct Keys {
-    signing: Arc<[signature::Key]>,
-    full: Arc<[Secret]>,
-    browser: Arc<[Secret]>,
+/// Which of the keys open which way in. An ingest key is one word, or `site:key` for a pair of the Track API.
+#[derive(Clone)]
+pub struct SenderKeys {
+    pub keys: Keys,
+    /// The pages need a proxy's sign-in. Then nothing is open, though there may be no key.
+    pub is_closed: bool,
 }
 
-impl Keys {
-    pub fn new(signing: &[Secret], full: Vec<Secret>, browser: Vec<Secret>) -> Keys {
-        let signing = signing.iter().map(|key| signature::Key::new(key.as_bytes())).collect();
-        Keys { signing, full: full.into(), browser: browser.into() }
-    }
-
+impl SenderKeys {
     /// No key of any kind is set: whoever reaches the server may send everything.
     pub fn is_open(&self) -> bool {
-        self.signing.is_empty() && self.full.is_empty() && self.browser.is_empty()
+        !self.is_closed && !self.keys.now().is_any_set()
     }
 
     /// The keys that webhooks are signed with; `None` where they need no signature.
     ///
     /// # Errors
     /// Only keys of another kind are set.
-    pub fn signing(&self) -> Result<Option<&[signature::Key]>, Refusal> {
-        match &*self.signing {
+    pub fn signing(&self) -> Result<Option<Arc<KeySet>>, Refusal> {
+        let keys = self.keys.now();
+        match keys.signing() {
             [] if self.is_open() => Ok(None),
-            [] => Err(Refusal::NoKeySet { variable: SIGNING_KEYS }),
-            keys => Ok(Some(keys)),
+            [] => Err(Refusal::NoKeySet { kind: Kind::Signing }),
+            _ => Ok(Some(keys)),
         }
     }
 
@@ -74,19 +67,22 @@ impl Keys {
 
     /// The answer to a sender without a key, or with a wrong one.
     pub fn refusal(&self) -> Refusal {
-        if self.has_ingest() { Refusal::WrongKey } else { Refusal::NoKeySet { variable: INGEST_KEYS } }
+        if self.has_ingest() { Refusal::WrongKey } else { Refusal::NoKeySet { kind: Kind::Ingest } }
     }
 
     /// Whether any key could open the paths that are not signed.
     pub fn has_ingest(&self) -> bool {
-        !self.full.is_empty() || !self.browser.is_empty()
+        let keys = self.keys.now();
+        keys.has(Kind::Ingest) || keys.has(Kind::Browser)
     }
 
     fn scope_of(&self, words: &[String]) -> Result<Scope, Refusal> {
+        let keys = self.keys.now();
+        let is_among = |kind: Kind| words.iter().any(|word| keys.knows(kind, word));
         // with no key set any key is accepted: SDKs insist on sending one
-        if self.is_open() || is_among(&self.full, words) {
+        if self.is_open() || is_among(Kind::Ingest) {
             Ok(Scope::Full)
-        } else if is_among(&self.browser, words) {
+        } else if is_among(Kind::Browser) {
             Ok(Scope::Public)
         } else {
             Err(self.refusal())
@@ -102,24 +98,21 @@ impl Keys {
                  are refused"
             );
         }
-        let webhooks = match &*self.signing {
-            [] => "refused until WAYBILL_SIGNING_KEYS is set",
-            _ => "signed with WAYBILL_SIGNING_KEYS",
+        let keys = self.keys.now();
+        let unset =
+            |kind: Kind| format!("until there is a key of `waybill keys add {}` or {}", kind.name(), variable(kind));
+        let webhooks = match keys.has(Kind::Signing) {
+            false => format!("refused {}", unset(Kind::Signing)),
+            true => "signed".into(),
         };
-        let calls = match (&*self.full, &*self.browser) {
-            ([], []) => "refused until WAYBILL_INGEST_KEYS is set",
-            ([], _) => "reports only, with WAYBILL_BROWSER_KEYS, until WAYBILL_INGEST_KEYS is set",
-            (_, []) => "with WAYBILL_INGEST_KEYS",
-            _ => "with WAYBILL_INGEST_KEYS; reports also with WAYBILL_BROWSER_KEYS",
+        let calls = match (keys.has(Kind::Ingest), keys.has(Kind::Browser)) {
+            (false, false) => format!("refused {}", unset(Kind::Ingest)),
+            (false, true) => format!("reports only, with a browser key, {}", unset(Kind::Ingest)),
+            (true, false) => "with an ingest key".into(),
+            (true, true) => "with an ingest key; reports also with a browser key".into(),
         };
         format!("webhooks: {webhooks}; /v1 and Track API: {calls}; Track API reports on known deliveries: anyone")
     }
-}
-
-/// Compares with every key, so that the time it takes reveals nothing.
-fn is_among(keys: &[Secret], words: &[String]) -> bool {
-    let pairs = keys.iter().flat_map(|key| words.iter().map(move |word| (key, word)));
-    pairs.fold(false, |found, (key, word)| found | constant_time_eq(key.as_bytes(), word.as_bytes()))
 }
 
 /// The words of a header that may be a key: a Bearer token; of a Basic pair the user name (Data Pipelines), both with
@@ -143,8 +136,13 @@ mod tests {
     use super::*;
     use crate::config::secrets;
 
-    fn keys(signing: &str, full: &str, browser: &str) -> Keys {
-        Keys::new(&secrets(signing), secrets(full), secrets(browser))
+    fn keys(signing: &str, full: &str, browser: &str) -> SenderKeys {
+        let kinds = [(Kind::Signing, signing), (Kind::Ingest, full), (Kind::Browser, browser)];
+        let all = kinds.iter().flat_map(|(kind, text)| secrets(text).into_iter().map(|secret| (*kind, secret)));
+        let folder = tempfile::tempdir().unwrap();
+        let connection = crate::store::sqlite::open(&folder.path().join("keys.db")).unwrap();
+        let keys = Keys::load(&all.collect::<Vec<_>>(), &connection).unwrap();
+        SenderKeys { keys, is_closed: false }
     }
 
     fn by(header: &str) -> Option<Scope> {
@@ -177,22 +175,28 @@ mod tests {
         let open = keys("", "", "");
         assert_eq!(open.by_word("whatever").ok(), Some(Scope::Full));
         assert!(open.is_open() && open.without() == Scope::Full && matches!(open.signing(), Ok(None)));
+        let closed = SenderKeys { is_closed: true, ..open };
+        assert!(!closed.is_open() && closed.without() == Scope::Public && closed.signing().is_err());
         for (keys, webhooks, calls) in [
-            (keys("s", "", ""), None, Some(INGEST_KEYS)),
-            (keys("", "f", ""), Some(SIGNING_KEYS), None),
-            (keys("", "", "b"), Some(SIGNING_KEYS), None),
+            (keys("s", "", ""), None, Some(Kind::Ingest)),
+            (keys("", "f", ""), Some(Kind::Signing), None),
+            (keys("", "", "b"), Some(Kind::Signing), None),
             (keys("s", "f", "b"), None, None),
         ] {
             assert!(!keys.is_open() && keys.without() == Scope::Public);
             let missing = |refusal| match refusal {
-                Some(Refusal::NoKeySet { variable }) => Some(variable),
+                Some(Refusal::NoKeySet { kind }) => Some(kind),
                 _ => None,
             };
             assert_eq!(missing(keys.signing().err()), webhooks);
             assert_eq!(missing(keys.by_word("whatever").err()), calls);
             let summary = keys.summary(SocketAddr::from(([127, 0, 0, 1], 80)));
-            assert_eq!(summary.contains("refused until WAYBILL_SIGNING_KEYS is set"), webhooks.is_some(), "{summary}");
-            assert_eq!(summary.contains("refused until WAYBILL_INGEST_KEYS is set"), calls.is_some(), "{summary}");
+            assert_eq!(summary.contains("WAYBILL_SIGNING_KEYS"), webhooks.is_some(), "{summary}");
+            assert_eq!(
+                summary.contains("refused until there is a key of `waybill keys add ingest`"),
+                calls.is_some(),
+                "{summary}"
+            );
         }
     }
 }

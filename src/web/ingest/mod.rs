@@ -25,7 +25,7 @@ use crate::wire::{self, CallType, IdKey, Item, Reason};
 
 use answer::{Refusal, Stored};
 use body::{Body, Budget};
-use keys::Keys;
+use keys::SenderKeys;
 
 /// The most items of a call, and the most errors that an answer lists. A webhook may bring up to [`wire::ITEMS_MAX`]:
 /// its sender would not send the rest again.
@@ -41,7 +41,7 @@ pub struct Ingest {
     pub id_key: Arc<IdKey>,
     /// How far the time that a webhook was signed at may lie from now, if that matters.
     pub signature_max_age: Option<Duration>,
-    pub keys: Keys,
+    pub keys: SenderKeys,
     pub limits: Limits,
     pub budget: Budget,
 }
@@ -60,6 +60,9 @@ pub fn routes(config: &mut ServiceConfig) {
             config.service(cors::open_to_pages(post(&format!("/v1/{name}"), handler)));
         }
     }
+    // a sender with a wrong address is answered as a program, and not asked to sign in
+    let unknown = web::resource(["/v1/{path:.*}", "/api/{path:.*}", "/webhooks/{path:.*}"]);
+    config.service(unknown.default_service(web::to(answer::not_found)));
 }
 
 /// A path that takes POST, and answers other methods with 405.
@@ -165,6 +168,7 @@ fn error_item(index: usize, code: &str, field: Option<&str>, message: &str) -> V
 #[cfg(test)]
 mod tests {
     use crate::store::Tracker;
+    use crate::web::keys::Keys;
 
     use super::*;
 
@@ -178,7 +182,7 @@ mod tests {
             writer: writer.clone(),
             id_key: Arc::new(IdKey::new(b"test")),
             signature_max_age: None,
-            keys: Keys::default(),
+            keys: SenderKeys { keys: Keys::default(), is_closed: false },
             limits: Limits::LEAST,
             budget: budget.clone(),
         };
@@ -186,7 +190,7 @@ mod tests {
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
 
         let free = budget.free();
-        let mut body = budget.empty(None);
+        let mut body = budget.empty(std::net::Ipv4Addr::LOCALHOST.into());
         body.reserve(1_000).unwrap();
         let started = Started::now();
         let read = wire::read(wire::Format::Webhook, b"{}", &ingest.context(&started)).unwrap();

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::answer::{self, Refusal, Stored};
 use super::calls::{self, Authorized, MissingKey};
 use super::{CALL_ITEMS_MAX, Ingest, cors, post, taking};
+use crate::web::access::Access;
 use crate::wire::{self, Bounds, Item, Reason, TrackRequest};
 
 /// Paths that need no key: recipients report on their messages, also from a page or its service worker.
@@ -119,15 +120,14 @@ fn below_base<'p>(path: &'p str, pattern: &str) -> &'p str {
 }
 
 /// SDKs ask which host to send to: this one.
-async fn region(request: HttpRequest, ingest: Data<Ingest>) -> HttpResponse {
+async fn region(request: HttpRequest, ingest: Data<Ingest>, access: Data<Access>) -> HttpResponse {
     match ingest.keys.by_header(&request) {
         Ok(None) if !ingest.keys.is_open() => return ingest.keys.refusal().respond(),
         Err(refusal) => return refusal.respond(),
         Ok(_) => {}
     }
-    let connection = request.connection_info();
     let base = request.path().strip_suffix(REGION).unwrap_or_default();
-    let url = format!("{}://{}{base}", connection.scheme(), connection.host());
+    let url = format!("{}{base}", access.peer(&request).origin());
     // the key was `region` once, and older clients read that
     HttpResponse::Ok().json(json!({ "url": url, "region": "us", "data_center": "us", "environment_id": 1 }))
 }

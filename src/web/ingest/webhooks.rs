@@ -61,7 +61,8 @@ async fn receive(
     verifier: impl FnOnce(&[signature::Key]) -> Verifier,
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now();
-    let mut verifier = ingest.keys.signing()?.map(verifier);
+    let keys = ingest.keys.signing()?;
+    let mut verifier = keys.as_ref().map(|keys| verifier(keys.signing()));
     if verifier.is_some() && header(request, signed.header).is_empty() {
         // its body is not worth the memory
         return Err(Refusal::WrongSignature);
@@ -72,10 +73,9 @@ async fn receive(
         }
     })
     .await?;
-    if let Some(verifier) = verifier {
-        if !verifier.verify(header(request, signed.header)) {
-            return Err(Refusal::WrongSignature);
-        }
+    if let (Some(verifier), Some(keys)) = (verifier, keys) {
+        let place = verifier.verify(header(request, signed.header)).ok_or(Refusal::WrongSignature)?;
+        keys.signed_with(place);
         if signed.is_stale(ingest.signature_max_age, started.received_at_ms) {
             return Err(Refusal::StaleSignature);
         }

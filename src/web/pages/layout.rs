@@ -1,21 +1,19 @@
-//! What every page shares: the frame, access to the file, the headers, and the page of an error.
+//! What every page shares: the frame, access to the file, and who looks at it.
 
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER};
-use actix_web::middleware::Next;
-use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
 
+use crate::config::Role;
 use crate::domain::Millis;
 use crate::store;
+use crate::web::access::{By, Identity};
 use crate::web::error::Error;
 use crate::web::export::Exports;
 use crate::web::format::printable;
 use crate::web::nearest::nearest;
-use crate::web::pages::twin::Format;
 use crate::web::refusals::Refusals;
 use crate::web::{address::Address, assets};
 
@@ -48,7 +46,7 @@ impl Pages {
     }
 
     pub fn layout(&self, section: &'static str) -> Layout {
-        Layout { base: self.base.clone(), section, words: String::new() }
+        Layout { base: self.base.clone(), section, words: String::new(), identity: identity() }
     }
 
     pub fn address(&self, path: &str) -> Address {
@@ -63,9 +61,20 @@ pub struct Layout {
     pub section: &'static str,
     /// The text of the search box.
     pub words: String,
+    /// Who looks at it; `None`: somebody who has not signed in.
+    pub identity: Option<Identity>,
 }
 
 impl Layout {
+    /// Whether to show what changes something.
+    pub fn may_operate(&self) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.role == Role::Operate)
+    }
+
+    pub fn has_session(&self) -> bool {
+        self.identity.as_ref().is_some_and(|identity| matches!(identity.by, By::Session { .. }))
+    }
+
     pub fn style(&self) -> &'static str {
         &assets::STYLE.name
     }
@@ -83,6 +92,16 @@ impl Layout {
     }
 }
 
+tokio::task_local! {
+    /// Who sends the request that a task answers.
+    pub(super) static IDENTITY: Option<Identity>;
+}
+
+/// Who sends the request that is being answered; `None`: somebody who has not signed in.
+pub fn identity() -> Option<Identity> {
+    IDENTITY.try_with(Clone::clone).ok().flatten()
+}
+
 /// Now; the one place where the pages read the clock.
 pub fn now_ms() -> Millis {
     chrono::Utc::now().timestamp_millis()
@@ -95,7 +114,7 @@ pub fn html(page: &impl Template) -> Result<HttpResponse, Error> {
 
 /// Replaces control characters, and the marks that override the direction of text, with which one name can be made to
 /// look like another.
-fn sanitize(page: &str) -> String {
+pub fn sanitize(page: &str) -> String {
     printable(page).replace(['\u{202d}', '\u{202e}'], "\u{fffd}")
 }
 
@@ -116,78 +135,10 @@ pub fn refuse_unknown(pairs: &[(String, String)], known: &[&str]) -> Result<(), 
     Err(Error::BadRequest(format!("Unknown parameter `{key}`.{hint}")))
 }
 
-#[derive(Template)]
-#[template(path = "error.html")]
-struct ErrorPage {
-    page: Layout,
-    title: &'static str,
-    code: u16,
-    what: String,
-    advice: &'static str,
-}
-
-/// Without the frame: [`page_middleware`] makes the page, since it knows the base path.
-impl ResponseError for Error {
-    fn status_code(&self) -> StatusCode {
-        self.status()
+/// Says when to try another token, and makes who goes on at once connect again.
+pub fn slow_down(error: &Error, answer: &mut HttpResponse) {
+    if let Error::TooManyTokens { retry_after_s } = error {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after_s));
+        answer.head_mut().set_connection_type(ConnectionType::Close);
     }
-
-    fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status()).content_type("text/plain; charset=utf-8").body(self.public())
-    }
-}
-
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
-    connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-
-/// Adds the headers of a page, and makes a page or JSON of an error.
-pub async fn page_middleware<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, actix_web::Error> {
-    // actix-web's extractors inflate a compressed body before they check its size, and no browser compresses a form
-    request.headers_mut().remove(CONTENT_ENCODING);
-    let response = next.call(request).await?;
-    let failure = response.response().error().and_then(|error| error.as_error::<Error>()).map(|error| {
-        if error.status().is_server_error() {
-            tracing::error!(path = response.request().path(), ?error, "a page failed");
-        }
-        error_answer(error, response.request())
-    });
-    let mut response = match failure {
-        None => response.map_into_left_body(),
-        Some(answer) => response.into_response(answer).map_into_right_body(),
-    };
-    let headers = response.headers_mut();
-    for (name, value) in [
-        ("content-security-policy", CONTENT_SECURITY_POLICY),
-        ("x-content-type-options", "nosniff"),
-        // with `no-referrer`, browsers do not tell where a form was sent from, which `same_origin` checks
-        ("referrer-policy", "same-origin"),
-        ("cross-origin-opener-policy", "same-origin"),
-    ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
-}
-
-fn error_answer(error: &Error, request: &HttpRequest) -> HttpResponse {
-    let mut answer = HttpResponse::build(error.status());
-    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
-        answer.insert_header((RETRY_AFTER, "5"));
-    }
-    if Format::of(request) != Format::Html {
-        return answer.json(serde_json::json!({ "code": error.code(), "message": error.public() }));
-    }
-    let base = request.app_data::<web::Data<Pages>>().map(|pages| pages.base.clone()).unwrap_or_default();
-    let page = ErrorPage {
-        page: Layout { base, section: "", words: String::new() },
-        title: error.title(),
-        code: error.status().as_u16(),
-        what: error.public(),
-        advice: error.advice(),
-    };
-    let body = page.render().unwrap_or_else(|_| error.public());
-    answer.content_type("text/html; charset=utf-8").body(sanitize(&body))
 }

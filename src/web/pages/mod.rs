@@ -3,6 +3,7 @@
 //! A handler parses its query into a filter, runs one or two queries of `store`, fills the struct of its template and
 //! renders it. Templates hold no logic.
 
+mod around;
 mod campaign;
 mod campaigns;
 mod chart;
@@ -32,6 +33,7 @@ mod search;
 mod search_words;
 mod series;
 mod sheet;
+mod sign_in;
 mod silence;
 mod source_names;
 mod span;
@@ -53,6 +55,7 @@ use super::assets;
 use super::error::Error;
 use super::ingest::answer;
 pub use layout::Pages;
+use sign_in::{SIGN_IN, SIGN_OUT};
 use twin::{paths, paths_of_list};
 
 /// How long the questions of a page may search, in milliseconds. One that needs longer shows how far it came and goes on
@@ -71,7 +74,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(resource("/assets/{name}").wrap(Compress::default()).route(get_or_head().to(assets::serve)));
     config.service(
         web::scope("")
-            .wrap(from_fn(layout::page_middleware))
+            .wrap(from_fn(around::page_middleware))
             .wrap(Compress::default())
             .service(page(resource(["/", "/overview.json", "/overview.csv"]), overview::page))
             .service(page(resource(paths_of_list("/deliveries")), deliveries::page))
@@ -98,6 +101,8 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(page(resource(paths("/health")), health::page))
             .service(page(resource(paths("/schema")), schema::page))
             .service(page(resource("/search"), search::page))
+            .service(page(resource(SIGN_IN), sign_in::page).route(web::post().to(sign_in::begin)))
+            .service(page(resource(SIGN_OUT), sign_in::leave).route(web::post().to(sign_in::end)))
             .default_service(web::to(not_found)),
     );
 }
@@ -123,13 +128,10 @@ pub(super) fn get_or_head() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// 404: a page for a browser, JSON for an API client.
+/// 404: a page for a browser, JSON for what is sent to no page.
 async fn not_found(request: HttpRequest) -> Result<HttpResponse, Error> {
-    let path = request.path();
-    let is_looking = request.method() == Method::GET || request.method() == Method::HEAD;
-    if is_looking && !path.starts_with("/v1/") && !path.starts_with("/api/") {
-        return Err(Error::NotFound(format!("There is no page at {path}.")));
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return Err(Error::NotFound(format!("There is no page at {}.", request.path())));
     }
-    let message = format!("Nothing is served at {} {path}.", request.method());
-    Ok(HttpResponse::NotFound().json(serde_json::json!({ "code": "not_found", "message": message })))
+    Ok(answer::not_found(request).await)
 }

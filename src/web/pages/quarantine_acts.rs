@@ -12,7 +12,6 @@ use crate::store::query::quarantine::{self, Stretch};
 use crate::web::error::Error;
 use crate::web::format::{Count, Plural};
 use crate::web::ingest::replay::{Action, ReplayQueue};
-use crate::web::same_origin;
 
 /// How long the page waits for a job; a longer one goes on, and the list shows its progress.
 const WAIT: Duration = Duration::from_secs(5);
@@ -46,33 +45,20 @@ fn no_selection() -> Error {
 
 type Form = Result<web::Form<Fields>, actix_web::Error>;
 
-pub async fn replay(
-    request: HttpRequest,
-    form: Form,
-    pages: web::Data<Pages>,
-    queue: web::Data<ReplayQueue>,
-) -> Result<HttpResponse, Error> {
-    start(Action::Replay, &request, form, &pages, &queue).await
+pub async fn replay(form: Form, pages: web::Data<Pages>, queue: web::Data<ReplayQueue>) -> Result<HttpResponse, Error> {
+    start(Action::Replay, form, &pages, &queue).await
 }
 
 pub async fn dismiss(
-    request: HttpRequest,
     form: Form,
     pages: web::Data<Pages>,
     queue: web::Data<ReplayQueue>,
 ) -> Result<HttpResponse, Error> {
-    start(Action::Dismiss, &request, form, &pages, &queue).await
+    start(Action::Dismiss, form, &pages, &queue).await
 }
 
 /// Starts what a form of the page asks for, and goes back to the list, which shows the result.
-async fn start(
-    action: Action,
-    request: &HttpRequest,
-    form: Form,
-    pages: &Pages,
-    queue: &ReplayQueue,
-) -> Result<HttpResponse, Error> {
-    same_origin::check(request)?;
+async fn start(action: Action, form: Form, pages: &Pages, queue: &ReplayQueue) -> Result<HttpResponse, Error> {
     let fields = form.map_err(|error| Error::BadRequest(format!("The form cannot be read: {error}.")))?.into_inner();
     let parts = match (id_of(&fields, "id")?, get(&fields, "reason"), get(&fields, "all")) {
         (Some(id), ..) => {
@@ -138,6 +124,10 @@ const UNDONE_FOR_ALL: &str = "This can't be undone. Events that arrived after th
 
 /// Asks before what cannot be undone.
 pub async fn confirm(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
+    let page = pages.layout("quarantine");
+    if !page.may_operate() {
+        return Err(Error::ReadOnly);
+    }
     let query = layout::pairs(request.query_string())?;
     let action = get(&query, "act").and_then(action_of);
     let action = action.ok_or_else(|| Error::BadRequest("`act` must be replay or dismiss.".into()))?;
@@ -180,7 +170,7 @@ pub async fn confirm(request: HttpRequest, pages: web::Data<Pages>) -> Result<Ht
         (None, None) => return Err(no_selection()),
     };
     layout::html(&ConfirmPage {
-        page: pages.layout("quarantine"),
+        page,
         question,
         what,
         button,

@@ -14,7 +14,6 @@ use crate::store::query::log::SourceRef;
 use crate::store::{Entry, Writer};
 use crate::web::error::Error;
 use crate::web::names::{self, Named};
-use crate::web::same_origin;
 
 /// The longest file of names.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -25,13 +24,7 @@ const AT_ONCE: usize = 500;
 type Form = Result<web::Form<Vec<(String, String)>>, actix_web::Error>;
 
 /// Names one source, and returns to the page of the form.
-pub async fn one(
-    request: HttpRequest,
-    form: Form,
-    pages: web::Data<Pages>,
-    writer: web::Data<Writer>,
-) -> Result<HttpResponse, Error> {
-    same_origin::check(&request)?;
+pub async fn one(form: Form, pages: web::Data<Pages>, writer: web::Data<Writer>) -> Result<HttpResponse, Error> {
     let fields = form.map_err(|error| Error::BadRequest(format!("Invalid form: {error}.")))?.into_inner();
     let get = |key: &str| fields.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
     let field = |key: &str| get(key).unwrap_or_default();
@@ -56,7 +49,6 @@ pub async fn file(
     pages: web::Data<Pages>,
     writer: web::Data<Writer>,
 ) -> Result<HttpResponse, Error> {
-    same_origin::check(&request)?;
     let unread = |what: &dyn std::fmt::Display| Error::BadRequest(format!("Invalid file: {what}."));
     let body = body.map_err(|error| unread(&error))?;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Shown until the first event: where to send events, and one to try.
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, web};
 use askama::Template;
 use askama::filters::HtmlSafe;
 
@@ -8,6 +8,7 @@ use super::layout::Pages;
 use super::parts::{Linked, Moment};
 use crate::domain::Millis;
 use crate::store::query::overview;
+use crate::web::access::Access;
 use crate::web::error::Error;
 use crate::web::format::Count;
 
@@ -31,10 +32,10 @@ impl HtmlSafe for Start {}
 impl Start {
     pub async fn of(request: &HttpRequest, pages: &Pages, now_ms: Millis) -> Result<Start, Error> {
         let feed = pages.read(move |connection| overview::feed(connection, now_ms)).await?;
-        let info = request.connection_info();
+        let origin = request.app_data::<web::Data<Access>>().map(|access| access.peer(request).origin());
         let came = feed.last_at_ms.map(|ms| Moment::ago(ms, now_ms));
         Ok(Start {
-            root: format!("{}://{}{}", info.scheme(), info.host(), pages.base),
+            root: format!("{}{}", origin.unwrap_or_default(), pages.base),
             address: request.uri().to_string(),
             feed: pages.address("/overview").ending(".json").to_string(),
             last_at: came.as_ref().map_or_else(String::new, |at| at.iso.clone()),
