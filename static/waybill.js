@@ -56,6 +56,19 @@
     }
   }, 30000);
 
+  // a page of the present is fetched again while it is visible, unless somebody is within it
+  const main = one('[data-refresh]');
+  const isBusy = () => main.contains(document.activeElement) && document.activeElement !== main
+    || main.querySelector('details[open]') || !getSelection().isCollapsed;
+  if (main) setInterval(async () => {
+    if (document.hidden || isBusy()) return;
+    try {
+      const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
+      const fresh = answer.ok && new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('main');
+      if (fresh && !isBusy()) main.replaceChildren(...fresh.childNodes);
+    } catch { /* the page says when it was made */ }
+  }, 10000);
+
   // on hover: the exact time, and text that is cut off
   document.addEventListener('mouseover', ({ target }) => {
     const time = target.closest?.('time:not([title])');

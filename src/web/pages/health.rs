@@ -143,7 +143,7 @@ fn per_minute(feed: &Feed, now_ms: Millis) -> f64 {
     feed.hour.accepted as f64 * 60_000.0 / (now_ms - begin_ms) as f64
 }
 
-pub(super) fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
+fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
     match per_minute(feed, now_ms) {
         many if many >= 10.0 => Count(many.round() as i64).to_string(),
         few => format!("{few:.1}"),

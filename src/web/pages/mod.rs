@@ -3,6 +3,7 @@
 //! A handler parses its query into a filter, runs one or two queries of `store`, fills the struct of its template and
 //! renders it. Templates hold no logic.
 
+mod automated;
 mod campaign;
 mod campaigns;
 mod chart;
@@ -10,16 +11,19 @@ mod compare;
 mod deliveries;
 mod delivery;
 mod delivery_data;
+mod domains;
 mod empty_state;
 pub(super) mod event_query;
 mod event_rail;
 mod events;
 mod figures;
+mod funnel;
 mod health;
 pub mod layout;
 mod lines;
 pub(super) mod log_query;
 mod meanings;
+mod one_channel;
 mod overview;
 mod parts;
 mod people;
@@ -39,6 +43,7 @@ mod start;
 mod story;
 mod suppressions;
 mod timeline;
+mod trend;
 pub(super) mod twin;
 mod why;
 

@@ -202,10 +202,10 @@ pub struct Figure {
     pub href: Option<String>,
     /// `36.1%`.
     pub share: Option<String>,
+    /// `798`.
+    pub total: String,
     /// `of 798 delivered`.
     pub of: String,
-    /// Shows the share first, with the count beside it.
-    pub share_first: bool,
 }
 
 impl HtmlSafe for Figure {}
@@ -226,15 +226,9 @@ impl Figure {
             count: Some(rate.numerator),
             href: href.filter(|_| rate.numerator > 0),
             share: rate.share().map(|share| Percent(share).to_string()),
+            total: Count(rate.denominator).to_string(),
             of: format!("of {} {}", Count(rate.denominator), rate.of.name()),
-            share_first: false,
         }
-    }
-
-    /// The share first, for a column whose head names the denominator.
-    pub fn share_first(mut self) -> Figure {
-        self.share_first = true;
-        self
     }
 }
 
