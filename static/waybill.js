@@ -56,6 +56,24 @@
     }
   }, 30000);
 
+  // a search that found nothing in its time goes on by itself
+  const read = async (href) => {
+    const answer = await fetch(href, { headers: { accept: 'text/html' } });
+    const page = answer.ok && new DOMParser().parseFromString(await answer.text(), 'text/html');
+    return page && page.querySelector('main');
+  };
+  const searchOn = async () => {
+    const link = one('[data-search-on]');
+    if (!link) return;
+    const fresh = !document.hidden && await read(link.href).catch(() => null);
+    if (fresh) {
+      history.replaceState(null, '', link.href);
+      one('main').replaceChildren(...fresh.childNodes);
+    }
+    setTimeout(searchOn, fresh ? 100 : 2000);
+  };
+  searchOn();
+
   // a page of the present is fetched again while it is visible, unless somebody is within it
   const main = one('[data-refresh]');
   const isBusy = () => main.contains(document.activeElement) && document.activeElement !== main
@@ -63,8 +81,7 @@
   if (main) setInterval(async () => {
     if (document.hidden || isBusy()) return;
     try {
-      const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
-      const fresh = answer.ok && new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('main');
+      const fresh = await read(location.href);
       if (fresh && !isBusy()) main.replaceChildren(...fresh.childNodes);
     } catch { /* the page says when it was made */ }
   }, 10000);

@@ -65,6 +65,8 @@ struct DeliveriesPage {
     /// The page lies beyond the end of the list.
     is_beyond: bool,
     newest: Address,
+    /// The filter is one address and nothing else.
+    is_one_address: bool,
     /// If nothing matches: what there is instead.
     empty_state: Option<EmptyState>,
     twins: Twins,
@@ -155,6 +157,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         }),
         start,
         is_beyond,
+        is_one_address: matches!(query.filter.recipient, Some(Recipient::Exactly(_)))
+            && query.address.query().len() == 1,
         newest: query.address.clone(),
         empty_state,
         why: Why::new(&reasons, &query.address, REASONS_SHOWN),
@@ -171,7 +175,7 @@ fn asks_for_problems(filter: &Filter) -> bool {
     let ever = |counted: &Counted| PROBLEMS.iter().any(|metric| *counted == Counted::Metric(*metric));
     match filter.reason {
         Some(log::Reason::Exactly(_)) => false,
-        Some(log::Reason::Any) => true,
+        Some(log::Reason::Any | log::Reason::With(_)) => true,
         None => are(&filter.statuses) || are(&filter.outcomes) || filter.ever.iter().any(ever),
     }
 }
