@@ -89,7 +89,7 @@
   // on hover: the exact time, and text that is cut off
   document.addEventListener('mouseover', ({ target }) => {
     const time = target.closest?.('time:not([title])');
-    if (time) time.title = time.dateTime.replace('T', ' ').replace('Z', ' UTC');
+    if (time) time.title = `${time.dateTime.replace('T', ' ').replace('Z', ' UTC')} (${new Date(time.dateTime).toLocaleString()} local)`;
     const cut = target.closest?.('.lines td, .lines p, .reason');
     if (cut && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent;
   });
@@ -124,26 +124,43 @@
     timer = setTimeout(ask, every);
   }
 
-  const stored = (value) => {
+  const kept = (name, value) => {
     try {
-      if (value) localStorage.setItem('waybill-keys', value);
-      return localStorage.getItem('waybill-keys');
+      if (value) localStorage.setItem(`waybill-${name}`, value);
+      return localStorage.getItem(`waybill-${name}`);
     } catch {
       return null;
     }
   };
-  let off = stored() === 'off';
+  let off = kept('keys') === 'off';
 
   const turn = (isOff) => {
     off = isOff;
-    stored(off ? 'off' : 'on');
+    kept('keys', off ? 'off' : 'on');
   };
   const help = () => more(({ keys }) => keys(off, turn));
   const open = document.createElement('button');
   open.textContent = 'Shortcuts';
   open.className = 'keys-open';
   open.addEventListener('click', help);
-  one('.top').append(open);
+  const menu = one('.menu');
+  const themes = ['auto', 'light', 'dark'];
+  const theme = document.createElement('button');
+  const show = (name) => {
+    document.documentElement.dataset.theme = name;
+    theme.textContent = `Theme: ${name}`;
+  };
+  show(kept('theme') || 'auto');
+  theme.addEventListener('click', () => {
+    const next = themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % 3];
+    kept('theme', next);
+    show(next);
+  });
+  menu.querySelector('div').append(open, theme);
+  document.addEventListener('click', ({ target }) => { if (!menu.contains(target) || target === open) menu.open = false; });
+  menu.addEventListener('keydown', ({ key }) => {
+    if (key === 'Escape') { menu.open = false; menu.firstElementChild.focus(); }
+  });
 
   const move = (by) => {
     const rows = all('.row').filter((row) => row.offsetParent);
@@ -183,7 +200,7 @@
       g: () => { going = 1; },
       '?': help,
     };
-    const page = going && all('.top nav a').find((it) => it.textContent[0].toLowerCase() === event.key);
+    const page = going && all('.top nav a, .menu a').find((it) => (it.dataset.key || it.textContent[0].toLowerCase()) === event.key);
     going = 0;
     const does = page ? () => page.click() : keys[event.key];
     if (does) { event.preventDefault(); does(); }

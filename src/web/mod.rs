@@ -106,6 +106,7 @@ where
     let keys = ingest.keys.clone();
     let base = config.base.clone();
     let pages = Data::new(Pages {
+        quarantined: Default::default(),
         readers: readers.clone(),
         writer: writer.clone(),
         base: config.base,

@@ -146,6 +146,7 @@ fn the_keyboard_does_all() {
         assert_eq!(browser.run("return document.activeElement.id"), "", "keys are off on every page");
         assert_eq!(browser.count("dialog[open]"), 0);
     }
+    browser.click(".menu summary");
     browser.click(".keys-open");
     browser.click("dialog.keys input");
     browser.click("dialog.keys button");

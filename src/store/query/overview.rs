@@ -72,6 +72,8 @@ pub struct Feed {
     pub last_at_ms: Option<Millis>,
     /// The longest that nothing came in the week before the last event, in whole quarters of an hour.
     pub longest_pause_ms: Option<Millis>,
+    /// Of what was sent in the last day, nothing reports what became of it.
+    pub has_no_outcome: bool,
     /// Since the start of the quarter of an hour in which the last hour, or day, began.
     pub hour: Received,
     pub day: Received,
@@ -89,6 +91,12 @@ pub struct Received {
     pub duplicate: i64,
     pub ignored: i64,
     pub quarantined: i64,
+}
+
+/// How many events are in quarantine.
+pub fn quarantined(connection: &Connection) -> Result<i64, Error> {
+    let sql = "SELECT coalesce(sum(entries), 0) FROM _quarantine_counts";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 /// The state of the feed.
@@ -122,16 +130,25 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
         |sql: &str| -> Result<i64, Error> { Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?) };
     let mut names =
         connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 20")?;
+    let reported: (i64, i64) = connection
+        .prepare_cached(REPORTED)?
+        .query_row([now_ms - 24 * HOUR_MS], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Feed {
         last_at_ms,
+        has_no_outcome: reported.0 > 0 && reported.1 == 0,
         longest_pause_ms,
         hour,
         day,
-        quarantined: sum("SELECT coalesce(sum(entries), 0) FROM _quarantine_counts")?,
+        quarantined: quarantined(connection)?,
         ignored: sum("SELECT coalesce(sum(events), 0) FROM ignored")?,
         ignored_names: names.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?,
     })
 }
+
+/// Sent, and with an outcome beyond that, in the last day; webhooks and the like report none.
+const REPORTED: &str = "SELECT coalesce(sum(sent_events), 0),
+        coalesce(sum(delivered_events + bounced_events + failed_events + deferred_events), 0)
+    FROM activity_quarter_hourly WHERE bucket_ms >= ?1 AND channel IN ('email', 'push', 'sms', 'whatsapp')";
 
 impl Feed {
     /// Whether nothing came for longer than this feed pauses: twice the longest pause of its last week, and an hour at
@@ -200,5 +217,6 @@ mod tests {
     fn what_grows_is_read_by_index() {
         let connection = testing::file();
         testing::assert_searches(&connection, &slices_sql());
+        testing::assert_searches(&connection, REPORTED);
     }
 }

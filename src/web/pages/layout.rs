@@ -1,5 +1,8 @@
 //! What every page shares: the frame, access to the file, the headers, and the page of an error.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -11,6 +14,7 @@ use rusqlite::Connection;
 
 use crate::domain::Millis;
 use crate::store;
+use crate::store::query::overview;
 use crate::web::error::Error;
 use crate::web::export::Exports;
 use crate::web::format::printable;
@@ -28,6 +32,8 @@ pub struct Pages {
     pub exports: Exports,
     /// How large the write-ahead log may grow, in bytes; `None`: by the free disk.
     pub wal_max: Option<u64>,
+    /// Events in quarantine when a page last read the file, for the navigation.
+    pub quarantined: Arc<AtomicI64>,
 }
 
 impl Pages {
@@ -36,17 +42,19 @@ impl Pages {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let readers = self.readers.clone();
+        let (readers, quarantined) = (self.readers.clone(), self.quarantined.clone());
         let answer = web::block(move || {
             let connection = readers.get()?;
             let moment = connection.unchecked_transaction().map_err(store::Error::from)?;
+            quarantined.store(overview::quarantined(&moment)?, Ordering::Relaxed);
             question(&moment)
         });
         Ok(answer.await??)
     }
 
     pub fn layout(&self, section: &'static str) -> Layout {
-        Layout { base: self.base.clone(), section, words: String::new() }
+        let quarantined = self.quarantined.load(Ordering::Relaxed);
+        Layout { base: self.base.clone(), section, words: String::new(), quarantined }
     }
 
     pub fn address(&self, path: &str) -> Address {
@@ -61,6 +69,8 @@ pub struct Layout {
     pub section: &'static str,
     /// The text of the search box.
     pub words: String,
+    /// Events in quarantine.
+    pub quarantined: i64,
 }
 
 impl Layout {
@@ -178,9 +188,10 @@ fn error_answer(error: &Error, request: &HttpRequest) -> HttpResponse {
     if Format::of(request) != Format::Html {
         return answer.json(serde_json::json!({ "code": error.code(), "message": error.public() }));
     }
-    let base = request.app_data::<web::Data<Pages>>().map(|pages| pages.base.clone()).unwrap_or_default();
+    let pages = request.app_data::<web::Data<Pages>>();
+    let unknown = Layout { base: String::new(), section: "", words: String::new(), quarantined: 0 };
     let page = ErrorPage {
-        page: Layout { base, section: "", words: String::new() },
+        page: pages.map_or(unknown, |pages| pages.layout("")),
         title: error.title(),
         code: error.status().as_u16(),
         what: error.public(),

@@ -180,7 +180,7 @@ pub async fn confirm(request: HttpRequest, pages: web::Data<Pages>) -> Result<Ht
         (None, None) => return Err(no_selection()),
     };
     layout::html(&ConfirmPage {
-        page: pages.layout("quarantine"),
+        page: pages.layout("health"),
         question,
         what,
         button,
