@@ -43,8 +43,7 @@ fn select(text: &str) -> Selector {
 
 /// The numbers of a page that lead to rows, with where they lead.
 fn figures(page: &Html) -> Vec<(i64, String)> {
-    // the table of a chart says the same as its bars
-    let link = select("main a[href]:not([aria-hidden])");
+    let link = select("main a[href]");
     let figure = |link: ElementRef| {
         let href = link.value().attr("href")?;
         let path = href.split('?').next()?;

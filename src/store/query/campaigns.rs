@@ -151,6 +151,16 @@ pub fn name(connection: &Connection, source: &SourceRef) -> Result<Option<String
     Ok(name.flatten())
 }
 
+/// Sources that have a name, by name.
+pub fn named(connection: &Connection, limit: usize) -> Result<Vec<(SourceRef, String)>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT source_kind, source_id, name FROM source_names WHERE name IS NOT NULL ORDER BY lower(name) LIMIT ?1",
+    )?;
+    let rows = statement
+        .query_map([limit as i64], |row| Ok((SourceRef { kind: row.get(0)?, id: row.get(1)? }, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Whether a source has deliveries or a name.
 pub fn exists(connection: &Connection, source: &SourceRef) -> Result<bool, Error> {
     let mut statement = connection.prepare_cached(

@@ -72,7 +72,7 @@ pub struct Feed {
     pub last_at_ms: Option<Millis>,
     /// The longest that nothing came in the week before the last event, in whole quarters of an hour.
     pub longest_pause_ms: Option<Millis>,
-    /// Of what was sent in the last day, nothing reports what became of it.
+    /// Messages were sent in the last day, and no outcome of any was reported.
     pub has_no_outcome: bool,
     /// Since the start of the quarter of an hour in which the last hour, or day, began.
     pub hour: Received,

@@ -38,7 +38,7 @@ use crate::web::format::{Day, Iso, Plural};
 const LINKS: usize = 100;
 const LINKS_ALL: usize = 10_000;
 
-/// Of how many of the newest problems the reasons are grouped, how many reasons are shown, and how many problems.
+/// Of how many of the latest problems the reasons are grouped, how many reasons are shown, and how many problems.
 const PROBLEMS_GROUPED: usize = 500;
 const REASONS_SHOWN: usize = 15;
 const PROBLEMS_SHOWN: usize = 8;
@@ -87,7 +87,7 @@ struct CampaignPage {
     links: Vec<LinkRow>,
     more_links: Option<Address>,
     why: Option<Why>,
-    /// The newest problems, as the log shows them.
+    /// The latest problems, as the log shows them.
     lines: Lines,
     all_problems: Address,
     twins: Twins,
@@ -285,7 +285,7 @@ fn in_format(address: &Address, bare: &Address, format: Format) -> Address {
     address.clone().at(bare.path(), format.ending())
 }
 
-/// The same for programs: as CSV by message, as `campaign_metrics_hourly_v1` has it, less the hour. `rest`: the addresses
+/// The same as data: as CSV by message, as `campaign_metrics_hourly_v1` has it, less the hour. `rest`: the addresses
 /// of the links and the buckets that did not fit.
 fn data(found: Read, series: &Series, rest: [Option<Address>; 2], problems: &Address) -> Sheet {
     let Read { source, seen, fitted, counts: over_time, messages, links, reasons, domains: _ } = found;

@@ -144,7 +144,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     layout::html(&page)
 }
 
-/// The same for programs: deliveries count once per metric.
+/// The same as data: deliveries count once per metric.
 fn data(span: &Span, found: &[Source]) -> Sheet {
     let source = |of: &Source| {
         let (channels, [kind, id, name]) = (counts(of), sheet::source(of));

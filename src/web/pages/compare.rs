@@ -332,7 +332,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     })
 }
 
-/// The same for programs: a row for each source and rate. The first source is the baseline; a metric that no channel of
+/// The same as data: a row for each source and rate. The first source is the baseline; a metric that no channel of
 /// a source reports is left out.
 fn data(query: &Query, range: Option<Range>, found: &[Source], compared: impl Fn(Counted, usize) -> Compared) -> Sheet {
     let (mut rows, mut sources) = (Vec::new(), Vec::new());

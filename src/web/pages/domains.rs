@@ -75,5 +75,8 @@ impl DomainTable {
     }
 }
 
+/// What the figures of a row are.
+const LABELS: [&str; 5] = ["Sent", "Delivered", "Bounced", "Complaints", "Opened"];
+
 const SENT: Counted = Counted::Metric(Metric::Sent);
 const BOUNCED: Counted = Counted::Metric(Metric::Bounced);

@@ -182,7 +182,7 @@ fn has_any(row: &ChannelRow) -> bool {
     row.counts.shown.deliveries(Counted::Created) > 0
 }
 
-/// The same for programs: as CSV the deliveries created in the period, by channel and metric.
+/// The same as data: as CSV the deliveries created in the period, by channel and metric.
 fn data(since_ms: Millis, channels: &[ChannelRow], feed: &Feed) -> Sheet {
     let since = Iso(since_ms).to_string();
     let channel = |row: &ChannelRow| {

@@ -255,7 +255,11 @@ pub fn problems(channels: &[ChannelCounts]) -> i64 {
 pub fn channel_title(channel: Option<&str>) -> String {
     match channel {
         None => "Unknown".into(),
-        Some(name) => Channel::parse(name).map_or_else(|| name.to_owned(), |channel| channel.title().to_owned()),
+        Some(name) => match Channel::parse(name) {
+            Some(Channel::InApp) => "In-app".into(),
+            Some(channel) => channel.title().into(),
+            None => name.into(),
+        },
     }
 }
 
