@@ -56,6 +56,19 @@
     }
   }, 30000);
 
+  // two to four campaigns can be compared
+  const selected = one('[data-selected]');
+  if (selected) {
+    const boxes = all('[form=compare]');
+    const count = () => {
+      const n = boxes.filter((box) => box.checked).length;
+      selected.textContent = n ? `${n} selected${n < 2 ? ', select 2–4' : n > 3 ? ', the most that can be compared' : ''}` : 'select 2–4';
+      for (const box of boxes) box.disabled = n > 3 && !box.checked;
+    };
+    boxes.forEach((box) => box.addEventListener('change', count));
+    count();
+  }
+
   // a search that found nothing in its time goes on by itself
   const read = async (href) => {
     const answer = await fetch(href, { headers: { accept: 'text/html' } });

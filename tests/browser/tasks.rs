@@ -330,7 +330,7 @@ fn all_tasks(with_scripts: bool) {
         let human = browser.texts(".compare tbody tr").into_iter().find(|row| row.starts_with("Human opened")).unwrap();
         assert!(human.contains("50.8%") && human.contains("66.7%"), "{human}");
     });
-    task("all of the quarantine again", (4, 16), &|hands| {
+    task("all of the quarantine again", (4, 17), &|hands| {
         if with_scripts {
             for key in ['g', 'q'] {
                 hands.press(key);

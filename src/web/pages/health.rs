@@ -115,7 +115,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     layout::html(&HealthPage {
         page: pages.layout("health"),
         now_ms,
-        as_of: Moment::exact(now_ms / 1_000 * 1_000, now_ms),
+        as_of: Moment::now(now_ms),
         notes,
         verdict,
         silence,

@@ -148,7 +148,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     layout::html(&OverviewPage {
         page: pages.layout("overview"),
         start: if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) },
-        as_of: Moment::exact(now_ms / 1_000 * 1_000, now_ms),
+        as_of: Moment::now(now_ms),
         last: feed.last_at_ms.map(|ms| Moment::ago(ms, now_ms)),
         quarantined: Linked::new(feed.quarantined, pages.address("/quarantine").to_string()),
         silence: Silence::of(&feed, now_ms),

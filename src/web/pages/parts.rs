@@ -9,7 +9,7 @@ use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, FirstTimes, Metric, Millis, SourceKind};
 use crate::store::query::log::SourceRef;
 use crate::web::address::Address;
-use crate::web::format::{Ago, Count, Exact, Iso, Percent, Plural};
+use crate::web::format::{Ago, Clock, Count, Exact, Iso, Percent, Plural};
 
 /// The log by one filter.
 pub fn log_of(base: &str, key: &str, value: &str) -> Address {
@@ -67,6 +67,12 @@ impl Moment {
     pub fn exact(at_ms: Millis, now_ms: Millis) -> Moment {
         let exact = Ago { at_ms, now_ms }.to_string();
         Moment { iso: Iso(at_ms).to_string(), exact, text: Exact(at_ms).to_string(), is_ago: false }
+    }
+
+    /// The time of day at which a page was made.
+    pub fn now(now_ms: Millis) -> Moment {
+        let text = format!("{} UTC", Clock(now_ms / 1_000 * 1_000));
+        Moment { iso: Iso(now_ms).to_string(), exact: Exact(now_ms).to_string(), text, is_ago: false }
     }
 
     /// Without the zone, for a column whose head names it.
