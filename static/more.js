@@ -9,7 +9,7 @@ const made = (name, ...holds) => {
 const KEYS = [
   ['/', 'search'], ['j', 'next row'], ['k', 'previous row'], ['Enter', 'open the row'], ['u', 'back to the list'],
   ['[', 'previous'], [']', 'next'], ['x', 'select the row, to compare'], ['c', 'copy for ticket'], ['e', 'export'],
-  ['g', 'then o, d, c, s, q, g or h: go to that page'], ['?', 'this list'],
+  ['g', 'then o, d, c, s, h, g or q (unprocessed events): go to that page'], ['?', 'this list'],
 ];
 
 // Shows the shortcuts. `turn` is called with whether they are off.

@@ -56,10 +56,53 @@
     }
   }, 30000);
 
+  // two to four campaigns can be compared
+  const selected = one('[data-selected]');
+  if (selected) {
+    const boxes = all('[form=compare]');
+    const count = () => {
+      const n = boxes.filter((box) => box.checked).length;
+      selected.textContent = n ? `${n} selected${n < 2 ? ', select 2–4' : n > 3 ? ', the most that can be compared' : ''}` : 'select 2–4';
+      for (const box of boxes) box.disabled = n > 3 && !box.checked;
+    };
+    boxes.forEach((box) => box.addEventListener('change', count));
+    count();
+  }
+
+  // a search that found nothing in its time goes on by itself
+  const read = async (href) => {
+    const answer = await fetch(href, { headers: { accept: 'text/html' } });
+    const page = answer.ok && new DOMParser().parseFromString(await answer.text(), 'text/html');
+    return page && page.querySelector('main');
+  };
+  const searchOn = async () => {
+    const link = one('[data-search-on]');
+    if (!link) return;
+    const fresh = !document.hidden && await read(link.href).catch(() => null);
+    if (fresh) {
+      history.replaceState(null, '', link.href);
+      one('main').replaceChildren(...fresh.childNodes);
+    }
+    setTimeout(searchOn, fresh ? 100 : 2000);
+  };
+  searchOn();
+
+  // a page of the present is fetched again while it is visible, unless somebody is within it
+  const main = one('[data-refresh]');
+  const isBusy = () => main.contains(document.activeElement) && document.activeElement !== main
+    || main.querySelector('details[open]') || !getSelection().isCollapsed;
+  if (main) setInterval(async () => {
+    if (document.hidden || isBusy()) return;
+    try {
+      const fresh = await read(location.href);
+      if (fresh && !isBusy()) main.replaceChildren(...fresh.childNodes);
+    } catch { /* the page says when it was made */ }
+  }, 10000);
+
   // on hover: the exact time, and text that is cut off
   document.addEventListener('mouseover', ({ target }) => {
     const time = target.closest?.('time:not([title])');
-    if (time) time.title = time.dateTime.replace('T', ' ').replace('Z', ' UTC');
+    if (time) time.title = `${time.dateTime.replace('T', ' ').replace('Z', ' UTC')} (${new Date(time.dateTime).toLocaleString()} local)`;
     const cut = target.closest?.('.lines td, .lines p, .reason');
     if (cut && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent;
   });
@@ -94,27 +137,44 @@
     timer = setTimeout(ask, every);
   }
 
-  const stored = (value) => {
+  const kept = (name, value) => {
     try {
-      if (value) localStorage.setItem('waybill-keys', value);
-      return localStorage.getItem('waybill-keys');
+      if (value) localStorage.setItem(`waybill-${name}`, value);
+      return localStorage.getItem(`waybill-${name}`);
     } catch {
       return null;
     }
   };
-  let off = stored() === 'off';
+  let off = kept('keys') === 'off';
 
   const turn = (isOff) => {
     off = isOff;
-    stored(off ? 'off' : 'on');
+    kept('keys', off ? 'off' : 'on');
   };
   const help = () => more(({ keys }) => keys(off, turn));
   const open = document.createElement('button');
   open.textContent = 'Shortcuts';
   open.className = 'keys-open';
   open.addEventListener('click', help);
-  // the sign-in page has nothing to go to
-  if (one('#q')) one('.top').append(open);
+  const menu = one('.menu');
+  const themes = ['auto', 'light', 'dark'];
+  const theme = document.createElement('button');
+  const show = (name) => {
+    document.documentElement.dataset.theme = name;
+    theme.textContent = `Theme: ${name}`;
+  };
+  show(kept('theme') || 'auto');
+  theme.addEventListener('click', () => {
+    const next = themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % 3];
+    kept('theme', next);
+    show(next);
+  });
+  // the sign-in page has nothing to go to, and no menu
+  menu?.querySelector('div').append(open, theme);
+  document.addEventListener('click', ({ target }) => { if (menu && (!menu.contains(target) || target === open)) menu.open = false; });
+  menu?.addEventListener('keydown', ({ key }) => {
+    if (key === 'Escape') { menu.open = false; menu.firstElementChild.focus(); }
+  });
 
   const move = (by) => {
     const rows = all('.row').filter((row) => row.offsetParent);
@@ -154,7 +214,7 @@
       g: () => { going = 1; },
       '?': help,
     };
-    const page = going && all('.top nav a').find((it) => it.textContent[0].toLowerCase() === event.key);
+    const page = going && all('.top nav a, .menu a').find((it) => (it.dataset.key || it.textContent[0].toLowerCase()) === event.key);
     going = 0;
     const does = page ? () => page.click() : keys[event.key];
     if (does) { event.preventDefault(); does(); }

@@ -132,14 +132,15 @@ fn every_figure_leads_to_as_many_rows() {
         Html::parse_document(&answer.text)
     };
     let campaigns = get("/campaigns");
-    let mut pages: Vec<String> = vec!["/".into(), "/campaigns".into()];
-    pages
-        .extend(["?since=7d", "?kind=campaign", "?kind=newsletter&since=7d"].map(|query| format!("/campaigns{query}")));
+    let mut pages: Vec<String> = ["/", "/?since=24h", "/?automated=1", "/campaigns"].map(Into::into).into();
+    let lists = ["?since=7d", "?kind=campaign", "?kind=newsletter&since=7d", "?channel=email&automated=1"];
+    pages.extend(lists.map(|query| format!("/campaigns{query}")));
     let rows_of_sources = select("tbody a.row");
     let sources = campaigns.select(&rows_of_sources).map(|link| link.value().attr("href").unwrap().to_owned());
     for (i, source) in sources.enumerate() {
         pages.push(source.clone());
         // the other ways to look at it, a few each
+        pages.push(format!("{source}?channel={}&automated=1", ["email", "sms", "push"][i % 3]));
         pages.push(format!("{source}?since=7d&time={}", ["event", "cohort"][i % 2]));
         pages.push(format!("{source}?time=event&by={}", ["hour", "day", "week"][i % 3]));
         let zone = ["Asia/Kathmandu", "America/New_York", "Europe/Berlin"][i % 3];
@@ -157,6 +158,7 @@ fn every_figure_leads_to_as_many_rows() {
         pages.push(format!("/compare?{}&age={}", chosen.join("&"), [0, 1, 3][i % 3]));
     }
     pages.push(format!("/compare?{}&since=7d&age=1", boxes[..2].join("&")));
+    pages.push(format!("/compare?{}&channel=email&automated=1", boxes[..2].join("&")));
     assert!(pages.len() > 20, "{pages:?}");
     let (mut known, mut checked): (HashMap<String, i64>, usize) = (HashMap::new(), 0);
     for path in &pages {

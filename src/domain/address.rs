@@ -11,6 +11,9 @@ use super::Channel;
 /// A phone number has at least so many digits; fewer are a short code or no number at all.
 const PHONE_DIGITS_MIN: usize = 3;
 
+/// Fewer digits alone are rather some id.
+const PHONE_DIGITS_SEARCHED_MIN: usize = 7;
+
 /// Schemes that senders write before a number, as Twilio does.
 const PHONE_SCHEMES: [&str; 3] = ["tel:", "sms:", "whatsapp:"];
 
@@ -35,6 +38,17 @@ pub fn normalize(channel: Option<Channel>, written: &str) -> Cow<'_, str> {
         Some(Channel::InApp) | None if text.contains('@') => email(text),
         Some(Channel::InApp) | None if text.starts_with('+') => phone(text).unwrap_or(text.into()),
         Some(Channel::InApp) | None => text.into(),
+    }
+}
+
+/// The form in which an address is likely stored that somebody looks for: also digits alone, long enough for a phone
+/// number, as one.
+pub fn searched(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    match phone(text).filter(|_| digits >= PHONE_DIGITS_SEARCHED_MIN) {
+        Some(number) => number.strip_prefix("+00").map(|rest| format!("+{rest}").into()).unwrap_or(number),
+        None => normalize(None, text),
     }
 }
 
@@ -105,6 +119,19 @@ mod tests {
             (None, "  ", ""),
         ] {
             assert_eq!(normalize(channel, written), compared, "{channel:?} {written}");
+        }
+    }
+
+    #[test]
+    fn digits_that_may_be_a_phone_number_are_searched_as_one() {
+        for (written, stored) in [
+            ("15551012235", "+15551012235"),
+            ("1 (555) 101-2235", "+15551012235"),
+            ("0015551012235", "+15551012235"),
+            ("112345", "112345"),
+            ("Ana <Ana@X.org>", "ana@x.org"),
+        ] {
+            assert_eq!(searched(written), stored, "{written}");
         }
     }
 

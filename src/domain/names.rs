@@ -161,7 +161,7 @@ impl Channel {
         self.row().name
     }
 
-    /// For people: "In-App".
+    /// As events name it: "In-App".
     pub fn title(self) -> &'static str {
         self.row().title
     }
@@ -247,8 +247,9 @@ const METRICS: [MetricRow; 16] = [
         ..row(Drafted, "drafted", "Drafted", Phase::Preparation, 1)
     },
     MetricRow {
+        words: &["Attempted"],
         meaning: "handed to the provider; with a reason: that failed and will be tried again",
-        ..row(Attempted, "attempted", "Attempted", Phase::HandOff, 0)
+        ..row(Attempted, "attempted", "Retrying", Phase::HandOff, 0)
     },
     MetricRow {
         meaning: "the provider could not send it yet and will try again",
@@ -285,16 +286,16 @@ const METRICS: [MetricRow; 16] = [
         ..row(Suppressed, "suppressed", "Suppressed", Phase::HandOff, 4)
     },
     MetricRow {
-        words: &["Marked as Spam"],
+        words: &["Marked as Spam", "Spammed"],
         meaning: "the person marked it as spam",
-        ..row(Spammed, "spammed", "Spammed", Phase::Engagement, 5)
+        ..row(Spammed, "spammed", "Marked as spam", Phase::Engagement, 5)
     },
     MetricRow {
         meaning: "could not be handed to the provider, and will not be tried again",
         ..row(Failed, "failed", "Failed", Phase::HandOff, 5)
     },
     MetricRow {
-        meaning: "never handed over: a limit, a cancelled message, or sending was disabled",
+        meaning: "not sent: limit reached, cancelled, or sending off",
         ..row(Undeliverable, "undeliverable", "Undeliverable", Phase::HandOff, 3)
     },
 ];

@@ -122,6 +122,7 @@ where
     let door = access.clone();
     let base = config.base.clone();
     let pages = Data::new(Pages {
+        quarantined: Default::default(),
         readers: readers.clone(),
         writer: writer.clone(),
         base: config.base,

@@ -80,7 +80,8 @@ fn nothing_is_wider_than_the_window() {
         browser.resize(width, height);
         for page in PAGES.into_iter().chain(["/deliveries/d99"]) {
             browser.goto(&server.url(page));
-            let over = browser.run("return document.documentElement.scrollWidth - innerWidth");
+            let over =
+                browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
             assert!(over.as_i64() <= Some(0), "{page} is {over} pixels too wide at {width}");
         }
     }

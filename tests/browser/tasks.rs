@@ -299,10 +299,10 @@ fn all_tasks(with_scripts: bool) {
         hands.press(Key::Enter);
         assert_eq!(ids_of_ndjson(&downloaded(folder.path(), "ndjson")), opened_only());
     });
-    task("the same from the campaign, without a word of the language", (16, 18), &|hands| {
+    task("the same from the campaign, without a word of the language", (20, 22), &|hands| {
         hands.search(with_scripts, "campaign 3");
         hands.skip_to_content();
-        hands.tab_to(".stopped a[href*='&ever=opened']");
+        hands.tab_to(".stopped a[href*='&ever=human_opened']");
         hands.enter();
         assert_eq!(browser.count("a.row"), opened_only().len());
     });
@@ -330,7 +330,7 @@ fn all_tasks(with_scripts: bool) {
         let human = browser.texts(".compare tbody tr").into_iter().find(|row| row.starts_with("Human opened")).unwrap();
         assert!(human.contains("50.8%") && human.contains("66.7%"), "{human}");
     });
-    task("all of the quarantine again", (4, 16), &|hands| {
+    task("all of the quarantine again", (4, 17), &|hands| {
         if with_scripts {
             for key in ['g', 'q'] {
                 hands.press(key);

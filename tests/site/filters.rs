@@ -15,6 +15,8 @@ async fn search(site: &Site, words: &str) -> String {
 #[actix_web::test]
 async fn operators_and_words_make_a_filter() {
     let site = Site::new(&events());
+    let connection = rusqlite::Connection::open(site.readers.path()).unwrap();
+    connection.execute_batch("INSERT INTO source_names VALUES ('campaign', '3', 'Spring News', NULL)").unwrap();
     for (words, parameters) in [
         ("status:bounced to:a@b.c", "status=bounced&recipient=a@b.c"),
         ("to:smith status:sent", "recipient=*smith*&status=sent"),
@@ -37,6 +39,12 @@ async fn operators_and_words_make_a_filter() {
         ("alert(1", "words=alert%281"),
         ("id:a/b=", "deliveries/a%2Fb%3D"),
         ("campaign:3", "campaigns/campaign/3"),
+        ("campaign:\"Spring News\"", "campaigns/campaign/3"),
+        ("campaign:\"spring news\" status:sent,bounced", "source=campaign:3&status=sent&status=bounced"),
+        ("status:sent -status:bounced,failed", "status=sent&status=-bounced&status=-failed"),
+        ("reason:token channel:push,sms", "reason=*token*&channel=push&channel=sms"),
+        ("after:yesterday before:today", "since=yesterday&until=yesterday"),
+        ("nobody@example.net", "recipient=nobody@example.net"),
         ("campaign 3", "campaigns/campaign/3"),
     ] {
         assert_eq!(search(&site, words).await, parameters, "{words}");
@@ -59,6 +67,8 @@ async fn a_wrong_search_says_what_is_possible() {
         ("-after:2026-11-01", "“before:”"),
         ("id:a status:sent", "cannot be combined"),
         ("to:a to:b", "one value only"),
+        ("campaign:Autumn", "No campaign has the ID or name “Autumn”"),
+        ("before:yesterday", "is no time"),
         ("subject:\"open", "not closed"),
     ] {
         let error = search(&site, words).await;
@@ -163,4 +173,21 @@ async fn an_invalid_filter_says_what_is_possible() {
         site.get(&format!("/below/deliveries?{}", vec!["channel=email"; 90].join("&"))).await.status,
         StatusCode::OK
     );
+}
+
+#[actix_web::test]
+async fn an_unknown_address_gets_a_straight_answer() {
+    let mut known = event("d1", "sent", 5, "email");
+    known.attributes.set(Attribute::Recipient, Some("noor@example.com"));
+    let mut sms = event("d2", "sent", 5, "sms");
+    sms.attributes.set(Attribute::Recipient, Some("+15551012235"));
+    let site = Site::new(&[known, sms]);
+    let page = site.get("/below/deliveries?recipient=nooor@example.com").await;
+    assert_eq!(page.all(".empty h2"), ["No deliveries to this address"]);
+    let text = page.all(".empty").remove(0);
+    assert!(text.contains("Did you mean noor@example.com?") && text.contains("not suppressed"), "{text}");
+    for digits in ["15551012235", "1 (555) 101-2235", "0015551012235"] {
+        let page = site.get(&format!("/below/deliveries?recipient={}", digits.replace(' ', "%20"))).await;
+        assert_eq!(page.all("a.row"), ["+15551012235"], "{digits}");
+    }
 }

@@ -113,6 +113,7 @@ impl Site {
     /// All pages, below a base path.
     fn scope(&self) -> Scope {
         let pages = web::Data::new(Pages {
+            quarantined: Default::default(),
             readers: self.readers.clone(),
             writer: self.writer.clone(),
             base: BASE.into(),

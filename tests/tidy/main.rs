@@ -62,6 +62,15 @@ fn text_reads_as_engineers_write() {
 }
 
 #[test]
+fn pages_use_the_terms_that_people_know() {
+    let folders = ["templates", "static", "src/web/pages", "src/cli"];
+    let ends =
+        |path: &std::path::Path| path.extension().is_some_and(|end| ["html", "js", "rs"].iter().any(|it| end == *it));
+    let texts = folders.into_iter().flat_map(files_under).filter(|path| ends(path));
+    none(texts.map(Source::read).flat_map(|file| words::old_words(&file.path, &file.text)).collect());
+}
+
+#[test]
 fn time_is_an_argument() {
     none(production().iter().flat_map(words::clock).collect());
 }

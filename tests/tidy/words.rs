@@ -61,6 +61,42 @@ const PHRASES: [(&str, &str); 11] = [
     ("so that holds", "so this holds"),
 ];
 
+/// What pages, messages and help no longer say, with the term that people know. In templates, scripts and the code of pages
+/// and commands.
+const OLD_WORDS: [(&str, &str); 21] = [
+    ("same for programs", "Download"),
+    ("look for newer", "Refresh"),
+    ("nothing so far", "No match yet"),
+    ("newest problems", "Recent problems"),
+    ("all of these", "Total"),
+    ("take the names", "Import"),
+    ("at least this old", "Minimum age"),
+    ("could be chance", "No significant difference"),
+    ("in points of a hundred", "percentage points"),
+    ("stand side by side", "be compared"),
+    ("something broke", "Server error"),
+    ("busy for a moment", "Temporarily unavailable"),
+    ("not from here", "Request blocked"),
+    ("letter by letter", "case-sensitive"),
+    ("how sure", "Confidence"),
+    ("nothing was said", "Unknown"),
+    ("last said", "Last seen"),
+    ("e-mail", "email"),
+    ("keys are on", "Enable shortcuts"),
+    ("who went no further", "Segments"),
+    ("row before", "previous row"),
+];
+
+/// Old words of the interface.
+pub fn old_words(name: &str, text: &str) -> Vec<String> {
+    let find = |(i, line): (usize, &str)| {
+        let line = line.to_lowercase();
+        let found = OLD_WORDS.iter().filter(|(phrase, _)| line.contains(phrase));
+        found.map(|(phrase, instead)| format!("{name}:{}: `{phrase}`; write {instead}", i + 1)).collect::<Vec<_>>()
+    };
+    text.lines().enumerate().flat_map(find).collect()
+}
+
 /// Archaic phrases in what people read: comments, messages, pages, documentation.
 pub fn archaic(name: &str, text: &str) -> Vec<String> {
     let lines = text.lines().enumerate();
@@ -80,6 +116,12 @@ fn said(source: &Source, code: &str, marks: &[(&str, &str)]) -> Vec<String> {
         }
     }
     found
+}
+
+#[test]
+fn old_words_are_found() {
+    assert_eq!(old_words("a.html", "<p>The same for programs</p>\nLook for newer").len(), 2);
+    assert_eq!(old_words("a.html", "Refresh").len(), 0);
 }
 
 #[test]

@@ -99,7 +99,7 @@ pub enum By {
 
 /// The columns of a wide row: deliveries of each counted thing, then events of all but `created`, which has none.
 static COLUMNS: LazyLock<String> = LazyLock::new(|| [&**DELIVERIES, &**EVENTS].join(", "));
-static DELIVERIES: LazyLock<String> = LazyLock::new(|| listed(&Counted::ALL, |name| format!("m.{name}")));
+pub(super) static DELIVERIES: LazyLock<String> = LazyLock::new(|| listed(&Counted::ALL, |name| format!("m.{name}")));
 static EVENTS: LazyLock<String> = LazyLock::new(|| listed(&Counted::ALL[1..], |name| format!("m.{name}_events")));
 
 /// The same, summed. The table is `m`.
@@ -149,6 +149,16 @@ pub fn name(connection: &Connection, source: &SourceRef) -> Result<Option<String
         connection.prepare_cached("SELECT name FROM source_names WHERE source_kind = ?1 AND source_id = ?2")?;
     let name: Option<Option<String>> = statement.query_row(key(source), |row| row.get(0)).optional()?;
     Ok(name.flatten())
+}
+
+/// Sources that have a name, by name.
+pub fn named(connection: &Connection, limit: usize) -> Result<Vec<(SourceRef, String)>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT source_kind, source_id, name FROM source_names WHERE name IS NOT NULL ORDER BY lower(name) LIMIT ?1",
+    )?;
+    let rows = statement
+        .query_map([limit as i64], |row| Ok((SourceRef { kind: row.get(0)?, id: row.get(1)? }, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Whether a source has deliveries or a name.
@@ -224,7 +234,7 @@ impl ChannelRow {
     }
 }
 
-fn order(channel: Option<&str>) -> (usize, bool, Option<String>) {
+pub(super) fn order(channel: Option<&str>) -> (usize, bool, Option<String>) {
     let place = Channel::ALL.into_iter().position(|known| Some(known) == channel.and_then(Channel::parse));
     (place.unwrap_or(Channel::ALL.len()), channel.is_none(), channel.map(Into::into))
 }
@@ -311,11 +321,15 @@ pub fn last_activity(connection: &Connection, source: &SourceRef) -> Result<Opti
 const LAST_ACTIVITY: &str = "SELECT bucket_ms FROM activity_quarter_hourly WHERE source_kind = ?1 AND source_id IS ?2
     ORDER BY bucket_ms DESC LIMIT 1";
 
-/// What was created of a source: by message in the range `shown`, and over time in buckets. `starts` are the beginnings
+/// On all channels, or on one.
+const OF_CHANNEL: &str = "(?5 IS NULL OR coalesce(m.channel, 'unknown') = ?5)";
+
+/// What was created of a source (on a channel, or on all): by message in the range `shown`, and over time in buckets. `starts` are the beginnings
 /// of the buckets, in order; each lasts until the next, the last until `until_ms`; all at whole quarters of an hour.
 pub fn cohorts(
     connection: &Connection,
     source: &SourceRef,
+    channel: Option<&str>,
     shown: Range,
     starts: &[Millis],
     until_ms: Millis,
@@ -330,7 +344,7 @@ pub fn cohorts(
         [] => shown,
         _ => (shown.0.min(series.0), shown.1.max(series.1)),
     };
-    let mut rows = statement.query(params![kind, id, from, to])?;
+    let mut rows = statement.query(params![kind, id, from, to, channel])?;
     while let Some(row) = rows.next()? {
         let (bucket, counts) = (row.get(0)?, counts(row, 4)?);
         if contains(series, bucket) {
@@ -368,7 +382,7 @@ impl Cohorts {
 fn cohorts_sql() -> String {
     format!(
         "SELECT m.bucket_ms, m.channel, m.action_id, m.content_id, {} FROM campaign_metrics_quarter_hourly m
-        WHERE m.source_kind = ?1 AND m.source_id IS ?2 AND m.bucket_ms >= ?3 AND m.bucket_ms < ?4",
+        WHERE m.source_kind = ?1 AND m.source_id IS ?2 AND m.bucket_ms >= ?3 AND m.bucket_ms < ?4 AND {OF_CHANNEL}",
         &*COLUMNS
     )
 }
@@ -377,6 +391,7 @@ fn cohorts_sql() -> String {
 pub fn happened_in(
     connection: &Connection,
     source: &SourceRef,
+    channel: Option<&str>,
     starts: &[Millis],
     until_ms: Millis,
 ) -> Result<BTreeMap<usize, Counts>, Error> {
@@ -385,7 +400,7 @@ pub fn happened_in(
     let mut series = BTreeMap::new();
     for (place, from) in starts.iter().enumerate() {
         let to = starts.get(place + 1).copied().unwrap_or(until_ms);
-        let counts = statement.query_row(params![kind, id, from, to], |row| events(row, 0))?;
+        let counts = statement.query_row(params![kind, id, from, to, channel], |row| events(row, 0))?;
         if !counts.is_zero() {
             series.insert(place, counts);
         }
@@ -396,7 +411,7 @@ pub fn happened_in(
 fn happened_sql() -> String {
     format!(
         "SELECT {} FROM activity_quarter_hourly m
-        WHERE m.source_kind = ?1 AND m.source_id IS ?2 AND m.bucket_ms >= ?3 AND m.bucket_ms < ?4",
+        WHERE m.source_kind = ?1 AND m.source_id IS ?2 AND m.bucket_ms >= ?3 AND m.bucket_ms < ?4 AND {OF_CHANNEL}",
         &*EVENT_SUMS
     )
 }

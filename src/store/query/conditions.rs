@@ -8,7 +8,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::filter::{By, Filter, Link, Reason, Recipient, SourceRef};
 use super::paging::{List, Values};
-use crate::domain::{Counted, Metric, Millis, Phase};
+use crate::domain::{Counted, Metric, Millis, Phase, address};
 use crate::store::Error;
 
 /// The deliveries of a filter in order of creation.
@@ -57,6 +57,7 @@ pub(super) fn of_delivery(filter: &Filter, values: &mut Values) -> Vec<String> {
     match &filter.reason {
         None => {}
         Some(Reason::Any) => all.push("d.failure_reason IS NOT NULL".into()),
+        Some(Reason::With(text)) => all.push(format!("d.failure_reason GLOB {}", values.bind(containing(text)))),
         Some(Reason::Exactly(reason)) => all.push(format!("d.failure_reason = {}", values.text(reason))),
     }
     if let Some(link) = &filter.link {
@@ -128,7 +129,10 @@ fn of_source(source: &SourceRef, values: &mut Values) -> String {
 
 fn of_recipient(recipient: &Recipient, values: &mut Values) -> String {
     match recipient {
-        Recipient::Exactly(address) => format!("d.recipient = {}", values.text(address)),
+        Recipient::Exactly(address) => match address::searched(address) {
+            likely if likely == *address => format!("d.recipient = {}", values.text(address)),
+            likely => format!("d.recipient IN ({}, {})", values.text(address), values.text(&likely)),
+        },
         Recipient::StartingWith(start) => {
             // the greatest character ends every address that starts so
             let (from, to) = (values.text(start), values.bind(format!("{start}{}", char::MAX)));
@@ -173,8 +177,10 @@ const FEW: i64 = 2_000;
 
 /// How the deliveries `d` of a filter are searched: by any of these conditions.
 pub(super) fn leads(connection: &Connection, filter: &Filter, values: &mut Values) -> Result<Vec<String>, Error> {
-    if let (Some(address @ Recipient::Exactly(_)), None) = (&filter.recipient, &filter.delivery_id) {
-        return Ok(vec![of_recipient(address, values)]);
+    if let (Some(Recipient::Exactly(address)), None) = (&filter.recipient, &filter.delivery_id) {
+        let mut forms = vec![address.clone(), address::searched(address).into_owned()];
+        forms.dedup();
+        return Ok(forms.iter().map(|form| format!("d.recipient = {}", values.text(form))).collect());
     }
     if let Some(rows) = few(connection, filter, values)? {
         return Ok(vec![format!("d.id IN ({rows})")]);

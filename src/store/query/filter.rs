@@ -53,6 +53,8 @@ pub struct SourceRef {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reason {
     Exactly(String),
+    /// With this anywhere in it, in any case of letters.
+    With(String),
     /// Any that was given.
     Any,
 }

@@ -27,7 +27,7 @@ pub struct Row {
     pub source_kind: String,
     pub source_id: Option<String>,
     pub source_name: Option<String>,
-    /// The first known of person id, email and cio_id.
+    /// The first known of email, person id and cio_id.
     pub person: Option<String>,
     pub recipient: Option<String>,
     pub subject: Option<String>,
@@ -146,7 +146,7 @@ pub fn each(
 pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT d.created_at_ms, d.id, d.delivery_id, d.updated_at_ms, d.status, d.channel,
-            d.source_kind, d.source_id, {SOURCE_NAME}, coalesce(d.person_id, d.email, d.cio_id), d.recipient, d.subject,
+            d.source_kind, d.source_id, {SOURCE_NAME}, coalesce(d.email, d.person_id, d.cio_id), d.recipient, d.subject,
             d.failure_reason, d.devices, d.devices_bounced, d.forgotten, {}
         FROM deliveries d WHERE d.id = ?1",
         first_time_columns()

@@ -8,6 +8,7 @@ pub mod campaigns;
 mod columns;
 mod conditions;
 pub mod delivery;
+pub mod domains;
 pub mod events;
 mod filter;
 pub mod health;

@@ -1,8 +1,8 @@
-//! What happens now: recent counts by channel, activity by hour, and the state of the feed.
+//! The state of the mail, by slices of time and channel, and of the feed.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
-use super::campaigns::{self, ChannelRow, DELIVERY_SUMS, EVENT_SUMS, Range};
+use super::campaigns::{self, ChannelRow};
 use super::status_counts;
 use crate::domain::Millis;
 use crate::domain::rollup::{Counts, QUARTER_MS};
@@ -10,44 +10,60 @@ use crate::store::Error;
 
 const HOUR_MS: Millis = 3_600_000;
 
-/// Deliveries created in the range, by channel; the whole life beside them chooses denominators.
-pub fn by_channel(connection: &Connection, range: Range) -> Result<Vec<ChannelRow>, Error> {
-    let totals = status_counts::totals(connection, None)?;
-    let (from, to) = range.buckets();
-    let mut statement = connection.prepare_cached(&created_sql())?;
-    let rows = statement.query_map([from, to], |row| Ok((row.get(0)?, campaigns::deliveries(row, 1)?)))?;
-    let mut channels = Vec::new();
-    for row in rows {
-        let (channel, shown): (Option<String>, Counts) = row?;
-        let whole_life = totals.iter().find(|(name, _)| *name == channel).map_or(shown, |(_, counts)| *counts);
-        channels.push(ChannelRow::new(channel, shown, whole_life));
+/// Deliveries of a channel by when they were created, in equal slices of time.
+#[derive(Clone, Debug)]
+pub struct ChannelSlices {
+    /// `None`: not known.
+    pub channel: Option<String>,
+    /// Chooses denominators.
+    whole_life: Counts,
+    slices: Vec<Counts>,
+}
+
+impl ChannelSlices {
+    /// What was created in some of the slices.
+    pub fn sum(&self, slices: std::ops::Range<usize>) -> ChannelRow {
+        let mut shown = Counts::default();
+        self.slices[slices].iter().for_each(|counts| shown.add(counts, 1));
+        ChannelRow::new(self.channel.clone(), shown, self.whole_life)
     }
-    channels.sort_by_cached_key(ChannelRow::order);
+}
+
+/// The last of `many` slices takes what is created after it, too. `since_ms` and `width_ms` are of whole quarters of an hour.
+pub fn slices(
+    connection: &Connection,
+    since_ms: Millis,
+    width_ms: Millis,
+    many: usize,
+) -> Result<Vec<ChannelSlices>, Error> {
+    let totals = status_counts::totals(connection, None)?;
+    let channel = |(channel, whole_life)| ChannelSlices { channel, whole_life, slices: vec![Counts::default(); many] };
+    let mut channels: Vec<ChannelSlices> = totals.into_iter().map(channel).collect();
+    // a GROUP BY would sort rows of 23 columns
+    let mut statement = connection.prepare_cached(&slices_sql())?;
+    let mut rows = statement.query([since_ms])?;
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(1)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+        let slice = usize::try_from((row.get::<_, Millis>(0)? - since_ms) / width_ms).unwrap_or(0).min(many - 1);
+        if let Some(of) = channels.iter_mut().find(|it| it.channel.as_deref() == name) {
+            of.slices[slice].add(&campaigns::deliveries(row, 2)?, 1);
+        }
+    }
+    channels.sort_by_cached_key(|it| campaigns::order(it.channel.as_deref()));
     Ok(channels)
 }
 
-fn created_sql() -> String {
+fn slices_sql() -> String {
     format!(
-        "SELECT m.channel, {} FROM campaign_metrics_quarter_hourly m WHERE m.bucket_ms >= ?1 AND m.bucket_ms < ?2
-        GROUP BY m.channel HAVING sum(m.created) > 0",
-        &*DELIVERY_SUMS
+        "SELECT m.bucket_ms, m.channel, {} FROM campaign_metrics_quarter_hourly m WHERE m.bucket_ms >= ?1",
+        &*campaigns::DELIVERIES
     )
 }
 
-/// Events of all sources by the hour (numbered from 1970) in which they happened.
-pub fn activity(connection: &Connection, range: Range) -> Result<Vec<(i64, Counts)>, Error> {
-    let (from, to) = range.buckets();
-    let mut statement = connection.prepare_cached(&activity_sql())?;
-    let rows = statement.query_map(params![from, to, HOUR_MS], |row| Ok((row.get(0)?, campaigns::events(row, 1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn activity_sql() -> String {
-    format!(
-        "SELECT m.bucket_ms / ?3 AS hour, {} FROM activity_quarter_hourly m
-        WHERE m.bucket_ms >= ?1 AND m.bucket_ms < ?2 GROUP BY hour",
-        &*EVENT_SUMS
-    )
+/// When the first delivery was created, to the quarter of an hour.
+pub fn begins_at_ms(connection: &Connection) -> Result<Option<Millis>, Error> {
+    let sql = "SELECT min(bucket_ms) FROM campaign_metrics_quarter_hourly";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 /// What came in, and what of it was quarantined or ignored.
@@ -56,6 +72,8 @@ pub struct Feed {
     pub last_at_ms: Option<Millis>,
     /// The longest that nothing came in the week before the last event, in whole quarters of an hour.
     pub longest_pause_ms: Option<Millis>,
+    /// Messages were sent in the last day, and no outcome of any was reported.
+    pub has_no_outcome: bool,
     /// Since the start of the quarter of an hour in which the last hour, or day, began.
     pub hour: Received,
     pub day: Received,
@@ -73,6 +91,12 @@ pub struct Received {
     pub duplicate: i64,
     pub ignored: i64,
     pub quarantined: i64,
+}
+
+/// How many events are in quarantine.
+pub fn quarantined(connection: &Connection) -> Result<i64, Error> {
+    let sql = "SELECT coalesce(sum(entries), 0) FROM _quarantine_counts";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 /// The state of the feed.
@@ -106,16 +130,25 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
         |sql: &str| -> Result<i64, Error> { Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?) };
     let mut names =
         connection.prepare_cached("SELECT name, events FROM ignored ORDER BY events DESC, name LIMIT 20")?;
+    let reported: (i64, i64) = connection
+        .prepare_cached(REPORTED)?
+        .query_row([now_ms - 24 * HOUR_MS], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Feed {
         last_at_ms,
+        has_no_outcome: reported.0 > 0 && reported.1 == 0,
         longest_pause_ms,
         hour,
         day,
-        quarantined: sum("SELECT coalesce(sum(entries), 0) FROM _quarantine_counts")?,
+        quarantined: quarantined(connection)?,
         ignored: sum("SELECT coalesce(sum(events), 0) FROM ignored")?,
         ignored_names: names.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?,
     })
 }
+
+/// Sent, and with an outcome beyond that, in the last day; webhooks and the like report none.
+const REPORTED: &str = "SELECT coalesce(sum(sent_events), 0),
+        coalesce(sum(delivered_events + bounced_events + failed_events + deferred_events), 0)
+    FROM activity_quarter_hourly WHERE bucket_ms >= ?1 AND channel IN ('email', 'push', 'sms', 'whatsapp')";
 
 impl Feed {
     /// Whether nothing came for longer than this feed pauses: twice the longest pause of its last week, and an hour at
@@ -140,36 +173,26 @@ mod tests {
     const NOW: Millis = 2_000_000 * QUARTER_MS;
 
     #[test]
-    fn activity_is_by_hour_and_recent_counts_by_channel() {
+    fn deliveries_are_counted_by_slice_and_channel() {
         let connection = testing::file();
         connection
             .execute_batch(&format!(
-                "INSERT INTO activity_quarter_hourly (source_kind, source_id, bucket_ms, channel, sent_events)
-                 VALUES ('campaign', '1', {NOW}, 'email', 2), ('campaign', '2', {NOW} + 900000, NULL, 3),
-                    ('campaign', '2', {NOW} + 3600000, 'sms', 4);
-                 INSERT INTO campaign_metrics (source_kind, source_id, channel, created) VALUES
+                "INSERT INTO campaign_metrics (source_kind, source_id, channel, created) VALUES
                     ('campaign', '1', 'sms', 9), ('campaign', '1', 'email', 5), ('campaign', '2', 'email', 1);
                  INSERT INTO campaign_metrics_quarter_hourly (source_kind, source_id, bucket_ms, channel, created)
                  VALUES ('campaign', '1', {NOW}, 'sms', 2), ('campaign', '1', {NOW}, 'email', 1),
-                    ('campaign', '2', {NOW} + 900000, 'email', 1), ('campaign', '1', 0, 'email', 4)"
+                    ('campaign', '2', {NOW} + 7200000, 'email', 1), ('campaign', '1', 0, 'email', 4)"
             ))
             .unwrap();
-        let range = Range { since_ms: NOW + 1, until_ms: NOW + 3_600_001 };
-        let hours: Vec<(i64, i64)> = activity(&connection, range)
-            .unwrap()
-            .into_iter()
-            .map(|(hour, it)| (hour, it.events.iter().sum()))
-            .collect();
-        assert_eq!(hours, [(500_000, 5), (500_001, 4)]);
-        let channels = by_channel(&connection, range).unwrap();
-        let shown: Vec<_> = channels
-            .iter()
-            .map(|row| {
-                let counts = &row.counts;
-                (row.channel.as_deref().unwrap(), counts.shown.deliveries[0], counts.whole_life.deliveries[0])
-            })
-            .collect();
-        assert_eq!(shown, [("email", 2, 6), ("sms", 2, 9)]);
+        assert_eq!(begins_at_ms(&connection).unwrap(), Some(0));
+        let found = slices(&connection, NOW, HOUR_MS, 2).unwrap();
+        let created = |it: &ChannelSlices, of| {
+            let counts = it.sum(of).counts;
+            (counts.shown.deliveries[0], counts.whole_life.deliveries[0])
+        };
+        let shown: Vec<_> =
+            found.iter().map(|it| (it.channel.as_deref().unwrap(), created(it, 0..1), created(it, 0..2))).collect();
+        assert_eq!(shown, [("email", (1, 6), (2, 6)), ("sms", (2, 9), (2, 9))]);
     }
 
     #[test]
@@ -193,7 +216,7 @@ mod tests {
     #[test]
     fn what_grows_is_read_by_index() {
         let connection = testing::file();
-        testing::assert_searches(&connection, &created_sql());
-        testing::assert_searches(&connection, &activity_sql());
+        testing::assert_searches(&connection, &slices_sql());
+        testing::assert_searches(&connection, REPORTED);
     }
 }

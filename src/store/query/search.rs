@@ -81,6 +81,30 @@ fn is_source(connection: &Connection, source: &SourceRef) -> Result<bool, Error>
     Ok(statement.query_row((&source.kind, &source.id), |row| row.get(0))?)
 }
 
+/// The source of a kind with this id, else the one with this name.
+pub fn source(connection: &Connection, kind: &str, id_or_name: &str) -> Result<Option<SourceRef>, Error> {
+    let source = SourceRef { kind: kind.into(), id: id_or_name.trim_start_matches('#').into() };
+    if is_source(connection, &source)? {
+        return Ok(Some(source));
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT source_kind, source_id FROM source_names WHERE source_kind = ?1 AND lower(name) = ?2
+        ORDER BY source_id LIMIT 1",
+    )?;
+    let found = |row: &rusqlite::Row| Ok(SourceRef { kind: row.get(0)?, id: row.get(1)? });
+    Ok(statement.query_row((kind, id_or_name.to_lowercase()), found).optional()?)
+}
+
+/// Names that contain a text, and their kind.
+pub fn names_with(connection: &Connection, text: &str, limit: usize) -> Result<Vec<(String, String)>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT source_kind, name FROM source_names WHERE name IS NOT NULL AND instr(lower(name), ?1) > 0
+        ORDER BY length(name), name LIMIT ?2",
+    )?;
+    let rows = statement.query_map((text.to_lowercase(), limit as i64), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Names are few; a scan of them is quick.
 fn source_named(connection: &Connection, how: &'static str, name: &str) -> Result<Option<SourceRef>, Error> {
     let sql = format!(

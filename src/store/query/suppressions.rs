@@ -73,7 +73,7 @@ pub fn has_any(connection: &Connection) -> Result<bool, Error> {
 /// What is known of one address, on each channel.
 pub fn of_address(connection: &Connection, address: &str) -> Result<Vec<Listed>, Error> {
     let mut statement = connection.prepare_cached(&of_address_sql())?;
-    let rows = statement.query_map([address, &*address::normalize(None, address)], listed)?;
+    let rows = statement.query_map([address, &*address::searched(address)], listed)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -109,9 +109,7 @@ fn walk(
     let mut causes = connection.prepare_cached(&causes_sql(filter.address.as_ref(), direction))?;
     let mut cursors = match &filter.address {
         None => causes.query(params![from.at_ms, from.id])?,
-        Some(Address::Exactly(text)) => {
-            causes.query(params![from.at_ms, from.id, text, address::normalize(None, text)])?
-        }
+        Some(Address::Exactly(text)) => causes.query(params![from.at_ms, from.id, text, address::searched(text)])?,
         Some(Address::StartingWith(start)) => {
             // emails and phone numbers are listed in lower case; the greatest character ends what begins so
             let lower = start.to_lowercase();

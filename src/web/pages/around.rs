@@ -112,7 +112,7 @@ fn error_answer(error: &Error, request: &HttpRequest) -> HttpResponse {
         return answer;
     }
     let page = ErrorPage {
-        page: Layout { base, section: "", words: String::new(), identity: identity() },
+        page: Layout { base, section: "", words: String::new(), quarantined: 0, identity: identity() },
         title: error.title(),
         code: error.status().as_u16(),
         what: error.public(),

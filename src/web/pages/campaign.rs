@@ -7,11 +7,15 @@ use askama::Template;
 use rusqlite::Connection;
 use serde_json::json;
 
+use super::automated::Automated;
 use super::chart::{Chart, Line as ChartLine, Of};
+use super::domains::DomainTable;
 use super::figures::{Figures, counts, deliveries, is_unlabelled};
+use super::funnel::{self, Funnel};
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
-use super::parts::{Badge, Behind, Figure, Linked, channel_icon, channel_title, source_title, source_value};
+use super::one_channel::OneChannel;
+use super::parts::{Behind, Figure, Linked, channel_icon, channel_title, source_title, source_value};
 use super::rail;
 use super::series::{Fitted, Series, ZONES};
 use super::sheet::{self, SOURCE, Sheet};
@@ -23,6 +27,7 @@ use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, Counts, Metric, Millis, SourceKind};
 use crate::store;
 use crate::store::query::campaigns::{self, By, ChannelRow, Link, Message, Range, Seen, Source};
+use crate::store::query::domains::{self, Domains};
 use crate::store::query::log::{Filter, SourceRef};
 use crate::store::query::reasons::{self, Reasons};
 use crate::web::address::{Address, followable};
@@ -33,10 +38,12 @@ use crate::web::format::{Day, Iso, Plural};
 const LINKS: usize = 100;
 const LINKS_ALL: usize = 10_000;
 
-/// Of how many of the newest problems the reasons are grouped, how many reasons are shown, and how many problems.
+/// Of how many of the latest problems the reasons are grouped, how many reasons are shown, and how many problems.
 const PROBLEMS_GROUPED: usize = 500;
 const REASONS_SHOWN: usize = 15;
 const PROBLEMS_SHOWN: usize = 8;
+
+const DOMAINS_SHOWN: usize = 8;
 
 #[derive(Template)]
 #[template(path = "campaign.html")]
@@ -56,8 +63,13 @@ struct CampaignPage {
     created: String,
     is_empty: bool,
     is_unlabelled: bool,
-    /// The funnel, and the problems.
-    steps: [(&'static str, Vec<Step>); 2],
+    /// The way of a message, its problems, and details of both.
+    funnels: [Funnel; 3],
+    switch: Choice,
+    of_channel: Vec<Choice>,
+    channel: OneChannel,
+    automated: Automated,
+    domains: DomainTable,
     /// Deliveries that came so far and no further: what they did and did not, and the log of them.
     segments: Vec<(&'static str, Address)>,
     split: Vec<SplitRow>,
@@ -75,19 +87,10 @@ struct CampaignPage {
     links: Vec<LinkRow>,
     more_links: Option<Address>,
     why: Option<Why>,
-    /// The newest problems, as the log shows them.
+    /// The latest problems, as the log shows them.
     lines: Lines,
     all_problems: Address,
     twins: Twins,
-}
-
-/// One metric of the funnel, or of the problems.
-struct Step {
-    badge: Badge,
-    figure: Figure,
-    events: Linked,
-    /// Of a hundred of all created.
-    width: i64,
 }
 
 /// Opens or clicks, human and automated.
@@ -117,6 +120,7 @@ struct Read {
     messages: Vec<Message>,
     links: Vec<Link>,
     reasons: Reasons,
+    domains: Domains,
 }
 
 impl Read {
@@ -125,6 +129,7 @@ impl Read {
         of: SourceRef,
         span: &Span,
         series: Series,
+        channel: &OneChannel,
         links: usize,
     ) -> Result<Option<Read>, store::Error> {
         let range = span.range();
@@ -140,14 +145,17 @@ impl Read {
             By::Event => within(Range { until_ms: until_ms.max(last_ms), ..life }),
         });
         let starts = if series.by == By::Cohort { &fitted.starts[..] } else { &[] };
-        let cohorts = campaigns::cohorts(connection, &of, shown, starts, fitted.until_ms)?;
+        let cohorts = campaigns::cohorts(connection, &of, channel.0.as_deref(), shown, starts, fitted.until_ms)?;
         let counts = match series.by {
             By::Cohort => cohorts.series,
-            By::Event => campaigns::happened_in(connection, &of, &fitted.starts, fitted.until_ms)?,
+            By::Event => {
+                campaigns::happened_in(connection, &of, channel.0.as_deref(), &fitted.starts, fitted.until_ms)?
+            }
         };
         let links = campaigns::links(connection, &of, links)?;
-        let problems = Filter {
+        let shown = Filter {
             source: Some(of),
+            channels: channel.0.iter().cloned().collect(),
             since_ms: range.and_then(|range| span.since_ms.map(|_| range.since_ms)),
             until_ms: range.and_then(|range| span.until_ms.map(|_| range.until_ms)),
             ..Filter::default()
@@ -155,7 +163,8 @@ impl Read {
         Ok(Some(Read {
             messages: cohorts.messages,
             links,
-            reasons: reasons::of_newest(connection, &problems, PROBLEMS_GROUPED, PROBLEMS_SHOWN, &budget(PAGE_MS))?,
+            domains: domains::of_newest(connection, &shown, super::domains::GROUPED, &budget(PAGE_MS))?,
+            reasons: reasons::of_newest(connection, &shown, PROBLEMS_GROUPED, PROBLEMS_SHOWN, &budget(PAGE_MS))?,
             source: found,
             seen,
             fitted,
@@ -175,10 +184,11 @@ pub async fn page(
         return Err(Error::NotFound(format!("There is no kind of source `{kind}`.")));
     }
     let pairs = layout::pairs(request.query_string())?;
-    layout::refuse_unknown(&pairs, &["since", "until", "time", "by", "zone", "links"])?;
+    layout::refuse_unknown(&pairs, &["since", "until", "time", "by", "zone", "links", "channel", Automated::KEY])?;
+    let (automated, channel) = (Automated::parse(&pairs)?, OneChannel::parse(&pairs));
     let (span, series) = (Span::parse(&pairs, now_ms)?, Series::parse(&pairs)?);
     let all_links = pairs.iter().any(|(key, value)| key == "links" && value == "all");
-    let (asked, span_asked) = ((kind.clone(), id.clone()), span.clone());
+    let (asked, span_asked, channel_asked) = ((kind.clone(), id.clone()), span.clone(), channel.clone());
     let found = pages.read(move |connection| {
         let (kind, id) = asked;
         let of = |id: &str| SourceRef { kind: kind.clone(), id: id.to_owned() };
@@ -189,7 +199,7 @@ pub async fn page(
         };
         let Some((format, of)) = known else { return Ok(None) };
         let links = if all_links { LINKS_ALL } else { LINKS + 1 };
-        Ok(Read::new(connection, of, &span_asked, series, links)?.map(|found| (format, found)))
+        Ok(Read::new(connection, of, &span_asked, series, &channel_asked, links)?.map(|found| (format, found)))
     });
     let Some((format, mut found)) = found.await? else {
         let of = SourceRef { kind, id: Format::split(&id).1.into() };
@@ -197,14 +207,16 @@ pub async fn page(
     };
     let of = found.source.source.clone();
     let bare = pages.address("/campaigns").segment(&of.kind).segment(if of.id.is_empty() { "-" } else { &of.id });
-    let here = series.on(span.on(bare.clone()));
+    let here = automated.on(channel.on(series.on(span.on(bare.clone()))));
+    let of_channel = channel.choices(&here, [&found.source]);
+    channel.keep(&mut found.source.channels);
     let more_links = (!all_links && found.links.len() > LINKS).then(|| here.clone().with("links", "all"));
     if !all_links {
         found.links.truncate(LINKS);
     }
     let older = |ms: Millis| here.clone().set("until", Iso(ms)).set("by", found.fitted.width.name());
     let older_series = found.fitted.cut_at_ms().map(older);
-    let life = Behind::source(&pages.base, &of);
+    let life = channel.behind(Behind::source(&pages.base, &of));
     let behind = life.clone().on(|address| span.fixed_on(address));
     let all_problems = behind.log.clone().with("reason", "*");
     if format != Format::Html {
@@ -217,47 +229,52 @@ pub async fn page(
         )
         .answer(format);
     }
-    let Read { source, seen, fitted, counts: over_time, messages, links, reasons } = found;
+    let Read { source, seen, fitted, counts: over_time, messages, links, reasons, domains } = found;
     let channels = counts(&source);
     let created = deliveries(&channels, Counted::Created);
     let messages_are = if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" };
+    let unserial = automated.on(channel.on(span.on(bare.clone())));
     let page = CampaignPage {
         page: pages.layout("campaigns"),
         name: source_title(&of, source.name.as_deref()),
         kind: if of.id.is_empty() { "deliveries without a source".into() } else { format!("{} {}", of.kind, of.id) },
         naming: (!of.id.is_empty()).then(|| (of.kind.clone(), of.id.clone(), source.name.clone().unwrap_or_default())),
-        compare: span.on(pages.address("/compare").with("source", source_value(&of))),
+        compare: automated.on(channel.on(span.on(pages.address("/compare").with("source", source_value(&of))))),
         seen: seen.map(|seen| match (Day(seen.first_ms).to_string(), Day(seen.last_ms).to_string()) {
             (first, last) if first == last => first,
             (first, last) => format!("{first} to {last}"),
         }),
         spans: span.choices(&here),
-        hidden: series.on(Address::default()).query().to_vec(),
+        hidden: automated.on(channel.on(series.on(Address::default()))).query().to_vec(),
         log: behind.log.clone(),
         created: Plural(created, "delivery", "deliveries").to_string(),
         is_empty: created == 0,
         is_unlabelled: is_unlabelled(&channels),
-        steps: [("Funnel", &FUNNEL[..]), ("Problems", &PROBLEMS[..])]
-            .map(|(title, metrics)| (title, steps(metrics, &channels, &behind, created))),
-        segments: segments(&channels, &behind),
+        funnels: funnel::all(&channels, &behind, automated),
+        segments: funnel::segments(&channels, &behind, automated),
+        switch: automated.choice(&here),
+        of_channel,
+        domains: DomainTable::worst(&domains, &behind, automated, DOMAINS_SHOWN),
         split: split(&channels, &behind),
         of_zone: rail::hidden(&here, &["zone"]),
-        times: series.times(&span.on(bare.clone())),
-        widths: series.widths(fitted.width, &span.on(bare.clone())),
+        times: series.times(&unserial),
+        widths: series.widths(fitted.width, &unserial),
         note: fitted.note(),
         older_series,
-        chart: (!over_time.is_empty()).then(|| chart(&series, &fitted, &over_time, &life)),
+        chart: (!over_time.is_empty()).then(|| chart(&series, &fitted, &over_time, &life, automated)),
         series,
-        channels: channel_figures(&source, &behind),
-        messages: message_figures(messages, messages_are, &source, &behind),
+        channels: channel_figures(&source, &behind, automated),
+        messages: message_figures(messages, messages_are, &source, &behind, automated),
         messages_are,
-        links: links.into_iter().map(|link| LinkRow::new(link, &life)).collect(),
+        links: links.into_iter().map(|link| LinkRow::new(link, &Behind::source(&pages.base, &of))).collect(),
         more_links,
         all_problems,
         why: Why::new(&reasons, &behind.log, REASONS_SHOWN),
         lines: Lines::new(reasons.newest.into_iter().map(|row| Line::new(&pages.base, row, now_ms)).collect()),
         twins: Twins::of(&here),
         action: bare,
+        channel,
+        automated,
         span,
     };
     layout::html(&page)
@@ -268,10 +285,10 @@ fn in_format(address: &Address, bare: &Address, format: Format) -> Address {
     address.clone().at(bare.path(), format.ending())
 }
 
-/// The same for programs: as CSV by message, as `campaign_metrics_hourly_v1` has it, less the hour. `rest`: the addresses
+/// The same as data: as CSV by message, as `campaign_metrics_hourly_v1` has it, less the hour. `rest`: the addresses
 /// of the links and the buckets that did not fit.
 fn data(found: Read, series: &Series, rest: [Option<Address>; 2], problems: &Address) -> Sheet {
-    let Read { source, seen, fitted, counts: over_time, messages, links, reasons } = found;
+    let Read { source, seen, fitted, counts: over_time, messages, links, reasons, domains: _ } = found;
     let [more_links, older_series] = rest;
     let [kind, id, name] = sheet::source(&source);
     let iso = |ms: Millis| Iso(ms).to_string();
@@ -322,71 +339,12 @@ fn data(found: Read, series: &Series, rest: [Option<Address>; 2], problems: &Add
     Sheet::new(json, columns, rows)
 }
 
-const FUNNEL: [Metric; 7] = [
-    Metric::Drafted,
-    Metric::Sent,
-    Metric::Delivered,
-    Metric::Opened,
-    Metric::Clicked,
-    Metric::Replied,
-    Metric::Converted,
-];
-
-const PROBLEMS: [Metric; 8] = [
-    Metric::Attempted,
-    Metric::Deferred,
-    Metric::Bounced,
-    Metric::Suppressed,
-    Metric::Failed,
-    Metric::Undeliverable,
-    Metric::Unsubscribed,
-    Metric::Spammed,
-];
-
 fn events(channels: &[ChannelCounts], counted: Counted) -> i64 {
     channels.iter().map(|counts| counts.shown.events(counted)).sum()
 }
 
 fn rate(counted: Counted, channels: &[ChannelCounts], behind: &Behind) -> Figure {
     Figure::rate(counted, channels, Some(behind.deliveries(counted)))
-}
-
-fn steps(metrics: &[Metric], channels: &[ChannelCounts], behind: &Behind, created: i64) -> Vec<Step> {
-    let step = |metric: &Metric| {
-        let counted = Counted::Metric(*metric);
-        let figure = rate(counted, channels, behind);
-        let deliveries = figure.count.unwrap_or(0);
-        Step {
-            badge: Badge::of(Some(*metric)),
-            figure,
-            events: Linked::new(events(channels, counted), behind.events(metric.name())),
-            width: if deliveries == 0 { 0 } else { (deliveries * 100 / created.max(1)).clamp(1, 100) },
-        }
-    };
-    metrics.iter().map(step).collect()
-}
-
-/// Only of channels that can report what was not done.
-fn segments(channels: &[ChannelCounts], behind: &Behind) -> Vec<(&'static str, Address)> {
-    let list = |title, did: Metric, did_not: Metric| {
-        let reports = |counts: &&ChannelCounts| rollup::rate(Counted::Metric(did_not), &[(*counts).clone()]).is_some();
-        let reporting: Vec<&ChannelCounts> = channels.iter().filter(reports).collect();
-        if reporting.iter().all(|counts| counts.shown.deliveries(Counted::Metric(did)) == 0) {
-            return None;
-        }
-        let mut log = behind.log.clone().with("ever", did.name()).with("-ever", did_not.name());
-        if reporting.len() < channels.len() {
-            let names = reporting.iter().map(|counts| counts.channel.map_or("unknown", Channel::name));
-            log = names.fold(log, |log, name| log.with("channel", name));
-        }
-        Some((title, log))
-    };
-    let lists = [
-        list("delivered, not opened", Metric::Delivered, Metric::Opened),
-        list("opened, not clicked", Metric::Opened, Metric::Clicked),
-        list("clicked, not converted", Metric::Clicked, Metric::Converted),
-    ];
-    lists.into_iter().flatten().collect()
 }
 
 fn split(channels: &[ChannelCounts], behind: &Behind) -> Vec<SplitRow> {
@@ -410,31 +368,43 @@ fn split(channels: &[ChannelCounts], behind: &Behind) -> Vec<SplitRow> {
     rows.into_iter().filter_map(row).collect()
 }
 
-fn chart(series: &Series, fitted: &Fitted, counts: &BTreeMap<usize, Counts>, life: &Behind) -> Chart {
-    const LINES: [ChartLine; 5] = [
+fn chart(
+    series: &Series,
+    fitted: &Fitted,
+    counts: &BTreeMap<usize, Counts>,
+    life: &Behind,
+    automated: Automated,
+) -> Chart {
+    let lines: [ChartLine; 5] = [
         ("Sent", "sent", Some(Counted::Metric(Metric::Sent))),
         ("Delivered", "delivered", Some(Counted::Metric(Metric::Delivered))),
-        ("Opens", "opened", Some(Counted::HumanOpened)),
-        ("Clicks", "clicked", Some(Counted::HumanClicked)),
+        ("Opens", "opened", Some(automated.opened())),
+        ("Clicks", "clicked", Some(automated.clicked())),
         ("Problems", "bounced", None),
     ];
     let of = if series.by == By::Cohort { Of::Deliveries } else { Of::Events };
     let buckets = fitted.buckets(counts);
-    let lines = of.series(&LINES, &buckets, life);
+    let lines = of.series(&lines, &buckets, life);
     let labels = buckets.into_iter().map(|bucket| (bucket.label, bucket.tick));
     Chart::new(("Over time", series.what()), (fitted.width.name(), series.zone.name()), &lines, labels)
 }
 
 const PART: [&str; 6] = ["sent", "delivered", "human_opened", "human_clicked", "converted", "problems"];
 
-fn channel_figures(source: &Source, behind: &Behind) -> Figures {
-    let mut figures = Figures::new("By channel".into(), "Channel", &PART);
+fn channel_figures(source: &Source, behind: &Behind, automated: Automated) -> Figures {
+    let mut figures = Figures::new("By channel".into(), "Channel", &PART, automated);
     figures.push_channels(&source.channels, behind);
     figures
 }
 
-fn message_figures(messages: Vec<Message>, are: &'static str, source: &Source, behind: &Behind) -> Figures {
-    let mut figures = Figures::new(format!("By {}", are.to_lowercase()), are, &PART);
+fn message_figures(
+    messages: Vec<Message>,
+    are: &'static str,
+    source: &Source,
+    behind: &Behind,
+    automated: Automated,
+) -> Figures {
+    let mut figures = Figures::new(format!("By {}", are.to_lowercase()), are, &PART, automated);
     for message in messages {
         let channel = message.channel.as_deref();
         let of_channel = source.channels.iter().find(|row| row.channel == message.channel);

@@ -4,8 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde_json::json;
 
+use super::automated::Automated;
 use super::figures::{self, COLUMNS, counts, deliveries, figure};
 use super::layout::{self, Layout, Pages};
+use super::one_channel::OneChannel;
 use super::parts::{Behind, Figure, problems, source_address, source_title, source_value};
 use super::rail;
 use super::sheet::{self, SOURCE, Sheet};
@@ -34,7 +36,11 @@ struct CampaignsPage {
     span: Span,
     kinds: Vec<Choice>,
     hidden: Vec<(String, String)>,
-    of_span: Vec<(String, String)>,
+    /// Of the form that compares.
+    of_compare: Vec<(String, String)>,
+    switch: Choice,
+    channels: Vec<Choice>,
+    automated: Automated,
     action: String,
     is_unlabelled: bool,
     count: String,
@@ -68,8 +74,9 @@ struct Row {
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let pairs = layout::pairs(request.query_string())?;
-    layout::refuse_unknown(&pairs, &["since", "until", "kind", "sort", "dir", "named"])?;
+    layout::refuse_unknown(&pairs, &["since", "until", "kind", "sort", "dir", "named", "channel", Automated::KEY])?;
     let span = Span::parse(&pairs, now_ms)?;
+    let (automated, channel) = (Automated::parse(&pairs)?, OneChannel::parse(&pairs));
     let value = |key: &str| pairs.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, value)| value.as_str());
     let sort = Sort::parse(value("sort"), value("dir"))?;
     let kind = value("kind");
@@ -84,22 +91,38 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let (mut found, has_deliveries) = read.await?;
     let is_unlabelled = !campaigns::labels_machines(&found);
     found.retain(|source| kind.is_none_or(|kind| source.source.kind == kind));
-    sort.apply(&mut found);
+    let kind_here = kind.into_iter().fold(span.on(pages.address("/campaigns")), |it, kind| it.with("kind", kind));
+    let here = automated.on(channel.on(kind_here));
+    let sorted_here = if sort.is_default() { here.clone() } else { sort.on(here.clone()) };
+    let channels = channel.choices(&sorted_here, &found);
+    found.iter_mut().for_each(|source| channel.keep(&mut source.channels));
+    found.retain(|source| !source.channels.is_empty());
+    sort.apply(&mut found, automated);
     let format = Format::of(&request);
     if format != Format::Html {
         return data(&span, &found).answer(format);
     }
 
     let action = pages.address("/campaigns");
-    let here = kind.into_iter().fold(span.on(action.clone()), |address, kind| address.with("kind", kind));
-    let sorted_here = if sort.is_default() { here.clone() } else { sort.on(here.clone()) };
     let all: Vec<ChannelCounts> = found.iter().flat_map(counts).collect();
     let behind = kind.into_iter().fold(Behind::new(&pages.base), |behind, kind| behind.with("source", kind));
+    let behind = channel.behind(behind);
+    let columns = COLUMNS.into_iter().filter(|(key, ..)| *key != "spammed");
+    let figures = |counts: &[ChannelCounts], behind: &Behind| -> Vec<Figure> {
+        columns.clone().map(|(key, ..)| figure(key, counts, behind, automated)).collect()
+    };
     let page = CampaignsPage {
         page: pages.layout("campaigns"),
         start: if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) },
-        columns: [NAME].iter().chain(&COLUMNS).map(|column| sort.column(&here, *column)).collect(),
-        rows: found.iter().map(|source| Row::new(&pages.base, source, &span)).collect(),
+        columns: [NAME].into_iter().chain(columns.clone()).map(|column| sort.column(&here, column)).collect(),
+        rows: found
+            .iter()
+            .map(|source| {
+                let behind = Behind::source(&pages.base, &source.source).on(|address| span.fixed_on(address));
+                let figures = figures(&counts(source), &channel.behind(behind));
+                Row::new(&pages.base, source, figures, |address| automated.on(channel.on(span.on(address))))
+            })
+            .collect(),
         total: (found.len() > 1).then(|| figures(&all, &behind.on(|address| span.fixed_on(address)))),
         list: sorted_here.query_text(),
         notice: value("named")
@@ -108,7 +131,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         twins: Twins::of(&sorted_here),
         spans: span.choices(&sorted_here),
         kinds: kinds(&sorted_here, kind),
-        of_span: span.on(Address::default()).query().to_vec(),
+        of_compare: automated.on(channel.on(span.on(Address::default()))).query().to_vec(),
+        switch: automated.choice(&sorted_here),
+        channels,
+        automated,
         hidden: rail::hidden(&sorted_here, &["since", "until"]),
         action: action.to_string(),
         is_unlabelled,
@@ -118,7 +144,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     layout::html(&page)
 }
 
-/// The same for programs: deliveries count once per metric.
+/// The same as data: deliveries count once per metric.
 fn data(span: &Span, found: &[Source]) -> Sheet {
     let source = |of: &Source| {
         let (channels, [kind, id, name]) = (counts(of), sheet::source(of));
@@ -142,26 +168,17 @@ fn data(span: &Span, found: &[Source]) -> Sheet {
     Sheet::new(json, SOURCE.into_iter().chain(Counted::ALL.map(Counted::name)), found.iter().map(row))
 }
 
-/// Opens and clicks show the rate first.
-fn figures(counts: &[ChannelCounts], behind: &Behind) -> Vec<Figure> {
-    let one = |(key, ..): figures::Column| match figure(key, counts, behind) {
-        figure if key.starts_with("human") => figure.share_first(),
-        figure => figure,
-    };
-    COLUMNS.map(one).into()
-}
-
 impl Row {
-    fn new(base: &str, source: &Source, span: &Span) -> Row {
-        let behind = Behind::source(base, &source.source).on(|address| span.fixed_on(address));
+    /// `on`: what the page is limited to, on the address of the source.
+    fn new(base: &str, source: &Source, figures: Vec<Figure>, on: impl Fn(Address) -> Address) -> Row {
         let (kind, id) = (source.source.kind.clone(), source.source.id.clone());
         Row {
             name: source_title(&source.source, source.name.as_deref()),
             kind: source.name.as_ref().map_or_else(String::new, |_| format!("{kind} {id}")),
-            href: span.on(source_address(base, &source.source)),
+            href: on(source_address(base, &source.source)),
             source: source_value(&source.source),
             naming: (!id.is_empty()).then(|| (kind, id, source.name.clone().unwrap_or_default())),
-            figures: figures(&counts(source), &behind),
+            figures,
         }
     }
 }
@@ -221,7 +238,7 @@ impl Sort {
     }
 
     /// What is not tracked comes last either way.
-    fn apply(&self, sources: &mut [Source]) {
+    fn apply(&self, sources: &mut [Source], automated: Automated) {
         if self.key == "name" {
             sources.sort_by_cached_key(|source| source_title(&source.source, source.name.as_deref()).to_lowercase());
             if self.descending {
@@ -231,9 +248,14 @@ impl Sort {
         }
         let value = |source: &Source| -> Option<f64> {
             let counts = counts(source);
-            let Some(counted) = Counted::parse(self.key) else { return Some(problems(&counts) as f64) };
+            let counted = match Counted::parse(self.key) {
+                None => return Some(problems(&counts) as f64),
+                Some(Counted::HumanOpened) => automated.opened(),
+                Some(Counted::HumanClicked) => automated.clicked(),
+                Some(counted) => counted,
+            };
             let rate = rollup::rate(counted, &counts)?;
-            if self.key.starts_with("human") { rate.share() } else { Some(rate.numerator as f64) }
+            if self.key == "sent" { Some(rate.numerator as f64) } else { rate.share() }
         };
         sources.sort_by(|a, b| match (value(a), value(b)) {
             (Some(a), Some(b)) if self.descending => b.total_cmp(&a),

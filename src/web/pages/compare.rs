@@ -8,9 +8,11 @@ use askama::Template;
 use rusqlite::types::Value;
 use serde_json::json;
 
+use super::automated::Automated;
 use super::figures::{counts, deliveries, is_unlabelled};
 use super::layout::{self, Layout, Pages};
 use super::log_query;
+use super::one_channel::OneChannel;
 use super::parts::{Behind, Figure, Linked, source_address, source_title, source_value};
 use super::rail;
 use super::sheet::{self, SOURCE, Sheet};
@@ -65,6 +67,9 @@ struct ComparePage {
     offered: Vec<(String, String)>,
     spans: Vec<Choice>,
     ages: Vec<Choice>,
+    of_channel: Vec<Choice>,
+    switch: Choice,
+    automated: Automated,
     what: String,
     span: Span,
     /// The rest of the address, as fields of the form for dates, and of the form for one more source.
@@ -115,7 +120,11 @@ impl Compared {
     fn text(&self) -> Option<(&'static str, String, bool)> {
         let (rate, baseline) = self.rate.zip(self.baseline)?;
         let Some(Difference { by, low, high, sureness }) = self.difference else {
-            let word = if rate.of == baseline.of { "Cannot be compared" } else { "Different base" };
+            let word = if rate.of == baseline.of {
+                "Cannot be compared"
+            } else {
+                "Different base: filter by channel to compare"
+            };
             let is_empty = rate.denominator == 0 || baseline.denominator == 0;
             return (!is_empty).then(|| (word, String::new(), false));
         };
@@ -138,16 +147,19 @@ struct Query {
     /// The age where the address names none.
     usual_age: i64,
     span: Span,
+    channel: OneChannel,
+    automated: Automated,
 }
 
 impl Query {
     fn parse(pairs: &[(String, String)], now_ms: Millis) -> Result<Query, Error> {
-        layout::refuse_unknown(pairs, &["source", "age", "since", "until"])?;
+        layout::refuse_unknown(pairs, &["source", "age", "since", "until", "channel", Automated::KEY])?;
         let span = Span::parse(pairs, now_ms)?;
         // in a short range, the age leaves at least half to compare
         let days = span.since_ms.map_or(i64::MAX, |since_ms| (now_ms - since_ms) / DAY_MS);
         let usual_age = AGES.into_iter().filter(|age| *age <= AGE && age * 2 <= days).max().unwrap_or(0);
-        let mut query = Query { sources: Vec::new(), age: usual_age, usual_age, span };
+        let (channel, automated) = (OneChannel::parse(pairs), Automated::parse(pairs)?);
+        let mut query = Query { sources: Vec::new(), age: usual_age, usual_age, span, channel, automated };
         for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
             match key.as_str() {
                 "source" => {
@@ -193,7 +205,7 @@ impl Query {
         let compare = pages.address("/compare");
         let address = sources.into_iter().fold(compare, |address, source| address.with("source", source_value(source)));
         let address = if self.age == self.usual_age { address } else { address.with("age", self.age) };
-        self.span.on(address)
+        self.automated.on(self.channel.on(self.span.on(address)))
     }
 
     /// The two ends of the range, where it has them.
@@ -206,7 +218,7 @@ impl Query {
     /// The deliveries that were counted.
     fn behind(&self, base: &str, source: &SourceRef, range: Option<Range>) -> Behind {
         let ends = ["since", "until"].into_iter().zip(self.ends(range));
-        ends.fold(Behind::source(base, source), |behind, (key, end)| match end {
+        ends.fold(self.channel.behind(Behind::source(base, source)), |behind, (key, end)| match end {
             Some(ms) => behind.with(key, Iso(ms)),
             None => behind,
         })
@@ -256,7 +268,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         let name = source_title(missing, None).to_lowercase();
         return Err(Error::NotFound(format!("No event of {name} was received.")));
     }
-    let found: Vec<Source> = found.into_iter().flatten().collect();
+    let mut found: Vec<Source> = found.into_iter().flatten().collect();
+    let here = query.address(&pages, &query.sources);
+    let of_channel = query.channel.choices(&here, &found);
+    found.iter_mut().for_each(|source| query.channel.keep(&mut source.channels));
     let channels: Vec<Vec<ChannelCounts>> = found.iter().map(counts).collect();
     let compared =
         |counted: Counted, i: usize| Compared::new(counted, &channels[i], channels.first().filter(|_| i > 0));
@@ -271,14 +286,13 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         title: metric.title(),
         cells: (0..found.len())
             .map(|i| Cell {
-                figure: Figure::rate(metric, &channels[i], Some(behind[i].deliveries(metric))).share_first(),
+                figure: Figure::rate(metric, &channels[i], Some(behind[i].deliveries(metric))),
                 difference: compared(metric, i).text(),
             })
             .collect(),
     };
     others.sort_by_cached_key(|source| -deliveries(&counts(source), Counted::Created));
     others.truncate(if found.len() < SOURCES_MAX { OFFERED } else { 0 });
-    let here = query.address(&pages, &query.sources);
     layout::html(&ComparePage {
         page: pages.layout("campaigns"),
         title: found.iter().map(title).collect::<Vec<_>>().join(", "),
@@ -288,7 +302,17 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             .zip(&behind)
             .map(|(source, behind)| Column::new(&pages, &query, source, behind))
             .collect(),
-        rows: METRICS.map(row).into(),
+        rows: METRICS
+            .map(|metric| match metric {
+                Counted::HumanOpened => query.automated.opened(),
+                Counted::HumanClicked => query.automated.clicked(),
+                metric => metric,
+            })
+            .map(row)
+            .into(),
+        of_channel,
+        switch: query.automated.choice(&here),
+        automated: query.automated,
         unlabelled: found.iter().filter(|source| is_unlabelled(&counts(source))).map(title).collect(),
         offered: others.iter().map(|it| (source_value(&it.source), title(it))).collect(),
         spans: query.span.choices(&here),
@@ -308,7 +332,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     })
 }
 
-/// The same for programs: a row for each source and rate. The first source is the baseline; a metric that no channel of
+/// The same as data: a row for each source and rate. The first source is the baseline; a metric that no channel of
 /// a source reports is left out.
 fn data(query: &Query, range: Option<Range>, found: &[Source], compared: impl Fn(Counted, usize) -> Compared) -> Sheet {
     let (mut rows, mut sources) = (Vec::new(), Vec::new());
@@ -357,7 +381,7 @@ impl Column {
         Column {
             title: source_title(&source.source, source.name.as_deref()),
             id: source.name.as_ref().map_or_else(String::new, |_| id()),
-            href: query.span.on(source_address(&pages.base, &source.source)),
+            href: query.automated.on(query.channel.on(query.span.on(source_address(&pages.base, &source.source)))),
             created: Linked::new(created, behind.deliveries(Counted::Created)),
             without: query.address(pages, others()),
             first: (!is_first).then(|| query.address(pages, [&source.source].into_iter().chain(others()))),

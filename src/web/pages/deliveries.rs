@@ -7,7 +7,7 @@ use super::empty_state::EmptyState;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines};
 use super::log_query::{Chip, LogQuery};
-use super::parts::PROBLEMS;
+use super::parts::{PROBLEMS, source_value};
 use super::rail::{self, Choice, Choices};
 use super::search_words;
 use super::span;
@@ -35,6 +35,9 @@ const ROWS: usize = 50;
 const REASONS_OF: usize = 500;
 const REASONS_SHOWN: usize = 6;
 
+/// More names than these make no list to pick from; the search box knows them all.
+const CAMPAIGNS_OFFERED: usize = 500;
+
 #[derive(Template)]
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
@@ -46,8 +49,13 @@ struct DeliveriesPage {
     suppressions: Vec<Note>,
     /// "2,000 deliveries", or "more than 1,000 deliveries".
     total: String,
+    /// Everything that went wrong, as one choice above the statuses.
+    problems: Choices,
     statuses: Choices,
     ever: Vec<Ever>,
+    /// Named sources, as they stand in an address, for the picker; and the chosen one.
+    campaigns: Vec<(String, String)>,
+    campaign: String,
     channels: Choices,
     spans: Vec<span::Choice>,
     span: span::Span,
@@ -65,6 +73,8 @@ struct DeliveriesPage {
     /// The page lies beyond the end of the list.
     is_beyond: bool,
     newest: Address,
+    /// The filter is one address and nothing else.
+    is_one_address: bool,
     /// If nothing matches: what there is instead.
     empty_state: Option<EmptyState>,
     twins: Twins,
@@ -75,6 +85,13 @@ struct Ever {
     name: &'static str,
     title: &'static str,
     deliveries: Option<Count>,
+}
+
+impl DeliveriesPage {
+    /// Whether the picker has the campaign that is chosen, if one is.
+    fn is_offered(&self) -> bool {
+        self.campaign.is_empty() || self.campaigns.iter().any(|(value, _)| *value == self.campaign)
+    }
 }
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
@@ -89,7 +106,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         return list(&pages, &query, format).await;
     }
     let (filter, at) = (query.filter.clone(), query.at);
-    let (Listing { page: found, total }, counts, source_name, ever, has_deliveries, listed, reasons) = pages
+    let (Listing { page: found, total }, counts, source_name, named, ever, has_deliveries, listed, reasons) = pages
         .read(move |connection| {
             let name = match &filter.source {
                 Some(of) => campaigns::name(connection, of)?,
@@ -105,6 +122,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
                 listing,
                 status_counts::by_channel(connection, filter.source.as_ref())?,
                 name,
+                campaigns::named(connection, CAMPAIGNS_OFFERED)?,
                 status_counts::ever(connection, filter.source.as_ref(), &filter.channels)?,
                 overview::has_deliveries(connection)?,
                 match &filter.recipient {
@@ -139,13 +157,16 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         live,
         suppressions: listed.iter().map(|listed| Note::new(&pages.base, listed, None, now_ms)).collect(),
         total: total_text(total, "delivery", "deliveries"),
+        problems: problems(&query, &counts),
         statuses: statuses(&query, &counts),
+        campaigns: named.into_iter().map(|(source, name)| (source_value(&source), name)).collect(),
+        campaign: query.filter.source.as_ref().map(source_value).unwrap_or_default(),
         ever: self::ever(&query, &ever),
         channels: channels(&query, &counts),
         spans: query.span.choices(&query.address),
         chips: query.chips(source_name.as_deref()),
         clear: pages.address("/deliveries").to_string(),
-        hidden: rail::hidden(&query.address, &["recipient", "since", "until"]),
+        hidden: rail::hidden(&query.address, &["recipient", "since", "until", "source"]),
         recipient: query.address.value("recipient").unwrap_or_default().to_owned(),
         newer: found.newer.map(|cursor| query.place("after", cursor)),
         older: found.older.map(|cursor| query.place("before", cursor)),
@@ -155,6 +176,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         }),
         start,
         is_beyond,
+        is_one_address: matches!(query.filter.recipient, Some(Recipient::Exactly(_)))
+            && query.address.query().len() == 1,
         newest: query.address.clone(),
         empty_state,
         why: Why::new(&reasons, &query.address, REASONS_SHOWN),
@@ -171,7 +194,7 @@ fn asks_for_problems(filter: &Filter) -> bool {
     let ever = |counted: &Counted| PROBLEMS.iter().any(|metric| *counted == Counted::Metric(*metric));
     match filter.reason {
         Some(log::Reason::Exactly(_)) => false,
-        Some(log::Reason::Any) => true,
+        Some(log::Reason::Any | log::Reason::With(_)) => true,
         None => are(&filter.statuses) || are(&filter.outcomes) || filter.ever.iter().any(ever),
     }
 }
@@ -232,6 +255,19 @@ fn ever(query: &LogQuery, counts: &Counts) -> Vec<Ever> {
         })
     };
     choices.into_iter().filter_map(choice).collect()
+}
+
+/// All problems at once: on where each of their statuses is chosen.
+fn problems(query: &LogQuery, counts: &[StatusCount]) -> Choices {
+    let chosen = &query.filter.channels;
+    let is_problem = |status: Option<Metric>| status.is_some_and(|metric| PROBLEMS.contains(&metric));
+    let here = counts.iter().filter(|count| chosen.is_empty() || chosen.iter().any(|it| it == name_of(count)));
+    let count = here.filter(|count| is_problem(count.status)).map(|count| count.deliveries).sum();
+    let is_on = PROBLEMS.iter().all(|metric| query.address.has("status", metric.name()));
+    let bare = query.address.clone().without("status");
+    let all = PROBLEMS.iter().fold(bare.clone(), |address, metric| address.with("status", metric.name()));
+    let count = query.is_counted().then_some(count);
+    Choices { choices: vec![Choice::link("All problems", "failed", count, is_on, if is_on { bare } else { all })] }
 }
 
 /// The statuses of deliveries (of the chosen channels and source), in the order of a delivery's life.

@@ -3,6 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use super::automated::Automated;
 use super::parts::{Behind, Figure, channel_icon, channel_title, problems, tracked};
 use crate::domain::rollup::ChannelCounts;
 use crate::domain::{Counted, Metric};
@@ -11,13 +12,18 @@ use crate::store::query::campaigns::{ChannelRow, Source};
 /// A column by its key in an address, its title, and what it counts.
 pub type Column = (&'static str, &'static str, &'static str);
 
-pub const COLUMNS: [Column; 7] = [
+pub const COLUMNS: [Column; 8] = [
     ("sent", "Sent", "Deliveries that were sent"),
     ("delivered", "Delivered", "Of sent"),
-    ("human_opened", "Opens", "Deliveries opened, bots excluded; of delivered, or of sent"),
-    ("human_clicked", "Clicks", "Deliveries clicked, bots excluded; of delivered, or of sent"),
-    ("converted", "Converted", "Deliveries that led to a conversion; of delivered, or of sent"),
+    ("human_opened", "Opened", "Deliveries opened, of delivered; of sent where delivery is not reported"),
+    ("human_clicked", "Clicked", "Deliveries clicked, of delivered; of sent where delivery is not reported"),
+    (
+        "converted",
+        "Converted",
+        "Deliveries that led to a conversion, of delivered; of sent where delivery is not reported",
+    ),
     ("bounced", "Bounced", "Of sent"),
+    ("spammed", "Complaints", "Marked as spam, of delivered"),
     ("problems", "Problems", "Bounced, suppressed, failed, undeliverable and marked as spam, summed"),
 ];
 
@@ -28,8 +34,9 @@ pub struct Figures {
     first: &'static str,
     columns: Vec<Column>,
     pub rows: Vec<Row>,
-    /// All columns are equally wide.
-    pub is_even: bool,
+    automated: Automated,
+    /// Only the numerator of a rate is shown.
+    pub is_compact: bool,
 }
 
 impl HtmlSafe for Figures {}
@@ -43,13 +50,13 @@ pub struct Row {
 
 impl Figures {
     /// Of some of the columns. `first` is the title of the column of names.
-    pub fn new(caption: String, first: &'static str, keys: &[&str]) -> Figures {
+    pub fn new(caption: String, first: &'static str, keys: &[&str], automated: Automated) -> Figures {
         let columns = COLUMNS.into_iter().filter(|(key, ..)| keys.contains(key)).collect();
-        Figures { caption, first, columns, rows: Vec::new(), is_even: false }
+        Figures { caption, first, columns, rows: Vec::new(), automated, is_compact: false }
     }
 
     pub fn push(&mut self, title: String, icon: &'static str, counts: &[ChannelCounts], behind: &Behind) {
-        let figures = self.columns.iter().map(|(key, ..)| figure(key, counts, behind)).collect();
+        let figures = self.columns.iter().map(|(key, ..)| figure(key, counts, behind, self.automated)).collect();
         self.rows.push(Row { title, icon, figures });
     }
 
@@ -64,8 +71,13 @@ impl Figures {
 }
 
 /// The figure of a column, as a link to its rows.
-pub fn figure(key: &str, counts: &[ChannelCounts], behind: &Behind) -> Figure {
-    match Counted::parse(key) {
+pub fn figure(key: &str, counts: &[ChannelCounts], behind: &Behind, automated: Automated) -> Figure {
+    let counted = match Counted::parse(key) {
+        Some(Counted::HumanOpened) => Some(automated.opened()),
+        Some(Counted::HumanClicked) => Some(automated.clicked()),
+        counted => counted,
+    };
+    match counted {
         None => Figure::plain(problems(counts), Some(behind.problems())),
         Some(counted @ Counted::Metric(Metric::Sent)) => tracked(counted, counts, Some(behind.deliveries(counted))),
         Some(counted) => Figure::rate(counted, counts, Some(behind.deliveries(counted))),

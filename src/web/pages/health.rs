@@ -36,7 +36,9 @@ struct HealthPage {
     page: Layout,
     now_ms: Millis,
     /// What an operator should see to, worst first; empty where all is well.
-    notes: Vec<String>,
+    notes: Vec<Note>,
+    verdict: (&'static str, &'static str),
+    as_of: Moment,
     silence: Option<Silence>,
     feed: Feed,
     quarantined: Linked,
@@ -50,6 +52,13 @@ struct HealthPage {
     /// Delivered without a sent event: their addresses, ids and channels.
     never_sent: Vec<(Address, String, String)>,
     twins: Twins,
+}
+
+/// What is wrong, or might be, and where to see to it.
+struct Note {
+    is_red: bool,
+    text: String,
+    link: Option<(Address, &'static str)>,
 }
 
 /// A name, its value, and more about it.
@@ -100,11 +109,20 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         let of_id = |id: &String| (Address::new(base, "/deliveries").segment(id), id.clone(), title.clone());
         of.never_sent_ids.iter().map(of_id).collect::<Vec<_>>()
     };
+    let silence = Silence::of(&read.feed, now_ms);
+    let notes = notes(base, &state, &read);
+    let verdict = match (silence.is_some() || notes.iter().any(|note| note.is_red), notes.is_empty()) {
+        (true, _) => ("red", "Action needed"),
+        (false, false) => ("amber", "Needs attention"),
+        (false, true) => ("green", "All good"),
+    };
     layout::html(&HealthPage {
         page: pages.layout("health"),
         now_ms,
-        notes: notes(&state, &read),
-        silence: Silence::of(&read.feed, now_ms),
+        as_of: Moment::now(now_ms),
+        notes,
+        verdict,
+        silence,
         quarantined: Linked::new(read.feed.quarantined, pages.address("/quarantine").to_string()),
         feed: read.feed,
         chart: chart(&read.receipts, now_ms),
@@ -148,7 +166,7 @@ fn per_minute(feed: &Feed, now_ms: Millis) -> f64 {
     feed.hour.accepted as f64 * 60_000.0 / (now_ms - begin_ms) as f64
 }
 
-pub(super) fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
+fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
     match per_minute(feed, now_ms) {
         many if many >= 10.0 => Count(many.round() as i64).to_string(),
         few => format!("{few:.1}"),
@@ -205,7 +223,7 @@ fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Mil
     Sheet::new(json, ["since", "accepted", "duplicate", "ignored", "quarantined"], receipts.iter().map(row))
 }
 
-fn notes(state: &State, read: &Read) -> Vec<String> {
+fn notes(base: &str, state: &State, read: &Read) -> Vec<Note> {
     let requests = |n: u64| Plural(n as i64, "request", "requests");
     let unwritable = format!(
         "{} could not be stored since the start: the disk is full, or another program locks the file. Senders will \
@@ -232,16 +250,30 @@ fn notes(state: &State, read: &Read) -> Vec<String> {
          are erased by it after three days.",
         Gap(state.clock_ahead_ms)
     );
-    let notes = [
+    let feed = &read.feed;
+    let needs = if feed.quarantined == 1 { "event needs" } else { "events need" };
+    let review = format!("{} unprocessed {needs} review.", Count(feed.quarantined));
+    let red = [
         (state.trouble.is_some(), trouble),
         (state.clock_ahead_ms > 0, ahead),
+        (feed.last_at_ms.is_none(), "No events received yet.".into()),
         (state.unwritable > 0, unwritable),
         (state.busy > 0, busy),
         (file.is_wal_held, held),
         (differences > 0, verified),
         (state.answer_us.p99 > ANSWER_MS * 1_000, slow),
     ];
-    notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect()
+    let no_outcome = "Messages were sent in the last 24 hours, and nothing was reported delivered, bounced or failed. Check \
+        that the sender reports those events too.";
+    let quarantine = (Address::new(base, "/quarantine"), "Review");
+    let amber = [
+        (feed.has_no_outcome, no_outcome.into(), None),
+        (feed.quarantined > 0, review, Some(quarantine)),
+        (read.verified.is_none(), "Counts were never verified; run `waybill verify`.".into(), None),
+    ];
+    let red = red.into_iter().map(|(is_so, text)| (is_so, Note { is_red: true, text, link: None }));
+    let amber = amber.into_iter().map(|(is_so, text, link)| (is_so, Note { is_red: false, text, link }));
+    red.chain(amber).filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect()
 }
 
 fn chart(receipts: &[(i64, Received)], now_ms: Millis) -> Chart {
@@ -279,9 +311,9 @@ fn writer_facts(state: &State) -> [Fact; 6] {
     let commits = format!("{} in total", Plural(state.entries as i64, "entry", "entries"));
     [
         ("Queue", Count(state.waiting.max(0)).to_string(), waiting),
-        spread("Write latency, median", state.answer_us, micros),
-        spread("Commit time, median", state.commit_us, micros),
-        spread("Entries per commit, median", state.batch, count),
+        spread("Write latency (p50)", state.answer_us, micros),
+        spread("Commit time (p50)", state.commit_us, micros),
+        spread("Entries per commit (p50)", state.batch, count),
         ("Commits", count(state.commits), commits),
         (
             "Rejected requests",

@@ -1,5 +1,8 @@
 //! What every page shares: the frame, access to the file, and who looks at it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, web};
@@ -9,6 +12,7 @@ use rusqlite::Connection;
 use crate::config::Role;
 use crate::domain::Millis;
 use crate::store;
+use crate::store::query::overview;
 use crate::web::access::{By, Identity};
 use crate::web::error::Error;
 use crate::web::export::Exports;
@@ -28,6 +32,8 @@ pub struct Pages {
     pub refusals: Refusals,
     /// How large the write-ahead log may grow, in bytes; `None`: by the free disk.
     pub wal_max: Option<u64>,
+    /// Events in quarantine when a page last read the file, for the navigation.
+    pub quarantined: Arc<AtomicI64>,
 }
 
 impl Pages {
@@ -36,17 +42,19 @@ impl Pages {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let readers = self.readers.clone();
+        let (readers, quarantined) = (self.readers.clone(), self.quarantined.clone());
         let answer = web::block(move || {
             let connection = readers.get()?;
             let moment = connection.unchecked_transaction().map_err(store::Error::from)?;
+            quarantined.store(overview::quarantined(&moment)?, Ordering::Relaxed);
             question(&moment)
         });
         Ok(answer.await??)
     }
 
     pub fn layout(&self, section: &'static str) -> Layout {
-        Layout { base: self.base.clone(), section, words: String::new(), identity: identity() }
+        let quarantined = self.quarantined.load(Ordering::Relaxed);
+        Layout { base: self.base.clone(), section, words: String::new(), quarantined, identity: identity() }
     }
 
     pub fn address(&self, path: &str) -> Address {
@@ -61,6 +69,8 @@ pub struct Layout {
     pub section: &'static str,
     /// The text of the search box.
     pub words: String,
+    /// Events in quarantine.
+    pub quarantined: i64,
     /// Who looks at it; `None`: somebody who has not signed in.
     pub identity: Option<Identity>,
 }

@@ -53,10 +53,13 @@ impl Line {
     pub fn new(base: &str, row: log::Row, now_ms: Millis) -> Line {
         let source = SourceRef { kind: row.source_kind, id: row.source_id.unwrap_or_default() };
         let devices = (row.devices > 1).then(|| devices_summary(row.devices, row.devices_bounced));
-        let person = row.person.map(|person| format!("person {person}"));
+        let person = row.person.map(|it| if it.contains('@') { it } else { format!("person {it}") });
+        // in-app messages go to an id, webhooks and Slack to an address that says nothing of the person
+        let is_address = |to: &String| to.contains('@') && !to.contains("://") || to.starts_with('+');
+        let recipient = row.recipient.filter(|to| is_address(to) || person.is_none());
         let to = match row.forgotten {
             true => "forgotten".into(),
-            false => row.recipient.or(person).unwrap_or_else(|| row.delivery_id.clone()),
+            false => recipient.or(person).unwrap_or_else(|| row.delivery_id.clone()),
         };
         Line {
             href: Address::new(base, "/deliveries").segment(&row.delivery_id),

@@ -222,7 +222,11 @@ impl LogQuery {
                     Recipient::With(text) => format!("…{text}…"),
                 },
                 "ever" => counted(value).map_or_else(|| value.to_owned(), |counted| counted.title().into()),
-                "reason" if value == "*" => "any".into(),
+                "reason" => match reason(value) {
+                    Reason::Any => "any".into(),
+                    Reason::With(part) => format!("…{part}…"),
+                    Reason::Exactly(reason) => reason,
+                },
                 "link" => match self.filter.link.as_ref().and_then(|link| link.by) {
                     Some(by) => format!("{value}, {}", by_title(by)),
                     None => value.to_owned(),
@@ -262,7 +266,7 @@ fn add(filter: &mut Filter, key: &str, value: &str) -> Result<(), Error> {
         },
         "person" => filter.person = Some(value.into()),
         "delivery_id" => filter.delivery_id = Some(value.into()),
-        "reason" => filter.reason = Some(if value == "*" { Reason::Any } else { Reason::Exactly(value.into()) }),
+        "reason" => filter.reason = Some(reason(value)),
         "link" => filter.link = Some(Link { link: value.into(), by: None }),
         "subject" => filter.subjects.push(value.into()),
         "words" => filter.words.push(value.into()),
@@ -354,6 +358,16 @@ pub fn source(value: &str) -> Result<SourceRef, Error> {
             "`source={value}` is no source. Write a kind and an ID, such as `campaign:3`, or a kind alone: campaign, \
             broadcast, newsletter, transactional or unknown."
         ))),
+    }
+}
+
+/// A whole reason, `*` for any, `*full*` for a part of one.
+fn reason(value: &str) -> Reason {
+    let part = value.strip_prefix('*').and_then(|rest| rest.strip_suffix('*')).filter(|part| !part.is_empty());
+    match (value, part) {
+        ("*", _) => Reason::Any,
+        (_, Some(part)) => Reason::With(part.into()),
+        _ => Reason::Exactly(value.into()),
     }
 }
 

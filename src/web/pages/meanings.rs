@@ -68,7 +68,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     })
 }
 
-/// The same for programs: the metrics, with the channels that can report each, and those that did in this file.
+/// The same as data: the metrics, with the channels that can report each, and those that did in this file.
 fn data(totals: &[(Option<String>, Counts)]) -> Sheet {
     let names = |is: &dyn Fn(Channel) -> bool| -> Vec<&'static str> {
         Channel::ALL.into_iter().filter(|channel| is(*channel)).map(Channel::name).collect()

@@ -4,6 +4,7 @@
 //! renders it. Templates hold no logic.
 
 mod around;
+mod automated;
 mod campaign;
 mod campaigns;
 mod chart;
@@ -11,16 +12,19 @@ mod compare;
 mod deliveries;
 mod delivery;
 mod delivery_data;
+mod domains;
 mod empty_state;
 pub(super) mod event_query;
 mod event_rail;
 mod events;
 mod figures;
+mod funnel;
 mod health;
 pub mod layout;
 mod lines;
 pub(super) mod log_query;
 mod meanings;
+mod one_channel;
 mod overview;
 mod parts;
 mod people;
@@ -41,6 +45,7 @@ mod start;
 mod story;
 mod suppressions;
 mod timeline;
+mod trend;
 pub(super) mod twin;
 mod why;
 

@@ -9,7 +9,7 @@ use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, FirstTimes, Metric, Millis, SourceKind};
 use crate::store::query::log::SourceRef;
 use crate::web::address::Address;
-use crate::web::format::{Ago, Count, Exact, Iso, Percent, Plural};
+use crate::web::format::{Ago, Clock, Count, Exact, Iso, Percent, Plural};
 
 /// The log by one filter.
 pub fn log_of(base: &str, key: &str, value: &str) -> Address {
@@ -67,6 +67,12 @@ impl Moment {
     pub fn exact(at_ms: Millis, now_ms: Millis) -> Moment {
         let exact = Ago { at_ms, now_ms }.to_string();
         Moment { iso: Iso(at_ms).to_string(), exact, text: Exact(at_ms).to_string(), is_ago: false }
+    }
+
+    /// The time of day at which a page was made.
+    pub fn now(now_ms: Millis) -> Moment {
+        let text = format!("{} UTC", Clock(now_ms / 1_000 * 1_000));
+        Moment { iso: Iso(now_ms).to_string(), exact: Exact(now_ms).to_string(), text, is_ago: false }
     }
 
     /// Without the zone, for a column whose head names it.
@@ -202,10 +208,10 @@ pub struct Figure {
     pub href: Option<String>,
     /// `36.1%`.
     pub share: Option<String>,
+    /// `798`.
+    pub total: String,
     /// `of 798 delivered`.
     pub of: String,
-    /// Shows the share first, with the count beside it.
-    pub share_first: bool,
 }
 
 impl HtmlSafe for Figure {}
@@ -226,15 +232,9 @@ impl Figure {
             count: Some(rate.numerator),
             href: href.filter(|_| rate.numerator > 0),
             share: rate.share().map(|share| Percent(share).to_string()),
+            total: Count(rate.denominator).to_string(),
             of: format!("of {} {}", Count(rate.denominator), rate.of.name()),
-            share_first: false,
         }
-    }
-
-    /// The share first, for a column whose head names the denominator.
-    pub fn share_first(mut self) -> Figure {
-        self.share_first = true;
-        self
     }
 }
 
@@ -261,7 +261,11 @@ pub fn problems(channels: &[ChannelCounts]) -> i64 {
 pub fn channel_title(channel: Option<&str>) -> String {
     match channel {
         None => "Unknown".into(),
-        Some(name) => Channel::parse(name).map_or_else(|| name.to_owned(), |channel| channel.title().to_owned()),
+        Some(name) => match Channel::parse(name) {
+            Some(Channel::InApp) => "In-app".into(),
+            Some(channel) => channel.title().into(),
+            None => name.into(),
+        },
     }
 }
 

@@ -257,7 +257,7 @@ fn logs(base: &str, person: &Person, asked: &str) -> Vec<(Address, String)> {
     people.chain(addresses).take(LOGS_MAX).collect()
 }
 
-/// The same for programs; as CSV the newest deliveries.
+/// The same as data; as CSV the newest deliveries.
 fn data(base: &str, read: Read, format: Format) -> Sheet {
     let Read { asked, person, suppressions, deliveries, columns } = read;
     let iso = |ms: Millis| Iso(ms).to_string();

@@ -198,7 +198,7 @@ pub async fn page(
         chosen,
         replay_all: (plain > 1).then_some(Count(plain)),
         dropped: (dropped > 0).then(|| dropped_text(dropped)),
-        page: pages.layout("quarantine"),
+        page: pages.layout("health"),
         total: Count(all),
         is_empty: counts.is_empty() && found.rows.is_empty(),
         reasons: [(of_any, Count(all))].into_iter().chain(counts.iter().map(choice)).collect(),

@@ -35,6 +35,11 @@ impl Choice {
         Choice { title: title.into(), icon: icon.into(), count: count.map(Count), is_on, href }
     }
 
+    /// A toggle that leads where it says.
+    pub fn link(title: &str, icon: &str, count: Option<i64>, is_on: bool, href: Address) -> Choice {
+        Choice { title: title.into(), icon: icon.into(), count: count.map(Count), is_on, href }
+    }
+
     /// The toggle of a channel, where `None` is the unknown one.
     pub fn channel(address: &Address, channel: Option<&str>, count: Option<i64>) -> Choice {
         let (name, title) = (channel.unwrap_or("unknown"), channel_title(channel));

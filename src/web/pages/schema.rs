@@ -34,7 +34,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     })
 }
 
-/// The same for programs; as CSV a row for each column.
+/// The same as data; as CSV a row for each column.
 fn data(views: &[schema::View]) -> Sheet {
     let column =
         |it: &schema::Column| json!({ "column": it.name, "type": it.type_name.to_lowercase(), "about": it.about });

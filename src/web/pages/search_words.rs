@@ -14,7 +14,9 @@ use crate::web::nearest::typo;
 pub enum Asked {
     /// A delivery by its ID.
     Delivery(String),
-    /// A filter of the log, as the parameters of its address.
+    /// One source, by kind and by id or name.
+    Source(String, String),
+    /// A filter of the log, as the parameters of its address. A source may be written by its name.
     Log(Vec<(String, String)>),
     /// Words without an operator; and a hint, where one looks like a misspelled operator.
     Plain(Option<String>),
@@ -23,7 +25,7 @@ pub enum Asked {
 }
 
 /// Operators with the parameter that each becomes, and an example of a value. Kinds of source become `source`.
-const OPERATORS: [(&str, &str, &str); 17] = [
+const OPERATORS: [(&str, &str, &str); 18] = [
     ("to", "recipient", "ann@example.com"),
     ("domain", "domain", "example.com"),
     ("subject", "subject", "\"spring sale\""),
@@ -35,6 +37,7 @@ const OPERATORS: [(&str, &str, &str); 17] = [
     ("broadcast", "source", "3"),
     ("transactional", "source", "3"),
     ("person", "person", "12345"),
+    ("reason", "reason", "\"mailbox full\""),
     ("id", "id", "RKK4Aw"),
     ("before", "until", "2026-11-21"),
     ("after", "since", "2026-11-21"),
@@ -45,7 +48,7 @@ const OPERATORS: [(&str, &str, &str); 17] = [
 ];
 
 /// Those that error messages list.
-const LISTED: usize = 14;
+const LISTED: usize = 15;
 
 /// One word of a search.
 struct Word<'a> {
@@ -90,12 +93,12 @@ pub fn parse(text: &str) -> Asked {
     {
         match key {
             "id" => return Asked::Delivery(word.value.clone()),
-            // leads to the page of the source
-            "source" => return Asked::Plain(None),
+            "source" => return Asked::Source(word.prefix.unwrap_or_default().to_lowercase(), word.value.clone()),
             _ => {}
         }
     }
-    words.iter().map(pair).collect::<Result<_, _>>().map_or_else(Asked::Wrong, Asked::Log)
+    let pairs = words.iter().flat_map(several).map(|word| pair(&word)).collect::<Result<_, _>>();
+    pairs.map_or_else(Asked::Wrong, Asked::Log)
 }
 
 /// Plain words, each to be found in recipient or subject.
@@ -121,6 +124,7 @@ pub fn written(pairs: &[(String, String)]) -> Option<String> {
                 // a push token would be read as a part of an address
                 ("to", Some(part).filter(|part| recipient((*part).to_owned()) == value)?)
             }
+            "reason" if value != "*" => ("reason", value.strip_prefix('*')?.strip_suffix('*')?),
             _ => (OPERATORS.iter().find(|(_, known, _)| *known == key)?.0, value),
         };
         if value.is_empty() || value.contains('"') {
@@ -132,6 +136,15 @@ pub fn written(pairs: &[(String, String)]) -> Option<String> {
         Some(if name.is_empty() { format!("{minus}{value}") } else { format!("{minus}{name}:{value}") })
     };
     Some(pairs.iter().map(word).collect::<Option<Vec<_>>>()?.join(" "))
+}
+
+/// `status:bounced,failed` as a word for each. Of a filter that may have one value only, a comma belongs to it.
+fn several<'a>(word: &Word<'a>) -> Vec<Word<'a>> {
+    let is_list = word.operator().is_some_and(|(_, key, _)| ["status", "channel"].contains(&key));
+    let values = word.value.split(',').filter(|value| is_list && !value.is_empty());
+    let values: Vec<String> = values.map(Into::into).collect();
+    let values = if values.is_empty() { vec![word.value.clone()] } else { values };
+    values.into_iter().map(|value| Word { value, ..*word }).collect()
 }
 
 /// The parameter that a word becomes.
@@ -151,6 +164,7 @@ fn pair(word: &Word) -> Result<(String, String), String> {
         "source" => format!("{name}:{}", word.value),
         "since" | "until" => time(word, name)?,
         "recipient" => recipient(word.value.clone()),
+        "reason" if !word.value.contains('*') => format!("*{}*", word.value),
         _ => word.value.clone(),
     };
     Ok(match (word.is_not, key) {
@@ -172,8 +186,9 @@ fn time(word: &Word, name: &str) -> Result<String, String> {
         return Err(format!("A time cannot be excluded; use “{}:”.", if is_end { "after" } else { "before" }));
     }
     let key = if is_end { "until" } else { "since" };
-    if Span::parse(&[(key.into(), value.clone())], 0).is_err() {
-        let preset = if is_end { "" } else { "24h, 7d or 30d, " };
+    let is_unknown = name == "before" && value == "yesterday";
+    if is_unknown || Span::parse(&[(key.into(), value.clone())], 0).is_err() {
+        let preset = if is_end { "today, " } else { "24h, 7d, 30d, today, yesterday, " };
         return Err(format!(
             "“{}” is no time. Use {preset}a day (2026-11-21), an hour (2026-11-21T14) or a time (2026-11-21T14:00:00Z), in \
             UTC.",
@@ -184,6 +199,7 @@ fn time(word: &Word, name: &str) -> Result<String, String> {
     let hour = NaiveDateTime::parse_from_str(&format!("{value}:00"), "%Y-%m-%dT%H:%M").ok();
     let hour = hour.and_then(|hour| hour.checked_sub_signed(TimeDelta::hours(1)));
     Ok(match (name, day, hour) {
+        ("before", ..) if value == "today" => "yesterday".into(),
         ("before", Some(day), _) => day.to_string(),
         ("before", _, Some(hour)) => hour.format("%Y-%m-%dT%H").to_string(),
         _ => value.clone(),

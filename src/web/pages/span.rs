@@ -7,13 +7,16 @@ use crate::domain::rollup::QUARTER_MS;
 use crate::store::query::campaigns::Range;
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Day, Exact, Iso};
+use crate::web::format::{Day, Exact, Iso, IsoDay};
 
 const HOUR_MS: Millis = 60 * 60 * 1000;
 const DAY_MS: Millis = 24 * HOUR_MS;
 
 /// The presets: as written in an address, as read by people, in days.
 const PRESETS: [(&str, &str, Millis); 3] = [("24h", "24 hours", 1), ("7d", "7 days", 7), ("30d", "30 days", 30)];
+
+/// Days by name: as written in an address, as read by people, how many days before today.
+const DAYS: [(&str, &str, Millis); 2] = [("today", "Today", 0), ("yesterday", "Yesterday", 1)];
 
 /// The names of the two ends of a span in an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -75,18 +78,18 @@ impl Span {
                     span.since_ms = Some((now_ms - days * DAY_MS).div_euclid(QUARTER_MS) * QUARTER_MS);
                 }
                 None => {
-                    let (ms, unit_ms) = time(since, begin)?;
+                    let (ms, unit_ms) = time(since, begin, now_ms)?;
                     span.since_ms = Some(ms);
-                    span.since_day = if unit_ms == DAY_MS { since.into() } else { String::new() };
+                    span.since_day = if unit_ms == DAY_MS { IsoDay(ms).to_string() } else { String::new() };
                 }
             }
         }
         if let Some(until) = value(end) {
             span.in_address.push((end, until.into()));
-            let (ms, unit_ms) = time(until, end)?;
+            let (ms, unit_ms) = time(until, end, now_ms)?;
             // a day or an hour is inclusive
             span.until_ms = Some(ms + unit_ms);
-            span.until_day = if unit_ms == DAY_MS { until.into() } else { String::new() };
+            span.until_day = if unit_ms == DAY_MS { IsoDay(ms).to_string() } else { String::new() };
         }
         if let (Some(since), Some(until)) = (span.since_ms, span.until_ms)
             && since >= until
@@ -163,7 +166,19 @@ impl Span {
             href: bare.clone().with(begin, name),
             is_current: self.preset == Some(name) && self.until_ms.is_none(),
         };
-        PRESETS.iter().map(preset).chain([all]).collect()
+        let is_day = |name: &str| {
+            let value = |key: &str| self.in_address.iter().find(|(known, _)| *known == key).map(|(_, value)| &**value);
+            value(begin) == Some(name) && value(end).is_none_or(|end| end == name)
+        };
+        let day = |&(name, title, ago): &(&'static str, &'static str, Millis)| Choice {
+            title: title.into(),
+            href: match bare.clone().with(begin, name) {
+                yesterday if ago > 0 => yesterday.with(end, name),
+                today => today,
+            },
+            is_current: is_day(name),
+        };
+        DAYS.iter().map(day).chain(PRESETS.iter().skip(1).map(preset)).chain([all]).collect()
     }
 }
 
@@ -172,7 +187,10 @@ fn floor(ms: Millis) -> Millis {
 }
 
 /// A day, an hour, or a time; and how long it is.
-fn time(text: &str, key: &str) -> Result<(Millis, Millis), Error> {
+fn time(text: &str, key: &str, now_ms: Millis) -> Result<(Millis, Millis), Error> {
+    if let Some((.., ago)) = DAYS.iter().find(|(name, ..)| *name == text) {
+        return Ok((now_ms.div_euclid(DAY_MS) * DAY_MS - ago * DAY_MS, DAY_MS));
+    }
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Ok((day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis(), DAY_MS));
     }
@@ -185,7 +203,7 @@ fn time(text: &str, key: &str) -> Result<(Millis, Millis), Error> {
     }
     DateTime::parse_from_rfc3339(text).map(|time| (time.timestamp_millis(), 0)).map_err(|_| {
         Error::BadRequest(format!(
-            "Invalid `{key}={text}`. It must be 24h, 7d or 30d, a day (2026-11-21), an hour (2026-11-21T14), or a time \
+            "Invalid `{key}={text}`. It must be 24h, 7d or 30d, today, yesterday, a day (2026-11-21), an hour (2026-11-21T14), or a time \
              (2026-11-21T14:00:00Z)."
         ))
     })
@@ -216,7 +234,9 @@ mod tests {
         assert_eq!(self::span("2026-11-01", "2026-11-01").unwrap().title(), "1 Nov 2026");
         let span = self::span("2026-11-01T09", "2026-11-01T10").unwrap();
         assert_eq!(span.until_ms.unwrap() - span.since_ms.unwrap(), 2 * HOUR_MS);
-        assert!(super::time("2026-11-01T24", "since").is_err());
+        assert!(super::time("2026-11-01T24", "since", NOW).is_err());
+        let yesterday = self::span("yesterday", "yesterday").unwrap();
+        assert_eq!((yesterday.title(), yesterday.since_day), ("20 Nov 2026".into(), "2026-11-20".into()));
     }
 
     #[test]
@@ -232,7 +252,7 @@ mod tests {
 
     #[test]
     fn an_invalid_time_is_refused_by_name() {
-        assert!(span("yesterday", "").unwrap_err().to_string().contains("since=yesterday"));
+        assert!(span("tomorrow", "").unwrap_err().to_string().contains("since=tomorrow"));
         assert!(span("2026-11-03", "2026-11-01").is_err());
     }
 }

@@ -112,7 +112,7 @@ fn one_reading_gives_messages_of_the_range_and_the_series() {
     let connection = file();
     let starts = [4, 8, 20].map(|quarter| quarter * QUARTER_MS);
     let shown = Range { since_ms: 30 * QUARTER_MS, until_ms: 38 * QUARTER_MS - 1 };
-    let cohorts = cohorts(&connection, &campaign(), shown, &starts, 32 * QUARTER_MS).unwrap();
+    let cohorts = cohorts(&connection, &campaign(), None, shown, &starts, 32 * QUARTER_MS).unwrap();
     let both = |range: std::ops::Range<i64>| created(range.clone(), "sms") + created(range, "email");
     let series: Vec<_> = cohorts.series.iter().map(|(place, counts)| (*place, counts.deliveries[0])).collect();
     assert_eq!(series, [(0, both(4..8)), (1, both(8..20)), (2, both(20..32))]);
@@ -120,7 +120,7 @@ fn one_reading_gives_messages_of_the_range_and_the_series() {
         cohorts.messages.iter().map(|it| (it.action_id.as_deref().unwrap(), it.counts.deliveries[0])).collect();
     assert_eq!(messages, [("9", created(30..38, "email")), ("11", created(30..38, "sms"))]);
 
-    let happened = happened_in(&connection, &campaign(), &starts, 32 * QUARTER_MS).unwrap();
+    let happened = happened_in(&connection, &campaign(), None, &starts, 32 * QUARTER_MS).unwrap();
     let events: Vec<_> = happened.values().map(|counts| counts.events.iter().sum::<i64>()).collect();
     assert_eq!(events, [both(3..7), both(7..19), both(19..31)]);
     assert_eq!(last_activity(&connection, &campaign()).unwrap(), Some(42 * QUARTER_MS - QUARTER_MS));

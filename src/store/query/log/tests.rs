@@ -76,6 +76,7 @@ fn fits(filter: &Filter, row: &rows::Row, events: &[rows::Row]) -> bool {
         && match &filter.reason {
             None => true,
             Some(Reason::Any) => text("failure_reason").is_some(),
+            Some(Reason::With(part)) => text("failure_reason").is_some_and(|it| it.contains(&**part)),
             Some(Reason::Exactly(reason)) => text("failure_reason") == Some(reason),
         }
         && filter.subjects.iter().all(|word| contains("subject", word))
@@ -185,6 +186,7 @@ fn filters() -> Vec<Filter> {
         Filter { source: source("newsletter", "1"), trigger_id: text("t2"), ever: vec![opened], ..all() },
         Filter { trigger_id: text("t1"), ..all() },
         Filter { reason: Some(Reason::Any), ..all() },
+        Filter { reason: Some(Reason::With("on".into())), ..all() },
         Filter { reason: Some(Reason::Exactly("gone".into())), statuses: vec![Some(Metric::Bounced)], ..all() },
         Filter { link: link("https://x.example/1", None), ..all() },
         Filter { link: link("https://x.example/0", Some(By::Human)), source: source("campaign", "1"), ..all() },
