@@ -59,7 +59,8 @@ fn open_with(path: &Path, alone: bool) -> Result<(Connection, Option<Lock>), Err
     let mut connection = Connection::open_with_flags(path, flags).map_err(opened)?;
     wait_for_locks(&connection, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    let is_current = check(&connection, path)?;
+    let has_key = || connection.prepare("SELECT 1 FROM _settings WHERE key = 'id_key'")?.exists([]);
+    let is_current = check(&connection, path)? && has_key()?;
     let lock = if alone || !is_current { Some(Lock::take(path)?) } else { None };
     if is_new {
         // must be set before the first table
@@ -123,8 +124,7 @@ fn check(connection: &Connection, path: &Path) -> Result<bool, Error> {
     if found > known {
         return Err(Error::Newer { path: path.into(), found, known });
     }
-    let has_key = || connection.prepare("SELECT 1 FROM _settings WHERE key = 'id_key'")?.exists([]);
-    Ok(found == known && has_key()?)
+    Ok(found == known)
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {

@@ -43,7 +43,7 @@ const NEXT_STEP: Duration = Duration::from_millis(20);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// From here on people are told that the clock is ahead.
+/// From here on Health and the log say that the clock is ahead.
 const AHEAD_MS: Millis = 3_600_000;
 
 /// How often SQLite's planner gathers what it wants to know.
