@@ -23,6 +23,9 @@
 //! Other formats have their own file beside `webhook.rs`. Calls about people become a [`domain::Statement`], which
 //! `store/registers.rs` stores: of several values of a register the one with the greatest (time, event id) wins.
 //!
+//! Who may send is for `web/ingest/keys.rs`, who may look and change for `web/access.rs`; both ask `web/keys.rs`, which
+//! follows the file's keys.
+//!
 //! A page goes the other way: `web/pages/NAME.rs` turns the address into a filter, asks `store/query/NAME.rs` over a pool of
 //! read-only connections, and renders `templates/NAME.html`.
 //!
@@ -60,6 +63,7 @@
 //! | 3: counts equal a recount | the same, and `waybill verify`, by SQL and by [`domain::Delivery::of`] |
 //! | 4: 200 means on disk; nothing is lost | `tests/durability` kills the server while it writes; `tests/answers` fills its disk, and has every answer to a sender; `tests/quarantine` |
 //! | 5: an erased person stays erased | `tests/forgetting` searches all bytes of the files; `tests/laws` tries the orders of events and requests |
+//! | once a key is set, nothing is open that lacks its own | `tests/door`: every route with every kind of credential, and from other sites |
 //! | no page reads all of what grows | `tests/site/plans.rs`: the query plan of every statement, as a snapshot |
 //!
 //! Time is an argument: the clock is read in `web` and `cli`, and by the writer, which times its batches.

@@ -4,6 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header::COOKIE;
 use constant_time_eq::constant_time_eq;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -44,10 +45,16 @@ impl Sessions {
         self.cookie(String::new(), Duration::ZERO, is_tls)
     }
 
-    /// The token that the session of a request was made for, where there is one.
+    /// The token that the session of a request was made for, where there is one. Of cookies that others of this host have
+    /// set none is in the way, whatever it holds and is called.
     pub fn of<'k>(&self, request: &HttpRequest, keys: &'k KeySet, now_ms: Millis) -> Option<(Role, &'k Key)> {
-        let cookie = request.cookie(&self.cookie)?;
-        let (began, mac) = cookie.value().split_once('.')?;
+        let headers = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
+        let pairs = headers.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.filter(|(name, _)| *name == self.cookie).find_map(|(_, value)| self.read(value, keys, now_ms))
+    }
+
+    fn read<'k>(&self, value: &str, keys: &'k KeySet, now_ms: Millis) -> Option<(Role, &'k Key)> {
+        let (began, mac) = value.split_once('.')?;
         let began_ms: Millis = began.parse().ok()?;
         if now_ms.saturating_sub(began_ms) > DAYS * 86_400_000 {
             return None;

@@ -62,6 +62,9 @@ fn a_session_that_was_tampered_with_is_none() {
         assert!(!is_in(&client, &format!("{name}={value}")), "{value}");
     }
     assert!(!is_in(&client, &format!("waybill={value}")));
+    for beside in [format!("junk; {cookie}"), format!("{name}=x.y; a=b; ;{cookie}"), format!("{cookie}; {name}=")] {
+        assert!(is_in(&client, &beside), "{beside}");
+    }
     // of another file
     let other = served(&TOKENS);
     assert!(!is_in(&other.client(), &cookie));
