@@ -6,7 +6,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
-use super::access::Access;
+use super::access::{Access, is_reading};
 use super::error::Error;
 use super::ingest::answer::Refusal;
 
@@ -27,6 +27,7 @@ pub async fn guard<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let is_reading = is_reading(request.request());
     let checked = if access.is_open() { access.check_open(request.request()) } else { Ok(()) };
     let mut response = match checked {
         Ok(()) => next.call(request).await?.map_into_left_body(),
@@ -40,7 +41,9 @@ pub async fn guard<B: MessageBody + 'static>(
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if !headers.contains_key(CACHE_CONTROL) {
+    // not for what is posted, which nobody caches: Chromium would hold the connection until a page has read the answer, and
+    // SDKs do not read it
+    if is_reading && !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     Ok(response)

@@ -213,7 +213,10 @@ fn check(base: &str) {
             assert_eq!(answer.header("X-Content-Type-Options"), "nosniff", "{method} {path}");
             assert!(answer.header("Content-Security-Policy").contains("frame-ancestors 'none'"), "{method} {path}");
             let caching = answer.header("Cache-Control");
-            assert!(caching == "no-store" || *needs == Nothing, "{method} {path}: {caching}");
+            // SDKs in pages do not read answers, and with `no-store` Chromium would hold the connection for them
+            let expected = if [Key, NoWrongKey].contains(needs) && *method != "GET" { "" } else { "no-store" };
+            let is_unknown = *needs == Absent && *method != "GET";
+            assert!(caching == expected || *needs == Nothing || is_unknown, "{method} {path}: {caching}");
             if answer.status == 401 {
                 assert!(!answer.header("WWW-Authenticate").is_empty(), "{method} {path}");
                 assert!(answer.json()["code"].is_string() && answer.json()["message"].is_string(), "{method} {path}");
