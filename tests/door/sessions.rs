@@ -147,6 +147,7 @@ fn a_person_signs_in_and_out_by_keyboard_without_scripts() {
     browser.press(Key::Enter.into());
     browser.wait_for("a.row");
     assert!(browser.url().ends_with("/deliveries?status=sent"), "{}", browser.url());
+    browser.click(".menu summary");
     browser.click("a[href='/sign-out']");
     browser.click("button[name=everywhere]");
     browser.wait_for("#token");

@@ -194,6 +194,7 @@ impl Told {
 
     fn people(&self, identifiers: &BTreeSet<(String, String, String)>) -> Vec<String> {
         let mut names: BTreeSet<String> = identifiers.iter().map(|(person, ..)| person.clone()).collect();
+        names.extend(self.changes.values().filter_map(|change| change.person()).map(str::to_owned));
         for register in self.registers.keys() {
             if let Register::Person { person }
             | Register::Trait { person, .. }
