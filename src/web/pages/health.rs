@@ -173,7 +173,7 @@ fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
     }
 }
 
-/// The same for programs; as CSV a row for each quarter hour of the last day.
+/// The same as data; as CSV a row for each quarter hour of the last day.
 fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Millis) -> Sheet {
     let Read { feed, receipts, file, verified, channels } = read;
     let iso = |ms: Millis| Iso(ms).to_string();
