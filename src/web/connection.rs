@@ -46,8 +46,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many connections may be open. The kernel lets more wait.
 pub const OPEN_MAX: usize = 16_000;
 
-/// How many of one address.
-const OPEN_OF_ADDRESS_MAX: usize = OPEN_MAX / 2;
+/// How many of one address. A client that sends and does not read takes some 150 KB of memory with each.
+const OPEN_OF_ADDRESS_MAX: usize = 1_000;
+
+/// How many of this machine, where a proxy may be.
+const OPEN_OF_LOOPBACK_MAX: usize = OPEN_MAX / 2;
 
 /// How many connections are open, by address. Copies share it.
 #[derive(Clone)]
@@ -66,7 +69,8 @@ impl Connections {
         let address = network(peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
         let mut open = self.open.lock().ok()?;
         let of_address = open.entry(address).or_default();
-        if *of_address >= OPEN_OF_ADDRESS_MAX {
+        let max = if address.is_loopback() { OPEN_OF_LOOPBACK_MAX } else { OPEN_OF_ADDRESS_MAX };
+        if *of_address >= max {
             self.refusals.count("connections_of_address", CONNECTION);
             return None;
         }
@@ -253,5 +257,24 @@ impl Stream for Body {
         let chunk = Pin::new(&mut self.body).poll_next(context);
         self.turn.set(true, chunk.is_pending());
         chunk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_has_so_many_connections_and_gives_them_back() {
+        let connections = Connections::new(Refusals::default());
+        let take = |address: &str| connections.place(Some(address.parse().unwrap()));
+        let held: Vec<_> = (0..OPEN_OF_ADDRESS_MAX).map_while(|_| take("2001:db8::1")).collect();
+        assert_eq!(held.len(), OPEN_OF_ADDRESS_MAX);
+        assert!(take("2001:db8::2").is_none(), "an address of the same network");
+        assert!(take("192.0.2.1").is_some());
+        drop(held);
+        assert!(take("2001:db8::2").is_some());
+        let held: Vec<_> = (0..OPEN_MAX).map_while(|_| take("127.0.0.1")).collect();
+        assert_eq!(held.len(), OPEN_OF_LOOPBACK_MAX);
     }
 }

@@ -21,6 +21,9 @@ use super::connection::{Bounded, Connections};
 /// One worker parses requests; the other core is the writer's. Two were measured to be slower on two cores.
 const WORKERS: usize = 1;
 
+/// How many questions may be asked of the file at once; more wait. Each takes a thread, and some a connection of their own.
+const QUESTIONS_AT_ONCE: usize = 32;
+
 /// How long a TLS handshake may take, and then the head of a connection's first request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
@@ -97,6 +100,10 @@ where
             .h1(map_config(app, |()| AppConfig::default()));
         bounded.and_then(app)
     };
-    let builder = builder.workers(WORKERS).shutdown_timeout(STOP_WITHIN_S).max_concurrent_connections(connections_max);
+    let builder = builder
+        .workers(WORKERS)
+        .worker_max_blocking_threads(QUESTIONS_AT_ONCE)
+        .shutdown_timeout(STOP_WITHIN_S)
+        .max_concurrent_connections(connections_max);
     Ok(builder.listen("http", listener, http)?.disable_signals().run())
 }
