@@ -38,7 +38,7 @@ impl Backup {
     /// # Errors
     /// There is no such file, the copy cannot be written, or `--verify` finds a difference.
     pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
-        ensure!(db.exists(), "there is no file {}; name one with --db", db.display());
+        super::must_exist(db)?;
         let is_folder = self.to.is_dir();
         ensure!(is_folder || self.keep.is_none(), "--keep needs a folder that is there: {} is none", self.to.display());
         let to = if is_folder { backups::path_at(&self.to, chrono::Utc::now()) } else { self.to.clone() };

@@ -51,7 +51,7 @@ enum Written {
 
 impl Export {
     pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
-        anyhow::ensure!(db.exists(), "there is no file {}; name one with --db", db.display());
+        super::must_exist(db)?;
         let query = self.filter.split_once('?').map_or(&*self.filter, |(_, query)| query);
         let now_ms = chrono::Utc::now().timestamp_millis();
         let what = match self.what {

@@ -51,7 +51,7 @@ impl Forget {
     /// # Errors
     /// Where there is no such file, it cannot be written, or `--vacuum` is asked for while a server has it.
     pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
-        anyhow::ensure!(db.exists(), "there is no file {}; name one with --db", db.display());
+        super::must_exist(db)?;
         let person = self.person.trim();
         anyhow::ensure!(!person.is_empty(), "name a person by an identifier");
         // asked for first: nothing is erased where the rest could not be done

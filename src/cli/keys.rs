@@ -69,7 +69,7 @@ fn kind(text: &str) -> Result<Kind, String> {
 impl Keys {
     pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
         if !matches!(self.command, Command::Add { .. }) {
-            anyhow::ensure!(db.exists(), "there is no file {}; name one with --db", db.display());
+            super::must_exist(db)?;
         }
         let now_ms = chrono::Utc::now().timestamp_millis();
         let open = || Tracker::open(db).context("the file cannot be used");

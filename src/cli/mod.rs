@@ -112,6 +112,12 @@ pub fn one_line(text: &str) -> String {
     printable(text).replace(['\n', '\r'], "␤")
 }
 
+/// For commands that would else make an empty file where the name is wrong.
+fn must_exist(db: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(db.exists(), "there is no file {}; name one with --db", db.display());
+    Ok(())
+}
+
 /// Opens the file for a command that may work beside a server.
 fn open(db: &Path) -> anyhow::Result<Tracker> {
     Tracker::open(db).context("the file cannot be used")

@@ -78,7 +78,7 @@ pub fn rebuild(db: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn open(db: &Path) -> anyhow::Result<rusqlite::Connection> {
-    anyhow::ensure!(db.exists(), "there is no file {}; name one with --db", db.display());
+    super::must_exist(db)?;
     sqlite::open(db).context("the file cannot be used")
 }
 

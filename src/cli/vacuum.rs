@@ -13,7 +13,7 @@ use crate::store::Tracker;
 /// # Errors
 /// Where there is no such file, a server has it, or another process writes to it.
 pub fn run(db: &Path) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(db.exists(), "there is no file {}; name one with --db", db.display());
+    super::must_exist(db)?;
     run_on(&open(db)?)?;
     Ok(ExitCode::SUCCESS)
 }
