@@ -2,25 +2,29 @@
 
 mod support;
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
 use rusqlite::Connection;
 use serde_json::Value;
-use support::server::Server;
+use support::process::Process;
+use support::server::{Server, waybill};
 
 const README: &str = include_str!("../README.md");
 const SENDING: &str = include_str!("../docs/sending.md");
 const SQL: &str = include_str!("../docs/sql.md");
 
 /// Each page, with where it is.
-const PAGES: [(&str, &str); 8] = [
-    ("README.md", README),
-    ("docs/sending.md", SENDING),
-    ("docs/sql.md", SQL),
-    ("docs/reading.md", include_str!("../docs/reading.md")),
-    ("docs/operating.md", include_str!("../docs/operating.md")),
-    ("SECURITY.md", include_str!("../SECURITY.md")),
-    ("docs/security.md", include_str!("../docs/security.md")),
-    ("docs/performance.md", include_str!("../docs/performance.md")),
-];
+static PAGES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let docs = std::fs::read_dir("docs").unwrap().map(|file| file.unwrap().path());
+    let mut paths: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|it| it == "md")).collect();
+    paths.extend(["README.md".into(), "SECURITY.md".into()]);
+    paths.sort();
+    let name = |path: &Path| path.to_str().unwrap().to_owned();
+    paths.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
+});
 
 /// The fenced blocks of a language.
 fn blocks(page: &'static str, language: &str) -> Vec<&'static str> {
@@ -66,7 +70,7 @@ fn examples_of_events_are_accepted_and_those_of_sql_find_them() {
 
     let connection = Connection::open(server.db()).unwrap();
     let found = |title: &str| {
-        let mut all = PAGES.into_iter().flat_map(|(_, page)| statements(page));
+        let mut all = PAGES.iter().flat_map(|(_, page)| statements(page));
         let (_, sql) = all.find(|(it, _)| it.starts_with(title)).unwrap_or_else(|| panic!("no query: {title}"));
         rows(&connection, sql)
     };
@@ -80,7 +84,7 @@ fn examples_of_events_are_accepted_and_those_of_sql_find_them() {
     ] {
         assert_eq!(found(title), expected, "{title}");
     }
-    for (name, page) in PAGES {
+    for (name, page) in PAGES.iter() {
         for (title, sql) in statements(page) {
             assert!(sql.starts_with("-- "), "{name}: a query without a title: {sql}");
             rows(&connection, sql);
@@ -110,7 +114,7 @@ fn what_is_documented_is_in_the_file() {
     let server = Server::start();
     let connection = Connection::open(server.db()).unwrap();
     let mut names = connection.prepare("SELECT count(*) FROM sqlite_schema WHERE name = ?1").unwrap();
-    for (page, text) in PAGES {
+    for (page, text) in PAGES.iter() {
         let words = text.split('`').skip(1).step_by(2).flat_map(|code| code.split(|c: char| !is_of_name(c)));
         for name in words.filter(|word| word.ends_with("_v1") && !word.starts_with('_')) {
             let found: i64 = names.query_row([name], |row| row.get(0)).unwrap();
@@ -123,10 +127,62 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
+/// Each command of a page in turn, in a folder of that page with what they name.
+#[test]
+fn commands_run_as_documented() {
+    let mut ran = 0;
+    for (name, page) in PAGES.iter() {
+        let blocks = blocks(page, "sh");
+        let lines = blocks.iter().flat_map(|block| block.lines());
+        let commands: Vec<&str> =
+            lines.map(|line| line.split("  ").next().unwrap()).filter(|line| line.starts_with("waybill ")).collect();
+        if commands.is_empty() {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path());
+        for documented in commands {
+            // folders of a machine, fixed ports, and a question that is asked at a terminal
+            let mut command = documented.replace(" /mnt/", " ").replace("/var/lib/waybill/", "").replace(":8787", ":0");
+            if command.starts_with("waybill forget") && !command.contains("--yes") {
+                command.push_str(" --yes");
+            }
+            let mut shell = waybill();
+            let binaries = Path::new(shell.get_program()).parent().unwrap().to_owned();
+            let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+            shell = Command::new("sh");
+            shell.args(["-c", &format!("exec {command}")]).current_dir(folder.path()).env("PATH", path);
+            shell.env("WAYBILL_LISTEN", "127.0.0.1:0");
+            let (status, said) = if command.starts_with("waybill serve") {
+                let (mut server, _) = Process::start(&mut shell, "listening on ");
+                (server.stop(), String::new())
+            } else {
+                Process::run(&mut shell)
+            };
+            assert!(status.success(), "{name}: {documented}: {said}");
+            ran += 1;
+        }
+    }
+    assert!(ran >= 15, "{ran}");
+}
+
+/// What the commands of the documentation name: a file with an event, history to import, keys, a list of names.
+fn prepare(folder: &Path) {
+    let event =
+        br#"{"delivery_id": "d1", "metric": "sent", "time": "2026-01-01T00:00:00Z", "recipient": "ada@example.org"}"#;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(event).unwrap();
+    std::fs::write(folder.join("2025-01.ndjson.gz"), gzip.finish().unwrap()).unwrap();
+    std::fs::write(folder.join("key.txt"), "a-signing-key").unwrap();
+    std::fs::create_dir(folder.join("backup")).unwrap();
+    let (status, said) = Process::run(waybill().args(["import", "2025-01.ndjson.gz"]).current_dir(folder));
+    assert!(status.success(), "{said}");
+}
+
 /// Links between the pages lead to a heading that is there.
 #[test]
 fn links_lead_somewhere() {
-    for (name, page) in PAGES {
+    for (name, page) in PAGES.iter() {
         let links = page.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
         for link in links.filter(|link| !link.contains("://")) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
