@@ -6,6 +6,8 @@ mod support;
 mod browsers;
 #[path = "answers/calls.rs"]
 mod calls;
+#[path = "answers/handover.rs"]
+mod handover;
 #[path = "answers/keys.rs"]
 mod keys;
 #[path = "answers/signatures.rs"]

@@ -11,6 +11,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::middleware::Next;
-use actix_web::web::Bytes;
+use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage};
 use futures_util::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -56,12 +57,18 @@ const OPEN_OF_LOOPBACK_MAX: usize = OPEN_MAX / 2;
 #[derive(Clone)]
 pub struct Connections {
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    is_ending: Arc<AtomicBool>,
     refusals: Refusals,
 }
 
 impl Connections {
     pub fn new(refusals: Refusals) -> Connections {
-        Connections { open: Arc::default(), refusals }
+        Connections { open: Arc::default(), is_ending: Arc::default(), refusals }
+    }
+
+    /// From now on each connection ends with its next answer.
+    pub fn end(&self) {
+        self.is_ending.store(true, Relaxed);
     }
 
     /// A place for one more. `None`: its address has as many as it may.
@@ -228,8 +235,9 @@ pub async fn take_turns<B: MessageBody>(
     drop(answering);
     // what is streamed may pause; else the client is to send its next request or, by the framework's clock, is let go sooner
     turn.0.has_begun.set(answer.response().body().size() != BodySize::Stream);
+    let is_ending = answer.request().app_data::<Data<Connections>>().is_some_and(|all| all.is_ending.load(Relaxed));
     // whoever is refused and has sent more already takes another connection for it
-    if answer.status().is_client_error() {
+    if is_ending || answer.status().is_client_error() {
         answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(answer)

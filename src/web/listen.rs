@@ -11,6 +11,8 @@ use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_se
 use actix_web::body::MessageBody;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
+use anyhow::Context as _;
+use listenfd::ListenFd;
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -32,6 +34,22 @@ pub const STOP_WITHIN_S: u64 = 5;
 
 /// How many new connections wait while the server is busy.
 const BACKLOG: u32 = 1024;
+
+/// How long a server that is to stop still serves the connections that it has accepted, where others wait in a socket that
+/// outlives it: a client that has just connected sends its request, and one that keeps its connection is told to close it.
+pub const HAND_OVER: Duration = Duration::from_secs(1);
+
+/// The listening socket that the starter of this process passed on (systemd's socket activation). It stays open while one
+/// server ends and the next starts, so that no connection is refused. To be called before there are threads, as it removes
+/// variables of the environment.
+///
+/// # Errors
+/// It is not one TCP socket.
+pub fn inherited() -> anyhow::Result<Option<TcpListener>> {
+    let mut sockets = ListenFd::from_env();
+    anyhow::ensure!(sockets.len() <= 1, "{} listening sockets were passed on; Waybill takes one", sockets.len());
+    sockets.take_tcp_listener(0).context("the socket that was passed on must be a listening TCP socket")
+}
 
 /// Listens on an address.
 ///

@@ -26,6 +26,7 @@ mod session;
 mod throttle;
 mod tls;
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,16 +65,20 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// The same, with a task that ends with the server.
-pub fn serve_with<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
+pub fn serve_with<F>(mut config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = ()> + 'static,
 {
     let file = config.db.clone();
-    let served = actix_web::rt::System::new().block_on(run(config, beside));
+    let inherited = listen::inherited()?;
+    if let Some(socket) = &inherited {
+        config.listen = socket.local_addr()?;
+    }
+    let served = actix_web::rt::System::new().block_on(run(config, inherited, beside));
     served.with_context(|| format!("cannot serve {}", file.display()))
 }
 
-async fn run<F>(config: Config, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
+async fn run<F>(config: Config, inherited: Option<TcpListener>, beside: impl FnOnce(Ingest) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = ()> + 'static,
 {
@@ -130,10 +135,14 @@ where
         refusals: refusals.clone(),
         wal_max: config.store.wal_max,
     });
-    let listener = listen::listen(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    let is_inherited = inherited.is_some();
+    let listener = inherited.map_or_else(|| listen::listen(config.listen), Ok);
+    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let connections = Connections::new(refusals.clone());
     let refusals = Data::new(refusals);
+    let connections_data = Data::new(connections.clone());
+    let ending = connections.clone();
     let app = move || {
         let app = App::new()
             .app_data(Data::new(ingest.clone()))
@@ -141,6 +150,7 @@ where
             .app_data(pages.clone())
             .app_data(replays.clone())
             .app_data(refusals.clone())
+            .app_data(connections_data.clone())
             .app_data(access.clone())
             .app_data(writer_data.clone());
         // a proxy may pass its prefix on, or strip it
@@ -166,11 +176,19 @@ where
     let server = listen::start(app, listener, connections, connections_max, tls)?;
     // before the ready line: whoever reads that may stop the server at once
     let stop = limits::stop_signals()?;
+    if is_inherited {
+        tracing::info!("the listening socket was passed on; --listen is not used");
+    }
     tracing::info!("{}; {}", sender_keys.summary(address), door.summary());
     println!("listening on {scheme}://{address}");
     let handle = server.handle();
     actix_web::rt::spawn(async move {
         stop.await;
+        if is_inherited {
+            handle.pause().await;
+            ending.end();
+            tokio::time::sleep(listen::HAND_OVER).await;
+        }
         handle.stop(true).await;
     });
     server.await?;

@@ -1,7 +1,7 @@
 //! HTTPS by the server itself.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -100,4 +100,32 @@ fn a_certificate_is_served_and_its_successor_without_a_restart() {
     wait_for("the new certificate is in use");
     assert!(ask(&address, &second, get).is_ok() && ask(&address, &first, get).is_err());
     assert!(process.stop().success());
+}
+
+#[test]
+fn a_socket_of_systemd_is_served_with_tls_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let certified = certificate();
+    write(folder.path(), &certified.cert.pem(), &certified.signing_key.serialize_pem());
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = waybill();
+    command.arg("--db").arg(folder.path().join("waybill.db")).envs(TOKENS);
+    command.env("WAYBILL_TLS_CERT", folder.path().join("cert.pem"));
+    command.env("WAYBILL_TLS_KEY", folder.path().join("key.pem"));
+    let server = Process::activate(&socket, &command);
+    let address = server.wait_for("listening on https://");
+    assert_eq!(address, socket.local_addr().unwrap().to_string());
+    let (answer, _) =
+        ask(&address, &certified, "GET /healthz HTTP/1.1\r\nHost: waybill.test\r\nConnection: close\r\n\r\n").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn a_socket_of_systemd_that_others_can_reach_needs_a_token_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = TcpListener::bind("0.0.0.0:0").unwrap();
+    let mut command = waybill();
+    command.arg("--db").arg(folder.path().join("waybill.db"));
+    assert!(!Process::activate(&socket, &command).ended().success());
+    Process::activate(&socket, command.envs(TOKENS)).wait_for("listening on http://0.0.0.0:");
 }

@@ -1,6 +1,8 @@
 //! A child process that says on stdout when it is ready, and never outlives its test.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -18,23 +20,37 @@ pub struct Process {
 impl Process {
     /// Starts it and waits for the line that holds `ready`; gives what follows there.
     pub fn start(command: &mut Command, ready: &str) -> (Process, String) {
-        let process = Process::spawn(command);
+        let process = Process::spawn(Stdio::null(), command);
         let said = process.wait_for(ready);
         (process, said)
     }
 
     /// Runs one that should end by itself, and gives what it wrote on stderr.
     pub fn run(command: &mut Command) -> (ExitStatus, String) {
-        let mut process = Process::spawn(command.stderr(Stdio::piped()));
+        let mut process = Process::spawn(Stdio::null(), command.stderr(Stdio::piped()));
         let status = process.ended();
         let mut said = String::new();
         process.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         (status, said)
     }
 
-    fn spawn(command: &mut Command) -> Process {
+    /// Starts it with a listening socket as systemd does: as descriptor 3.
+    pub fn activate(socket: &TcpListener, command: &Command) -> Process {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 </dev/null"]);
+        shell.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Process::spawn(OwnedFd::from(socket.try_clone().unwrap()).into(), &mut shell)
+    }
+
+    fn spawn(stdin: Stdio, command: &mut Command) -> Process {
         let name = command.get_program().to_string_lossy().into_owned();
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let spawned = command.stdin(stdin).stdout(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}; ./test installs it"));
         let stdout = child.stdout.take().unwrap();
         let (sender, lines) = channel();
@@ -47,7 +63,8 @@ impl Process {
         Process { child, lines, name }
     }
 
-    fn wait_for(&self, ready: &str) -> String {
+    /// Waits for the line that holds this; gives what follows there.
+    pub fn wait_for(&self, ready: &str) -> String {
         let mut seen = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         loop {
