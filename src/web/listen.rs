@@ -36,7 +36,7 @@ pub const STOP_WITHIN_S: u64 = 5;
 const BACKLOG: u32 = 1024;
 
 /// How long a server that is to stop still serves the connections that it has accepted, where others wait in a socket that
-/// outlives it: a client that has just connected sends its request, and one that keeps its connection is told to close it.
+/// outlives it: a client that has just connected sends its request, and one that keeps its connection reads in the answer that it closes.
 pub const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// The listening socket that the starter of this process passed on (systemd's socket activation). It stays open while one
