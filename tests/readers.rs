@@ -1,10 +1,12 @@
-//! The file is an interface: other people's tools read every table and view while Waybill writes.
+//! The file is an interface: other people's tools read every table and view while Waybill writes. And `/metrics` is read by
+//! the parser of Prometheus.
 //!
 //! `./test` installs the tools beside the build, by the list in `tests/readers/`.
 
 mod support;
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use support::installed::installed;
@@ -57,4 +59,51 @@ fn every_view_is_read_by_other_tools_while_events_come_in() {
     assert!(read.status.success(), "{told}\n{}", String::from_utf8_lossy(&read.stderr));
     assert_eq!(told.lines().count(), 5, "{told}");
     assert!(rounds > 2, "events came in meanwhile");
+}
+
+/// What the parser of Prometheus makes of an answer: each family's type, and its samples by name and labels.
+fn parsed(text: &str) -> serde_json::Value {
+    let mut python = Command::new(installed("readers/bin/python"));
+    let mut python =
+        python.arg("tests/readers/metrics.py").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    python.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let read = python.wait_with_output().unwrap();
+    assert!(read.status.success(), "{text}");
+    serde_json::from_slice(&read.stdout).unwrap()
+}
+
+#[test]
+fn prometheus_reads_the_metrics() {
+    let server = Server::start();
+    assert_eq!(server.post("/v1/events", &[], batch(0)).0, 200);
+    assert_eq!(server.post("/v1/events", &[], batch(0)).0, 200);
+    assert_eq!(server.post("/v1/events", &[], r#"{"metric":"sent"}"#).0, 200);
+    assert_eq!(server.post("/v1/events", &[], "no JSON").0, 400);
+    let answer = server.client().get("/metrics");
+    assert_eq!(answer.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+    let metrics = parsed(&answer.text);
+    let value =
+        |sample: &str| metrics["samples"][sample].as_f64().unwrap_or_else(|| panic!("no {sample}: {metrics:#}"));
+
+    for (outcome, events) in [("accepted", 200.0), ("duplicate", 200.0), ("ignored", 0.0), ("quarantined", 1.0)] {
+        assert_eq!(value(&format!("waybill_events_total{{outcome={outcome},route=/v1/events}}")), events, "{outcome}");
+    }
+    assert_eq!(value("waybill_requests_refused_total{reason=not_json}"), 1.0);
+    assert_eq!(value("waybill_quarantined_events{reason=no_delivery_id}"), 1.0);
+    assert_eq!(value("waybill_commit_duration_seconds_count"), value("waybill_commits_total"));
+    assert_eq!(value("waybill_commit_duration_seconds_bucket{le=+Inf}"), value("waybill_commits_total"));
+    assert!(value("waybill_commit_duration_seconds_sum") > 0.0);
+    assert_eq!((value("waybill_writable"), value("waybill_readable")), (1.0, 1.0));
+    assert!(value("waybill_disk_free_bytes") > 0.0 && value("waybill_wal_bytes") > 0.0);
+    let started = value("process_start_time_seconds");
+    assert!(value("waybill_last_event_timestamp_seconds") >= started.floor());
+
+    let types = metrics["types"].as_object().unwrap();
+    assert!(types.len() > 20, "{types:?}");
+    assert_eq!(
+        (&types["waybill_events"], &types["waybill_commit_duration_seconds"]),
+        (&"counter".into(), &"histogram".into())
+    );
+    // without a type, a sample has a family of its own, whose type is unknown
+    assert!(types.values().all(|kind| kind != "unknown"), "{types:?}");
 }

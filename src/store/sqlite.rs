@@ -201,11 +201,13 @@ pub const LOG_BYTES_SMALL: u64 = 256 << 20;
 /// How large the write-ahead log beside this file may grow, in bytes: to a quarter of what is free with it. It cannot be
 /// reset while someone reads from before it, and would fill the disk beside a reader that never ends.
 pub fn log_bytes_max(path: &Path, log_bytes: u64) -> u64 {
+    disk_free_bytes(path).map_or(u64::MAX, |free| ((free + log_bytes) / 4).max(LOG_BYTES_SMALL))
+}
+
+/// What is free on the disk of this file, in bytes. `None`: the system does not say.
+pub fn disk_free_bytes(path: &Path) -> Option<u64> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match rustix::fs::statvfs(folder) {
-        Ok(disk) => ((disk.f_bavail * disk.f_frsize + log_bytes) / 4).max(LOG_BYTES_SMALL),
-        Err(_) => u64::MAX,
-    }
+    rustix::fs::statvfs(folder).ok().map(|disk| disk.f_bavail * disk.f_frsize)
 }
 
 /// A pool of connections that can only read.

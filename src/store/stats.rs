@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
 
 /// Counted by the writer and by those who hand over to it, and read by whoever asks.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub struct Stats {
     pub trouble: Mutex<Option<String>>,
     /// What is damaged in the file: nothing more is stored.
     pub damage: OnceLock<String>,
+    /// When it was last tried to write to the file.
+    pub tried_at: Mutex<Option<Instant>>,
     /// By how much the clock is ahead of the time that is believed, in milliseconds; 0 where that is little.
     pub clock_ahead_ms: AtomicI64,
     pub batch: Histogram,
@@ -49,12 +52,16 @@ pub struct State {
 }
 
 impl Stats {
-    pub fn state(&self) -> State {
+    /// Why nothing can be written now.
+    pub fn trouble(&self) -> Option<String> {
+        if self.has_ended.load(Relaxed) {
+            return Some("the writer has stopped".into());
+        }
         let damage = self.damage.get().map(|damage| format!("the file is damaged: {damage}"));
-        let trouble = match self.has_ended.load(Relaxed) {
-            true => Some("the writer has stopped".into()),
-            false => damage.or_else(|| self.trouble.lock().map_or(None, |trouble| trouble.clone())),
-        };
+        damage.or_else(|| self.trouble.lock().map_or(None, |trouble| trouble.clone()))
+    }
+
+    pub fn state(&self) -> State {
         State {
             commits: self.commits.load(Relaxed),
             entries: self.entries.load(Relaxed),
@@ -62,7 +69,7 @@ impl Stats {
             most_waiting: self.most_waiting.load(Relaxed),
             busy: self.busy.load(Relaxed),
             unwritable: self.unwritable.load(Relaxed),
-            trouble,
+            trouble: self.trouble(),
             clock_ahead_ms: self.clock_ahead_ms.load(Relaxed),
             batch: self.batch.quantiles(),
             commit_us: self.commit_us.quantiles(),
@@ -95,6 +102,19 @@ impl Histogram {
         if let Ok(mut histogram) = self.0.lock() {
             histogram.saturating_record(value);
         }
+    }
+
+    /// How many values are at most as large as each of the bounds, which rise; of all of them the number and the sum.
+    pub fn cumulative(&self, bounds: &[u64]) -> (Vec<u64>, u64, u64) {
+        let (mut counts, mut sum) = (vec![0; bounds.len()], 0);
+        let Ok(histogram) = self.0.lock() else { return (counts, 0, 0) };
+        for step in histogram.iter_recorded() {
+            let (value, count) = (step.value_iterated_to(), step.count_at_value());
+            sum += value * count;
+            let first = bounds.partition_point(|bound| *bound < value);
+            counts[first..].iter_mut().for_each(|cumulative| *cumulative += count);
+        }
+        (counts, histogram.len(), sum)
     }
 
     pub fn quantiles(&self) -> Quantiles {

@@ -25,7 +25,7 @@ use super::clock::{self, Clock};
 use super::entry::{Entry, Outcome};
 use super::erasure::Left;
 use super::quarantine::{NOT_STORED, Quarantined};
-use super::stats::Stats;
+use super::stats::{Histogram, Stats};
 use super::{Error, Tracker, events};
 use crate::domain::{Millis, Text};
 
@@ -42,6 +42,12 @@ const GROUP_ENTRIES_MAX: usize = 5_000;
 const NEXT_STEP: Duration = Duration::from_millis(20);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Whoever asks whether the file can be written has that tried so often at most.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// A fault that lasts is logged so often.
+const LOG_EVERY: Duration = Duration::from_secs(30);
 
 /// From here on Health and the log say that the clock is ahead.
 const AHEAD_MS: Millis = 3_600_000;
@@ -72,6 +78,8 @@ type Answer = Result<(Vec<Outcome>, Vec<Entry>), Refused>;
 
 enum Message {
     Write(Request),
+    /// Try whether the file can be written; the sender goes when that is known.
+    Probe(oneshot::Sender<()>),
     /// Finish what waits, and end.
     Stop,
 }
@@ -121,6 +129,31 @@ impl Writer {
         (self.stats.commits.load(Relaxed), self.stats.entries.load(Relaxed))
     }
 
+    /// Why nothing can be stored now, tried within the last second; `None`: it can.
+    pub async fn probe(&self) -> Option<String> {
+        let tried_at = self.stats.tried_at.lock().ok().and_then(|at| *at);
+        if tried_at.is_none_or(|at| at.elapsed() >= PROBE_EVERY) {
+            let (done, tried) = oneshot::channel();
+            match self.messages.try_send(Message::Probe(done)) {
+                // dropped, which is an error, once it was tried
+                Ok(()) => drop(tried.await),
+                Err(TrySendError::Full(_)) => return Some(Refused::Busy.to_string()),
+                Err(TrySendError::Disconnected(_)) => {}
+            }
+        }
+        self.trouble()
+    }
+
+    /// Why nothing can be stored, as far as is known; `None`: what was written last was stored.
+    pub fn trouble(&self) -> Option<String> {
+        self.stats.trouble()
+    }
+
+    /// How long commits and answers took, in microseconds.
+    pub fn durations(&self) -> [&Histogram; 2] {
+        [&self.stats.commit_us, &self.stats.answer_us]
+    }
+
     /// How it goes.
     pub fn state(&self) -> State {
         self.stats.state()
@@ -144,6 +177,8 @@ struct Work {
     clock: Clock,
     /// How many groups in a row could not be stored.
     refused: u64,
+    /// When that is logged again; at once where nothing is refused.
+    log_at: Option<Instant>,
     stats: Arc<Stats>,
     /// When the next step beside ingest is due.
     step_at: Instant,
@@ -161,25 +196,27 @@ impl Work {
         let now = Instant::now();
         let clock_ms = clock_ms();
         let clock = Clock::new(tracker.noted_time().ok().flatten(), clock_ms, clock::up());
-        Work { tracker, clock, refused: 0, stats, step_at: now, optimize_at: now + OPTIMIZE_EVERY }
+        Work { tracker, clock, refused: 0, log_at: None, stats, step_at: now, optimize_at: now + OPTIMIZE_EVERY }
     }
 
     fn run(&mut self, waiting: &Receiver<Message>) {
         while let Some(Message::Write(first)) = self.next(waiting) {
             let mut entries = first.entries.len();
             let mut group = vec![first];
-            let mut stop = false;
+            let (mut stop, mut probes) = (false, Vec::new());
             while entries < GROUP_ENTRIES_MAX && !stop {
                 match waiting.try_recv() {
                     Ok(Message::Write(request)) => {
                         entries += request.entries.len();
                         group.push(request);
                     }
+                    Ok(Message::Probe(done)) => probes.push(done),
                     Ok(Message::Stop) => stop = true,
                     Err(_) => break,
                 }
             }
             self.settle(group);
+            drop(probes);
             if self.tracker.is_erasing() {
                 self.step_at = self.step_at.min(Instant::now() + NEXT_STEP);
             }
@@ -201,6 +238,11 @@ impl Work {
                 self.step_at = Instant::now() + pause;
             }
             match waiting.recv_timeout(self.step_at.saturating_duration_since(Instant::now())) {
+                Ok(Message::Probe(_done)) => {
+                    if catch_unwind(AssertUnwindSafe(|| self.note_time())).is_err() {
+                        tracing::error!("noting the time panicked; please report this");
+                    }
+                }
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -232,19 +274,7 @@ impl Work {
                 Left::Nothing => NEXT_STEP,
             });
         }
-        // whether the file can be written is known without waiting for events
-        let clock_ms = clock_ms();
-        let now_ms = self.clock.time(clock_ms, clock::up());
-        if clock_ms - now_ms > AHEAD_MS && self.stats.clock_ahead_ms.load(Relaxed) == 0 {
-            tracing::warn!(
-                hours = (clock_ms - now_ms) / 3_600_000,
-                "the clock has jumped ahead, or the file was not served for days: nobody is erased by it for three days"
-            );
-        }
-        self.stats.clock_ahead_ms.store(if clock_ms - now_ms > AHEAD_MS { clock_ms - now_ms } else { 0 }, Relaxed);
-        let noted = self.tracker.note_time(now_ms);
-        self.note(noted.as_ref().err().filter(|error| error.is_of_the_file()));
-        noted?;
+        let now_ms = self.note_time()?;
         if self.tracker.is_erasing() {
             return Ok(NEXT_STEP);
         }
@@ -256,6 +286,22 @@ impl Work {
             self.tracker.optimize()?;
         }
         Ok(LOOK_AGAIN)
+    }
+
+    /// Notes the time, by which it is known without waiting for events whether the file can be written.
+    fn note_time(&mut self) -> Result<Millis, Error> {
+        let clock_ms = clock_ms();
+        let now_ms = self.clock.time(clock_ms, clock::up());
+        if clock_ms - now_ms > AHEAD_MS && self.stats.clock_ahead_ms.load(Relaxed) == 0 {
+            tracing::warn!(
+                hours = (clock_ms - now_ms) / 3_600_000,
+                "the clock has jumped ahead, or the file was not served for days: nobody is erased by it for three days"
+            );
+        }
+        self.stats.clock_ahead_ms.store(if clock_ms - now_ms > AHEAD_MS { clock_ms - now_ms } else { 0 }, Relaxed);
+        let noted = self.tracker.note_time(now_ms);
+        self.note(noted.as_ref().err().filter(|error| error.is_of_the_file()));
+        noted.map(|()| now_ms)
     }
 
     fn settle(&mut self, group: Vec<Request>) {
@@ -288,18 +334,22 @@ impl Work {
 
     /// Notes whether the file takes what comes, for those who ask how it is.
     fn note(&mut self, error: Option<&Error>) {
+        if let Ok(mut tried_at) = self.stats.tried_at.lock() {
+            *tried_at = Some(Instant::now());
+        }
         match error {
             None if self.refused > 0 => {
                 tracing::info!(groups = self.refused, "the file can be written again");
-                self.refused = 0;
+                (self.refused, self.log_at) = (0, None);
                 self.stats.set_trouble(None);
             }
             None => {}
             Some(error) => {
                 self.refused += 1;
-                // a full disk refuses thousands a second: logged when it begins, and ever more rarely
-                if self.refused.is_power_of_two() {
+                // a full disk refuses thousands a second
+                if self.log_at.is_none_or(|at| at <= Instant::now()) {
                     tracing::error!(%error, groups = self.refused, "the file cannot be written");
+                    self.log_at = Some(Instant::now() + LOG_EVERY);
                 }
                 self.stats.set_trouble(Some(error.to_string()));
             }

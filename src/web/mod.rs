@@ -111,6 +111,7 @@ where
         keys: SenderKeys { keys: keys.clone(), is_closed: config.access.trust_header.is_some() },
         limits: config.limits,
         budget: ingest::body::Budget::default(),
+        counts: ingest::Counts::default(),
     };
     let replayer = Replayer { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
     let mut tasks = vec![
@@ -133,6 +134,8 @@ where
         base: config.base,
         exports: Exports::default(),
         refusals: refusals.clone(),
+        counts: ingest.counts.clone(),
+        started_at_ms: pages::layout::now_ms(),
         wal_max: config.store.wal_max,
     });
     let is_inherited = inherited.is_some();
@@ -141,6 +144,7 @@ where
     let address = listener.local_addr()?;
     let connections = Connections::new(refusals.clone());
     let refusals = Data::new(refusals);
+    let probes = Data::new(ops::Probes::default());
     let connections_data = Data::new(connections.clone());
     let ending = connections.clone();
     let app = move || {
@@ -152,6 +156,7 @@ where
             .app_data(refusals.clone())
             .app_data(connections_data.clone())
             .app_data(access.clone())
+            .app_data(probes.clone())
             .app_data(writer_data.clone());
         // a proxy may pass its prefix on, or strip it
         let below = web::scope(&base).configure(routes);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::support::aside::until;
 use super::support::client::Answer;
 use super::support::file::rows;
 use super::support::server::Server;
@@ -60,7 +61,9 @@ fn a_lock_is_waited_for_and_then_all_are_told_to_come_again() {
             assert_come_again(&answer.join().unwrap(), path);
         }
     });
-    assert_not_healthy(&client.get("/healthz"), "locked");
+    // the writer may still wait for the lock when the senders have been answered
+    until("not healthy", || client.get("/healthz").status == 503);
+    assert_not_healthy(&client.get("/readyz"), "locked");
     assert_eq!(client.get("/deliveries").status, 200, "reading goes on");
     other.execute_batch("ROLLBACK").unwrap();
     for (path, body) in &bodies {
@@ -71,6 +74,22 @@ fn a_lock_is_waited_for_and_then_all_are_told_to_come_again() {
         assert_eq!((answer.status, taken.iter().sum()), (200, 1), "{path}: {json}");
     }
     assert_eq!(rows(&server.db(), "SELECT count(*), sum(events) FROM deliveries_v1"), ["4|4"]);
+}
+
+#[test]
+fn whether_events_can_be_stored_is_known_before_any_comes() {
+    let server = Server::start();
+    let client = server.client();
+    assert_eq!(client.get("/readyz").status, 200);
+    let other = Connection::open(server.db()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // what was tried within the last second is answered again
+    until("not ready", || client.get("/readyz").status == 503);
+    assert_not_healthy(&client.get("/readyz"), "locked");
+    assert_eq!(client.get("/deliveries").status, 200, "reading goes on");
+    other.execute_batch("ROLLBACK").unwrap();
+    until("ready", || client.get("/readyz").status == 200);
+    assert_eq!(rows(&server.db(), "SELECT count(*) FROM events"), ["0"]);
 }
 
 #[test]
@@ -146,6 +165,7 @@ fn on_a_full_disk_all_are_told_to_come_again_and_what_was_answered_for_is_kept()
         may_grow_by(None);
         take(200);
         assert_eq!(client.get("/healthz").status, 200, "with room");
+        assert_eq!(client.get("/readyz").status, 200, "with room");
     }
     let folder = server.kill();
     let server = Server::start_in(folder, &[]);

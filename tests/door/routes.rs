@@ -73,6 +73,7 @@ const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("/health", "GET", "/health", Token),
     ("/health.json", "GET", "/health.json", Token),
     ("/health.csv", "GET", "/health.csv", Token),
+    ("/metrics", "GET", "/metrics", Token),
     ("/schema", "GET", "/schema", Token),
     ("/schema.json", "GET", "/schema.json", Token),
     ("/schema.csv", "GET", "/schema.csv", Token),
@@ -84,6 +85,7 @@ const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("/sign-out", "GET", "/sign-out", Token),
     ("/sign-out", "POST", "/sign-out", Token),
     ("/healthz", "GET", "/healthz", Nothing),
+    ("/readyz", "GET", "/readyz", Nothing),
     ("/favicon.ico", "GET", "/favicon.ico", Nothing),
     ("/assets/{name}", "GET", "/assets/none.css", Nothing),
     ("/webhooks/customerio", "POST", "/webhooks/customerio", Key),
@@ -179,7 +181,7 @@ fn check(base: &str) {
     let credentials = [None, Some("a-wrong-token-of-the-tests"), Some(READ), Some(OPERATE)];
     let (mut table, mut faults) = (String::new(), Vec::new());
     for (_, method, path, needs) in ROUTES {
-        let is_data = [".json", ".csv", ".ndjson"].iter().any(|ending| path.ends_with(ending));
+        let is_data = [".json", ".csv", ".ndjson", "/metrics"].iter().any(|ending| path.ends_with(ending));
         let to_strangers = if is_data { "401" } else { "sign-in" };
         let expected = match needs {
             Nothing => ["in", "401", "in", "in"],

@@ -119,6 +119,8 @@ impl Site {
             base: BASE.into(),
             exports: Exports::default(),
             refusals: Refusals::default(),
+            counts: Default::default(),
+            started_at_ms: 0,
             wal_max: None,
         });
         web::scope(BASE).app_data(pages).app_data(self.access()).app_data(self.queue.clone()).configure(routes)

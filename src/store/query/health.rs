@@ -36,6 +36,8 @@ pub struct File {
     pub wal_bytes_max: u64,
     /// It has grown to 256 MB, or to half of that limit: checkpoints keep it smaller unless a reader holds it.
     pub is_wal_held: bool,
+    /// On its disk. `None`: the system does not say.
+    pub disk_free_bytes: Option<u64>,
     pub page_bytes: i64,
     /// Pages that nothing uses; what comes next fills them.
     pub free_pages: i64,
@@ -59,11 +61,19 @@ pub fn file(connection: &Connection, path: &Path, wal_bytes_max: Option<u64>) ->
         wal_bytes,
         wal_bytes_max,
         is_wal_held: wal_bytes >= (wal_bytes_max / 2).min(sqlite::LOG_BYTES_SMALL),
+        disk_free_bytes: sqlite::disk_free_bytes(path),
         page_bytes: number("page_size")?,
         free_pages: number("freelist_count")?,
         schema_version: number("user_version")?,
         checkpoint_at_ms: written.and_then(|at| Millis::try_from(at.as_millis()).ok()),
     })
+}
+
+/// How many events are in quarantine, by reason.
+pub fn quarantined(connection: &Connection) -> Result<Vec<(String, i64)>, Error> {
+    let mut statement = connection.prepare_cached("SELECT reason, entries FROM _quarantine_counts ORDER BY reason")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// What is damaged in the file, if anything. Table by table: each is looked through in one statement, which holds the

@@ -99,6 +99,12 @@ pub fn quarantined(connection: &Connection) -> Result<i64, Error> {
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
+/// When the last event was received.
+pub fn last_at_ms(connection: &Connection) -> Result<Option<Millis>, Error> {
+    let sql = "SELECT last_at_ms FROM receipts ORDER BY bucket_ms DESC LIMIT 1";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?)
+}
+
 /// The state of the feed.
 pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
     let mut statement = connection.prepare_cached(
@@ -116,10 +122,7 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
         })
     };
     let (hour, day) = (since(now_ms - HOUR_MS)?, since(now_ms - 24 * HOUR_MS)?);
-    let last_at_ms: Option<Millis> = connection
-        .prepare_cached("SELECT last_at_ms FROM receipts ORDER BY bucket_ms DESC LIMIT 1")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
+    let last_at_ms = last_at_ms(connection)?;
     let longest_pause_ms = connection
         .prepare_cached(
             "SELECT max(bucket_ms - before) FROM (SELECT bucket_ms, lag(bucket_ms) OVER (ORDER BY bucket_ms) AS before

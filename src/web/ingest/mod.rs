@@ -10,11 +10,12 @@ pub mod replay;
 mod track_api;
 mod webhooks;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, Resource, Responder, guard};
+use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, guard};
 use serde_json::{Value, json};
 
 use crate::config::Limits;
@@ -44,6 +45,38 @@ pub struct Ingest {
     pub keys: SenderKeys,
     pub limits: Limits,
     pub budget: Budget,
+    pub counts: Counts,
+}
+
+/// Events since the start: how many of each outcome came by each route. Copies share it.
+#[derive(Clone, Default)]
+pub struct Counts(Arc<Mutex<BTreeMap<String, Outcomes>>>);
+
+/// Accepted, duplicate, ignored, quarantined.
+pub type Outcomes = [u64; 4];
+
+impl Counts {
+    fn count(&self, route: &str, outcomes: &[Outcome]) {
+        let Ok(mut routes) = self.0.lock() else { return };
+        if !routes.contains_key(route) {
+            routes.insert(route.into(), Outcomes::default());
+        }
+        let Some(counts) = routes.get_mut(route) else { return };
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Accepted => counts[0] += 1,
+                Outcome::Duplicate => counts[1] += 1,
+                Outcome::Ignored => counts[2] += 1,
+                Outcome::Quarantined => counts[3] += 1,
+                Outcome::Released => {}
+            }
+        }
+    }
+
+    /// By the pattern of the route.
+    pub fn by_route(&self) -> BTreeMap<String, Outcomes> {
+        self.0.lock().map(|routes| routes.clone()).unwrap_or_default()
+    }
 }
 
 /// Every path that takes events.
@@ -91,11 +124,14 @@ where
 struct Started {
     at: std::time::Instant,
     received_at_ms: Millis,
+    /// The pattern of the route by which it came.
+    route: String,
 }
 
 impl Started {
-    fn now() -> Started {
-        Started { at: std::time::Instant::now(), received_at_ms: chrono::Utc::now().timestamp_millis() }
+    fn now(request: &HttpRequest) -> Started {
+        let route = request.match_pattern().unwrap_or_default();
+        Started { at: std::time::Instant::now(), received_at_ms: chrono::Utc::now().timestamp_millis(), route }
     }
 }
 
@@ -148,6 +184,7 @@ impl Ingest {
         };
         let written = written.map_err(Refusal::Writer)?;
         let outcomes: Vec<Outcome> = calls.into_iter().filter_map(|entry| written.get(entry).copied()).collect();
+        self.counts.count(&started.route, &outcomes);
         let reason = Reason::UnknownDelivery;
         reports.retain(|index| outcomes.get(*index) == Some(&Outcome::Quarantined));
         errors.extend(reports.into_iter().map(|index| error_item(index, reason.name(), None, reason.explanation())));
@@ -167,6 +204,8 @@ fn error_item(index: usize, code: &str, field: Option<&str>, message: &str) -> V
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use crate::store::Tracker;
     use crate::web::keys::Keys;
 
@@ -185,6 +224,7 @@ mod tests {
             keys: SenderKeys { keys: Keys::default(), is_closed: false },
             limits: Limits::LEAST,
             budget: budget.clone(),
+            counts: Counts::default(),
         };
         let lock = rusqlite::Connection::open(&db).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -192,7 +232,7 @@ mod tests {
         let free = budget.free();
         let mut body = budget.empty(std::net::Ipv4Addr::LOCALHOST.into());
         body.reserve(1_000).unwrap();
-        let started = Started::now();
+        let started = Started::now(&TestRequest::default().to_http_request());
         let read = wire::read(wire::Format::Webhook, b"{}", &ingest.context(&started)).unwrap();
         let sender_gone =
             tokio::time::timeout(Duration::from_millis(50), ingest.store(&started, Scope::Full, read, body)).await;

@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use askama::Template;
 
 use super::layout::{IDENTITY, Layout, Pages, identity, now_ms, sanitize, slow_down};
+use super::metrics;
 use super::sign_in::{self, SIGN_IN, SIGN_OUT};
 use super::twin::Format;
 use crate::web::access::{Access, Identity, is_reading};
@@ -93,7 +94,8 @@ fn admit(access: &Access, request: &HttpRequest) -> Result<Option<Identity>, Err
 
 fn error_answer(error: &Error, request: &HttpRequest) -> HttpResponse {
     let base = request.app_data::<web::Data<Pages>>().map(|pages| pages.base.clone()).unwrap_or_default();
-    let is_page = Format::of(request) == Format::Html;
+    let is_metrics = request.match_pattern().is_some_and(|pattern| pattern.ends_with(metrics::PATH));
+    let is_page = Format::of(request) == Format::Html && !is_metrics;
     if is_page && matches!(error, Error::NoToken) {
         let address = sign_in::address(request, &base).to_string();
         return HttpResponse::SeeOther().insert_header((LOCATION, address)).finish();

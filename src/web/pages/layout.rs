@@ -17,6 +17,7 @@ use crate::web::access::{By, Identity};
 use crate::web::error::Error;
 use crate::web::export::Exports;
 use crate::web::format::printable;
+use crate::web::ingest::Counts;
 use crate::web::nearest::nearest;
 use crate::web::refusals::Refusals;
 use crate::web::{address::Address, assets};
@@ -30,6 +31,8 @@ pub struct Pages {
     pub base: String,
     pub exports: Exports,
     pub refusals: Refusals,
+    pub counts: Counts,
+    pub started_at_ms: Millis,
     /// How large the write-ahead log may grow, in bytes; `None`: by the free disk.
     pub wal_max: Option<u64>,
     /// Events in quarantine when a page last read the file, for the navigation.

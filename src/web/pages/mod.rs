@@ -24,6 +24,7 @@ pub mod layout;
 mod lines;
 pub(super) mod log_query;
 mod meanings;
+mod metrics;
 mod one_channel;
 mod overview;
 mod parts;
@@ -104,6 +105,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
             .service(page(resource(paths("/meanings")), meanings::page))
             .service(page(resource(paths("/health")), health::page))
+            .service(page(resource(metrics::PATH), metrics::page))
             .service(page(resource(paths("/schema")), schema::page))
             .service(page(resource("/search"), search::page))
             .service(page(resource(SIGN_IN), sign_in::page).route(web::post().to(sign_in::begin)))
