@@ -109,6 +109,7 @@ CREATE TABLE deliveries (
     machine_clicked_at_ms   INTEGER,             -- first click marked as a machine's; NULL: never
     forgotten         INTEGER NOT NULL DEFAULT 0, -- 1: its person was erased, and what identified the person is gone
     first_attributes  TEXT,                      -- JSON: the attributes of the event that arrived first; never changed
+    absorbed          TEXT,                      -- JSON: pulled events that its other events make superfluous; they come back if those change. NULL: nothing was pulled of it
     attributes_from   TEXT,                      -- JSON: which event supplied each attribute, the earliest that has it: {'*': [time, event id, metric], 'subject': [...]}
     CHECK (source_kind IN ('campaign', 'broadcast', 'newsletter', 'transactional', 'unknown'))
 ) STRICT;

@@ -141,7 +141,7 @@ proptest! {
                 .zip(&firsts[recorded..])
                 .map(|(copy, first)| match known.contains(&*copy.event.delivery_id) {
                     false => Outcome::Quarantined,
-                    true if *first => Outcome::Accepted,
+                    true if *first && model::stands(&copies[..recorded + batch.len()], &copy.event) => Outcome::Accepted,
                     true => Outcome::Duplicate,
                 })
                 .collect();

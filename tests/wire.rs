@@ -138,7 +138,11 @@ fn an_event_keeps_the_text_of_its_json() {
             Err(_) => text.lines().filter_map(|line| parse_json(line).ok()).collect(),
         };
         for item in read_as(format, &body).unwrap() {
-            let Item::Event { body, .. } = item else { continue };
+            let Item::Event { body, format: stored_as, .. } = item else { continue };
+            // a pulled message is more events than one, and the first has its text
+            if format == Format::Pulled && stored_as != format {
+                continue;
+            }
             let stored = parse_json(&body).unwrap();
             // calls inherit the context of their batch, and a recorder's line may hold its body as a string
             let is_changed =

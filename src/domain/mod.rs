@@ -3,7 +3,8 @@
 //! Pure: no clock, no IO, no SQL, no JSON. The laws that it keeps, which comments elsewhere cite by number:
 //!
 //! 1. **A delivery is a function of the set of its events.** Order, repeats and formats do not matter. An event is identified
-//!    by its delivery, metric and id; copies that differ are merged field by field. Only receipt times, arrival numbers,
+//!    by its delivery, metric and id; copies that differ are merged field by field. What was
+//!    pulled without ids stands only where no other event says it ([`pulled`]). Only receipt times, arrival numbers,
 //!    bodies and repeat counters depend on the order of arrival.
 //! 2. **A status is a join**: the greatest key of the events, by phase, then rank and time ([`names`], [`delivery`]). A late
 //!    event never hides a later status. A push goes by the device with the best outcome.
@@ -28,6 +29,7 @@ pub mod forgetting;
 pub mod message;
 pub mod names;
 pub mod people;
+pub mod pulled;
 pub mod rollup;
 pub mod supply;
 pub mod suppression;

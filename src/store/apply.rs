@@ -12,13 +12,14 @@ use rusqlite::Connection;
 use super::deliveries::{self, DeliveryRow};
 use super::entry::{Entry, Incoming, Outcome, Report};
 use super::erasure::{self, Forgotten, Graces, Target, traces};
-use super::events::{self, EventRow};
+use super::events;
+use super::merged::{Arrival, Fresh, Merged, adds_to, key};
 use super::quarantine::{self, OF_THE_FORGOTTEN, Receipts};
-use super::{Error, keys, registers, rollups, sources};
+use super::{Error, exact, keys, registers, rollups, sources};
 use crate::domain::delivery::Applied;
-use crate::domain::forgetting::{self, IDENTIFYING, identifiers};
+use crate::domain::forgetting::{self, identifiers};
 use crate::domain::people::Said;
-use crate::domain::{Attribute, Channel, Delivery, Delta, Event, Millis, Statement, Text};
+use crate::domain::{Attribute, Channel, Delivery, Delta, Event, Millis, Statement, Text, pulled};
 
 /// What a transaction needs beside its entries.
 pub struct Context<'t> {
@@ -86,14 +87,6 @@ impl Context<'_> {
         }
         rollups::write(batch.context.connection, &batch.delta)
     }
-}
-
-/// An event of the batch, with the place of its outcome.
-#[derive(Clone, Copy)]
-struct Arrival<'a> {
-    place: usize,
-    incoming: &'a Incoming,
-    report: Option<&'a Report>,
 }
 
 /// The entries of a transaction, sorted, and what they move.
@@ -201,7 +194,9 @@ impl<'a> Batch<'_, '_, 'a> {
             let delivery_id = &*arrivals[0].incoming.event.delivery_id;
             match deliveries::find(self.context.connection, delivery_id)? {
                 Some(row) => {
-                    if self.may_be_forgotten(&row, &arrivals)? || !self.join(&row, &arrivals)? {
+                    let is_pulled = row.absorbed.is_some()
+                        || arrivals.iter().any(|arrival| pulled::is_pulled(&arrival.incoming.event));
+                    if is_pulled || self.may_be_forgotten(&row, &arrivals)? || !self.join(&row, &arrivals)? {
                         self.join_with_history(&row, &arrivals)?;
                     }
                 }
@@ -272,7 +267,7 @@ impl<'a> Batch<'_, '_, 'a> {
                     return Ok(false);
                 }
                 places.insert(key, fresh.len());
-                fresh.push(Fresh { incoming, repeats: Vec::new() });
+                fresh.push(Fresh { incoming, place: *place, repeats: Vec::new() });
             }
         }
         for (place, id) in repeated {
@@ -283,7 +278,7 @@ impl<'a> Batch<'_, '_, 'a> {
             return Ok(true);
         }
         let first_attributes = row.first_attributes.as_deref().unwrap_or_default();
-        for Fresh { incoming, repeats } in &fresh {
+        for Fresh { incoming, repeats, .. } in &fresh {
             self.insert_event(row.id, first_attributes, &incoming.event, Some(incoming), repeats)?;
         }
         self.delta.change(&before, &after, fresh.iter().map(|fresh| &fresh.incoming.event));
@@ -303,7 +298,7 @@ impl<'a> Batch<'_, '_, 'a> {
         } else {
             Vec::new()
         };
-        let mut merged = Merged::new(Vec::new(), false);
+        let mut merged = Merged::new(Vec::new(), Vec::new(), false);
         for incoming in &waited {
             self.outcomes.push(Outcome::Accepted);
             let place = self.outcomes.len() - 1;
@@ -315,7 +310,11 @@ impl<'a> Batch<'_, '_, 'a> {
 
     /// Joins arrivals to a delivery with all of its events at hand.
     fn join_with_history(&mut self, row: &DeliveryRow, arrivals: &[Arrival]) -> Result<(), Error> {
-        let mut merged = Merged::new(events::all(self.context.connection, row.id)?, row.forgotten);
+        let absorbed = match &row.absorbed {
+            Some(json) => exact::all_from_json(&row.delivery_id, json)?,
+            None => Vec::new(),
+        };
+        let mut merged = Merged::new(events::all(self.context.connection, row.id)?, absorbed, row.forgotten);
         arrivals.iter().for_each(|arrival| merged.add(self.context.forgotten, arrival));
         self.write(Some(row), &row.delivery_id, merged)
     }
@@ -323,9 +322,19 @@ impl<'a> Batch<'_, '_, 'a> {
     /// Writes a delivery with all of its events at hand.
     fn write(&mut self, row: Option<&DeliveryRow>, delivery_id: &str, merged: Merged) -> Result<(), Error> {
         let connection = self.context.connection;
-        let Merged { history, mut events, fresh, repeated, lost, .. } = merged;
+        let Merged { history, mut events, absorbed, fresh, repeated, lost, .. } = merged;
+        let is_absorbed = pulled::absorbed(&events);
+        let standing = |events: &'_ [Event]| -> Vec<Event> {
+            events
+                .iter()
+                .zip(&is_absorbed)
+                .filter(|(_, absorbed)| !**absorbed)
+                .map(|(event, _)| event.clone())
+                .collect()
+        };
         let of = |events: &[Event]| {
-            Delivery::of(events).ok_or_else(|| Error::Row(format!("delivery {delivery_id} has no events")))
+            let no_events = || Error::Row(format!("delivery {delivery_id} has no events"));
+            Delivery::of(&standing(events)).ok_or_else(no_events)
         };
         let mut after = of(&events)?;
         let was_forgotten = row.is_some_and(|row| row.forgotten);
@@ -343,10 +352,11 @@ impl<'a> Batch<'_, '_, 'a> {
         if let Some(before) = &before {
             self.delta.take(before, history.iter().map(|row| &row.event));
         }
-        self.delta.add(&after, &events);
+        let stand = standing(&events);
+        self.delta.add(&after, &stand);
 
         let kept = row.filter(|_| was_forgotten || !is_forgotten).and_then(|row| row.first_attributes.clone());
-        let first_attributes = kept.clone().unwrap_or_else(|| events::first_attributes(&events[0].attributes));
+        let first_attributes = kept.clone().unwrap_or_else(|| events::first_attributes(&stand[0].attributes));
         let id = match (row, &before) {
             (Some(row), Some(before)) => {
                 deliveries::update(connection, row.id, before, &after)?;
@@ -358,17 +368,37 @@ impl<'a> Batch<'_, '_, 'a> {
             _ => deliveries::insert(connection, delivery_id, &after, &first_attributes, is_forgotten)?,
         };
         self.name_changes(delivery_id, before.as_ref(), &after)?;
-        for (row, event) in history.iter().zip(&events) {
-            if row.event != *event || kept.is_none() {
+        for ((row, event), is_absorbed) in history.iter().zip(&events).zip(&is_absorbed) {
+            if *is_absorbed {
+                events::delete(connection, row.id)?;
+            } else if row.event != *event || kept.is_none() {
                 events::update(connection, row.id, Some(&first_attributes), event)?;
             }
         }
         for (place, n) in repeated {
             self.outcomes[place] = Outcome::Duplicate;
-            events::count_repeats(connection, history[n].id, 1)?;
+            if let Some(row) = history.get(n) {
+                events::count_repeats(connection, row.id, 1)?;
+            }
         }
-        for (Fresh { incoming, repeats }, event) in fresh.iter().zip(&events[history.len()..]) {
-            self.insert_event(id, &first_attributes, event, (!is_forgotten).then_some(*incoming), repeats)?;
+        let came_back = absorbed.iter().map(|_| None);
+        for (n, fresh) in came_back.chain(fresh.iter().map(Some)).enumerate() {
+            let n = history.len() + n;
+            if !is_absorbed[n] {
+                let incoming = fresh.map(|fresh| fresh.incoming).filter(|_| !is_forgotten);
+                let repeats = fresh.map_or(&[][..], |fresh| &fresh.repeats);
+                self.insert_event(id, &first_attributes, &events[n], incoming, repeats)?;
+            } else if let Some(Fresh { place, repeats, .. }) = fresh {
+                repeats.iter().chain([place]).for_each(|place| self.outcomes[*place] = Outcome::Duplicate);
+            }
+        }
+        if events.iter().any(pulled::is_pulled) {
+            let mut absorbed: Vec<_> = events.iter().zip(&is_absorbed).filter(|(_, is)| **is).map(|it| it.0).collect();
+            absorbed.sort_by_key(|event| key(event));
+            let absorbed = exact::all_to_json(absorbed.into_iter())?;
+            if row.and_then(|row| row.absorbed.as_ref()) != Some(&absorbed) {
+                deliveries::set_absorbed(connection, id, &absorbed)?;
+            }
         }
         let forgotten = &*self.context.forgotten;
         let lost: Vec<Text> = match is_forgotten {
@@ -426,67 +456,4 @@ impl<'a> Batch<'_, '_, 'a> {
         let hidden: HashSet<Cow<str>> = compared.filter(|text| !shown.contains(&Some(&**text))).collect();
         hidden.iter().try_for_each(|text| events::insert_identifier(self.context.connection, id, text))
     }
-}
-
-/// An event that is new, with the places of its copies in the batch.
-struct Fresh<'a> {
-    incoming: &'a Incoming,
-    repeats: Vec<usize>,
-}
-
-/// The stored events of a delivery and those that arrive, each identity once.
-struct Merged<'a> {
-    history: Vec<EventRow>,
-    /// Those of the history, as copies have changed them, then those of `fresh`.
-    events: Vec<Event>,
-    fresh: Vec<Fresh<'a>>,
-    /// The place of a copy, and which event of the history it is.
-    repeated: Vec<(usize, usize)>,
-    /// Identifiers that copies carry and the events that they made do not.
-    lost: Vec<Text>,
-    places: HashMap<(Text, Text), usize>,
-    is_forgotten: bool,
-}
-
-impl<'a> Merged<'a> {
-    fn new(history: Vec<EventRow>, is_forgotten: bool) -> Merged<'a> {
-        let events: Vec<Event> = history.iter().map(|row| row.event.clone()).collect();
-        let places = events.iter().enumerate().map(|(n, event)| (key(event), n)).collect();
-        Merged { history, events, fresh: Vec::new(), repeated: Vec::new(), lost: Vec::new(), places, is_forgotten }
-    }
-
-    fn add(&mut self, forgotten: &Forgotten, arrival: &Arrival<'a>) {
-        let event = &arrival.incoming.event;
-        // compared with its like: pseudonyms with pseudonyms
-        let event = if self.is_forgotten { forgotten.pseudonymize(event) } else { event.clone() };
-        let next = self.events.len();
-        let n = *self.places.entry(key(&event)).or_insert(next);
-        if n == next {
-            self.events.push(event);
-            self.fresh.push(Fresh { incoming: arrival.incoming, repeats: Vec::new() });
-            return;
-        }
-        let known = self.events[n].clone();
-        self.events[n].merge(&event);
-        let carried: HashSet<&str> = identifiers(&self.events[n]).map(|(_, text)| text).collect();
-        let both = [&known, &event].into_iter().flat_map(identifiers).map(|(_, text)| text);
-        self.lost.extend(both.filter(|text| !carried.contains(text)).map(Text::from));
-        match n.checked_sub(self.history.len()) {
-            Some(n) => self.fresh[n].repeats.push(arrival.place),
-            None => self.repeated.push((arrival.place, n)),
-        }
-    }
-}
-
-fn key(event: &Event) -> (Text, Text) {
-    (event.id.clone(), event.metric.as_str().into())
-}
-
-/// Whether a copy would change an event, or carries identifiers that the event does not.
-fn adds_to(copy: &Event, event: &Event) -> bool {
-    let differs =
-        |attribute| copy.attributes.get(attribute).is_some_and(|value| event.attributes.get(attribute) != Some(value));
-    IDENTIFYING.into_iter().any(differs)
-        || (!copy.recipients.is_empty() && copy.recipients != event.recipients)
-        || event.clone().merge(copy)
 }

@@ -24,6 +24,8 @@ pub struct DeliveryRow {
     pub first_attributes: Option<String>,
     /// Its person was erased.
     pub forgotten: bool,
+    /// The pulled events that do not stand, as JSON; `None`: nothing was pulled of it.
+    pub absorbed: Option<String>,
 }
 
 /// The columns that follow from a delivery's events, in the order of [`values`].
@@ -69,7 +71,10 @@ fn first_times() -> impl Iterator<Item = String> {
 }
 
 static FIND: LazyLock<[String; 2]> = LazyLock::new(|| {
-    let select = format!("SELECT {}, id, delivery_id, first_attributes, forgotten FROM deliveries", COLUMNS.join(", "));
+    let select = format!(
+        "SELECT {}, id, delivery_id, first_attributes, forgotten, absorbed FROM deliveries",
+        COLUMNS.join(", ")
+    );
     [format!("{select} WHERE delivery_id = ?1"), format!("{select} WHERE id = ?1")]
 });
 
@@ -146,6 +151,7 @@ fn from_row(connection: &Connection, row: &Row) -> Result<DeliveryRow, Error> {
         delivery,
         first_attributes: row.get(COLUMNS.len() + 2)?,
         forgotten: row.get(COLUMNS.len() + 3)?,
+        absorbed: row.get(COLUMNS.len() + 4)?,
     })
 }
 
@@ -274,6 +280,12 @@ pub fn set_first_attributes(
     connection
         .prepare_cached("UPDATE deliveries SET first_attributes = ?2, forgotten = ?3 WHERE id = ?1")?
         .execute(params![id, first_attributes, forgotten])?;
+    Ok(())
+}
+
+/// Writes the pulled events that do not stand.
+pub fn set_absorbed(connection: &Connection, id: i64, absorbed: &str) -> Result<(), Error> {
+    connection.prepare_cached("UPDATE deliveries SET absorbed = ?2 WHERE id = ?1")?.execute(params![id, absorbed])?;
     Ok(())
 }
 

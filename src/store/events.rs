@@ -161,6 +161,18 @@ pub fn update(connection: &Connection, id: i64, first_attributes: Option<&str>, 
     insert_devices(connection, id, &event.recipients)
 }
 
+/// Deletes a pulled event that another makes superfluous.
+pub fn delete(connection: &Connection, id: i64) -> Result<(), Error> {
+    for sql in [
+        "DELETE FROM event_bodies WHERE id = ?1",
+        "DELETE FROM event_devices WHERE event = ?1",
+        "DELETE FROM events WHERE id = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([id])?;
+    }
+    Ok(())
+}
+
 fn insert_devices(connection: &Connection, event: i64, devices: &[Device]) -> Result<(), Error> {
     for (position, device) in devices.iter().enumerate() {
         connection

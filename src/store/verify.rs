@@ -15,10 +15,10 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 
 use super::deliveries::{self, DeliveryRow};
 use super::events::{self, EventRow};
-use super::{Error, rollups, suppressions};
+use super::{Error, exact, rollups, suppressions};
 use crate::domain::forgetting::{identifiers, normalized};
 use crate::domain::suppression::{self, Mark};
-use crate::domain::{Attribute, Delivery, Delta, Millis};
+use crate::domain::{Attribute, Delivery, Delta, Millis, pulled};
 
 pub use checks::{Check, checks};
 
@@ -141,6 +141,15 @@ fn compare(connection: &Connection, row: &DeliveryRow, stored: &[EventRow], repo
     delivery.links = deliveries::links(connection, row.id)?;
     if delivery != recount {
         report.differs("delivery", || difference(&row.delivery_id, &delivery, &recount));
+    }
+    if let Some(json) = &row.absorbed {
+        let mut events: Vec<_> = stored.iter().map(|row| row.event.clone()).collect();
+        events.extend(exact::all_from_json(&row.delivery_id, json)?);
+        let wrong = |(n, absorbed): &(usize, bool)| *absorbed != (*n >= stored.len());
+        if let Some((n, _)) = pulled::absorbed(&events).into_iter().enumerate().find(wrong) {
+            let (metric, id) = (events[n].metric.as_str(), &events[n].id);
+            report.differs("pulled", || format!("delivery {}: whether {metric} {id} stands", row.delivery_id));
+        }
     }
     for identifier in lost_identifiers(connection, row.id, &recount, stored)? {
         report.differs("identifiers", || format!("delivery {} is not found by {identifier:?}", row.delivery_id));

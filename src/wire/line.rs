@@ -8,6 +8,8 @@ pub(super) fn format_of(object: &Object) -> Option<Format> {
     let has = |key: &str| object.contains_key(key);
     if ["object_type", "object_type_type", "event_type"].into_iter().any(has) || (has("metric") && has("data")) {
         Some(Format::Webhook)
+    } else if has("deduplicate_id") && has("metrics") {
+        Some(Format::Pulled)
     } else if has("delivery_id") || has("metric") {
         Some(Format::Waybill)
     } else if ["type", "event", "messageId", "batch", "action"].into_iter().any(has) {

@@ -13,6 +13,7 @@ mod line;
 mod message;
 mod people;
 mod pipelines;
+pub mod pulled;
 mod reader;
 mod reason;
 pub mod signature;
@@ -38,7 +39,7 @@ pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
 pub use track_api::TrackRequest;
 
 /// Raised whenever the formats understand more than before: what is in quarantine is then read again.
-pub const GENERATION: u32 = 2;
+pub const GENERATION: u32 = 3;
 
 /// The most items of one body. Senders stop at 4,000; a few megabytes of `[0,0,0,...]` would become a gigabyte of
 /// items in quarantine.
@@ -108,6 +109,8 @@ enum Outcome {
     Event(Box<Event>),
     /// A report on a delivery, with what it says of the person besides.
     Report(Box<Event>, Option<Statement>),
+    /// A message's first event, which has its JSON, and what else happened to it.
+    Message(Box<Event>, Vec<Event>),
     /// One or more.
     Statements(Vec<Statement>),
     Ignored(Text),
@@ -121,6 +124,13 @@ impl Outcome {
             Outcome::Report(event, also) => {
                 items.push(Item::Event { event, body: body.into(), format, report: true });
                 items.extend(also.map(|statement| Item::Also(Box::new(statement))));
+            }
+            Outcome::Message(event, others) => {
+                items.push(Item::Event { event, body: body.into(), format, report: false });
+                items.extend(others.into_iter().map(|event| {
+                    let body = waybill::line(&event, None).into();
+                    Item::Event { event: Box::new(event), body, format: Format::Waybill, report: false }
+                }));
             }
             Outcome::Statements(statements) => {
                 let mut statements = statements.into_iter().map(Box::new);
@@ -143,14 +153,16 @@ pub enum Format {
     Waybill,
     /// A line of an import file, which shows by its keys what it is.
     Line,
+    /// A message in a list of Customer.io's App API.
+    Pulled,
 }
 
 impl Format {
-    pub const ALL: [Format; 4] = [Format::Webhook, Format::Pipelines, Format::Waybill, Format::Line];
+    pub const ALL: [Format; 5] = [Format::Webhook, Format::Pipelines, Format::Waybill, Format::Line, Format::Pulled];
 
     /// Its name in the file and in the names of fixtures.
     pub fn name(self) -> &'static str {
-        ["webhook", "pipelines", "waybill", "line"][self as usize]
+        ["webhook", "pipelines", "waybill", "line", "pulled"][self as usize]
     }
 
     pub fn parse(name: &str) -> Option<Format> {

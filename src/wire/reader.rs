@@ -10,7 +10,8 @@ use super::fields::{Fields, ID_BYTES_MAX};
 use super::json::{self, Body, Document, Object};
 use super::reason::{Quarantined, Reason, Refusal, Unreadable};
 use super::{
-    Bounds, CallType, Context, Format, Item, TrackRequest, fields, line, people, pipelines, track_api, waybill, webhook,
+    Bounds, CallType, Context, Format, Item, TrackRequest, fields, line, people, pipelines, pulled, track_api, waybill,
+    webhook,
 };
 
 #[derive(Clone, Copy)]
@@ -83,7 +84,7 @@ impl Reader<'_> {
     /// An object, which may be a batch or an import line around others.
     fn one(self, document: Document) -> Result<Vec<Item>, Unreadable> {
         match self.format {
-            Format::Webhook | Format::Waybill => Ok(self.alone(document)),
+            Format::Webhook | Format::Waybill | Format::Pulled => Ok(self.alone(document)),
             Format::Pipelines => self.call_or_batch(document),
             Format::Line => self.by_keys(document),
         }
@@ -187,6 +188,7 @@ impl Reader<'_> {
         let outcome = match self.format {
             Format::Webhook => webhook::read(&object, self.context),
             Format::Waybill => waybill::read(&object, self.context),
+            Format::Pulled => pulled::read(&object, self.context),
             Format::Pipelines | Format::Line => pipelines::read(&object, self.call, self.context),
         };
         match outcome {

@@ -230,7 +230,7 @@ enum Origin {
 
 fn origin() -> impl Strategy<Value = Origin> {
     let delivery = prop_oneof![5 => Just(DELIVERIES[0]), 3 => select(&DELIVERIES[..])];
-    let id = prop_oneof![4 => select(&IDS[..3]), 2 => select(&IDS[..])];
+    let id = prop_oneof![4 => select(&IDS[..5]), 2 => select(&IDS[..])];
     let metric = prop_oneof![3 => any::<Index>().prop_map(Err), 2 => select(&METRICS[..]).prop_map(Ok)];
     prop_oneof![
         14 => (delivery, id, metric).prop_map(|(delivery, id, metric)| Origin::New { delivery, id, metric }),

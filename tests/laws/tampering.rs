@@ -262,3 +262,19 @@ fn an_event_that_says_otherwise_is_seen() {
     said[4].event.flags.machine = Some(true);
     tamper(&mut tracker, "UPDATE events SET machine = 1 WHERE event_id = 'e'", &model::expected(&said));
 }
+
+#[test]
+fn a_pulled_event_that_stands_or_not_against_the_others_is_seen() {
+    let (_folder, mut tracker) = file();
+    let mut events = events();
+    let mut pulled = events[2].clone();
+    pulled.event.id = "pulled-1710072002".into();
+    events.push(pulled);
+    record(&mut tracker, &events);
+    assert_eq!(difference_count(&mut tracker), 0);
+    // the event beside which it is not needed is gone, and another is told otherwise
+    let sql = "UPDATE events SET event_id = 'pulled-0' WHERE event_id = 'c'";
+    assert_eq!(tracker.connection().execute(sql, []).expect("changed"), 1);
+    let report = verify::verify(tracker.connection(), |_| {}).expect("verified");
+    assert!(report.first.iter().any(|difference| difference.starts_with("pulled:")), "{:#?}", report.first);
+}

@@ -29,9 +29,11 @@ pub const RECEIVED: [i64; 4] = [NOON + 15 * MINUTE, NOON + 60 * MINUTE, NOON, NO
 pub const DELIVERIES: [&str; 4] = ["d1", "d2", "D1", "RKK4AwUAAYoeIC5PHMYd6"];
 
 /// Texts whose order as bytes is not that of their kinds; the last ones only look like a ULID, a UUID, a hash.
-pub const IDS: [&str; 13] = [
+pub const IDS: [&str; 15] = [
     "a",
+    "pulled-1",
     "b",
+    "pulled-2",
     "B",
     "01H8F21G9KK14JKX233RDFJCNM",
     "01H8F21G9KK14JKX233RDFJCNN",

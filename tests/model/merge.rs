@@ -31,7 +31,29 @@ pub fn merge(copies: &[&Event]) -> Vec<Merged> {
     for &copy in copies {
         groups.entry((&copy.delivery_id, copy.metric.as_str(), &copy.id)).or_default().push(copy);
     }
-    groups.into_values().map(|group| merged(&group)).collect()
+    let merged: Vec<Merged> = groups.into_values().map(|group| merged(&group)).collect();
+    let superfluous: Vec<bool> =
+        merged.iter().map(|event| merged.iter().any(|other| makes_superfluous(other, event))).collect();
+    merged.into_iter().zip(superfluous).filter(|(_, superfluous)| !superfluous).map(|(event, _)| event).collect()
+}
+
+/// Whether a pulled event is not needed beside another: one with an id of its own, of the same delivery and metric, within
+/// a minute, or earlier; where the pulled one is the first by a person or by a machine, the earlier one has to be too.
+fn makes_superfluous(other: &Merged, event: &Merged) -> bool {
+    let is_pulled = |event: &Merged| event.id.starts_with("pulled-");
+    if !is_pulled(event)
+        || is_pulled(other)
+        || (&other.delivery_id, &other.metric) != (&event.delivery_id, &event.metric)
+    {
+        return false;
+    }
+    let is_near = (other.at - event.at).abs() <= 60_000;
+    let is_alike = match event.machine {
+        None => true,
+        Some(true) => other.machine == Some(true),
+        Some(false) => other.machine != Some(true),
+    };
+    is_near || (other.at < event.at && is_alike)
 }
 
 fn merged(copies: &[&Event]) -> Merged {

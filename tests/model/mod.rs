@@ -62,6 +62,14 @@ pub fn known(copies: &[Arrived]) -> BTreeSet<&str> {
     copies.iter().filter(|copy| !copy.report).map(|copy| &*copy.event.delivery_id).collect()
 }
 
+/// Whether an event is among those that these copies make.
+pub fn stands(copies: &[Arrived], event: &Event) -> bool {
+    let is_it = |merged: &Merged| {
+        (&*merged.delivery_id, &*merged.metric, &*merged.id) == (&*event.delivery_id, event.metric.as_str(), &*event.id)
+    };
+    merge::merge(&copies.iter().map(|copy| &copy.event).collect::<Vec<_>>()).iter().any(is_it)
+}
+
 /// For each copy, whether it is the first of its event.
 pub fn firsts(copies: &[Arrived]) -> Vec<bool> {
     let mut seen = BTreeSet::new();

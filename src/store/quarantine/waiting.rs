@@ -4,15 +4,11 @@
 //! A report is stored as an event too, beside its body: it is applied with what was worked out when it came, its id and
 //! its time among that.
 
-use std::collections::BTreeMap;
-
 use rusqlite::Connection;
-use serde::{Deserialize, Serialize};
 
 use super::{Quarantined, count, give_up, insert_with, release};
-use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Flags, MetricName, Millis, Text};
 use crate::store::erasure::{Forgotten, traces};
-use crate::store::{Error, Incoming, Report, events};
+use crate::store::{Error, Incoming, Report, events, exact};
 
 /// The reason of the reports that wait. They are known by it, so nothing else is quarantined for it.
 pub const UNKNOWN_DELIVERY: &str = "unknown_delivery";
@@ -48,8 +44,7 @@ pub fn insert_waiting(connection: &Connection, forgotten: &Forgotten, report: &R
         return Ok(false);
     }
     item.due_at_ms = None;
-    let event = serde_json::to_string(&Stored::of(event.clone())).map_err(|error| Error::Row(error.to_string()))?;
-    insert_with(connection, &item, received_at_ms, Some(&event))?;
+    insert_with(connection, &item, received_at_ms, Some(&exact::to_json(event)?))?;
     Ok(true)
 }
 
@@ -63,10 +58,8 @@ pub fn take_waiting(connection: &Connection, delivery_id: &str) -> Result<Vec<In
     while let Some(row) = rows.next()? {
         let event: Option<String> = row.get(1)?;
         let Some(event) = event else { continue };
-        let stored: Stored = serde_json::from_str(&event)
-            .map_err(|error| Error::Row(format!("a report that waits for {delivery_id}: {error}")))?;
         ids.push(row.get::<_, i64>(0)?);
-        let event = stored.event(delivery_id);
+        let event = exact::from_json(delivery_id, &event)?;
         let body = events::as_json(&event).to_string().into();
         reports.push(Incoming { event, format: "waybill".into(), body });
     }
@@ -87,76 +80,10 @@ pub fn give_up_waiting(connection: &Connection, delivery_id: &str, detail: &str)
     Ok(ids.len())
 }
 
-/// An event as JSON, exact in every field. The delivery's id has a column.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    id: Text,
-    metric: Text,
-    at_ms: Millis,
-    time_is_receipt: bool,
-    clock_skew_ms: Millis,
-    received_at_ms: Millis,
-    attributes: BTreeMap<String, String>,
-    href: Option<Text>,
-    link_id: Option<Text>,
-    action_value: Option<Text>,
-    reason: Option<Text>,
-    machine: Option<bool>,
-    proxied: Option<bool>,
-    synthetic: Option<bool>,
-    /// Id, platform and reason of each.
-    devices: Vec<(Text, Option<Text>, Option<Text>)>,
-}
-
-impl Stored {
-    fn of(event: Event) -> Stored {
-        let Event { metric, id, time, received_at_ms, attributes, href, link_id, action_value, reason, .. } = event;
-        Stored {
-            id,
-            metric: metric.as_str().into(),
-            at_ms: time.ms,
-            time_is_receipt: time.from_receipt,
-            clock_skew_ms: time.clock_skew_ms,
-            received_at_ms,
-            attributes: attributes.iter().map(|(it, value)| (it.name().into(), value.into())).collect(),
-            href,
-            link_id,
-            action_value,
-            reason,
-            machine: event.flags.machine,
-            proxied: event.flags.proxied,
-            synthetic: event.flags.synthetic,
-            devices: event.recipients.into_iter().map(|it| (it.device_id, it.platform, it.reason)).collect(),
-        }
-    }
-
-    fn event(self, delivery_id: &str) -> Event {
-        let (ms, from_receipt, clock_skew_ms) = (self.at_ms, self.time_is_receipt, self.clock_skew_ms);
-        let mut attributes = Attributes::default();
-        for attribute in Attribute::ALL {
-            attributes.set(attribute, self.attributes.get(attribute.name()).map(String::as_str));
-        }
-        let device = |(device_id, platform, reason)| Device { device_id, platform, reason };
-        Event {
-            delivery_id: delivery_id.into(),
-            metric: MetricName::parse(&self.metric),
-            id: self.id,
-            time: EventTime { ms, from_receipt, clock_skew_ms },
-            received_at_ms: self.received_at_ms,
-            attributes,
-            href: self.href,
-            link_id: self.link_id,
-            action_value: self.action_value,
-            reason: self.reason,
-            recipients: self.devices.into_iter().map(device).collect(),
-            flags: Flags { machine: self.machine, proxied: self.proxied, synthetic: self.synthetic },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Attribute, Device, Event, EventTime, Flags, MetricName, Millis, Text};
     use crate::store::quarantine::{NOT_STORED, PUBLIC_MAX};
     use crate::store::testing;
 
