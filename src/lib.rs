@@ -37,7 +37,7 @@
 //! | [`wire`] | one file a format: JSON in, domain events out; signatures | `domain` |
 //! | [`store`] | the file: rows, the writer, `query/` with one file a question, `erasure/`, `verify/` | `domain` |
 //! | [`intake`] | from `wire` to `store` | those three |
-//! | [`web`] | [`web::ingest`], [`web::pages`], exports | all but `cli` |
+//! | [`web`] | [`web::ingest`], [`web::pages`], `app_api` (reads by Customer.io's clients), exports | all but `cli` |
 //! | [`cli`] | one file a command | all |
 //!
 //! `wire` and `store` do not know each other. Inside `store`, imports run one way: `apply` and `query` use the files of rows,

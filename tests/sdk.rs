@@ -12,6 +12,8 @@ mod browser;
 mod driver;
 #[path = "sdk/pipelines.rs"]
 mod pipelines;
+#[path = "sdk/reads.rs"]
+mod reads;
 #[path = "sdk/track.rs"]
 mod track;
 

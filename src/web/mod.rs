@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod address;
+mod app_api;
 pub mod assets;
 pub mod backups;
 mod connection;
@@ -215,5 +216,5 @@ where
 
 /// All routes. Pages take every address that is left, so they come last.
 pub fn routes(config: &mut ServiceConfig) {
-    config.configure(ingest::routes).configure(ops::routes).configure(pages::routes);
+    config.configure(app_api::routes).configure(ingest::routes).configure(ops::routes).configure(pages::routes);
 }

@@ -19,9 +19,10 @@ use waybill::web::export::Exports;
 use waybill::web::guard;
 use waybill::web::ingest::replay::{ReplayQueue, Replayer};
 use waybill::web::keys::Keys;
+use waybill::web::pages::Pages;
 use waybill::web::pages::layout::now_ms;
-use waybill::web::pages::{Pages, routes};
 use waybill::web::refusals::Refusals;
+use waybill::web::routes;
 use waybill::wire::IdKey;
 
 mod campaigns;

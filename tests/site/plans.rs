@@ -115,6 +115,11 @@ const PAGES: &[&str] = &[
     "/search?q=an",
     "/search?q=nowhere",
     "/search?q=campaign%203",
+    "/v1/messages?campaign_id=3&metric=opened",
+    "/v1/messages/push-1?get_tracked_responses=true",
+    "/v1/campaigns",
+    "/v1/campaigns/3/metrics?period=weeks",
+    "/v1/campaigns/3/metrics/links",
 ];
 
 #[actix_web::test]

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::log::SourceRef;
 use crate::domain::rollup::{ChannelCounts, Counts, QUARTER_MS};
-use crate::domain::{Channel, Counted, Millis};
+use crate::domain::{Channel, Counted, Millis, SourceKind};
 use crate::store::Error;
 
 /// One source; its counts by channel.
@@ -139,7 +139,7 @@ pub(super) fn events(row: &Row, first: usize) -> rusqlite::Result<Counts> {
 }
 
 /// Kind and id as the tables have them.
-fn key(source: &SourceRef) -> (&str, Option<&str>) {
+pub(super) fn key(source: &SourceRef) -> (&str, Option<&str>) {
     (&source.kind, Some(&*source.id).filter(|id| !id.is_empty()))
 }
 
@@ -149,6 +149,47 @@ pub fn name(connection: &Connection, source: &SourceRef) -> Result<Option<String
         connection.prepare_cached("SELECT name FROM source_names WHERE source_kind = ?1 AND source_id = ?2")?;
     let name: Option<Option<String>> = statement.query_row(key(source), |row| row.get(0)).optional()?;
     Ok(name.flatten())
+}
+
+/// The name and the tags that people gave to a source.
+pub fn given(connection: &Connection, source: &SourceRef) -> Result<(Option<String>, Option<String>), Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT name, tags FROM source_names WHERE source_kind = ?1 AND source_id = ?2")?;
+    let given = statement.query_row(key(source), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(given.unwrap_or_default())
+}
+
+/// Every source of a kind that has deliveries or a name, in order of id.
+pub fn of_kind(connection: &Connection, kind: SourceKind) -> Result<Vec<SourceRef>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT source_id FROM (
+            SELECT source_id FROM campaign_metrics WHERE source_kind = ?1 AND source_id IS NOT NULL AND created > 0
+            UNION SELECT source_id FROM source_names WHERE source_kind = ?1
+        ) ORDER BY length(source_id), source_id",
+    )?;
+    let rows = statement.query_map([kind.name()], |row| Ok(SourceRef { kind: kind.name().into(), id: row.get(0)? }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// An action or content of a source, on a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    pub channel: Option<String>,
+    pub action_id: Option<String>,
+    pub content_id: Option<String>,
+}
+
+/// What a source ever sent, in order of id.
+pub fn parts(connection: &Connection, source: &SourceRef) -> Result<Vec<Part>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT channel, action_id, content_id FROM campaign_metrics_quarter_hourly
+        WHERE source_kind = ?1 AND source_id IS ?2 AND created > 0
+        ORDER BY length(action_id), action_id, length(content_id), content_id, channel",
+    )?;
+    let rows = statement.query_map(key(source), |row| {
+        Ok(Part { channel: row.get(0)?, action_id: row.get(1)?, content_id: row.get(2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Sources that have a name, by name.

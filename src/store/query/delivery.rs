@@ -98,19 +98,25 @@ pub fn find(connection: &Connection, delivery_id: &str) -> Result<Option<i64>, E
 
 /// A delivery with its first events and the devices that they name. `None`: there is no such delivery.
 pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delivery>, Error> {
+    let Some(row) = find(connection, delivery_id)? else { return Ok(None) };
+    let mut delivery = by_row(connection, row)?;
+    (delivery.events, delivery.more) = events(connection, delivery.id, None)?;
+    delivery.known_devices = known_devices(connection, &delivery.events)?;
+    Ok(Some(delivery))
+}
+
+/// The delivery of a row, without its events.
+pub fn by_row(connection: &Connection, row: i64) -> Result<Delivery, Error> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT id, delivery_id, created_at_ms, updated_at_ms, channel, source_kind, source_id, {SOURCE_NAME},
             action_id, content_id, parent_action_id, journey_id, trigger_id, trigger_event_id,
             coalesce(person_id, email, cio_id), person_id, email, cio_id, recipient, recipient_raw, subject,
             outcome, outcome_at_ms, engagement, engagement_at_ms,
             failure_reason, devices, devices_bounced, forgotten, events, {}
-        FROM deliveries d WHERE delivery_id = ?1",
+        FROM deliveries d WHERE id = ?1",
         first_time_columns()
     ))?;
-    let Some(mut delivery) = statement.query_row([delivery_id], read).optional()? else { return Ok(None) };
-    (delivery.events, delivery.more) = events(connection, delivery.id, None)?;
-    delivery.known_devices = known_devices(connection, &delivery.events)?;
-    Ok(Some(delivery))
+    Ok(statement.query_row([row], read)?)
 }
 
 fn read(row: &Row) -> rusqlite::Result<Delivery> {

@@ -88,7 +88,7 @@ pub fn page(connection: &Connection, filter: &Filter, at: At, size: usize, spent
 }
 
 /// The places of the page's rows.
-pub(super) fn places(
+pub fn places(
     connection: &Connection,
     filter: &Filter,
     at: At,

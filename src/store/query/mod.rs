@@ -14,6 +14,7 @@ mod filter;
 pub mod health;
 pub mod log;
 pub mod near;
+pub mod over_time;
 pub mod overview;
 pub mod paging;
 pub mod person;

@@ -36,7 +36,7 @@ mod rail;
 mod schema;
 mod search;
 mod search_words;
-mod series;
+pub(super) mod series;
 mod sheet;
 mod sign_in;
 mod silence;

@@ -73,11 +73,13 @@ impl Width {
         at
     }
 
-    fn start(self, zone: Tz, ms: Millis) -> Millis {
+    /// When the bucket of a time begins.
+    pub fn start(self, zone: Tz, ms: Millis) -> Millis {
         self.edge(zone, ms, -1)
     }
 
-    fn end(self, zone: Tz, ms: Millis) -> Millis {
+    /// When the next one begins.
+    pub fn end(self, zone: Tz, ms: Millis) -> Millis {
         self.edge(zone, ms, 1) + QUARTER_MS
     }
 }
@@ -87,7 +89,7 @@ fn utc(ms: Millis) -> DateTime<chrono::Utc> {
 }
 
 /// A time as the clock of the zone shows it, as if that were UTC.
-fn local(zone: Tz, ms: Millis) -> Millis {
+pub fn local(zone: Tz, ms: Millis) -> Millis {
     ms + Millis::from(utc(ms).with_timezone(&zone).offset().fix().local_minus_utc()) * 1_000
 }
 
