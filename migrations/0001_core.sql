@@ -114,6 +114,7 @@ CREATE TABLE deliveries (
     CHECK (source_kind IN ('campaign', 'broadcast', 'newsletter', 'transactional', 'unknown'))
 ) STRICT;
 CREATE INDEX deliveries_created_at ON deliveries (created_at_ms);
+CREATE INDEX deliveries_updated_at ON deliveries (updated_at_ms);
 CREATE INDEX deliveries_status ON deliveries (status, created_at_ms);
 CREATE INDEX deliveries_source ON deliveries (source_kind, source_id, created_at_ms);
 CREATE INDEX deliveries_recipient ON deliveries (recipient, created_at_ms) WHERE recipient IS NOT NULL;

@@ -47,10 +47,11 @@
     const [unit, name] = steps[at - 1];
     return `${Math.floor(ms / unit)} ${name} ago`;
   };
+  const isAge = (text) => / ago$|^now$/.test(text);
   setInterval(() => {
     if (document.hidden) return;
     for (const time of all('time')) {
-      if (!/ ago$|^now$/.test(time.textContent)) continue;
+      if (!isAge(time.textContent)) continue;
       const text = ago(Date.now() - Date.parse(time.dateTime));
       if (text && text !== time.textContent) time.textContent = text;
     }
@@ -82,6 +83,7 @@
     if (fresh) {
       history.replaceState(null, '', link.href);
       one('main').replaceChildren(...fresh.childNodes);
+      inZone();
     }
     setTimeout(searchOn, fresh ? 100 : 2000);
   };
@@ -90,14 +92,21 @@
   // a page of the present is fetched again while it is visible, unless somebody is within it
   const main = one('[data-refresh]');
   const isBusy = () => main.contains(document.activeElement) && document.activeElement !== main
-    || main.querySelector('details[open]') || !getSelection().isCollapsed;
-  if (main) setInterval(async () => {
+    || main.querySelector('details[open], input:checked') || !getSelection().isCollapsed;
+  const refresh = async () => {
     if (document.hidden || isBusy()) return;
     try {
       const fresh = await read(location.href);
-      if (fresh && !isBusy()) main.replaceChildren(...fresh.childNodes);
+      if (fresh && !isBusy()) {
+        main.replaceChildren(...fresh.childNodes);
+        inZone();
+      }
     } catch { /* the page says when it was made */ }
-  }, 10000);
+  };
+  if (main) {
+    setInterval(refresh, 10000);
+    document.addEventListener('visibilitychange', refresh);
+  }
 
   // on hover: the exact time, and text that is cut off
   document.addEventListener('mouseover', ({ target }) => {
@@ -120,7 +129,7 @@
         const answer = await fetch(live.dataset.newer, { headers: { accept: 'application/json' } });
         if (!answer.ok) throw answer;
         const { newer, more } = await answer.json();
-        const text = `Show ${newer}${more ? '+' : ''} new ${newer === 1 && !more ? 'delivery' : 'deliveries'}`;
+        const text = `Show ${newer}${more ? '+' : ''} ${live.dataset.what || 'new'} ${newer === 1 && !more ? 'delivery' : 'deliveries'}`;
         // a screen reader announces it only when it changes
         if ((newer || more) && live.textContent !== text) {
           live.textContent = text;
@@ -143,6 +152,30 @@
       return localStorage.getItem(`waybill-${name}`);
     } catch {
       return null;
+    }
+  };
+
+  // times are in UTC, as the page has them, or in the zone of the browser; days, charts and filters stay in UTC
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const isLocal = () => kept('zone') === 'local';
+  const local = (utc, iso) => {
+    const at = new Date(iso);
+    const [day, clock] = at.toLocaleString('sv').split(' ');
+    const [month, date, year] = at.toLocaleDateString('en-US', { day: 'numeric', month: 'short', year: 'numeric' }).split(/,? /);
+    const short = `${date} ${month}`;
+    const text = utc.replace(/\d{4}-\d\d-\d\d/, day).replace(/\d\d:\d\d(:\d\d)?/, (it) => clock.slice(0, it.length))
+      .replace(/^\d+ [A-Z][a-z]+( \d{4})?/, (_, of) => (of ? `${short} ${year}` : short))
+      .replace('UTC', at.toLocaleTimeString('en-US', { timeZoneName: 'short' }).split(' ').pop());
+    // a time of day stands below a day of UTC
+    return /^\d\d:/.test(text) && day !== iso.slice(0, 10) ? `${short} ${text}` : text;
+  };
+  const inZone = () => {
+    for (const time of all('time, .utc')) {
+      const utc = time.dataset.utc || time.textContent;
+      if (isAge(utc)) continue;
+      time.dataset.utc = utc;
+      const to = time.dateTime ? local(utc, time.dateTime) : here;
+      time.textContent = isLocal() ? to : utc;
     }
   };
   let off = kept('keys') === 'off';
@@ -169,8 +202,22 @@
     kept('theme', next);
     show(next);
   });
+  const zone = document.createElement('button');
+  zone.className = 'times';
+  const showZone = () => {
+    zone.textContent = `Times: ${isLocal() ? `local (${here})` : 'UTC'}`;
+    const note = menu?.querySelector('small');
+    if (note) note.textContent = isLocal() ? 'Days, charts and filters are in UTC' : 'All times are in UTC';
+    document.documentElement.dataset.zone = isLocal() ? 'local' : 'utc';
+    inZone();
+  };
+  zone.addEventListener('click', () => {
+    kept('zone', isLocal() ? 'utc' : 'local');
+    showZone();
+  });
+  showZone();
   // the sign-in page has nothing to go to, and no menu
-  menu?.querySelector('div').append(open, theme);
+  menu?.querySelector('div').append(open, theme, zone, menu.querySelector('small'));
   document.addEventListener('click', ({ target }) => { if (menu && (!menu.contains(target) || target === open)) menu.open = false; });
   menu?.addEventListener('keydown', ({ key }) => {
     if (key === 'Escape') { menu.open = false; menu.firstElementChild.focus(); }

@@ -12,6 +12,8 @@ mod log;
 mod proxy;
 #[path = "browser/tasks.rs"]
 mod tasks;
+#[path = "browser/times.rs"]
+mod times;
 
 use support::browser::{Browser, Key};
 

@@ -23,13 +23,14 @@ In CSV, text that a spreadsheet would run as a formula begins with an apostrophe
 Examples:
   waybill export > all.ndjson
   waybill export 'source=campaign:3&metric=clicked&since=7d'
-  waybill export --what deliveries --format csv 'status=bounced' > bounced.csv"
+  waybill export --what deliveries --format csv 'status=bounced' > bounced.csv
+  waybill export --what suppressions 'state=listed' > suppressed.ndjson"
 )]
 pub struct Export {
     /// Which; all where none is given
     #[arg(env = "WAYBILL_EXPORT_FILTER", default_value = "", value_name = "FILTER")]
     filter: String,
-    /// Rows of events or of deliveries
+    /// Rows of events, of deliveries or of the suppression list
     #[arg(long, env = "WAYBILL_WHAT", value_enum, default_value = "events")]
     what: Rows,
     /// How they are written
@@ -41,6 +42,7 @@ pub struct Export {
 enum Rows {
     Events,
     Deliveries,
+    Suppressions,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -57,6 +59,7 @@ impl Export {
         let what = match self.what {
             Rows::Events => What::events(query, now_ms)?,
             Rows::Deliveries => What::deliveries(query, now_ms)?,
+            Rows::Suppressions => What::suppressions(query)?,
         };
         let form = match self.format {
             Written::Ndjson => Form::Ndjson,

@@ -20,10 +20,11 @@ use super::error::Error;
 use super::pages::event_query::EventQuery;
 use super::pages::layout::{self, Pages};
 use super::pages::log_query::LogQuery;
+use super::pages::suppressions;
 use super::pages::twin::{self, Format};
 use crate::domain::Millis;
 use crate::store;
-use crate::store::query::{events, log, rows};
+use crate::store::query::{self, events, log, rows};
 use crate::wire::waybill;
 
 /// What is exported.
@@ -31,6 +32,7 @@ use crate::wire::waybill;
 pub enum What {
     Deliveries(log::Filter),
     Events(events::Filter),
+    Suppressions(query::suppressions::Filter),
 }
 
 /// The format of an export.
@@ -66,10 +68,16 @@ impl What {
         Ok(What::Events(EventQuery::parse("", &layout::pairs(query)?, now_ms)?.filter))
     }
 
+    /// Parses the query of an address of the suppression list. Errors as [`What::deliveries`].
+    pub fn suppressions(query: &str) -> Result<What, Error> {
+        Ok(What::Suppressions(suppressions::Query::parse("", &layout::pairs(query)?)?.filter))
+    }
+
     fn name(&self) -> &'static str {
         match self {
             What::Deliveries(_) => "deliveries",
             What::Events(_) => "events",
+            What::Suppressions(_) => "suppressions",
         }
     }
 }
@@ -100,9 +108,7 @@ fn write_ndjson(connection: &Connection, what: &What, out: &mut impl Write) -> R
                 let (event, body) = events::stored(connection, cursor)?;
                 waybill::line(&event, body.as_deref())
             }
-            Found::Delivery(cursor) => {
-                serde_json::to_string(&rows::delivery(connection, cursor)?).map_err(io::Error::from)?
-            }
+            Found::Row(row) => serde_json::to_string(&row).map_err(io::Error::from)?,
         };
         Ok(writeln!(out, "{line}")?)
     })?;
@@ -115,12 +121,13 @@ fn write_csv(connection: &Connection, what: &What, out: &mut impl Write) -> Resu
     let columns = match what {
         What::Deliveries(_) => rows::delivery_columns(connection)?,
         What::Events(_) => rows::event_columns(connection)?,
+        What::Suppressions(_) => rows::suppression_columns(connection)?,
     };
     let mut sheet = csv::Writer::from_writer(out);
     sheet.write_record(&columns).map_err(io::Error::from)?;
     let rows = each(connection, what, |found| {
         let row = match found {
-            Found::Delivery(cursor) => rows::delivery(connection, cursor)?,
+            Found::Row(row) => row,
             Found::Event(cursor) => rows::event(connection, cursor)?,
         };
         Ok(sheet.write_record(row.values().map(twin::cell)).map_err(io::Error::from)?)
@@ -130,7 +137,8 @@ fn write_csv(connection: &Connection, what: &What, out: &mut impl Write) -> Resu
 }
 
 enum Found {
-    Delivery(log::Cursor),
+    /// Of a view.
+    Row(rows::Row),
     Event(log::Cursor),
 }
 
@@ -153,8 +161,13 @@ fn each(
         })
     };
     match what {
-        What::Deliveries(filter) => log::each(connection, filter, |cursor| visit(Found::Delivery(cursor)))?,
+        What::Deliveries(filter) => {
+            log::each(connection, filter, |cursor| visit(Found::Row(rows::delivery(connection, cursor)?)))?
+        }
         What::Events(filter) => events::each(connection, filter, |cursor| visit(Found::Event(cursor)))?,
+        What::Suppressions(filter) => query::suppressions::each(connection, filter, |cursor| {
+            visit(Found::Row(rows::suppression(connection, cursor)?))
+        })?,
     }
     broken.map_or(Ok(rows), Err)
 }

@@ -36,6 +36,8 @@ patterns! {
     Iso "%Y-%m-%dT%H:%M:%S%.3fZ";
     /// `2026-11-21T14:02:11Z`
     IsoSecond "%Y-%m-%dT%H:%M:%SZ";
+    /// `2026-11-21 14:02 UTC`
+    ToMinute "%Y-%m-%d %H:%M UTC";
     /// `2026-11-21T14`
     IsoHour "%Y-%m-%dT%H";
     /// `2026-11-21`

@@ -16,6 +16,12 @@ fn mixed() -> Vec<String> {
     .concat()
 }
 
+/// A click in the message of that id.
+fn clicked(n: u32, id: &str) -> Vec<String> {
+    let click = message(n, "email", "", "", &["clicked"]);
+    click.iter().map(|it| it.replace(&format!("\"d{n}\""), &format!("\"{id}\""))).collect()
+}
+
 fn rows(browser: &Browser) -> Vec<String> {
     browser.texts("a.row")
 }
@@ -55,6 +61,56 @@ fn a_filter_is_built_by_links_and_by_words() {
     search(&browser, "staus:bounced");
     assert!(browser.text(".empty").contains("Did you mean “status:”"));
     assert_eq!(browser.run("return document.getElementById('q').value"), "staus:bounced");
+}
+
+#[test]
+fn the_log_is_in_the_order_of_creation_or_of_the_latest_event() {
+    let (server, browser) = (served(&mixed()), Browser::start());
+    browser.resize(1280, 800);
+    send(&server, "", &clicked(9, "d1"));
+    browser.goto(&server.url("/deliveries?status=bounced&status=clicked&status=sent"));
+    let by_creation = ["cy@example.com", "bob@example.com", "+15550001", "ann@example.com"];
+    let by_latest = ["ann@example.com", "cy@example.com", "bob@example.com", "+15550001"];
+    assert_eq!(rows(&browser), by_creation);
+    assert_eq!(browser.text("th[aria-sort=descending]"), "Created");
+    browser.click("th a[href$='sort=latest']");
+    browser.wait_for("th[aria-sort=descending] a[href$='sort=latest']");
+    assert_eq!(rows(&browser), by_latest);
+    assert_eq!(browser.count(".chips bdi"), 3, "an order is no filter");
+    // what changes is what is new here
+    send(&server, "", &clicked(10, "d3"));
+    browser.wait_until("return document.querySelector('[role=status]').textContent", "Show 1 updated delivery");
+    browser.click("[data-newer]");
+    browser.wait_for("tr:first-child a.row[href$=d3]");
+    // from one to the next, and back
+    browser.click("a.row[href$=d3]");
+    browser.wait_for("a[rel=next]");
+    for next in &by_latest[..1] {
+        browser.press(']');
+        browser.wait_until("return document.querySelector('h1').textContent", *next);
+    }
+    browser.press('u');
+    browser.wait_for("th[aria-sort=descending] a[href$='sort=latest']");
+    browser.click("th a[href$='status=sent']");
+    browser.wait_for("th[aria-sort=descending] a[href$='status=sent']");
+    assert_eq!(rows(&browser), by_creation);
+}
+
+#[test]
+fn reasons_are_read_to_their_end() {
+    let reason = format!("550 5.7.1 {}the end", "refused by the policy of the server; ".repeat(12));
+    let event = serde_json::json!({"delivery_id": "long", "channel": "email", "metric": "bounced", "reason": reason,
+        "recipient": "ann@example.com", "subject": "A subject", "source": {"kind": "campaign", "id": "3"}});
+    let (server, browser) = (served(&[event.to_string()]), Browser::start());
+    for (page, width) in [("/deliveries", 1280), ("/deliveries", 1000), ("/deliveries", 390), ("/", 1280), ("/", 390)] {
+        browser.resize(width, 800);
+        browser.goto(&server.url(page));
+        assert_eq!(browser.text(".lines p"), reason, "{page} at {width}");
+        // all of it is within the window and the row
+        let cut = "const [p, tr] = ['.lines p', '.lines tbody tr'].map((it) => document.querySelector(it).getBoundingClientRect());
+            return p.bottom > tr.bottom || p.right > tr.right + 1 || p.left < tr.left";
+        assert_eq!(browser.run(cut), false, "{page} at {width}");
+    }
 }
 
 #[test]

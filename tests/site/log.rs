@@ -57,7 +57,7 @@ fn heavy() -> Vec<Event> {
 #[actix_web::test]
 async fn a_page_of_the_log_is_light() {
     let bytes = weight(&Site::new(&events()), "/below/deliveries").await;
-    assert!(bytes < 23_000, "{bytes} bytes");
+    assert!(bytes < 24_500, "{bytes} bytes");
     let site = Site::new(&heavy());
     for query in [
         "",
@@ -66,7 +66,7 @@ async fn a_page_of_the_log_is_light() {
         "?reason=*&channel=email&source=campaign:3&ever=sent&-channel=sms&status=-drafted&until=2100-01-01&words=example",
     ] {
         let bytes = weight(&site, &format!("/below/deliveries{query}")).await;
-        assert!(bytes < 26_000, "{query}: {bytes} bytes");
+        assert!(bytes < 28_000, "{query}: {bytes} bytes");
     }
 }
 

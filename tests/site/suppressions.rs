@@ -28,8 +28,25 @@ async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
     let narrowed = site.get("/below/suppressions?state=listed&channel=email").await;
     assert_eq!(narrowed.all("a.row"), ["<b>ann</b>@x.test"]);
     assert_eq!(site.get("/below/suppressions?address=bob*").await.all("a.row"), ["bob@x.test"]);
-    assert_eq!(site.get("/below/suppressions?address=nobody").await.all(".empty h2"), ["No address matches"]);
-    assert!(site.get("/below/suppressions?address=nobody").await.text.contains("Not suppressed."));
+    let check = async |address: &str| {
+        site.get(&format!("/below/suppressions?address={address}")).await.all(".answer")[0].clone()
+    };
+    assert_eq!(check("nobody").await, "nobody: Not suppressed. It was never on the list.");
+    assert_eq!(check("Bob@x.test").await, "Bob@x.test: Not suppressed");
+    assert!(check("tok/1").await.starts_with("tok/1: Suppressed since 20"));
+    assert_eq!(site.get("/below/suppressions?address=nobody*").await.all(".empty h2"), ["No address matches"]);
+    assert_eq!(list.all(".head .total"), ["3 entries"]);
+    assert_eq!(narrowed.all(".head .total"), ["1 entry"]);
+    let export = site.get("/below/suppressions.ndjson?state=listed").await.text;
+    let addresses: Vec<_> = export
+        .lines()
+        .filter_map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["address"].as_str().map(String::from)
+        })
+        .collect();
+    assert_eq!(addresses, ["tok/1", "<b>ann</b>@x.test"]);
+    assert_eq!(export.lines().last(), Some(r#"{"end":true,"rows":2}"#));
+    assert_eq!(site.get("/below/suppressions.csv?all=1").await.records().len(), 4);
     assert_eq!(site.get("/below/suppressions?cause=x").await.status, StatusCode::BAD_REQUEST);
 
     // without a person too
@@ -37,7 +54,7 @@ async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
         let page = site.get(&format!("/below/people/{address}")).await;
         let json = site.get(&format!("/below/people/{address}.json")).await.json();
         let causes: Vec<_> = json["suppressions"].as_array().unwrap().iter().map(|row| row["cause"].clone()).collect();
-        (page.all(".note, .unlisted").join(" "), json["suppressed"].clone(), causes)
+        (page.all(".title .line, .note").join(" "), json["suppressed"].clone(), causes)
     };
     let said = |page: &Answer| page.all(".note").join(" ");
     let cause = site.get("/below/deliveries/one%2F1").await;
@@ -56,10 +73,15 @@ async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
     assert!(said(&log).starts_with("Was suppressed since"), "{}", said(&log));
 
     let (text, suppressed, causes) = state("%3Cb%3Eann%3C%2Fb%3E@x.test").await;
-    assert!(text.starts_with("<b>ann</b>@x.test: Suppressed since") && suppressed == true, "{text}");
+    assert!(
+        text.starts_with("Suppressedsince 20")
+            && text.contains("<b>ann</b>@x.test: Suppressed since")
+            && suppressed == true,
+        "{text}"
+    );
     assert_eq!(causes, ["hard_bounce"]);
     let (text, suppressed, causes) = state("bob@x.test").await;
-    assert!(text.starts_with("Not suppressed. bob@x.test: Was suppressed since") && suppressed == false, "{text}");
+    assert!(text.starts_with("Not suppressed bob@x.test: Was suppressed since") && suppressed == false, "{text}");
     assert_eq!(causes, ["spam_complaint"]);
     assert_eq!(state("tok%2F1").await.1, true);
     let nobody = site.get("/below/people/nobody@x.test").await;

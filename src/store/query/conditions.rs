@@ -11,19 +11,43 @@ use super::paging::{List, Values};
 use crate::domain::{Counted, Metric, Millis, Phase, address};
 use crate::store::Error;
 
-/// The deliveries of a filter in order of creation.
+/// The deliveries of a filter in its order.
 pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<List, Error> {
     let mut values = Values::default();
+    let leads = leads(connection, filter, &mut values)?;
+    let leads = if filter.by_latest { few_or_all(connection, leads, &mut values)? } else { leads };
+    let mut fits = of_delivery(filter, &mut values);
+    let mut until_ms = filter.until_ms;
+    if filter.by_latest {
+        // no delivery is created after its latest event, so `since_ms` bounds the walk as well
+        fits.extend(filter.since_ms.map(|ms| format!("d.created_at_ms >= {}", values.bind(ms))));
+        fits.extend(until_ms.take().map(|ms| format!("d.created_at_ms < {}", values.bind(ms))));
+    }
     Ok(List {
         from: "deliveries d",
-        at: "d.created_at_ms",
+        at: if filter.by_latest { "d.updated_at_ms" } else { "d.created_at_ms" },
         id: "d.id",
-        leads: leads(connection, filter, &mut values)?,
-        fits: of_delivery(filter, &mut values),
+        leads,
+        fits,
         values,
         since_ms: filter.since_ms.unwrap_or(Millis::MIN),
-        until_ms: filter.until_ms.unwrap_or(Millis::MAX),
+        until_ms: until_ms.unwrap_or(Millis::MAX),
     })
+}
+
+/// The leads if they find few rows, which can be sorted; else the index of the order alone.
+fn few_or_all(connection: &Connection, leads: Vec<String>, values: &mut Values) -> Result<Vec<String>, Error> {
+    if leads != ["1"] {
+        let arms: Vec<String> = leads.iter().map(|lead| format!("SELECT 1 FROM deliveries d WHERE {lead}")).collect();
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT {})", arms.join(" UNION ALL "), FEW + 1);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let found: i64 = statement.query_row(params_from_iter(&values.0), |row| row.get(0))?;
+        if found <= FEW {
+            return Ok(leads);
+        }
+    }
+    *values = Values::default();
+    Ok(vec!["1".into()])
 }
 
 /// What is asked of a delivery `d`, but for the time of its creation.

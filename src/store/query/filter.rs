@@ -40,6 +40,8 @@ pub struct Filter {
     pub words: Vec<String>,
     /// None of what any of these finds, whenever it was created.
     pub without: Vec<Filter>,
+    /// In the order of their latest events, not of their creation.
+    pub by_latest: bool,
 }
 
 /// A source by kind and id. Without an id: all of the kind; the unknown source has none.

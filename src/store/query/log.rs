@@ -1,4 +1,4 @@
-//! The delivery log: which deliveries a filter finds, newest created first, a page at a time.
+//! The delivery log: which deliveries a filter finds, newest first, a page at a time.
 
 use std::ops::ControlFlow;
 
@@ -13,7 +13,7 @@ use super::totals::{self, Total};
 use crate::domain::{FirstTimes, Metric, Millis};
 use crate::store::Error;
 
-/// Placed by when a delivery was created.
+/// Placed by when a delivery was created, or by its latest event if the filter says so.
 pub type Page = paging::Page<Row>;
 
 /// One line of the log.
@@ -21,13 +21,14 @@ pub type Page = paging::Page<Row>;
 pub struct Row {
     pub cursor: Cursor,
     pub delivery_id: String,
+    pub created_at_ms: Millis,
     pub updated_at_ms: Millis,
     pub status: Option<Metric>,
     pub channel: Option<String>,
     pub source_kind: String,
     pub source_id: Option<String>,
     pub source_name: Option<String>,
-    /// The first known of email, person id and cio_id.
+    /// The email address of the person where one is known, else their id or cio_id.
     pub person: Option<String>,
     pub recipient: Option<String>,
     pub subject: Option<String>,
@@ -79,12 +80,12 @@ pub fn listing(connection: &Connection, filter: &Filter, at: At, size: usize, sp
             totals::counted(&list.walk(connection, Direction::Older, None, totals::COUNTED_MAX + 1, spent)?)
         }
     };
-    Ok(Listing { page: page.map(|cursor| row(connection, cursor.id))?, total })
+    Ok(Listing { page: page.map(|cursor| row(connection, cursor))?, total })
 }
 
 /// The page of the log at `at`, of up to `size` rows.
 pub fn page(connection: &Connection, filter: &Filter, at: At, size: usize, spent: Spent) -> Result<Page, Error> {
-    places(connection, filter, at, size, spent)?.map(|cursor| row(connection, cursor.id))
+    places(connection, filter, at, size, spent)?.map(|cursor| row(connection, cursor))
 }
 
 /// The places of the page's rows.
@@ -126,12 +127,12 @@ pub fn neighbours(connection: &Connection, filter: &Filter, of: Cursor, spent: S
     let list = list(connection, filter)?;
     let near = |direction: Direction, size: usize| -> Result<Vec<Row>, Error> {
         let walked = list.walk(connection, direction, Some(of), size, spent)?;
-        walked.found.iter().map(|cursor| row(connection, cursor.id)).collect()
+        walked.found.iter().map(|cursor| row(connection, *cursor)).collect()
     };
     Ok(Neighbours { newer: near(Direction::Newer, 2)?, older: near(Direction::Older, 1)?.pop() })
 }
 
-/// Calls `each` with every delivery that the filter finds, newest created first, however long it takes. It ends early
+/// Calls `each` with every delivery that the filter finds, newest first, however long it takes. It ends early
 /// where `each` breaks.
 pub fn each(
     connection: &Connection,
@@ -142,33 +143,41 @@ pub fn each(
     paging::each(|from, size, spent| list.walk(connection, Direction::Older, from, size, spent), each)
 }
 
+/// Whom a delivery `d` is for: by the email address that it names, or that statements or their newest deliveries do.
+const PERSON: &str = "coalesce(d.email,
+            (SELECT i.value FROM identifiers i WHERE i.person = d.person_id AND i.kind = 'email' LIMIT 1),
+            (SELECT o.recipient FROM (SELECT channel, recipient FROM deliveries WHERE person_id = d.person_id
+                ORDER BY created_at_ms DESC LIMIT 20) o WHERE o.channel = 'email' LIMIT 1),
+            d.person_id, d.cio_id)";
+
 /// One line.
-pub(super) fn row(connection: &Connection, id: i64) -> Result<Row, Error> {
+pub(super) fn row(connection: &Connection, cursor: Cursor) -> Result<Row, Error> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT d.created_at_ms, d.id, d.delivery_id, d.updated_at_ms, d.status, d.channel,
-            d.source_kind, d.source_id, {SOURCE_NAME}, coalesce(d.email, d.person_id, d.cio_id), d.recipient, d.subject,
+        "SELECT d.delivery_id, d.created_at_ms, d.updated_at_ms, d.status, d.channel,
+            d.source_kind, d.source_id, {SOURCE_NAME}, {PERSON}, d.recipient, d.subject,
             d.failure_reason, d.devices, d.devices_bounced, d.forgotten, {}
         FROM deliveries d WHERE d.id = ?1",
         first_time_columns()
     ))?;
-    Ok(statement.query_row([id], |row| {
+    Ok(statement.query_row([cursor.id], |row| {
         Ok(Row {
-            cursor: Cursor { at_ms: row.get(0)?, id: row.get(1)? },
-            delivery_id: row.get(2)?,
-            updated_at_ms: row.get(3)?,
-            status: Metric::parse(row.get_ref(4)?.as_str()?),
-            channel: row.get(5)?,
-            source_kind: row.get(6)?,
-            source_id: row.get(7)?,
-            source_name: row.get(8)?,
-            person: row.get(9)?,
-            recipient: row.get(10)?,
-            subject: row.get(11)?,
-            failure_reason: row.get(12)?,
-            devices: row.get(13)?,
-            devices_bounced: row.get(14)?,
-            forgotten: row.get(15)?,
-            reached: first_times(row, 16)?,
+            cursor,
+            delivery_id: row.get(0)?,
+            created_at_ms: row.get(1)?,
+            updated_at_ms: row.get(2)?,
+            status: Metric::parse(row.get_ref(3)?.as_str()?),
+            channel: row.get(4)?,
+            source_kind: row.get(5)?,
+            source_id: row.get(6)?,
+            source_name: row.get(7)?,
+            person: row.get(8)?,
+            recipient: row.get(9)?,
+            subject: row.get(10)?,
+            failure_reason: row.get(11)?,
+            devices: row.get(12)?,
+            devices_bounced: row.get(13)?,
+            forgotten: row.get(14)?,
+            reached: first_times(row, 15)?,
         })
     })?)
 }

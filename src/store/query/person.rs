@@ -164,6 +164,10 @@ impl Near {
         })
     }
 
+    fn cursor(&self) -> log::Cursor {
+        log::Cursor { at_ms: self.created_at_ms, id: self.id }
+    }
+
     /// The name that the file has for the person of the delivery.
     fn name(&self) -> Option<&String> {
         self.person_id.as_ref().or(self.email.as_ref()).or(self.cio_id.as_ref())
@@ -265,7 +269,7 @@ impl Search {
 
     fn newest(&self) -> Vec<&Near> {
         let mut newest: Vec<&Near> = self.sent.values().collect();
-        newest.sort_unstable_by_key(|near| std::cmp::Reverse((near.created_at_ms, near.id)));
+        newest.sort_unstable_by_key(|near| std::cmp::Reverse(near.cursor()));
         newest
     }
 
@@ -298,7 +302,7 @@ impl Search {
         let of_one = first.filter(|_| newest.iter().all(|near| near.name() == first)).cloned();
         person.sent = Sent { deliveries: newest.len(), statuses, is_cut: self.is_cut, of_one };
         person.deliveries =
-            newest.iter().take(ROWS_MAX).map(|near| log::row(connection, near.id)).collect::<Result<_, _>>()?;
+            newest.iter().take(ROWS_MAX).map(|near| log::row(connection, near.cursor())).collect::<Result<_, _>>()?;
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub fn of_newest(
     show: usize,
     spent: Spent,
 ) -> Result<Reasons, Error> {
-    let filter = Filter { reason: filter.reason.clone().or(Some(Reason::Any)), ..filter.clone() };
+    let filter = Filter { reason: filter.reason.clone().or(Some(Reason::Any)), by_latest: false, ..filter.clone() };
     let page = log::places(connection, &filter, At::Newest, group, spent)?;
     // more may have been created in the very millisecond in which the page ends
     let since_ms = page.older.map(|end| end.at_ms + 1);
@@ -44,7 +44,7 @@ pub fn of_newest(
     let mut grouped: Vec<(String, i64)> = counts.into_iter().collect();
     grouped.sort_by(|(reason, n), (other, m)| m.cmp(n).then_with(|| reason.cmp(other)));
     let deliveries = grouped.iter().map(|(_, n)| n).sum();
-    let newest = page.rows.iter().take(show).map(|place| log::row(connection, place.id)).collect::<Result<_, _>>()?;
+    let newest = page.rows.iter().take(show).map(|place| log::row(connection, *place)).collect::<Result<_, _>>()?;
     Ok(Reasons { grouped, deliveries, since_ms, newest })
 }
 

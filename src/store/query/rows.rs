@@ -97,7 +97,9 @@ fn columns(connection: &Connection, sql: &str) -> Result<Vec<String>, Error> {
 const DELIVERY: &str = "SELECT * FROM deliveries_v1 WHERE id = ?1";
 const EVENT: &str = "SELECT * FROM events_v1 WHERE id = ?1";
 const QUARANTINED: &str = "SELECT * FROM quarantine_v1 WHERE quarantine_id = ?1";
-const SUPPRESSION: &str = "SELECT * FROM suppressions_v1 WHERE id = ?1";
+// the address is what the view is searched by
+const SUPPRESSION: &str = "SELECT * FROM suppressions_v1
+    WHERE address = (SELECT address FROM suppression_causes WHERE id = ?1) AND id = ?1";
 
 /// A delivery as `deliveries_v1` shows it.
 pub fn delivery(connection: &Connection, cursor: Cursor) -> Result<Row, Error> {

@@ -5,11 +5,13 @@
 //! twenty of its rows.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::paging::{self, At, Cursor, Direction, Walked};
+use super::totals::{self, Total};
 use crate::domain::suppression::Cause;
 use crate::domain::{Channel, Millis, address};
 use crate::store::Error;
@@ -89,6 +91,37 @@ pub fn of(connection: &Connection, address: &str, channel: &str) -> Result<Optio
 /// The page of the list at `at`, of up to `size` rows.
 pub fn page(connection: &Connection, filter: &Filter, at: At, size: usize) -> Result<Page, Error> {
     page_within(connection, filter, at, size, BUDGET)
+}
+
+/// How many entries the filter finds, as far as it looks.
+pub fn total(connection: &Connection, filter: &Filter) -> Result<Total, Error> {
+    if *filter == Filter::default() {
+        let mut statement = connection.prepare_cached(TOTAL)?;
+        return Ok(match statement.query_row([TOTAL_MAX + 1], |row| row.get(0))? {
+            n if n > TOTAL_MAX => Total::MoreThan(TOTAL_MAX),
+            n => Total::Exactly(n),
+        });
+    }
+    Ok(totals::counted(&walk(connection, filter, Direction::Older, None, totals::COUNTED_MAX + 1, BUDGET)?))
+}
+
+/// Counting, from the least address on, ends here.
+const TOTAL_MAX: i64 = 100_000;
+const TOTAL: &str =
+    "SELECT count(*) FROM (SELECT DISTINCT address, channel FROM suppression_causes WHERE address >= '' LIMIT ?1)";
+
+/// Calls `each` with every entry that the filter finds, newest first, however long it takes. It ends early where `each`
+/// breaks.
+pub fn each(
+    connection: &Connection,
+    filter: &Filter,
+    each: impl FnMut(Cursor) -> Result<ControlFlow<()>, Error>,
+) -> Result<(), Error> {
+    let walk = |from, size, _: paging::Spent| {
+        let Walked { found, visited, stopped } = walk(connection, filter, Direction::Older, from, size, BUDGET)?;
+        Ok(Walked { found: found.iter().map(|listed| listed.cursor).collect(), visited, stopped })
+    };
+    paging::each(walk, each)
 }
 
 fn page_within(connection: &Connection, filter: &Filter, at: At, size: usize, budget: usize) -> Result<Page, Error> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::conditions;
 use super::events::{self, Kind};
 use super::filter::{By, Filter};
-use super::paging::{Cursor, Direction, Spent, Values, Walked};
+use super::paging::{Direction, Spent, Values, Walked};
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Counted, Metric, Millis};
 use crate::store::Error;
@@ -50,7 +50,7 @@ pub fn of_events(connection: &Connection, filter: &events::Filter, spent: Spent)
 }
 
 /// The total by a walk through the newest.
-pub(super) fn counted(walked: &Walked<Cursor>) -> Total {
+pub(super) fn counted<T>(walked: &Walked<T>) -> Total {
     match walked.found.len() {
         found if found > COUNTED_MAX => Total::MoreThan(COUNTED_MAX as i64),
         found if walked.stopped.is_some() => Total::AtLeast(found as i64),
@@ -76,6 +76,7 @@ fn with_status(connection: &Connection, filter: &Filter) -> Result<Option<i64>, 
         engagements: Vec::new(),
         channels: Vec::new(),
         source: None,
+        by_latest: false,
         ..filter.clone()
     };
     if counted != Filter::default() {
@@ -103,6 +104,7 @@ fn sum(connection: &Connection, filter: &Filter, columns: &str) -> Result<Option
         since_ms: None,
         until_ms: None,
         ever: Vec::new(),
+        by_latest: false,
         ..filter.clone()
     };
     if counted != Filter::default() {

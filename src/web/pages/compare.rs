@@ -26,7 +26,7 @@ use crate::store::query::campaigns::{self, Range, Source};
 use crate::store::query::log::SourceRef;
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Exact, Iso, Plural, Points};
+use crate::web::format::{Iso, Plural, Points, ToMinute};
 
 const SOURCES_MAX: usize = 4;
 
@@ -63,6 +63,7 @@ struct ComparePage {
     columns: Vec<Column>,
     rows: Vec<Row>,
     baseline: String,
+    left_out: usize,
     unlabelled: Vec<String>,
     offered: Vec<(String, String)>,
     spans: Vec<Choice>,
@@ -129,13 +130,13 @@ impl Compared {
             return (!is_empty).then(|| (word, String::new(), false));
         };
         let word = match (sureness, by > 0.0) {
-            (Sureness::VeryLikely, true) => "Significantly higher (p < 0.01)",
-            (Sureness::VeryLikely, false) => "Significantly lower (p < 0.01)",
-            (Sureness::Likely, true) => "Higher (p < 0.05)",
-            (Sureness::Likely, false) => "Lower (p < 0.05)",
+            (Sureness::VeryLikely, true) => "Significantly higher (p\u{a0}<\u{a0}0.01)",
+            (Sureness::VeryLikely, false) => "Significantly lower (p\u{a0}<\u{a0}0.01)",
+            (Sureness::Likely, true) => "Higher (p\u{a0}<\u{a0}0.05)",
+            (Sureness::Likely, false) => "Lower (p\u{a0}<\u{a0}0.05)",
             (Sureness::Chance, _) => "No significant difference",
         };
-        let points = format!("{} points ({} to {})", Points(by), Points(low), Points(high));
+        let points = format!("{}\u{a0}points ({}\u{a0}to\u{a0}{})", Points(by), Points(low), Points(high));
         Some((word, points, sureness != Sureness::Chance))
     }
 }
@@ -143,6 +144,8 @@ impl Compared {
 /// What the address asks for.
 struct Query {
     sources: Vec<SourceRef>,
+    /// How many more were selected than can be compared.
+    left_out: usize,
     age: i64,
     /// The age where the address names none.
     usual_age: i64,
@@ -159,7 +162,7 @@ impl Query {
         let days = span.since_ms.map_or(i64::MAX, |since_ms| (now_ms - since_ms) / DAY_MS);
         let usual_age = AGES.into_iter().filter(|age| *age <= AGE && age * 2 <= days).max().unwrap_or(0);
         let (channel, automated) = (OneChannel::parse(pairs), Automated::parse(pairs)?);
-        let mut query = Query { sources: Vec::new(), age: usual_age, usual_age, span, channel, automated };
+        let mut query = Query { sources: Vec::new(), left_out: 0, age: usual_age, usual_age, span, channel, automated };
         for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
             match key.as_str() {
                 "source" => {
@@ -182,10 +185,8 @@ impl Query {
                 _ => {}
             }
         }
-        if query.sources.len() > SOURCES_MAX {
-            let what = format!("Compare up to {SOURCES_MAX} campaigns; {} were selected.", query.sources.len());
-            return Err(Error::BadRequest(what));
-        }
+        query.left_out = query.sources.len().saturating_sub(SOURCES_MAX);
+        query.sources.truncate(SOURCES_MAX);
         Ok(query)
     }
 
@@ -231,10 +232,10 @@ impl Query {
                 format!("No delivery in this period is {old} old yet. Choose an earlier period or a lower minimum age.")
             }
             Some(range) if self.age > 0 => {
-                let since = self.span.since_ms.map(|_| format!(", and since {}", Exact(range.since_ms)));
+                let since = self.span.since_ms.map(|_| format!(", and since {}", ToMinute(range.since_ms)));
                 format!(
                     "Only deliveries at least {old} old (created before {}{}), so results had time to come in.",
-                    Exact(range.until_ms),
+                    ToMinute(range.until_ms),
                     since.unwrap_or_default()
                 )
             }
@@ -250,6 +251,11 @@ impl Query {
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let query = Query::parse(&layout::pairs(request.query_string())?, now_ms)?;
+    let format = Format::of(&request);
+    if query.left_out > 0 && format != Format::Html {
+        let what = format!("Compare up to {SOURCES_MAX} campaigns; {} were selected.", SOURCES_MAX + query.left_out);
+        return Err(Error::BadRequest(what));
+    }
     let range = query.range(now_ms);
     let asked = query.sources.clone();
     let (found, mut others) = pages
@@ -275,7 +281,6 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let channels: Vec<Vec<ChannelCounts>> = found.iter().map(counts).collect();
     let compared =
         |counted: Counted, i: usize| Compared::new(counted, &channels[i], channels.first().filter(|_| i > 0));
-    let format = Format::of(&request);
     if format != Format::Html {
         return data(&query, range, &found, compared).answer(format);
     }
@@ -283,7 +288,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let behind: Vec<Behind> = query.sources.iter().map(|source| query.behind(&pages.base, source, range)).collect();
     let title = |source: &Source| source_title(&source.source, source.name.as_deref());
     let row = |metric: Counted| Row {
-        title: metric.title(),
+        title: match metric {
+            Counted::HumanOpened => Metric::Opened.title(),
+            Counted::HumanClicked => Metric::Clicked.title(),
+            metric => metric.title(),
+        },
         cells: (0..found.len())
             .map(|i| Cell {
                 figure: Figure::rate(metric, &channels[i], Some(behind[i].deliveries(metric))),
@@ -296,6 +305,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     layout::html(&ComparePage {
         page: pages.layout("campaigns"),
         title: found.iter().map(title).collect::<Vec<_>>().join(", "),
+        left_out: query.left_out,
         baseline: found.first().map(title).unwrap_or_default(),
         columns: found
             .iter()

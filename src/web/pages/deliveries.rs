@@ -5,8 +5,8 @@ use askama::Template;
 
 use super::empty_state::EmptyState;
 use super::layout::{self, Layout, Pages};
-use super::lines::{Line, Lines};
-use super::log_query::{Chip, LogQuery};
+use super::lines::{Line, Lines, Sort};
+use super::log_query::{Chip, LATEST, LogQuery, SORT};
 use super::parts::{PROBLEMS, source_value};
 use super::rail::{self, Choice, Choices};
 use super::search_words;
@@ -27,7 +27,7 @@ use crate::store::query::{campaigns, overview, rows, suppressions};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::export::{self, What};
-use crate::web::format::{Count, Exact, Plural};
+use crate::web::format::{Count, Plural, ToMinute};
 
 const ROWS: usize = 50;
 
@@ -151,9 +151,18 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     });
     // the list is not repeated in each row: the delivery's page reads it from the Referer
     let line = |row| Line::new(&pages.base, row, now_ms);
+    let unsorted = query.address.clone().without(SORT);
+    let sort = Sort {
+        by_latest: unsorted.clone().with(SORT, LATEST),
+        by_creation: unsorted.clone(),
+        is_by_latest: query.filter.by_latest,
+    };
     let page = DeliveriesPage {
-        page: Layout { words: search_words::written(here.query()).unwrap_or_default(), ..pages.layout("deliveries") },
-        lines: Lines::new(found.rows.into_iter().map(line).collect()),
+        page: Layout {
+            words: search_words::written(here.clone().without(SORT).query()).unwrap_or_default(),
+            ..pages.layout("deliveries")
+        },
+        lines: Lines { rows: found.rows.into_iter().map(line).collect(), sort: Some(sort) },
         live,
         suppressions: listed.iter().map(|listed| Note::new(&pages.base, listed, None, now_ms)).collect(),
         total: total_text(total, "delivery", "deliveries"),
@@ -172,12 +181,11 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         older: found.older.map(|cursor| query.place("before", cursor)),
         looked: found.looked.map(|looked| {
             let searched = Plural(looked.rows as i64, "delivery", "deliveries");
-            format!("Searched {searched}, back to {}.", Exact(looked.at_ms))
+            format!("Searched {searched}, back to {}.", ToMinute(looked.at_ms))
         }),
         start,
         is_beyond,
-        is_one_address: matches!(query.filter.recipient, Some(Recipient::Exactly(_)))
-            && query.address.query().len() == 1,
+        is_one_address: matches!(query.filter.recipient, Some(Recipient::Exactly(_))) && unsorted.query().len() == 1,
         newest: query.address.clone(),
         empty_state,
         why: Why::new(&reasons, &query.address, REASONS_SHOWN),

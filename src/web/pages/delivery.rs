@@ -6,10 +6,11 @@ use rusqlite::Connection;
 
 use super::delivery_data::OneDelivery;
 use super::layout::{self, Layout, Pages};
-use super::lines::{Line as LogLine, Lines};
+use super::lines::{Line as LogLine, Lines, whom};
 use super::log_query::{Chip, LogQuery};
 use super::parts::{
     Badge, Moment, channel_icon, channel_title, devices_summary, log_of, person_address, source_address, source_title,
+    with_times,
 };
 use super::story;
 use super::suppressions::{Note, standing};
@@ -34,6 +35,7 @@ struct DeliveryPage {
     title: String,
     subject: Option<String>,
     badge: Badge,
+    /// HTML.
     answer: String,
     /// That its address is not suppressed.
     suppression_status: Option<String>,
@@ -120,7 +122,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<S
             if format == Format::Html {
                 let context = Context {
                     listed: listed(connection, &found)?,
-                    neighbours: log::neighbours(connection, &filter, cursor(&found), &budget(PAGE_MS))?,
+                    neighbours: log::neighbours(connection, &filter, cursor(&found, &filter), &budget(PAGE_MS))?,
                     others: others(connection, &found)?,
                 };
                 return Ok(Some((found, Shown::Page(Box::new(context)))));
@@ -164,8 +166,10 @@ struct Context {
 
 const OTHERS_SHOWN: usize = 5;
 
-fn cursor(delivery: &Delivery) -> Cursor {
-    Cursor { at_ms: delivery.created_at_ms, id: delivery.id }
+/// Its place in the list that the reader came from.
+fn cursor(delivery: &Delivery, list: &Filter) -> Cursor {
+    let at_ms = if list.by_latest { delivery.updated_at_ms } else { delivery.created_at_ms };
+    Cursor { at_ms, id: delivery.id }
 }
 
 /// The person it was sent to, else the address, as a filter of the log. `None` once they are erased.
@@ -228,8 +232,7 @@ impl DeliveryPage {
         let status = delivery.engagement.or(delivery.outcome);
         let badge = Badge::of(status.map(|(metric, _)| metric));
         let answer = story::answer(delivery);
-        let person = delivery.person.as_ref().map(|person| format!("person {person}"));
-        let to = delivery.recipient.clone().or(person);
+        let to = whom(delivery.recipient.clone(), delivery.email.clone().or_else(|| delivery.person.clone()));
         let suppression_status = standing(delivery.channel.as_deref(), &addresses(delivery), &listed);
         let ticket = format!(
             "{} to {}{}\n{}{}\nDelivery ID: {}",
@@ -260,7 +263,7 @@ impl DeliveryPage {
             title: to.unwrap_or_else(|| delivery.delivery_id.clone()),
             subject: delivery.subject.clone(),
             badge,
-            answer,
+            answer: with_times(&answer, delivery.events.iter().map(|event| event.at_ms)),
             suppression_status: suppression_status.filter(|_| !listed.iter().any(Listed::is_active)),
             ticket,
             channel: channel_title(delivery.channel.as_deref()),
@@ -295,7 +298,7 @@ impl DeliveryPage {
             back: format!("{}#r{}", query.here(), delivery.id),
             within: query.chips(None).iter().map(Chip::title).collect::<Vec<_>>().join(", "),
             newer: neighbours.newer.first().map(|row| link(row, second)),
-            older: neighbours.older.as_ref().map(|row| link(row, Some(cursor(delivery)))),
+            older: neighbours.older.as_ref().map(|row| link(row, Some(cursor(delivery, &query.filter)))),
             others: Lines::new(others.into_iter().map(|row| LogLine::new(&pages.base, row, now_ms)).collect()),
             all_others: to_whom(delivery).map(|(key, value)| log_of(&pages.base, key, value).to_string()),
             suppressions: listed

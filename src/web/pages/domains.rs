@@ -8,7 +8,7 @@ use super::parts::{Behind, Figure, tracked};
 use crate::domain::rollup::ChannelCounts;
 use crate::domain::{Channel, Counted, Counts, Metric};
 use crate::store::query::domains::Domains;
-use crate::web::format::{Count, Exact, Iso};
+use crate::web::format::{Count, Iso, ToMinute};
 
 /// Of how many of the newest deliveries.
 pub const GROUPED: usize = 5_000;
@@ -69,7 +69,7 @@ impl DomainTable {
         DomainTable {
             rows: sorted.iter().take(shown).map(row).collect(),
             more: found.grouped.len().saturating_sub(shown.min(sorted.len())),
-            what: found.since_ms.map_or(String::new(), |since_ms| format!(", created since {}", Exact(since_ms))),
+            what: found.since_ms.map_or(String::new(), |since_ms| format!(", created since {}", ToMinute(since_ms))),
             looked: Count(found.deliveries),
         }
     }

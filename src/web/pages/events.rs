@@ -21,7 +21,7 @@ use crate::store::query::{campaigns, events, overview, status_counts, totals};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::export::{self, What};
-use crate::web::format::{Exact, Plural};
+use crate::web::format::{Plural, ToMinute};
 
 const ROWS: usize = 100;
 
@@ -82,7 +82,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let start = if has_deliveries { None } else { Some(Start::of(&request, &pages, now_ms).await?) };
     let looked = found.looked.map(|looked| {
         let searched = Plural(looked.rows as i64, "event", "events");
-        format!("Searched {searched}, back to {}.", Exact(looked.at_ms))
+        format!("Searched {searched}, back to {}.", ToMinute(looked.at_ms))
     });
     let place =
         |key: &str, cursor: Option<Cursor>| cursor.map(|cursor| query.log.place(key, cursor).ending(format.ending()));

@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
 
+use super::parts::Moment;
 use crate::config::Role;
 use crate::domain::Millis;
 use crate::store;
@@ -86,6 +87,11 @@ impl Layout {
 
     pub fn has_session(&self) -> bool {
         self.identity.as_ref().is_some_and(|identity| matches!(identity.by, By::Session { .. }))
+    }
+
+    /// When the page was made.
+    pub fn as_of(&self) -> Moment {
+        Moment::now(now_ms())
     }
 
     pub fn style(&self) -> &'static str {

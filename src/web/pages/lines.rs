@@ -12,10 +12,19 @@ use crate::web::address::Address;
 use crate::web::format::{Ago, IsoSecond};
 
 /// A table of deliveries.
-#[derive(Template)]
+#[derive(Template, Default)]
 #[template(path = "parts/lines.html")]
 pub struct Lines {
     pub rows: Vec<Line>,
+    /// Where it can be sorted.
+    pub sort: Option<Sort>,
+}
+
+/// The addresses of a list by creation and by the latest event, and which of them it is.
+pub struct Sort {
+    pub by_creation: Address,
+    pub by_latest: Address,
+    pub is_by_latest: bool,
 }
 
 impl HtmlSafe for Lines {}
@@ -34,13 +43,15 @@ pub struct Line {
     channel: String,
     channel_icon: &'static str,
     milestones: Vec<Milestone>,
+    created: String,
+    created_at: String,
     latest: String,
     latest_at: String,
 }
 
 impl Lines {
     pub fn new(rows: Vec<Line>) -> Lines {
-        Lines { rows }
+        Lines { rows, sort: None }
     }
 
     /// Whether a milestone was reached by machines alone.
@@ -53,26 +64,24 @@ impl Line {
     pub fn new(base: &str, row: log::Row, now_ms: Millis) -> Line {
         let source = SourceRef { kind: row.source_kind, id: row.source_id.unwrap_or_default() };
         let devices = (row.devices > 1).then(|| devices_summary(row.devices, row.devices_bounced));
-        let person = row.person.map(|it| if it.contains('@') { it } else { format!("person {it}") });
-        // in-app messages go to an id, webhooks and Slack to an address that says nothing of the person
-        let is_address = |to: &String| to.contains('@') && !to.contains("://") || to.starts_with('+');
-        let recipient = row.recipient.filter(|to| is_address(to) || person.is_none());
         let to = match row.forgotten {
             true => "forgotten".into(),
-            false => recipient.or(person).unwrap_or_else(|| row.delivery_id.clone()),
+            false => whom(row.recipient, row.person).unwrap_or_else(|| row.delivery_id.clone()),
         };
         Line {
             href: Address::new(base, "/deliveries").segment(&row.delivery_id),
             id: row.cursor.id,
             status: Badge::of(row.status),
-            to: cut(to),
-            subject: cut(row.subject.or(devices).unwrap_or_default()),
-            reason: row.failure_reason.map(cut),
-            source: cut(source_title(&source, row.source_name.as_deref())),
+            to: cut(to, TEXT_MAX),
+            subject: cut(row.subject.or(devices).unwrap_or_default(), TEXT_MAX),
+            reason: row.failure_reason.map(|reason| cut(reason, REASON_MAX)),
+            source: cut(source_title(&source, row.source_name.as_deref()), TEXT_MAX),
             source_href: source_address(base, &source),
             channel: channel_title(row.channel.as_deref()),
             channel_icon: channel_icon(row.channel.as_deref()),
             milestones: milestones(row.reached),
+            created: Ago { at_ms: row.created_at_ms, now_ms }.to_string(),
+            created_at: IsoSecond(row.created_at_ms).to_string(),
             latest: Ago { at_ms: row.updated_at_ms, now_ms }.to_string(),
             latest_at: IsoSecond(row.updated_at_ms).to_string(),
         }
@@ -94,10 +103,21 @@ impl Line {
     }
 }
 
-/// The style sheet cuts text to its cell; this limits the size of the page. All of it stands on the delivery's page.
-fn cut(mut text: String) -> String {
-    const LETTERS_MAX: usize = 200;
-    if let Some((end, _)) = text.char_indices().nth(LETTERS_MAX) {
+/// The recipient if it says who that is, else the person by address or ID.
+pub fn whom(recipient: Option<String>, person: Option<String>) -> Option<String> {
+    let person = person.map(|it| if it.contains('@') { it } else { format!("person {it}") });
+    // in-app messages go to an id, webhooks and Slack to an address that says nothing of the person
+    let is_address = |to: &String| to.contains('@') && !to.contains("://") || to.starts_with('+');
+    recipient.filter(|to| is_address(to) || person.is_none()).or(person)
+}
+
+/// The style sheet cuts text to its cell, but for reasons; these limit the size of the page. All of it stands on the
+/// delivery's page.
+const TEXT_MAX: usize = 200;
+const REASON_MAX: usize = 1_000;
+
+fn cut(mut text: String, letters: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(letters) {
         text.truncate(end);
         text.push('…');
     }

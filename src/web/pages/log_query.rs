@@ -57,6 +57,10 @@ fn may_repeat(key: &str) -> bool {
 /// Keys whose empty value means "without one".
 const MAY_BE_EMPTY: [&str; 2] = ["action_id", "content_id"];
 
+/// The order of the log: `sort=latest`, else by creation.
+pub const SORT: &str = "sort";
+pub const LATEST: &str = "latest";
+
 /// A filter of the log, and which page of it.
 pub struct LogQuery {
     pub filter: Filter,
@@ -88,11 +92,15 @@ impl LogQuery {
     /// [`Error::BadRequest`] with the parameter that is unknown or invalid.
     pub fn parse(base: &str, pairs: &[(String, String)], now_ms: Millis) -> Result<LogQuery, Error> {
         let address = Address::new(base, "/deliveries");
-        let mut query = LogQuery::of(address, pairs, &["by"], &["before", "after"], now_ms)?;
+        let mut query = LogQuery::of(address, pairs, &["by", SORT], &["before", "after"], now_ms)?;
         for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
             match key.as_str() {
                 "before" => query.at = At::OlderThan(cursor(key, value)?),
                 "after" => query.at = At::NewerThan(cursor(key, value)?),
+                SORT => match value.as_str() {
+                    LATEST => query.filter.by_latest = true,
+                    _ => return Err(unknown(SORT, value, &["created", LATEST])),
+                },
                 "by" if query.filter.link.is_none() => {
                     let what = "`by` says who followed a `link`, which is missing. For opens and clicks by people, use \
                         `ever=human_opened` or `ever=human_clicked`.";
@@ -185,7 +193,7 @@ impl LogQuery {
 
     /// Whether there is no other condition than those that counts are stored by.
     fn is_of_all(&self) -> bool {
-        let more = ["status", "channel", "source", "ever"];
+        let more = ["status", "channel", "source", "ever", SORT];
         self.address.query().iter().all(|(key, _)| more.contains(&key.as_str()))
     }
 

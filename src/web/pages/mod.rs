@@ -44,7 +44,7 @@ mod source_names;
 mod span;
 mod start;
 mod story;
-mod suppressions;
+pub(super) mod suppressions;
 mod timeline;
 mod trend;
 pub(super) mod twin;
@@ -98,7 +98,7 @@ pub fn routes(config: &mut ServiceConfig) {
             )
             .service(page(resource("/campaigns/{kind}/{id:.+}"), campaign::page))
             .service(page(resource(paths("/compare")), compare::page))
-            .service(page(resource(paths("/suppressions")), suppressions::page))
+            .service(page(resource(paths_of_list("/suppressions")), suppressions::page))
             .service(page(resource(paths("/quarantine")), quarantine::page))
             .service(page(resource("/quarantine/confirm"), quarantine_acts::confirm))
             .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))

@@ -84,6 +84,17 @@ impl Moment {
     }
 }
 
+/// A text as HTML, with an element for each of these times that it names as [`Exact`] writes them.
+pub fn with_times(text: &str, times: impl IntoIterator<Item = Millis>) -> String {
+    let html =
+        askama::filters::escape(text, askama::filters::Html).map_or_else(|never| match never {}, |it| it.to_string());
+    let times: std::collections::BTreeSet<Millis> = times.into_iter().collect();
+    times.into_iter().fold(html, |html, ms| {
+        let exact = Exact(ms).to_string();
+        html.replace(&exact, &format!("<time datetime=\"{}\">{exact}</time>", Iso(ms)))
+    })
+}
+
 /// The milestones that a delivery reached, in fixed order.
 pub fn milestones(reached: FirstTimes) -> Vec<Milestone> {
     use Metric::*;

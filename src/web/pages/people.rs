@@ -13,7 +13,7 @@ use super::sheet::Sheet;
 use super::suppressions::Note;
 use super::twin::{self, Format, Twins};
 use crate::domain::people::Change;
-use crate::domain::{Metric, Millis};
+use crate::domain::{Channel, Metric, Millis};
 use crate::store::query::log::SourceRef;
 use crate::store::query::person::{self, ErasureRequest, Person, ROWS_MAX, SubscriptionChange};
 use crate::store::query::rows::{self, Row};
@@ -37,9 +37,12 @@ struct PersonPage {
     now_ms: Millis,
     asked: String,
     person: Person,
-    /// Entries of the suppression list, and a sentence where there is none now.
+    /// The email address where one is known.
+    title: String,
+    /// Entries of the suppression list; since when one of them stands, and what is said where none does.
     suppressions: Vec<Note>,
-    unlisted: Option<&'static str>,
+    suppressed: Option<(&'static str, Moment)>,
+    unsuppressed: Option<&'static str>,
     here: Address,
     preferences: String,
     lines: Lines,
@@ -129,12 +132,14 @@ impl PersonPage {
         let listed = std::mem::take(&mut person.suppressions);
         let base = &pages.base;
         let here = person_address(base, &asked);
-        let unlisted = match addresses(&person, &asked).len() {
+        // an address rather than a device
+        let active = listed.iter().filter(|listed| listed.is_active());
+        let active = active.map(|it| (it.channel == Channel::Push.name(), it.cursor.at_ms)).min();
+        let unsuppressed = match addresses(&person, &asked).len() {
             0 => None,
             _ if listed.iter().any(Listed::is_active) => None,
-            1 => Some("Not suppressed."),
-            2..LISTED_MAX => Some("None of these addresses and devices is suppressed."),
-            _ => Some("None of the first addresses and devices is suppressed."),
+            1..LISTED_MAX => Some("None of the addresses and devices is suppressed"),
+            _ => Some("None of the first addresses and devices is suppressed"),
         };
         let preference =
             |it: &person::Preference| format!("{} {}: {}", it.part.trim_end_matches('s'), it.name, it.value);
@@ -143,16 +148,38 @@ impl PersonPage {
             page: pages.layout("deliveries"),
             now_ms,
             suppressions: listed.iter().map(|listed| Note::naming(base, listed, now_ms)).collect(),
-            unlisted,
+            suppressed: active.map(|(is_device, ms)| {
+                (if is_device { "Device suppressed" } else { "Suppressed" }, Moment::exact(ms, now_ms))
+            }),
+            unsuppressed,
             preferences: person.preferences.iter().map(preference).collect::<Vec<_>>().join(", "),
             lines: Lines::new(deliveries.into_iter().map(|row| Line::new(base, row, now_ms)).collect()),
             statuses: statuses(base, &person),
             logs: logs(base, &person, &asked),
             twins: Twins::of(&here),
+            title: title(&person).to_owned(),
             here,
             asked,
             person,
         }
+    }
+
+    /// Whether there is more to tell than identifiers and deliveries.
+    fn has_story(&self) -> bool {
+        let Person { subscription, erasure, devices, relations, changes, traits, .. } = &self.person;
+        let has_state = subscription.is_some() || erasure.is_some() || !self.preferences.is_empty();
+        let has_lists = !devices.is_empty() || !relations.is_empty() || !changes.is_empty() || !traits.is_empty();
+        has_state || has_lists || !self.suppressions.is_empty()
+    }
+
+    /// The subscription as a chip.
+    fn subscription(&self) -> Option<Badge> {
+        let metric = match self.person.subscription.as_ref()?.change {
+            Change::Unsubscribed => Metric::Unsubscribed,
+            _ => Metric::Delivered,
+        };
+        let word = change_title(self.person.subscription.as_ref()?);
+        Some(Badge { word, meaning: "by the latest change of the subscription", ..Badge::of(Some(metric)) })
     }
 
     fn exact(&self, at_ms: &Millis) -> Moment {
@@ -196,6 +223,12 @@ impl PersonPage {
             (None, None) => None,
         }
     }
+}
+
+/// The email address, unless it is several people's.
+fn title(person: &Person) -> &str {
+    let email = person.identifiers.iter().find(|it| it.kind == "email" && person.shared_by.is_empty());
+    email.map_or(&person.name, |email| &email.value)
 }
 
 fn change_title(change: &SubscriptionChange) -> &'static str {

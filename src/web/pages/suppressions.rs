@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use super::deliveries::total_text;
 use super::layout::{self, Layout, Pages};
 use super::log_query::{Chip, cursor};
 use super::parts::{Badge, Moment, channel_icon, channel_title};
@@ -18,7 +19,8 @@ use crate::store::query::rows;
 use crate::store::query::suppressions::{self, Filter, Listed};
 use crate::web::address::Address;
 use crate::web::error::Error;
-use crate::web::format::{Ago, Exact, Plural};
+use crate::web::export::{self, What};
+use crate::web::format::{Ago, Exact, Plural, ToMinute};
 
 const ROWS: usize = 50;
 
@@ -34,8 +36,9 @@ struct SuppressionsPage {
     clear: String,
     rows: Vec<Line>,
     was_any_listed: bool,
-    /// One address was asked for, and nothing else.
-    is_of_address: bool,
+    total: String,
+    /// One address was asked for, and nothing else: since when it is suppressed.
+    checked: Option<Option<Moment>>,
     newer: Option<Address>,
     older: Option<Address>,
     looked: Option<String>,
@@ -176,16 +179,18 @@ impl Note {
 }
 
 /// What the address of the page asks for.
-struct Query {
-    filter: Filter,
+pub struct Query {
+    pub filter: Filter,
     at: At,
     /// The filter alone, without the place.
     address: Address,
 }
 
 impl Query {
-    fn parse(base: &str, pairs: &[(String, String)]) -> Result<Query, Error> {
-        let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).chain(["before", "after"]).collect();
+    /// # Errors
+    /// [`Error::BadRequest`] with the parameter that is unknown or invalid.
+    pub fn parse(base: &str, pairs: &[(String, String)]) -> Result<Query, Error> {
+        let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).chain(["before", "after", "all"]).collect();
         layout::refuse_unknown(pairs, &known)?;
         let mut query =
             Query { filter: Filter::default(), at: At::Newest, address: Address::new(base, "/suppressions") };
@@ -268,22 +273,27 @@ fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)]) -> Result<T, E
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
-    let query = Query::parse(&pages.base, &layout::pairs(request.query_string())?)?;
+    let pairs = layout::pairs(request.query_string())?;
+    let query = Query::parse(&pages.base, &pairs)?;
+    if let Some(form) = export::Form::asked(&request, &pairs) {
+        return export::stream(&pages, What::Suppressions(query.filter), form).await;
+    }
     let (filter, at) = (query.filter.clone(), query.at);
     let format = Format::of(&request);
-    let (found, was_any_listed, shown, columns) = pages
+    let (found, total, was_any_listed, shown, columns) = pages
         .read(move |connection| {
             let found = suppressions::page(connection, &filter, at, ROWS)?;
             let rows = found.rows.iter().filter(|_| format != Format::Html);
             let shown = rows.map(|row| rows::suppression(connection, row.cursor)).collect::<Result<_, _>>()?;
             let columns = rows::suppression_columns(connection)?;
-            Ok::<_, store::Error>((found, suppressions::has_any(connection)?, shown, columns))
+            let total = suppressions::total(connection, &filter)?;
+            Ok::<_, store::Error>((found, total, suppressions::has_any(connection)?, shown, columns))
         })
         .await?;
     let place = |key: &str, cursor: Option<Cursor>| cursor.map(|cursor| query.address.clone().with(key, cursor));
     let ending = |address: Address| address.ending(format.ending());
     let list = List {
-        total: None,
+        total: total.exactly(),
         rows: shown,
         newer: place("after", found.newer).map(ending),
         older: place("before", found.older).map(ending),
@@ -294,10 +304,14 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         At::OlderThan(cursor) => place("before", Some(cursor)),
         At::NewerThan(cursor) => place("after", Some(cursor)),
     };
+    let is_check = query.address.query().len() == 1
+        && found.looked.is_none()
+        && matches!(query.filter.address, Some(suppressions::Address::Exactly(_)));
+    let since_ms = found.rows.iter().filter(|it| it.is_active()).map(|it| it.cursor.at_ms).min();
     let page = SuppressionsPage {
         page: pages.layout("suppressions"),
-        is_of_address: query.address.query().len() == 1
-            && matches!(query.filter.address, Some(suppressions::Address::Exactly(_))),
+        checked: is_check.then(|| since_ms.map(|ms| Moment::exact(ms, now_ms))),
+        total: total_text(total, "entry", "entries"),
         groups: query.groups(),
         hidden: rail::hidden(&query.address, &["address"]),
         address: query.address.value("address").unwrap_or_default().to_owned(),
@@ -305,12 +319,12 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         clear: pages.address("/suppressions").to_string(),
         newer: place("after", found.newer),
         older: place("before", found.older),
-        twins: Twins::of(here.as_ref().unwrap_or(&query.address)),
+        twins: Twins::of_list(here.as_ref().unwrap_or(&query.address), &query.address),
         looked: found.looked.map(|looked| {
             format!(
                 "Searched the newest {}, back to {}.",
                 Plural(looked.rows as i64, "entry", "entries"),
-                Exact(looked.at_ms)
+                ToMinute(looked.at_ms)
             )
         }),
         rows: found.rows.into_iter().map(|listed| Line::new(&pages.base, listed, now_ms)).collect(),

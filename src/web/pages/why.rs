@@ -3,7 +3,7 @@
 use super::parts::Linked;
 use crate::store::query::reasons::Reasons;
 use crate::web::address::Address;
-use crate::web::format::{Exact, Iso};
+use crate::web::format::{Iso, ToMinute};
 
 /// The most frequent reasons of the newest deliveries with one.
 pub struct Why {
@@ -30,7 +30,7 @@ impl Why {
         };
         let of = |reason: &str| log.clone().set("reason", reason).to_string();
         let row = |(text, n): &(String, i64)| Reason { text: text.clone(), deliveries: Linked::new(*n, of(text)) };
-        let mut more = since_ms.map_or(String::new(), |since_ms| format!(", created since {}", Exact(since_ms)));
+        let mut more = since_ms.map_or(String::new(), |since_ms| format!(", created since {}", ToMinute(since_ms)));
         if let rarer @ 1.. = grouped.len().saturating_sub(shown) {
             more.push_str(&format!("; + {rarer} less common"));
         }
