@@ -39,7 +39,7 @@ pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusa
         && object_type.as_deref() == Some("customer")
         && matches!(metric, Some(MetricName::Other(_)))
     {
-        return Err(unknown("metric is not one that customers have, and no delivery is named"));
+        return Err(unknown("unknown metric and no delivery ID"));
     }
     let known = Known { delivery_id, object_type, metric: (metric, "metric"), recipient: &["recipient"] };
     event(top, data, known, context)

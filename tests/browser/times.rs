@@ -50,8 +50,7 @@ fn times_are_in_utc_or_in_the_zone_of_the_browser() {
     // it is remembered, also of a day that is another one there
     browser.live_in("Asia/Kolkata");
     browser.goto(&server.url("/events"));
-    assert_eq!(browser.texts(".lines time"), ["2026-09-22 09:36:40", "2026-09-21 19:43:21"]);
-    assert_eq!(browser.text(".lines .utc"), "Asia/Kolkata");
+    assert_eq!(browser.texts(".lines time"), ["2026-09-22 09:36:40 GMT+5:30", "2026-09-21 19:43:21 GMT+5:30"]);
     browser.live_in("Pacific/Auckland");
     browser.goto(&server.url("/deliveries/d1"));
     assert_eq!(browser.texts(".timeline time"), ["22 Sep 02:13:21", "16:06:40"]);

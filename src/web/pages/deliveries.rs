@@ -7,7 +7,7 @@ use super::empty_state::EmptyState;
 use super::layout::{self, Layout, Pages};
 use super::lines::{Line, Lines, Sort};
 use super::log_query::{Chip, LATEST, LogQuery, SORT};
-use super::parts::{PROBLEMS, source_value};
+use super::parts::{PROBLEMS, source_value, total_text};
 use super::rail::{self, Choice, Choices};
 use super::search_words;
 use super::span;
@@ -22,7 +22,6 @@ use crate::store;
 use crate::store::query::log::{self, At, Filter, Listing, Recipient};
 use crate::store::query::reasons::{self, Reasons};
 use crate::store::query::status_counts::{self, StatusCount};
-use crate::store::query::totals::Total;
 use crate::store::query::{campaigns, overview, rows, suppressions};
 use crate::web::address::Address;
 use crate::web::error::Error;
@@ -311,14 +310,4 @@ fn channels(query: &LogQuery, counts: &[StatusCount]) -> Choices {
 
 fn name_of(count: &StatusCount) -> &str {
     count.channel.as_deref().unwrap_or("unknown")
-}
-
-/// How many were found, as far as it is known.
-pub fn total_text(total: Total, one: &'static str, many: &'static str) -> String {
-    match total {
-        Total::Exactly(n) => Plural(n, one, many).to_string(),
-        Total::MoreThan(n) => format!("more than {} {many}", Count(n)),
-        Total::AtLeast(0) => "no matches yet".into(),
-        Total::AtLeast(n) => format!("{}+ {many}", Count(n)),
-    }
 }

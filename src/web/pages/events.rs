@@ -3,12 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::deliveries::total_text;
 use super::event_query::EventQuery;
 use super::event_rail::EventRail;
 use super::layout::{self, Layout, Pages};
 use super::log_query::Chip;
-use super::parts::{Badge, Moment, channel_icon, channel_title};
+use super::parts::{Badge, Moment, channel_icon, channel_title, total_text};
 use super::span;
 use super::start::Start;
 use super::twin::{self, Format, List, Twins};
@@ -136,7 +135,7 @@ impl Line {
                 .filter(|(column, _)| is(column))
                 .map(|(_, mark)| mark)
                 .collect(),
-            at: Moment::exact(row.integer("occurred_at_ms").unwrap_or_default(), now_ms).in_its_column(),
+            at: Moment::exact(row.integer("occurred_at_ms").unwrap_or_default(), now_ms),
             to: row.text("recipient").unwrap_or(delivery_id).into(),
             href: Address::new(base, "/deliveries").segment(delivery_id).to_string(),
             channel: channel_title(row.text("channel")),

@@ -5,9 +5,8 @@ use askama::Template;
 use serde_json::json;
 
 use super::chart::{Chart, Series};
-use super::deliveries::total_text;
 use super::layout::{self, Layout, Pages};
-use super::parts::{Linked, Moment, channel_icon, channel_title};
+use super::parts::{Linked, Moment, channel_icon, channel_title, total_text};
 use super::sheet::Sheet;
 use super::silence::Silence;
 use super::twin::{Format, Twins};
@@ -371,6 +370,7 @@ impl ChannelLine {
             never_sent_of: Count(of.looked_at as i64),
             unheard: of.unheard.map(|total| match total {
                 Total::Exactly(0) => ("0".into(), None),
+                Total::AtLeast(n) => (format!("{}+", Count(n)), Some(unheard)),
                 total => (total_text(total, "delivery", "deliveries"), Some(unheard)),
             }),
         }

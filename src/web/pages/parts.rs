@@ -8,6 +8,7 @@ use askama::filters::HtmlSafe;
 use crate::domain::rollup::{self, ChannelCounts};
 use crate::domain::{Channel, Counted, FirstTimes, Metric, Millis, SourceKind};
 use crate::store::query::log::SourceRef;
+use crate::store::query::totals::Total;
 use crate::web::address::Address;
 use crate::web::format::{Ago, Clock, Count, Exact, Iso, Percent, Plural};
 
@@ -74,13 +75,15 @@ impl Moment {
         let text = format!("{} UTC", Clock(now_ms / 1_000 * 1_000));
         Moment { iso: Iso(now_ms).to_string(), exact: Exact(now_ms).to_string(), text, is_ago: false }
     }
+}
 
-    /// Without the zone, for a column whose head names it.
-    pub fn in_its_column(mut self) -> Moment {
-        if let Some(short) = self.text.strip_suffix(" UTC") {
-            self.text = short.to_owned();
-        }
-        self
+/// How many were found, as far as it is known.
+pub fn total_text(total: Total, one: &'static str, many: &'static str) -> String {
+    match total {
+        Total::Exactly(n) => Plural(n, one, many).to_string(),
+        Total::MoreThan(n) => format!("more than {} {many}", Count(n)),
+        Total::AtLeast(0) => "no matches yet".into(),
+        Total::AtLeast(n) => format!("{}+ {many}", Count(n)),
     }
 }
 

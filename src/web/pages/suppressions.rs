@@ -4,10 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::deliveries::total_text;
 use super::layout::{self, Layout, Pages};
 use super::log_query::{Chip, cursor};
-use super::parts::{Badge, Moment, channel_icon, channel_title};
+use super::parts::{Badge, Moment, channel_icon, channel_title, total_text};
 use super::rail;
 use super::span::Choice;
 use super::twin::{self, Format, List, Twins};
