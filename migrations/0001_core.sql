@@ -141,6 +141,7 @@ CREATE TABLE events (
     link             TEXT,                       -- of a click: what it counts under: link_id, else href without query and fragment
     action_value     TEXT,                       -- of an in-app message: what was pressed; of a conversion: its value
     reason           TEXT,                       -- of a failure: why, in the sender's words
+    bounce_class     TEXT,                       -- of a bounce: hard, soft, policy or unknown, where the sender states it; NULL: not stated, the reason is read
     repeats          INTEGER NOT NULL DEFAULT 0, -- how often a copy came again
     attributes       TEXT                        -- JSON: what it says of its delivery; NULL: the same as deliveries.first_attributes
 ) STRICT;
@@ -695,6 +696,7 @@ SELECT
     e.link_id,                                   -- of a click: the sender's id of the link
     e.action_value,                              -- of an in-app message: what was pressed; of a conversion: its value
     CAST(coalesce(e.reason, CASE WHEN d.channel = 'push' THEN (SELECT v.reason FROM event_devices v WHERE v.event = e.id AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END) AS TEXT) AS reason, -- of a failure: why, in the sender's words
+    e.bounce_class,                              -- of a bounce: hard, soft, policy or unknown, where the sender states it; NULL: not stated, the reason is read
     e.machine,                                   -- 1: by a machine; 0: by a person; NULL: not stated
     e.proxied,                                   -- 1: opened through an image proxy; 0: not; NULL: not stated
     e.synthetic,                                 -- 1: inferred by the sender; 0: seen; NULL: not stated

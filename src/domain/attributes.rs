@@ -245,7 +245,7 @@ pub(super) fn email(written: &str) -> Text {
 }
 
 /// Keeps the smaller of two values, comparing their text; what only one has is kept. True if `slot` changed.
-pub(super) fn smaller(slot: &mut Option<Text>, other: Option<&Text>) -> bool {
+pub(super) fn smaller<T: Ord + Clone>(slot: &mut Option<T>, other: Option<&T>) -> bool {
     match (&slot, other) {
         (Some(have), Some(other)) if other < have => {}
         (None, Some(_)) => {}

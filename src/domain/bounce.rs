@@ -1,7 +1,8 @@
 //! What a bounce says of the address: is it dead, or was it only this message, this moment, this sender?
 //!
-//! Events carry no such mark, only the words of the server, the carrier or the push service. They are read with care
-//! for one mistake: an address must not be taken for dead because a message was refused. What is not clear is not hard.
+//! Some providers state it with the event, and that stands. Other events carry only the words of the server, the carrier or
+//! the push service. They are read with care for one mistake: an address must not be taken for dead because a message was
+//! refused. What is not clear is not hard.
 //!
 //! The rules, in their order; the first that says something decides:
 //!
@@ -43,6 +44,10 @@ impl BounceClass {
         }
     }
 
+    pub fn parse(name: &str) -> Option<BounceClass> {
+        BounceClass::ALL.into_iter().find(|class| class.name() == name)
+    }
+
     pub fn title(self) -> &'static str {
         match self {
             BounceClass::Hard => "Hard bounce",
@@ -69,6 +74,11 @@ impl BounceClass {
             BounceClass::Unknown => "the reason does not say which it is",
         }
     }
+}
+
+/// The class that the sender states, else that of the reason.
+pub fn class(stated: Option<BounceClass>, reason: Option<&str>) -> BounceClass {
+    stated.unwrap_or_else(|| classify(reason))
 }
 
 /// Longer reasons are no server's words.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Attributes, Channel, Metric, Millis, Text, attributes::smaller};
+use super::{Attributes, BounceClass, Channel, Metric, Millis, Text, attributes::smaller};
 
 /// The longest metric name that is kept, in bytes.
 pub const METRIC_NAME_BYTES_MAX: usize = 64;
@@ -128,6 +128,8 @@ pub struct Event {
     pub link_id: Option<Text>,
     pub action_value: Option<Text>,
     pub reason: Option<Text>,
+    /// Of a bounce: what the sender says of the address, where it states it.
+    pub bounce_class: Option<BounceClass>,
     pub recipients: Vec<Device>,
     pub flags: Flags,
 }
@@ -146,6 +148,7 @@ impl Event {
             link_id: None,
             action_value: None,
             reason: None,
+            bounce_class: None,
             recipients: Vec::new(),
             flags: Flags::default(),
         }
@@ -165,6 +168,7 @@ impl Event {
         changed |= smaller(&mut self.link_id, copy.link_id.as_ref());
         changed |= smaller(&mut self.action_value, copy.action_value.as_ref());
         changed |= smaller(&mut self.reason, copy.reason.as_ref());
+        changed |= smaller(&mut self.bounce_class, copy.bounce_class.as_ref());
         changed |= self.flags.merge(copy.flags);
         if !copy.recipients.is_empty()
             && (self.recipients.is_empty() || devices_as_json(&copy.recipients) < devices_as_json(&self.recipients))

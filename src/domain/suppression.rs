@@ -109,7 +109,7 @@ pub fn marks<'a>(delivery: &Delivery, events: impl IntoIterator<Item = &'a Event
         };
         if channel == Channel::Push {
             devices(event, metric, only).into_iter().for_each(mark);
-        } else if counts(metric, event.reason.as_deref()) {
+        } else if counts(metric, event, event.reason.as_deref()) {
             // one that does not name the channel names the address as it is written on the delivery's
             let named = event.attributes.get(Attribute::Recipient);
             let named = named.map(|recipient| address::normalize(Some(channel), recipient));
@@ -125,7 +125,7 @@ pub fn marks<'a>(delivery: &Delivery, events: impl IntoIterator<Item = &'a Event
 fn devices<'a>(event: &'a Event, metric: Metric, only: Option<&'a str>) -> Vec<&'a str> {
     if event.recipients.is_empty() {
         let device = event.attributes.get(Attribute::Recipient).or(only);
-        return device.filter(|_| counts(metric, event.reason.as_deref())).into_iter().collect();
+        return device.filter(|_| counts(metric, event, event.reason.as_deref())).into_iter().collect();
     }
     let some_say_why = event.recipients.iter().any(|device| device.reason.is_some());
     let failed = |reason: Option<&str>| reason.is_some() || !some_say_why;
@@ -134,7 +134,7 @@ fn devices<'a>(event: &'a Event, metric: Metric, only: Option<&'a str>) -> Vec<&
         .iter()
         .filter(|device| match device.reason.as_deref() {
             _ if metric == Metric::Delivered => true,
-            reason => failed(reason) && counts(metric, reason.or(event.reason.as_deref())),
+            reason => failed(reason) && counts(metric, event, reason.or(event.reason.as_deref())),
         })
         .map(|device| &*device.device_id)
         .collect();
@@ -144,8 +144,8 @@ fn devices<'a>(event: &'a Event, metric: Metric, only: Option<&'a str>) -> Vec<&
 }
 
 /// Of bounces only hard ones say that the address is dead.
-fn counts(metric: Metric, reason: Option<&str>) -> bool {
-    metric != Metric::Bounced || bounce::classify(reason) == BounceClass::Hard
+fn counts(metric: Metric, event: &Event, reason: Option<&str>) -> bool {
+    metric != Metric::Bounced || bounce::class(event.bounce_class, reason) == BounceClass::Hard
 }
 
 #[cfg(test)]
@@ -189,6 +189,16 @@ mod tests {
         assert!(bounced(Some("452 4.2.2 Mailbox full")).is_empty());
         assert!(bounced(None).is_empty());
         assert!(said(&[event("email", "bounced", Some("550 5.1.1 User unknown"))]).is_empty());
+    }
+
+    #[test]
+    fn a_stated_class_stands_before_the_words() {
+        let bounced = |class, reason| {
+            let event = event("email", "bounced", Some(reason));
+            said(&[to("ada@example.org", Event { bounce_class: Some(class), ..event })])
+        };
+        assert_eq!(bounced(BounceClass::Hard, "452 4.2.2 Mailbox full"), ["bounced ada@example.org"]);
+        assert!(bounced(BounceClass::Soft, "550 5.1.1 User unknown").is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::{Error, attributes};
-use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Flags, MetricName, Text};
+use crate::domain::{Attribute, Attributes, BounceClass, Device, Event, EventTime, Flags, MetricName, Text};
 
 /// An event as its row has it.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ macro_rules! select {
         concat!(
             "SELECT e.id, e.metric, e.event_id, e.occurred_at_ms, e.time_is_receipt, e.clock_skew_ms, e.received_at_ms,
                 e.machine, e.proxied, e.synthetic, e.href, e.link_id, e.action_value, e.reason,
-                coalesce(e.attributes, d.first_attributes),
+                e.bounce_class, coalesce(e.attributes, d.first_attributes),
                 EXISTS (SELECT 1 FROM event_devices v WHERE v.event = e.id), d.delivery_id
              FROM events e JOIN deliveries d ON d.id = e.delivery
              WHERE ",
@@ -53,10 +53,11 @@ pub fn by_row(connection: &Connection, id: i64) -> Result<Option<EventRow>, Erro
 
 fn from_row(connection: &Connection, row: &Row) -> Result<EventRow, Error> {
     let id = row.get(0)?;
-    let has_devices: bool = row.get(15)?;
-    let attributes: Option<String> = row.get(14)?;
+    let has_devices: bool = row.get(16)?;
+    let attributes: Option<String> = row.get(15)?;
+    let bounce_class: Option<String> = row.get(14)?;
     let event = Event {
-        delivery_id: row.get(16)?,
+        delivery_id: row.get(17)?,
         metric: MetricName::parse(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?),
         id: row.get(2)?,
         time: EventTime { ms: row.get(3)?, from_receipt: row.get(4)?, clock_skew_ms: row.get(5)? },
@@ -66,6 +67,7 @@ fn from_row(connection: &Connection, row: &Row) -> Result<EventRow, Error> {
         link_id: row.get(11)?,
         action_value: row.get(12)?,
         reason: row.get(13)?,
+        bounce_class: bounce_class.as_deref().and_then(BounceClass::parse),
         recipients: if has_devices { devices(connection, id)? } else { Vec::new() },
         flags: Flags { machine: row.get(7)?, proxied: row.get(8)?, synthetic: row.get(9)? },
     };
@@ -96,8 +98,8 @@ pub fn insert(
         .prepare_cached(
             "INSERT INTO events (delivery, metric, event_id, occurred_at_ms, time_is_receipt, clock_skew_ms,
                 received_at_ms, machine, proxied, synthetic, recipient, href, link_id, link, action_value, reason,
-                repeats, attributes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                repeats, attributes, bounce_class)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         )?
         .execute(params![
             delivery,
@@ -118,6 +120,7 @@ pub fn insert(
             event.reason,
             repeats,
             attributes_of(event, Some(first_attributes)),
+            event.bounce_class.map(BounceClass::name),
         ])?;
     let id = connection.last_insert_rowid();
     insert_devices(connection, id, &event.recipients)?;
@@ -138,7 +141,7 @@ pub fn update(connection: &Connection, id: i64, first_attributes: Option<&str>, 
         .prepare_cached(
             "UPDATE events SET occurred_at_ms = ?2, time_is_receipt = ?3, clock_skew_ms = ?4, machine = ?5, proxied = ?6,
                 synthetic = ?7, recipient = ?8, href = ?9, link_id = ?10, link = ?11, action_value = ?12, reason = ?13,
-                attributes = ?14
+                attributes = ?14, bounce_class = ?15
              WHERE id = ?1",
         )?
         .execute(params![
@@ -156,6 +159,7 @@ pub fn update(connection: &Connection, id: i64, first_attributes: Option<&str>, 
             event.action_value,
             event.reason,
             attributes_of(event, first_attributes),
+            event.bounce_class.map(BounceClass::name),
         ])?;
     connection.prepare_cached("DELETE FROM event_devices WHERE event = ?1")?.execute([id])?;
     insert_devices(connection, id, &event.recipients)
@@ -225,6 +229,7 @@ pub fn as_json(event: &Event) -> serde_json::Value {
     put("link_id", text(&event.link_id));
     put("action_value", text(&event.action_value));
     put("reason", text(&event.reason));
+    put("bounce_class", event.bounce_class.map(|class| class.name().into()));
     put("machine", event.flags.machine.map(Into::into));
     put("proxied", event.flags.proxied.map(Into::into));
     put("synthetic", event.flags.synthetic.map(Into::into));

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 
 use crate::domain::event::devices_as_json;
-use crate::domain::{Attribute, Attributes, Event, SourceKind, Text};
+use crate::domain::{Attribute, Attributes, BounceClass, Event, SourceKind, Text};
 
 use super::fields::Fields;
 use super::json::{self, Object};
@@ -17,7 +17,7 @@ const NAMED: [(Attribute, &str); 3] =
     [(Attribute::PersonId, "person_id"), (Attribute::Email, "email"), (Attribute::CioId, "cio_id")];
 
 /// Keys of a line that are not those of attributes.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "id",
     "delivery_id",
     "metric",
@@ -32,6 +32,7 @@ const KEYS: [&str; 17] = [
     "link_id",
     "action_value",
     "reason",
+    "bounce_class",
     "recipients",
     "extra",
     "timestamp",
@@ -58,6 +59,7 @@ pub(super) fn read(object: &Object, context: &Context) -> Result<Outcome, Refusa
     event.time.from_receipt |= top.flag(&["time_from_receipt"]) == Some(true);
     event.time.clock_skew_ms = top.value("clock_skew_ms").and_then(Value::as_i64).unwrap_or_default();
     message::describe(&mut event, top);
+    event.bounce_class = top.text(&["bounce_class"]).and_then(|name| BounceClass::parse(&name));
     if let Some(written) = top.borrowed(&["recipient_raw"]) {
         event.attributes.set(Attribute::RecipientRaw, Some(&written));
     }
@@ -143,6 +145,7 @@ pub fn line(event: &Event, raw: Option<&str>) -> String {
     push("link_id", field(&event.link_id));
     push("action_value", field(&event.action_value));
     push("reason", field(&event.reason));
+    push("bounce_class", event.bounce_class.map(|class| class.name().into()));
     let mut line = json::written(&line);
     // JSON already, and not to be read for being written
     let devices = (!event.recipients.is_empty()).then(|| devices_as_json(&event.recipients));
@@ -200,7 +203,7 @@ mod tests {
             "email": "ada@example.org", "cio_id": "a1", "journey_id": 3, "parent_action_id": 4, "trigger_id": 5,
             "trigger_event_id": "t", "recipient": "ada@example.org", "subject": "Hi", "newsletter_id": 9,
             "proxied": true, "synthetic": false, "action_value": "yes", "href": "https://example.org", "link_id": 1,
-            "reason": "why", "recipients": [{"device_id": "t1", "device_platform": "ios", "reason": "gone"}],
+            "reason": "why", "bounce_class": "soft", "recipients": [{"device_id": "t1", "device_platform": "ios", "reason": "gone"}],
             "source": {"kind": "campaign", "id": 8, "action_id": 42, "content_id": 2}
         });
         let expected = Event {
@@ -223,6 +226,7 @@ mod tests {
             link_id: Some("1".into()),
             action_value: Some("yes".into()),
             reason: Some("why".into()),
+            bounce_class: Some(BounceClass::Soft),
             recipients: vec![Device {
                 device_id: "t1".into(),
                 platform: Some("ios".into()),

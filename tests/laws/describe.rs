@@ -22,6 +22,9 @@ pub fn event_as_text(event: &Event) -> String {
             out.push_str(&format!(" {name}={value:?}"));
         }
     }
+    if let Some(class) = event.bounce_class {
+        out.push_str(&format!(" bounce_class={}", class.name()));
+    }
     let flags =
         [("machine", event.flags.machine), ("proxied", event.flags.proxied), ("synthetic", event.flags.synthetic)];
     for (name, value) in flags {

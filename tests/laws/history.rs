@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use waybill::domain::{Attribute, Device, Event, EventTime, MetricName};
+use waybill::domain::{Attribute, BounceClass, Device, Event, EventTime, MetricName};
 
 use super::describe::event_as_text;
 use super::model::Arrived;
@@ -141,6 +141,7 @@ struct Said {
     link_id: Option<&'static str>,
     action_value: Option<&'static str>,
     reason: Option<&'static str>,
+    bounce_class: Option<BounceClass>,
     recipients: Vec<Device>,
     machine: Option<bool>,
     proxied: Option<bool>,
@@ -154,11 +155,12 @@ fn said() -> impl Strategy<Value = Said> {
         weighted(0.4, prop_oneof![Just("1"), select(&["1", "2", "https://x.test/a", " "][..])]),
         weighted(0.1, select(&["yes", "no"][..])),
         weighted(0.4, select(&["late", "full", "550 5.1.1 <a@x.test>", "Unregistered"][..])),
+        weighted(0.15, select(&BounceClass::ALL[..])),
     );
     let flags = (weighted(0.3, any::<bool>()), weighted(0.15, any::<bool>()), weighted(0.25, any::<bool>()));
     let recipients = prop_oneof![3 => Just(Vec::new()), 3 => vec(device(), 1..2), 1 => vec(device(), 2..6)];
     (weighted(0.9, time), select(&RECEIVED[..]), carried(), texts, recipients, flags).prop_map(
-        |(time, received, carried, (href, link_id, action_value, reason), recipients, flags)| {
+        |(time, received, carried, (href, link_id, action_value, reason, bounce_class), recipients, flags)| {
             let (machine, proxied, synthetic) = flags;
             Said {
                 time,
@@ -168,6 +170,7 @@ fn said() -> impl Strategy<Value = Said> {
                 link_id,
                 action_value,
                 reason,
+                bounce_class,
                 recipients,
                 machine,
                 proxied,
@@ -199,6 +202,7 @@ impl Said {
         if !self.recipients.is_empty() {
             event.recipients = self.recipients.clone();
         }
+        event.bounce_class = self.bounce_class.or(event.bounce_class);
         event.flags.machine = self.machine.or(event.flags.machine);
         event.flags.proxied = self.proxied.or(event.flags.proxied);
         event.flags.synthetic = self.synthetic.or(event.flags.synthetic);

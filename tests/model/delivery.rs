@@ -287,6 +287,7 @@ impl<'e> Delivery<'e> {
                 .text("link_id", event.link_id.as_deref())
                 .text("action_value", event.action_value.as_deref())
                 .text("reason", reason(event, self.channel() == Some("push")).as_deref())
+                .text("bounce_class", event.bounce_class)
                 .flag("machine", event.machine)
                 .flag("proxied", event.proxied)
                 .flag("synthetic", event.synthetic)

@@ -19,6 +19,7 @@ pub struct Merged {
     pub link_id: Option<String>,
     pub action_value: Option<String>,
     pub reason: Option<String>,
+    pub bounce_class: Option<&'static str>,
     pub recipients: Vec<Device>,
     pub machine: Option<bool>,
     pub proxied: Option<bool>,
@@ -88,6 +89,9 @@ fn merged(copies: &[&Event]) -> Merged {
         link_id: smallest(copies, |copy| copy.link_id.as_deref()),
         action_value: smallest(copies, |copy| copy.action_value.as_deref()),
         reason: smallest(copies, |copy| copy.reason.as_deref()),
+        bounce_class: ["hard", "soft", "policy", "unknown"]
+            .into_iter()
+            .find(|class| copies.iter().any(|copy| copy.bounce_class.is_some_and(|it| it.name() == *class))),
         recipients: copies
             .iter()
             .map(|copy| &copy.recipients)

@@ -44,7 +44,7 @@ pub fn lines(deliveries: &[Delivery]) -> Vec<String> {
                     stories.entry((address, channel)).or_default().entry(event.at).or_default().lifted = true;
                 } else if let Some(order) = CAUSES.iter().position(|(metric, ..)| *metric == event.metric) {
                     let named = channel == "push" && !event.recipients.is_empty();
-                    if event.metric == "bounced" && !named && !reason.is_some_and(|it| DEAD.contains(&it)) {
+                    if event.metric == "bounced" && !named && !is_dead(event, reason) {
                         continue;
                     }
                     let cause = Cause { delivery_id: &event.delivery_id, order, event_id: &event.id, reason };
@@ -55,6 +55,11 @@ pub fn lines(deliveries: &[Delivery]) -> Vec<String> {
         }
     }
     stories.into_iter().filter_map(|(listed, story)| line(listed, story)).collect()
+}
+
+/// What the sender states stands before the reason.
+fn is_dead(event: &Merged, reason: Option<&str>) -> bool {
+    event.bounce_class.map_or_else(|| reason.is_some_and(|it| DEAD.contains(&it)), |class| class == "hard")
 }
 
 /// Whom an event speaks of, with the reason for each.
@@ -80,7 +85,7 @@ fn spoken_of<'e>(delivery: &'e Delivery, event: &'e Merged, push: bool) -> Vec<(
         named_devices.entry(&device.device_id).or_default().push(device.reason.as_deref().or(reason));
     }
     let of_device = |reasons: Vec<Option<&'e str>>| {
-        let dead = reasons.iter().any(|reason| reason.is_some_and(|reason| DEAD.contains(&reason)));
+        let dead = reasons.iter().any(|reason| is_dead(event, *reason));
         // what is shown is the first, what counts is whether any says that it is dead
         let first = reasons.into_iter().flatten().next();
         (first, dead)

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{SOURCE_NAME, first_time_columns, first_times};
 use super::paging::Cursor;
-use crate::domain::{FirstTimes, Metric, Millis};
+use crate::domain::{BounceClass, FirstTimes, Metric, Millis};
 use crate::store::Error;
 
 #[derive(Clone, Debug)]
@@ -72,6 +72,8 @@ pub struct Event {
     pub link_id: Option<String>,
     pub action_value: Option<String>,
     pub reason: Option<String>,
+    /// Of a bounce, where the sender states it.
+    pub bounce_class: Option<BounceClass>,
     pub devices: Vec<Device>,
     pub repeats: i64,
     /// The format it came in: webhook, pipelines, track, waybill and the like. `None` where its JSON is no longer kept.
@@ -170,7 +172,7 @@ pub fn events(
     let mut statement = connection.prepare_cached(
         "SELECT e.id, e.event_id, e.metric, e.occurred_at_ms, e.received_at_ms, e.time_is_receipt, e.clock_skew_ms,
             e.recipient, e.machine, e.proxied, e.synthetic, e.href, e.link_id, e.action_value, e.reason, e.repeats,
-            b.format, b.body
+            b.format, b.body, e.bounce_class
         FROM events e LEFT JOIN event_bodies b ON b.id = e.id
         WHERE e.delivery = ?1 AND (e.occurred_at_ms, e.id) > (?2, ?3) ORDER BY e.occurred_at_ms, e.id LIMIT ?4",
     )?;
@@ -197,6 +199,7 @@ pub fn events(
             repeats: row.get(15)?,
             format: row.get(16)?,
             body: row.get(17)?,
+            bounce_class: row.get::<_, Option<String>>(18)?.as_deref().and_then(BounceClass::parse),
             devices: Vec::new(),
         })
     })?;

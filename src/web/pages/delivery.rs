@@ -244,16 +244,15 @@ impl DeliveryPage {
             delivery.delivery_id,
         );
         let line = |status: Option<(Metric, Millis)>, reason: Option<String>| {
-            status.map(|(metric, at_ms)| Line {
+            let (metric, at_ms) = status?;
+            let is_it = |event: &&delivery::Event| event.at_ms == at_ms && Metric::parse(&event.metric) == Some(metric);
+            let event = delivery.events.iter().find(is_it);
+            Some(Line {
                 badge: Badge::of(Some(metric)),
                 at: Moment::exact(at_ms, now_ms),
-                class: class_of(metric, reason.as_deref()),
+                class: class_of(metric, event.and_then(|event| event.bounce_class), reason.as_deref()),
                 reason,
-                by: delivery
-                    .events
-                    .iter()
-                    .find(|event| event.at_ms == at_ms && Metric::parse(&event.metric) == Some(metric))
-                    .map(|event| format!("event-{}", event.number)),
+                by: event.map(|event| format!("event-{}", event.number)),
             })
         };
         let device_page = |id: &str| person_address(&pages.base, id).to_string();
@@ -280,7 +279,7 @@ impl DeliveryPage {
                     device_id: device.device_id,
                     platform: device.platform.unwrap_or_default(),
                     badge: device.outcome.map(|outcome| Badge::of(Some(outcome))),
-                    class: device.outcome.and_then(|outcome| class_of(outcome, device.reason.as_deref())),
+                    class: device.outcome.and_then(|outcome| class_of(outcome, None, device.reason.as_deref())),
                     reason: device.reason.unwrap_or_default(),
                 })
                 .collect(),

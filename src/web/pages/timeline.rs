@@ -67,7 +67,7 @@ pub fn days(delivery: &Delivery) -> Vec<Day> {
             marks.push(Mark { text, title: "Duplicates count once" });
         }
         let reason = event.reason.clone().or_else(|| push_reason(delivery, event));
-        if let Some(class) = known.and_then(|metric| class_of(metric, reason.as_deref())) {
+        if let Some(class) = known.and_then(|metric| class_of(metric, event.bounce_class, reason.as_deref())) {
             marks.push(Mark { text: class.title().into(), title: class.meaning() });
         }
         let step = Step {
@@ -121,7 +121,7 @@ fn push_reason(delivery: &Delivery, event: &Event) -> Option<String> {
     event.devices.iter().filter(|_| is_push).find_map(|device| device.reason.clone())
 }
 
-/// The class of a bounce by its reason; `None` for another metric.
-pub fn class_of(metric: Metric, reason: Option<&str>) -> Option<BounceClass> {
-    (metric == Metric::Bounced).then(|| bounce::classify(reason))
+/// The class of a bounce, as stated or by its reason; `None` for another metric.
+pub fn class_of(metric: Metric, stated: Option<BounceClass>, reason: Option<&str>) -> Option<BounceClass> {
+    (metric == Metric::Bounced).then(|| bounce::class(stated, reason))
 }
