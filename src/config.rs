@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use crate::store::Options;
 use crate::store::keys::Kind;
+use crate::wire::SourceFrom;
 
 /// A token of the environment is at least so long, in characters. Tokens that Waybill makes have 256 random bits.
 pub const TOKEN_MIN: usize = 16;
@@ -28,6 +29,8 @@ pub struct Config {
     pub signature_max_age: Option<Duration>,
     /// Keys the hash that identifies events without an id. None: drawn when the file is created.
     pub id_key: Option<Secret>,
+    /// From which field of a provider's event its source is taken.
+    pub source_from: SourceFrom,
     /// How the file is kept.
     pub store: Options,
     /// The path at which a proxy serves Waybill, such as `/waybill`; empty at the root.
@@ -215,6 +218,7 @@ mod tests {
             access: Access::default(),
             tls: None,
             id_key: None,
+            source_from: SourceFrom::Provider,
             signature_max_age: None,
             store: Options::default(),
             base: String::new(),

@@ -88,7 +88,12 @@ mod tests {
 
     fn item(body: &Value) -> Item {
         let id_key = IdKey::new(b"test");
-        let context = Context { received_at_ms: RECEIVED_AT_MS, id_key: &id_key, live: false };
+        let context = Context {
+            received_at_ms: RECEIVED_AT_MS,
+            id_key: &id_key,
+            live: false,
+            source_from: &crate::wire::SourceFrom::Provider,
+        };
         wire::read(Format::Pipelines, body.to_string().as_bytes(), &context).unwrap().remove(0)
     }
 
@@ -124,7 +129,12 @@ mod tests {
     fn whoever_has_the_id_of_a_delivery_unsubscribes() {
         let request = json!({"path": "/unsubscribe/d1", "body": {"unsubscribe": true}});
         let id_key = IdKey::new(b"test");
-        let context = Context { received_at_ms: RECEIVED_AT_MS, id_key: &id_key, live: true };
+        let context = Context {
+            received_at_ms: RECEIVED_AT_MS,
+            id_key: &id_key,
+            live: true,
+            source_from: &crate::wire::SourceFrom::Provider,
+        };
         let items = wire::read_line(request.to_string().as_bytes(), &context).unwrap();
         let entries: Vec<_> = items.into_iter().map(|item| entry(item, Scope::Public)).collect();
         let [Entry::Report(_), Entry::Statement(statement)] = &entries[..] else { panic!("{entries:?}") };

@@ -22,7 +22,12 @@ impl File {
 
     fn record(&mut self, bodies: &[&Value]) {
         let id_key = IdKey::new(b"test");
-        let context = Context { received_at_ms: RECEIVED_AT_MS, id_key: &id_key, live: false };
+        let context = Context {
+            received_at_ms: RECEIVED_AT_MS,
+            id_key: &id_key,
+            live: false,
+            source_from: &waybill::wire::SourceFrom::Provider,
+        };
         let entries: Vec<_> =
             bodies.iter().flat_map(|body| intake::entries_of_line(body.to_string().as_bytes(), &context)).collect();
         self.tracker.record(&entries.iter().collect::<Vec<_>>(), RECEIVED_AT_MS).unwrap();

@@ -34,7 +34,12 @@ fn counted(formats: &[Format]) -> BTreeMap<Key, Count> {
     let id_key = IdKey::new(b"a secret");
     let mut deliveries: HashMap<String, Vec<Event>> = HashMap::new();
     for line in traffic().lines(formats) {
-        let context = Context { received_at_ms: line.arrives_at_ms, id_key: &id_key, live: false };
+        let context = Context {
+            received_at_ms: line.arrives_at_ms,
+            id_key: &id_key,
+            live: false,
+            source_from: &waybill::wire::SourceFrom::Provider,
+        };
         let mut events = 0;
         for item in wire::read_line(line.with_path().as_bytes(), &context).unwrap() {
             match item {

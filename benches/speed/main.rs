@@ -247,7 +247,8 @@ fn record(db: &Path, bodies: &[String]) -> anyhow::Result<f64> {
     let mut tracker = Tracker::open(db)?;
     let id_key = IdKey::new(&tracker.id_key()?);
     let received_at_ms = ENDS_AT_MS + shapes::DAY_MS;
-    let context = wire::Context { received_at_ms, id_key: &id_key, live: false };
+    let context =
+        wire::Context { received_at_ms, id_key: &id_key, live: false, source_from: &wire::SourceFrom::Provider };
     let entries: Vec<Entry> = bodies.iter().flat_map(|body| entries_of_line(body.as_bytes(), &context)).collect();
     let begun = Instant::now();
     for entries in entries.chunks(GROWTH_TRANSACTION) {

@@ -59,7 +59,12 @@ pub fn replay(bodies: &[String], transaction: usize) -> anyhow::Result<f64> {
     let mut raw = Tracker::open(&raw_db)?;
     let raw: &Connection = raw.connection();
     let (mut statements, mut took) = (Vec::new(), Duration::ZERO);
-    let context = Context { received_at_ms: ENDS_AT_MS, id_key: &id_key, live: false };
+    let context = Context {
+        received_at_ms: ENDS_AT_MS,
+        id_key: &id_key,
+        live: false,
+        source_from: &waybill::wire::SourceFrom::Provider,
+    };
     for piece in bodies.chunks(transaction * (PIECE / transaction).max(1)) {
         let mut transactions = Vec::new();
         for bodies in piece.chunks(transaction) {

@@ -115,7 +115,12 @@ struct Naive {
 
 async fn ingest_naively(body: Bytes, naive: Data<Naive>) -> HttpResponse {
     let stored = web::block(move || -> anyhow::Result<()> {
-        let context = wire::Context { received_at_ms: ENDS_AT_MS, id_key: &naive.id_key, live: false };
+        let context = wire::Context {
+            received_at_ms: ENDS_AT_MS,
+            id_key: &naive.id_key,
+            live: false,
+            source_from: &wire::SourceFrom::Provider,
+        };
         let entries: Vec<Entry> = entries_of_line(&body, &context).collect();
         let mut tracker = naive.free.lock().expect("invariant: no holder panics").recv()?;
         let recorded = tracker.record(&entries.iter().collect::<Vec<_>>(), ENDS_AT_MS);

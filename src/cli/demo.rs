@@ -67,7 +67,12 @@ fn record(db: &Path, lines: impl Iterator<Item = Line>, now_ms: Millis) -> anyho
             .next_if(|(at_ms, _)| entries.len() < TRANSACTION_LINES || bucket_of(*at_ms) == bucket_of(received_at_ms))
         {
             received_at_ms = at_ms;
-            let context = wire::Context { received_at_ms, id_key: &id_key, live: false };
+            let context = wire::Context {
+                received_at_ms,
+                id_key: &id_key,
+                live: false,
+                source_from: &wire::SourceFrom::Provider,
+            };
             entries.extend(intake::entries_of_line(line.as_bytes(), &context));
         }
         tracker.record(&entries.iter().collect::<Vec<_>>(), received_at_ms)?;
@@ -84,7 +89,12 @@ async fn trickle(ingest: Ingest, lines: impl Iterator<Item = Line>) {
     for line in lines {
         let wait_ms = line.arrives_at_ms - chrono::Utc::now().timestamp_millis();
         tokio::time::sleep(Duration::from_millis(wait_ms.max(0) as u64)).await;
-        let context = wire::Context { received_at_ms: line.arrives_at_ms, id_key: &ingest.id_key, live: false };
+        let context = wire::Context {
+            received_at_ms: line.arrives_at_ms,
+            id_key: &ingest.id_key,
+            live: false,
+            source_from: &wire::SourceFrom::Provider,
+        };
         let entries: Vec<Entry> = intake::entries_of_line(line.with_path().as_bytes(), &context).collect();
         if let Err(refused) = ingest.writer.write(entries, line.arrives_at_ms).await {
             tracing::warn!(%refused, "an event of the demo was not stored");

@@ -25,17 +25,19 @@ use crate::intake;
 use crate::store::erasure::Left;
 use crate::store::lock::is_served;
 use crate::store::{BODY_BYTES_KEPT, Entry, Options, Outcome, Quarantined, Tracker};
-use crate::wire::{self, IdKey};
+use crate::wire::{self, IdKey, SourceFrom};
 
 #[derive(Args)]
-#[command(after_help = "Events may be reporting webhooks, Data Pipelines calls, Waybill's own events, or
+#[command(
+    after_help = "Events may be reporting webhooks, webhooks of other providers, Data Pipelines calls, Waybill's own events, or
 {\"path\": ..., \"body\": ...} with the path they would be posted to: one a line, in one array, or
 indented.
 
 Examples:
   waybill import events.ndjson
   waybill import 2025-*.ndjson.gz --db brand.db
-  zcat dump.gz | waybill import -")]
+  zcat dump.gz | waybill import -"
+)]
 pub struct Import {
     /// JSON or NDJSON files, plain, .gz or .zst; - reads the standard input
     #[arg(required = true, value_name = "FILE")]
@@ -83,7 +85,13 @@ struct Summary {
 }
 
 impl Import {
-    pub fn run(self, db: &Path, id_key: Option<&Secret>, options: Options) -> anyhow::Result<ExitCode> {
+    pub fn run(
+        self,
+        db: &Path,
+        id_key: Option<&Secret>,
+        source_from: &SourceFrom,
+        options: Options,
+    ) -> anyhow::Result<ExitCode> {
         let mut tracker = super::open(db)?;
         tracker.set_options(options);
         if let Some(key) = id_key {
@@ -104,7 +112,12 @@ impl Import {
                 let reader = scope.spawn(move || read(file, &chunks));
                 let id_key = &id_key;
                 scope.spawn(move || {
-                    parse(&to_parse, &parsed, &to_free, &wire::Context { received_at_ms, id_key, live: false })
+                    parse(
+                        &to_parse,
+                        &parsed,
+                        &to_free,
+                        &wire::Context { received_at_ms, id_key, live: false, source_from },
+                    )
                 });
                 let progress = |read_bytes| bar.set_position(before + read_bytes);
                 let beside = || is_served(db);

@@ -129,7 +129,9 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
         Some(Command::Demo(demo)) => demo.run(serve),
-        Some(Command::Import(import)) => import.run(&file.db, secret::id_key()?.as_ref(), serve.options()),
+        Some(Command::Import(import)) => {
+            import.run(&file.db, secret::id_key()?.as_ref(), &serve.source_from, serve.options())
+        }
         Some(Command::Export(export)) => export.run(&file.db),
         Some(Command::Verify(verify)) => verify.run(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),

@@ -14,6 +14,7 @@ use crate::store::Options;
 use crate::store::bodies::KeepBodies;
 use crate::store::erasure::Graces;
 use crate::web;
+use crate::wire::SourceFrom;
 
 const SERVING: &str = "Server options";
 
@@ -73,6 +74,19 @@ pub struct Serve {
     /// How large the write-ahead log may grow while a reader holds it, in bytes. By default a quarter of the free disk
     #[arg(long, help_heading = SERVING, env = "WAYBILL_WAL_MAX", global = true, value_name = "BYTES")]
     wal_max: Option<u64>,
+
+    /// What a message of an email or SMS provider counts under: provider (the campaign that it names, else the first tag),
+    /// tag (or category), or metadata.KEY. What lacks it keeps the provider's
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_SOURCE_FROM",
+        default_value = "provider",
+        global = true,
+        hide_default_value = true,
+        value_name = "FIELD"
+    )]
+    pub source_from: SourceFrom,
 
     /// Refuse webhooks that were signed longer ago, such as 1h. By default any age is accepted: Customer.io retries for
     /// 7 days, and event ids make replays harmless
@@ -224,6 +238,7 @@ impl Serve {
             access,
             tls,
             id_key: secret::id_key()?,
+            source_from: self.source_from,
             signature_max_age: self.signature_max_age,
             base: self.base,
             limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },

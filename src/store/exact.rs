@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use crate::domain::{Attribute, Attributes, Device, Event, EventTime, Flags, MetricName, Millis, Text};
+use crate::domain::{Attribute, Attributes, BounceClass, Device, Event, EventTime, Flags, MetricName, Millis, Text};
 
 pub fn to_json(event: &Event) -> Result<String, Error> {
     serde_json::to_string(&Stored::of(event)).map_err(unreadable)
@@ -44,6 +44,7 @@ struct Stored {
     link_id: Option<Text>,
     action_value: Option<Text>,
     reason: Option<Text>,
+    bounce_class: Option<Text>,
     machine: Option<bool>,
     proxied: Option<bool>,
     synthetic: Option<bool>,
@@ -68,6 +69,7 @@ impl Stored {
             link_id,
             action_value,
             reason,
+            bounce_class: event.bounce_class.map(|class| class.name().into()),
             machine: event.flags.machine,
             proxied: event.flags.proxied,
             synthetic: event.flags.synthetic,
@@ -93,6 +95,7 @@ impl Stored {
             link_id: self.link_id,
             action_value: self.action_value,
             reason: self.reason,
+            bounce_class: self.bounce_class.as_deref().and_then(BounceClass::parse),
             recipients: self.devices.into_iter().map(device).collect(),
             flags: Flags { machine: self.machine, proxied: self.proxied, synthetic: self.synthetic },
         }

@@ -108,13 +108,19 @@ where
     let ingest = Ingest {
         writer: writer.clone(),
         id_key: Arc::new(id_key),
+        source_from: Arc::new(config.source_from),
         signature_max_age: config.signature_max_age,
         keys: SenderKeys { keys: keys.clone(), is_closed: config.access.trust_header.is_some() },
         limits: config.limits,
         budget: ingest::body::Budget::default(),
         counts: ingest::Counts::default(),
     };
-    let replayer = Replayer { writer: writer.clone(), id_key: ingest.id_key.clone(), readers: readers.clone() };
+    let replayer = Replayer {
+        writer: writer.clone(),
+        id_key: ingest.id_key.clone(),
+        source_from: ingest.source_from.clone(),
+        readers: readers.clone(),
+    };
     let mut tasks = vec![
         actix_web::rt::spawn(keys::follow(keys, access.environment.clone(), readers.clone(), writer.clone())),
         actix_web::rt::spawn(ingest::due::apply_when_due(ingest.clone(), readers.clone())),

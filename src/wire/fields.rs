@@ -16,7 +16,7 @@ pub const ID_BYTES_MAX: usize = 256;
 pub const VALUE_BYTES_MAX: usize = 2_000;
 
 /// An object, or nothing where there is none.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Fields<'a>(Option<&'a Object>);
 
 impl<'a> Fields<'a> {

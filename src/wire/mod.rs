@@ -13,6 +13,7 @@ mod line;
 mod message;
 mod people;
 mod pipelines;
+pub mod providers;
 pub mod pulled;
 mod reader;
 mod reason;
@@ -34,6 +35,7 @@ use reader::Reader;
 
 pub use fields::{ID_BYTES_MAX, VALUE_BYTES_MAX};
 pub use identity::IdKey;
+pub use providers::SourceFrom;
 pub use reason::{Quarantined, Reason, Unreadable};
 pub use time::{AHEAD_MAX_MS, EARLIEST_MS};
 pub use track_api::TrackRequest;
@@ -69,6 +71,8 @@ pub struct Context<'a> {
     /// A call that an SDK has just sent: its `sentAt` tells how far the clock of its sender is off. False for webhooks,
     /// imports and whatever is read again.
     pub live: bool,
+    /// From which field of a provider's event its source is taken.
+    pub source_from: &'a SourceFrom,
 }
 
 /// What an item of a body became.
@@ -107,6 +111,8 @@ impl Item {
 /// What a format's parser makes of one object.
 enum Outcome {
     Event(Box<Event>),
+    /// Of several deliveries.
+    Events(Vec<Box<Event>>),
     /// A report on a delivery, with what it says of the person besides.
     Report(Box<Event>, Option<Statement>),
     /// A message's first event, which has its JSON, and what else happened to it.
@@ -121,6 +127,11 @@ impl Outcome {
     fn push_to(self, items: &mut Vec<Item>, format: Format, body: Cow<str>) {
         match self {
             Outcome::Event(event) => items.push(Item::Event { event, body: body.into(), format, report: false }),
+            Outcome::Events(events) => {
+                let body = Text::from(body);
+                let item = |event| Item::Event { event, body: body.clone(), format, report: false };
+                items.extend(events.into_iter().map(item));
+            }
             Outcome::Report(event, also) => {
                 items.push(Item::Event { event, body: body.into(), format, report: true });
                 items.extend(also.map(|statement| Item::Also(Box::new(statement))));
@@ -155,18 +166,39 @@ pub enum Format {
     Line,
     /// A message in a list of Customer.io's App API.
     Pulled,
+    Ses,
+    Mailgun,
+    Postmark,
+    Resend,
+    Sendgrid,
 }
 
+/// In the order of the enum.
+const FORMATS: [(Format, &str); 10] = [
+    (Format::Webhook, "webhook"),
+    (Format::Pipelines, "pipelines"),
+    (Format::Waybill, "waybill"),
+    (Format::Line, "line"),
+    (Format::Pulled, "pulled"),
+    (Format::Ses, "ses"),
+    (Format::Mailgun, "mailgun"),
+    (Format::Postmark, "postmark"),
+    (Format::Resend, "resend"),
+    (Format::Sendgrid, "sendgrid"),
+];
+
 impl Format {
-    pub const ALL: [Format; 5] = [Format::Webhook, Format::Pipelines, Format::Waybill, Format::Line, Format::Pulled];
+    pub fn all() -> impl Iterator<Item = Format> {
+        FORMATS.iter().map(|(format, _)| *format)
+    }
 
     /// Its name in the file and in the names of fixtures.
     pub fn name(self) -> &'static str {
-        ["webhook", "pipelines", "waybill", "line", "pulled"][self as usize]
+        FORMATS[self as usize].1
     }
 
     pub fn parse(name: &str) -> Option<Format> {
-        Format::ALL.into_iter().find(|format| format.name() == name)
+        Format::all().find(|format| format.name() == name)
     }
 }
 

@@ -10,8 +10,8 @@ use super::fields::{Fields, ID_BYTES_MAX};
 use super::json::{self, Body, Document, Object};
 use super::reason::{Quarantined, Reason, Refusal, Unreadable};
 use super::{
-    Bounds, CallType, Context, Format, Item, TrackRequest, fields, line, people, pipelines, pulled, track_api, waybill,
-    webhook,
+    Bounds, CallType, Context, Format, Item, TrackRequest, fields, line, people, pipelines, providers, pulled, track_api,
+    waybill,
 };
 
 #[derive(Clone, Copy)]
@@ -84,9 +84,9 @@ impl Reader<'_> {
     /// An object, which may be a batch or an import line around others.
     fn one(self, document: Document) -> Result<Vec<Item>, Unreadable> {
         match self.format {
-            Format::Webhook | Format::Waybill | Format::Pulled => Ok(self.alone(document)),
             Format::Pipelines => self.call_or_batch(document),
             Format::Line => self.by_keys(document),
+            _ => Ok(self.alone(document)),
         }
     }
 
@@ -185,15 +185,38 @@ impl Reader<'_> {
     /// One call's object; `inherited` is from its batch.
     fn item(self, document: Document, inherited: Option<&Inherited>, items: &mut Vec<Item>) {
         let Document { text, object } = self.open(document, inherited);
+        if self.format == Format::Ses
+            && let Some(texts) = providers::ses::unwrapped(&text, &object)
+        {
+            return texts.iter().for_each(|text| self.unwrapped(text, items));
+        }
         let outcome = match self.format {
-            Format::Webhook => webhook::read(&object, self.context),
             Format::Waybill => waybill::read(&object, self.context),
             Format::Pulled => pulled::read(&object, self.context),
             Format::Pipelines | Format::Line => pipelines::read(&object, self.call, self.context),
+            format => providers::read(format, &object, self.context),
         };
         match outcome {
             Ok(outcome) => outcome.push_to(items, self.format, text),
             Err(refusal) => items.push(Item::Quarantined(refusal.quarantine(self.format, text.as_bytes()))),
+        }
+    }
+
+    /// What an envelope of Amazon's held, which is what is stored. It may be a second one; no more are opened.
+    fn unwrapped(self, text: &str, items: &mut Vec<Item>) {
+        let inner = Document::read(text).ok().and_then(|document| providers::ses::unwrapped(text, &document.object));
+        for text in inner.as_deref().unwrap_or(&[text.to_owned()]) {
+            match Document::read(text).map(|document| (providers::ses::read(&document.object, self.context), document))
+            {
+                Ok((Ok(outcome), document)) => outcome.push_to(items, self.format, document.text),
+                Ok((Err(refusal), _)) => {
+                    items.push(Item::Quarantined(refusal.quarantine(self.format, text.as_bytes())))
+                }
+                Err(_) if text.starts_with(providers::ses::GREETING) => {
+                    items.push(Item::Ignored { name: "SNS topic validated".into() });
+                }
+                Err(error) => items.push(Item::Quarantined(error.quarantine(self.format, text.as_bytes()))),
+            }
         }
     }
 

@@ -24,6 +24,7 @@ pub enum Reason {
     UnknownDelivery,
     TooLarge,
     NoIdentifier,
+    ConfirmSubscription,
 }
 
 /// In the order of the enum: the name in SQL, JSON and URLs, and what it means, for people.
@@ -37,17 +38,18 @@ const REASONS: [(Reason, &str, &str); Reason::COUNT] = [
     (Reason::BadTime, "bad_time", "Its time cannot be read."),
     (Reason::TimeTooEarly, "time_too_early", "Its time lies before the year 2000."),
     (Reason::TimeInTheFuture, "time_in_the_future", "Its time lies more than 24 hours ahead; it is applied when that time has come."),
-    (Reason::UnknownKind, "unknown_kind", "It is neither about a message nor about a customer's subscription."),
+    (Reason::UnknownKind, "unknown_kind", "It is neither about a message nor about a customer's subscription, or of a kind that this version does not know."),
     (Reason::BadField, "bad_field", "A field that must be text or a number is something else."),
     (Reason::IdTooLong, "id_too_long", "An id is longer than 256 bytes."),
     (Reason::NoEventName, "no_event_name", "It is a track call without the name of an event."),
     (Reason::UnknownDelivery, "unknown_delivery", "It reports on a delivery that is not known yet; it is applied when that arrives."),
     (Reason::TooLarge, "too_large", "It is too large to be read; the detail says how large, and how much of it is stored."),
     (Reason::NoIdentifier, "no_identifier", "It does not say which person, device or object it is about."),
+    (Reason::ConfirmSubscription, "confirm_subscription", "Amazon SNS sends nothing until somebody opens the link in its detail; then it can be dismissed."),
 ];
 
 impl Reason {
-    const COUNT: usize = 15;
+    const COUNT: usize = 16;
 
     pub fn all() -> impl Iterator<Item = Reason> {
         REASONS.iter().map(|(reason, ..)| *reason)

@@ -236,7 +236,12 @@ mod tests {
     #[test]
     fn every_part_tells_statements_apart() {
         let id_key = IdKey::new(b"a secret");
-        let context = Context { received_at_ms: 5, id_key: &id_key, live: false };
+        let context = Context {
+            received_at_ms: 5,
+            id_key: &id_key,
+            live: false,
+            source_from: &crate::wire::SourceFrom::Provider,
+        };
         let who = |id: &str| Identifiers { person_id: Some(id.into()), ..Identifiers::default() };
         let email = || Identifiers { email: Some("p7".into()), ..Identifiers::default() };
         let set = |json| Said::Set(traits(Owner::Person("p7"), map(json).iter()));

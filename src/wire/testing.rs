@@ -13,20 +13,35 @@ pub const RECEIVED: Millis = 1_714_600_000_000;
 
 pub fn items(format: Format, body: impl ToString) -> Vec<Item> {
     let id_key = IdKey::new(b"a secret");
-    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live: false };
+    let context = Context {
+        received_at_ms: RECEIVED,
+        id_key: &id_key,
+        live: false,
+        source_from: &crate::wire::SourceFrom::Provider,
+    };
     read(format, body.to_string().as_bytes(), &context).unwrap()
 }
 
 pub fn items_of_call(call: CallType, body: impl ToString) -> Vec<Item> {
     let id_key = IdKey::new(b"a secret");
-    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live: false };
+    let context = Context {
+        received_at_ms: RECEIVED,
+        id_key: &id_key,
+        live: false,
+        source_from: &crate::wire::SourceFrom::Provider,
+    };
     read_call(call, body.to_string().as_bytes(), Bounds::default(), &context).unwrap()
 }
 
 /// As an SDK sends it.
 pub fn items_of_live_call(call: CallType, body: impl ToString) -> Vec<Item> {
     let id_key = IdKey::new(b"a secret");
-    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live: true };
+    let context = Context {
+        received_at_ms: RECEIVED,
+        id_key: &id_key,
+        live: true,
+        source_from: &crate::wire::SourceFrom::Provider,
+    };
     read_call(call, body.to_string().as_bytes(), Bounds::default(), &context).unwrap()
 }
 

@@ -103,7 +103,8 @@ impl Site {
         let readers = Readers::open(&path, 2).unwrap();
         let (writer, _) = Writer::start(tracker).unwrap();
         let id_key = Arc::new(IdKey::new(b"test"));
-        let replayer = Replayer { writer: writer.clone(), id_key, readers: readers.clone() };
+        let replayer =
+            Replayer { writer: writer.clone(), id_key, source_from: Arc::default(), readers: readers.clone() };
         Site { _dir: dir, readers, writer, queue: web::Data::new(ReplayQueue::new(replayer)) }
     }
 
@@ -136,6 +137,7 @@ impl Site {
             access: config::Access::default(),
             tls: None,
             id_key: None,
+            source_from: Default::default(),
             signature_max_age: None,
             store: Options::default(),
             base: BASE.into(),

@@ -7,7 +7,6 @@ use actix_web::web;
 use super::{Ingest, replay};
 use crate::store::query::quarantine;
 use crate::store::{Entry, Error, Readers};
-use crate::wire::IdKey;
 
 /// How often due work is looked for.
 const EVERY: Duration = Duration::from_secs(60);
@@ -24,8 +23,8 @@ pub async fn apply_when_due(ingest: Ingest, readers: Readers) {
 /// Applies some of what is due; true if there may be more.
 async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
     let now_ms = chrono::Utc::now().timestamp_millis();
-    let (readers, id_key) = (readers.clone(), ingest.id_key.clone());
-    let entries = match web::block(move || entries(&readers, &id_key, now_ms)).await {
+    let (readers, read_by) = (readers.clone(), ingest.clone());
+    let entries = match web::block(move || entries(&readers, &read_by, now_ms)).await {
         Ok(Ok(entries)) => entries,
         Ok(Err(error)) => {
             tracing::error!(%error, "cannot look for due events");
@@ -45,7 +44,7 @@ async fn apply_due(ingest: &Ingest, readers: &Readers) -> bool {
 }
 
 /// Due events, read again.
-fn entries(readers: &Readers, id_key: &IdKey, now_ms: i64) -> Result<Vec<Entry>, Error> {
+fn entries(readers: &Readers, ingest: &Ingest, now_ms: i64) -> Result<Vec<Entry>, Error> {
     let due = quarantine::due(&*readers.get()?, now_ms, replay::STEP)?;
-    Ok(due.iter().filter_map(|row| replay::read(row, id_key, now_ms)).collect())
+    Ok(due.iter().filter_map(|row| replay::read(row, &ingest.id_key, &ingest.source_from, now_ms)).collect())
 }

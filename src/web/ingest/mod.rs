@@ -22,7 +22,7 @@ use crate::config::Limits;
 use crate::domain::Millis;
 use crate::intake::{self, Scope};
 use crate::store::{Entry, Outcome, Refused, Writer};
-use crate::wire::{self, CallType, IdKey, Item, Reason};
+use crate::wire::{self, CallType, IdKey, Item, Reason, SourceFrom};
 
 use answer::{Refusal, Stored};
 use body::{Body, Budget};
@@ -40,6 +40,7 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(3_500);
 pub struct Ingest {
     pub writer: Writer,
     pub id_key: Arc<IdKey>,
+    pub source_from: Arc<SourceFrom>,
     /// How far the time that a webhook was signed at may lie from now, if that matters.
     pub signature_max_age: Option<Duration>,
     pub keys: SenderKeys,
@@ -137,7 +138,12 @@ impl Started {
 
 impl Ingest {
     fn context(&self, started: &Started) -> wire::Context<'_> {
-        wire::Context { received_at_ms: started.received_at_ms, id_key: &self.id_key, live: false }
+        wire::Context {
+            received_at_ms: started.received_at_ms,
+            id_key: &self.id_key,
+            live: false,
+            source_from: &self.source_from,
+        }
     }
 
     /// Stores the items of a body, and returns their outcomes once they are on disk. The body's share of the budget is
@@ -220,6 +226,7 @@ mod tests {
         let ingest = Ingest {
             writer: writer.clone(),
             id_key: Arc::new(IdKey::new(b"test")),
+            source_from: Arc::default(),
             signature_max_age: None,
             keys: SenderKeys { keys: Keys::default(), is_closed: false },
             limits: Limits::LEAST,

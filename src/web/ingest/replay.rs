@@ -14,7 +14,7 @@ use crate::intake::{self, Scope};
 use crate::store::quarantine::UNKNOWN_DELIVERY;
 use crate::store::query::quarantine::{self, Portion, Stretch};
 use crate::store::{self, Entry, Outcome, Readers, Refused, Writer};
-use crate::wire::{self, Context, Format, IdKey, Item};
+use crate::wire::{self, Context, Format, IdKey, Item, SourceFrom};
 
 /// Rows that one step reads.
 pub const STEP: Portion = Portion { rows: 1_000, bytes: 16 << 20 };
@@ -26,14 +26,14 @@ const STEP_ENTRIES_MAX: usize = 5_000;
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Reads a quarantined body again: the entry that stores its items, or `None` if it stays in quarantine.
-pub fn read(row: &quarantine::Item, id_key: &IdKey, now_ms: Millis) -> Option<Entry> {
+pub fn read(row: &quarantine::Item, id_key: &IdKey, source_from: &SourceFrom, now_ms: Millis) -> Option<Entry> {
     let is_due = row.due_at_ms.is_some();
     // an operator who replays a report on an unknown delivery vouches for it
     let scope = if row.public && row.reason != UNKNOWN_DELIVERY { Scope::Public } else { Scope::Full };
     // an event from the future was too early for the time it was received at
     let received_at_ms = if is_due { now_ms } else { row.received_at_ms };
     // only SDKs send without a key
-    let context = Context { received_at_ms, id_key, live: row.public && !is_due };
+    let context = Context { received_at_ms, id_key, live: row.public && !is_due, source_from };
     let items = wire::read(Format::parse(&row.format)?, row.body.as_deref()?, &context).ok()?;
     let is_for_later = |item: &Item| matches!(item, Item::Quarantined(item) if item.due_at_ms.is_some());
     let stays = if is_due {
@@ -107,6 +107,7 @@ enum Failure {
 pub struct Replayer {
     pub writer: Writer,
     pub id_key: Arc<IdKey>,
+    pub source_from: Arc<SourceFrom>,
     pub readers: Readers,
 }
 
@@ -169,8 +170,8 @@ impl Replayer {
     ) -> Result<(), Failure> {
         loop {
             let now_ms = chrono::Utc::now().timestamp_millis();
-            let (readers, id_key, these) = (self.readers.clone(), self.id_key.clone(), stretch.clone());
-            let step = web::block(move || read_step(action, &these, &readers, &id_key, now_ms));
+            let (read_by, these) = (self.clone(), stretch.clone());
+            let step = web::block(move || read_by.read_step(action, &these, now_ms));
             let step = step.await.map_err(|_| Refused::Stopping)??;
             if !step.entries.is_empty() {
                 let outcomes = self.writer.write(step.entries, now_ms).await?;
@@ -214,6 +215,28 @@ impl Replayer {
         self.writer.write(vec![Entry::QuarantineRead { version: version.into() }], now_ms).await?;
         Ok(())
     }
+
+    fn read_step(&self, action: Action, stretch: &Stretch, now_ms: Millis) -> Result<Step, store::Error> {
+        let reader = self.readers.get()?;
+        let (mut step, mut entries) = (Step::default(), 0);
+        for row in &quarantine::of(&reader, stretch, STEP)? {
+            step.rows += 1;
+            step.last_id = Some(row.id);
+            let released = match action {
+                Action::Replay => {
+                    step.truncated += u64::from(row.body.is_none());
+                    read(row, &self.id_key, &self.source_from, now_ms)
+                }
+                Action::Dismiss => Some(Entry::Released { quarantine_id: row.id, entries: Vec::new() }),
+            };
+            entries += if let Some(Entry::Released { entries, .. }) = &released { entries.len() } else { 0 };
+            step.entries.extend(released);
+            if entries >= STEP_ENTRIES_MAX {
+                break;
+            }
+        }
+        Ok(step)
+    }
 }
 
 #[derive(Default)]
@@ -223,34 +246,6 @@ struct Step {
     truncated: u64,
     /// The last row of the step; `None` where none was left.
     last_id: Option<i64>,
-}
-
-fn read_step(
-    action: Action,
-    stretch: &Stretch,
-    readers: &Readers,
-    id_key: &IdKey,
-    now_ms: Millis,
-) -> Result<Step, store::Error> {
-    let reader = readers.get()?;
-    let (mut step, mut entries) = (Step::default(), 0);
-    for row in &quarantine::of(&reader, stretch, STEP)? {
-        step.rows += 1;
-        step.last_id = Some(row.id);
-        let released = match action {
-            Action::Replay => {
-                step.truncated += u64::from(row.body.is_none());
-                read(row, id_key, now_ms)
-            }
-            Action::Dismiss => Some(Entry::Released { quarantine_id: row.id, entries: Vec::new() }),
-        };
-        entries += if let Some(Entry::Released { entries, .. }) = &released { entries.len() } else { 0 };
-        step.entries.extend(released);
-        if entries >= STEP_ENTRIES_MAX {
-            break;
-        }
-    }
-    Ok(step)
 }
 
 /// Replays all rows up to one if another version of the program did so last. Left out are those that wait for their
@@ -301,7 +296,11 @@ mod tests {
         writer.write(vec![understood("before")], NOW).await.unwrap();
         let up_to = quarantine::latest(&readers.get().unwrap()).unwrap();
         writer.write(vec![understood("since")], NOW).await.unwrap();
-        after_upgrade(Replayer { writer: writer.clone(), id_key, readers: readers.clone() }, up_to).await;
+        after_upgrade(
+            Replayer { writer: writer.clone(), id_key, source_from: Arc::default(), readers: readers.clone() },
+            up_to,
+        )
+        .await;
         writer.stop();
         writing.join().unwrap();
         let reader = readers.get().unwrap();

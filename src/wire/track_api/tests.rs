@@ -18,7 +18,12 @@ fn sent(method: &str, path: &str, body: &[u8], bounds: Bounds) -> Result<Vec<Ite
         TrackRequest { method, path },
         body,
         bounds,
-        &Context { received_at_ms: RECEIVED, id_key: &id_key, live: false },
+        &Context {
+            received_at_ms: RECEIVED,
+            id_key: &id_key,
+            live: false,
+            source_from: &crate::wire::SourceFrom::Provider,
+        },
     )
 }
 
@@ -446,7 +451,12 @@ fn a_batch_is_read_call_by_call() {
 #[test]
 fn recorded_requests_are_read_in_all_the_ways_they_are_written() {
     let id_key = IdKey::new(b"a secret");
-    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live: false };
+    let context = Context {
+        received_at_ms: RECEIVED,
+        id_key: &id_key,
+        live: false,
+        source_from: &crate::wire::SourceFrom::Provider,
+    };
     let read_line = |line: Value| read_format(Format::Line, line.to_string().as_bytes(), &context).unwrap();
     let deleted = said("DELETE", PERSON, json!({})).remove(0);
     for line in [

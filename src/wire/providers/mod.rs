@@ -1,0 +1,161 @@
+//! Webhooks of email, SMS and push providers: one file each onto Waybill's own event.
+//!
+//! [`SENDERS`] lists everybody who may post to `/webhooks/{name}`: the routes, the keys, the import and the pages read it.
+//! A provider's file has a table of its events with what they become, and one function from an object to an [`Outcome`].
+//! A name that is not in the table is quarantined, so that a later version may read it; one that is about no message is
+//! ignored and counted under its name.
+
+mod draft;
+mod mailgun;
+mod postmark;
+mod resend;
+mod sendgrid;
+pub(in crate::wire) mod ses;
+mod source;
+
+use super::json::Object;
+use super::reason::Refusal;
+use super::{Context, Format, Outcome, pipelines, webhook};
+
+pub use source::SourceFrom;
+
+/// Somebody who posts events to a path of its own.
+pub struct Sender {
+    /// In the path, on the command line and before a key in `WAYBILL_SIGNING_KEYS`.
+    pub name: &'static str,
+    pub title: &'static str,
+    pub format: Format,
+    pub proof: Proof,
+    /// Where its console takes the address, and which events to choose, for people.
+    pub setup: &'static str,
+    read: fn(&Object, &Context) -> Result<Outcome, Refusal>,
+    /// Whether an object without a path can only be its own.
+    is_own: fn(&Object) -> bool,
+}
+
+/// How a request proves where it comes from. An ingest key proves it at every path but Customer.io's two: as the user name or
+/// the password of Basic credentials, also within the URL, or as a Bearer token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It is signed; where the sender shows the key, for people.
+    Signature { key: &'static str },
+    /// It is signed with a certificate of Amazon's, so there is no key to set.
+    Certificate,
+    /// Only by an ingest key; where the sender takes it, for people.
+    IngestKey { put: &'static str },
+}
+
+/// All senders, Customer.io first, then by name.
+pub const SENDERS: [Sender; 7] = [
+    Sender {
+        name: "customerio",
+        title: "Customer.io",
+        format: Format::Webhook,
+        proof: Proof::Signature { key: "on the page of the reporting webhook, under Signing Key" },
+        setup: "Data & Integrations, Integrations, Reporting Webhooks: choose all events, and the body of every message event",
+        read: webhook::read,
+        is_own: |_| false,
+    },
+    Sender {
+        name: "pipelines",
+        title: "Customer.io Data Pipelines, Segment, RudderStack",
+        format: Format::Pipelines,
+        proof: Proof::Signature { key: "the shared secret that you enter at the webhook destination" },
+        setup: "Add a webhook destination to the source and enter the address and a shared secret",
+        read: |object, context| pipelines::read(object, None, context),
+        is_own: |_| false,
+    },
+    Sender {
+        name: "ses",
+        title: "Amazon SES",
+        format: Format::Ses,
+        proof: Proof::Certificate,
+        setup: "Configuration set, Event destinations: choose all event types and an Amazon SNS topic (or EventBridge, or \
+                Firehose); subscribe the address to the topic by HTTPS, then open the link that the Quarantine page shows",
+        read: ses::read,
+        is_own: ses::is_own,
+    },
+    Sender {
+        name: "mailgun",
+        title: "Mailgun",
+        format: Format::Mailgun,
+        proof: Proof::Signature { key: "Settings, API security: HTTP webhook signing key" },
+        setup: "Send, Webhooks: add the address for every event type",
+        read: mailgun::read,
+        is_own: |object| object.contains_key("event-data"),
+    },
+    Sender {
+        name: "postmark",
+        title: "Postmark",
+        format: Format::Postmark,
+        proof: Proof::IngestKey { put: "Basic auth credentials of the webhook: the key as the user name" },
+        setup: "Server, message stream, Webhooks: choose Delivery, Bounce, Spam complaint, Open, Link click and Subscription change",
+        read: postmark::read,
+        is_own: |object| object.contains_key("RecordType"),
+    },
+    Sender {
+        name: "resend",
+        title: "Resend",
+        format: Format::Resend,
+        proof: Proof::Signature { key: "on the page of the webhook: Signing secret, whsec_..." },
+        setup: "Webhooks, Add webhook: choose all email events",
+        read: resend::read,
+        is_own: resend::is_own,
+    },
+    Sender {
+        name: "sendgrid",
+        title: "SendGrid",
+        format: Format::Sendgrid,
+        proof: Proof::Signature { key: "Signed Event Webhook, once it is on: Verification key" },
+        setup: "Settings, Mail settings, Event webhooks: choose all deliverability and engagement events, and turn on Signed \
+                Event Webhook",
+        read: sendgrid::read,
+        is_own: |object| object.contains_key("sg_event_id"),
+    },
+];
+
+impl Sender {
+    pub fn parse(name: &str) -> Option<&'static Sender> {
+        SENDERS.iter().find(|sender| sender.name == name)
+    }
+
+    /// The sender of a format of webhooks.
+    pub fn of(format: Format) -> Option<&'static Sender> {
+        SENDERS.iter().find(|sender| sender.format == format)
+    }
+
+    /// Where it posts to.
+    pub fn path(&self) -> String {
+        format!("/webhooks/{}", self.name)
+    }
+
+    /// Its name where it signs with keys of its own; Customer.io's two formats share theirs.
+    pub fn key_name(&self) -> Option<&'static str> {
+        let has_own =
+            matches!(self.proof, Proof::Signature { .. }) && !["customerio", "pipelines"].contains(&self.name);
+        has_own.then_some(self.name)
+    }
+
+    /// The command that sets its key; `None` where none is needed.
+    pub fn command(&self) -> Option<String> {
+        let Sender { name, title, .. } = self;
+        Some(match self.proof {
+            Proof::Signature { .. } => format!("waybill keys add signing \"{title}\" --for {name} --stdin"),
+            Proof::IngestKey { .. } => format!("waybill keys add ingest \"{title}\""),
+            Proof::Certificate => return None,
+        })
+    }
+}
+
+/// What an object is in a format of webhooks.
+pub(super) fn read(format: Format, object: &Object, context: &Context) -> Result<Outcome, Refusal> {
+    match Sender::of(format) {
+        Some(sender) => (sender.read)(object, context),
+        None => pipelines::read(object, None, context),
+    }
+}
+
+/// The format of an object that only one sender makes.
+pub(super) fn format_of(object: &Object) -> Option<Format> {
+    SENDERS.iter().find(|sender| (sender.is_own)(object)).map(|sender| sender.format)
+}
