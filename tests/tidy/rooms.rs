@@ -31,6 +31,9 @@ const ROOMS: [Room; 9] = [
             "sha2",
             "constant_time_eq",
             "percent_encoding",
+            "base64",
+            "form_urlencoded",
+            "ring",
         ]),
     },
     Room {
@@ -63,7 +66,7 @@ const ROOMS: [Room; 9] = [
     },
     // from what a format says to what the store takes
     Room { name: "intake", rooms: Only(&["domain", "wire", "store"]), crates: Only(&[]) },
-    Room { name: "config", rooms: Only(&["domain", "store"]), crates: Any },
+    Room { name: "config", rooms: Only(&["domain", "wire", "store"]), crates: Any },
     Room { name: "web", rooms: Only(&["domain", "wire", "store", "intake", "config"]), crates: Any },
     Room { name: "cli", rooms: Any, crates: Any },
     Room { name: "main", rooms: Any, crates: Any },
