@@ -112,7 +112,7 @@ impl Item {
 enum Outcome {
     Event(Box<Event>),
     /// Of several deliveries.
-    Events(Vec<Box<Event>>),
+    Events(Vec<Event>),
     /// A report on a delivery, with what it says of the person besides.
     Report(Box<Event>, Option<Statement>),
     /// A message's first event, which has its JSON, and what else happened to it.
@@ -129,7 +129,7 @@ impl Outcome {
             Outcome::Event(event) => items.push(Item::Event { event, body: body.into(), format, report: false }),
             Outcome::Events(events) => {
                 let body = Text::from(body);
-                let item = |event| Item::Event { event, body: body.clone(), format, report: false };
+                let item = |event| Item::Event { event: Box::new(event), body: body.clone(), format, report: false };
                 items.extend(events.into_iter().map(item));
             }
             Outcome::Report(event, also) => {

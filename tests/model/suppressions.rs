@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Line;
 use super::delivery::{Delivery, said};
-use super::merge::Merged;
+use super::merge::{Merged, compared};
 
 /// The reasons of the histories that say that an address is dead.
 const DEAD: [&str; 2] = ["550 5.1.1 <a@x.test>", "Unregistered"];
@@ -33,13 +33,15 @@ const CAUSES: [(&str, &str, &str); 3] = [
 ];
 
 pub fn lines(deliveries: &[Delivery]) -> Vec<String> {
-    let mut stories: BTreeMap<(&str, &str), BTreeMap<i64, Moment>> = BTreeMap::new();
+    let mut stories: BTreeMap<(String, &str), BTreeMap<i64, Moment>> = BTreeMap::new();
     for delivery in deliveries {
         let Some(channel) = delivery.channel().filter(|it| ["email", "push", "sms", "whatsapp"].contains(it)) else {
             continue;
         };
         for event in &delivery.events {
             for (address, reason) in spoken_of(delivery, event, channel == "push") {
+                // an event that names another channel names the address as it is written on the delivery's
+                let address = compared(Some(channel), address);
                 if event.metric == "delivered" {
                     stories.entry((address, channel)).or_default().entry(event.at).or_default().lifted = true;
                 } else if let Some(order) = CAUSES.iter().position(|(metric, ..)| *metric == event.metric) {
@@ -54,7 +56,7 @@ pub fn lines(deliveries: &[Delivery]) -> Vec<String> {
             }
         }
     }
-    stories.into_iter().filter_map(|(listed, story)| line(listed, story)).collect()
+    stories.into_iter().filter_map(|(listed, story)| line((&listed.0, listed.1), story)).collect()
 }
 
 /// What the sender states stands before the reason.

@@ -141,7 +141,11 @@ pub(in crate::wire) fn read(object: &Object, context: &Context) -> Result<Outcom
         [] => draft(None).map(Outcome::Event),
         _ if is_whose_unknown => draft(None).map(Outcome::Event),
         [one] => draft(Some(one)).map(Outcome::Event),
-        several => several.iter().map(|one| draft(Some(one))).collect::<Result<_, _>>().map(Outcome::Events),
+        several => several
+            .iter()
+            .map(|one| draft(Some(one)).map(|event| *event))
+            .collect::<Result<_, _>>()
+            .map(Outcome::Events),
     }
 }
 
