@@ -10,8 +10,8 @@ use super::fields::{Fields, ID_BYTES_MAX};
 use super::json::{self, Body, Document, Object};
 use super::reason::{Quarantined, Reason, Refusal, Unreadable};
 use super::{
-    Bounds, CallType, Context, Format, Item, TrackRequest, fields, line, people, pipelines, providers, pulled, track_api,
-    waybill,
+    Bounds, CallType, Context, Format, Item, TrackRequest, fields, line, people, pipelines, providers, pulled,
+    track_api, waybill,
 };
 
 #[derive(Clone, Copy)]
