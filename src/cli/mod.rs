@@ -7,18 +7,20 @@ mod forget;
 mod healthcheck;
 pub mod import;
 mod keys;
+mod log;
 mod manual;
 mod name;
 mod one_per_line;
 mod secret;
 mod serve;
+mod settings;
 mod upkeep;
 mod vacuum;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::store::Tracker;
 use crate::web::format::printable;
@@ -41,6 +43,7 @@ use crate::web::format::printable;
   waybill forget ada@example.org            erase a person
   waybill backup /mnt/backup/ --keep 7      a copy, also while serving
   waybill keys add read ana                 make a token for the pages
+  waybill config --config waybill.toml      what is in force, and where it comes from
 
 Keys and tokens are made by `waybill keys`, or come by the environment, several separated by commas, or by a
 file that NAME_FILE names:
@@ -59,6 +62,9 @@ struct Cli {
     file: File,
 
     #[command(flatten)]
+    log: log::Log,
+
+    #[command(flatten)]
     serve: serve::Serve,
 
     #[command(subcommand)]
@@ -71,6 +77,10 @@ struct File {
     /// The file; made if it is not there
     #[arg(long, env = "WAYBILL_DB", default_value = "waybill.db", global = true, value_name = "FILE")]
     db: PathBuf,
+
+    /// A file of settings (TOML): names of options with their values. Arguments and the environment are stronger
+    #[arg(long, env = "WAYBILL_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -99,6 +109,8 @@ enum Command {
     Keys(keys::Keys),
     /// Rewrite the file without unused space; no server may have it open
     Vacuum,
+    /// Print the settings in force and where each comes from
+    Config(settings::ShowConfig),
     /// Ask the server at --listen whether it is healthy; exits 1 if it is not
     Healthcheck,
     /// Write shell completions to stdout
@@ -125,7 +137,9 @@ fn open(db: &Path) -> anyhow::Result<Tracker> {
 
 /// Runs the command that the arguments name.
 pub fn run() -> anyhow::Result<std::process::ExitCode> {
-    let Cli { file, serve, command } = Cli::parse();
+    let (arguments, settings) = settings::arguments()?;
+    let Cli { file, log, serve, command } = Cli::from_arg_matches(&arguments).unwrap_or_else(|error| error.exit());
+    log.start();
     match command {
         None | Some(Command::Serve) => serve.run(file.db),
         Some(Command::Demo(demo)) => demo.run(serve),
@@ -142,6 +156,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         Some(Command::Keys(keys)) => keys.run(&file.db),
         Some(Command::Vacuum) => vacuum::run(&file.db),
         Some(Command::Healthcheck) => serve.healthcheck(),
+        Some(Command::Config(config)) => config.run(&arguments, settings.as_ref()),
         Some(Command::Completions(completions)) => completions.run(Cli::command()),
         Some(Command::Man(man)) => man.run(Cli::command()),
     }

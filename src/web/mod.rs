@@ -16,7 +16,7 @@ pub mod keys;
 mod limits;
 mod listen;
 pub mod names;
-mod nearest;
+pub mod nearest;
 mod ops;
 pub mod pages;
 pub mod peer;

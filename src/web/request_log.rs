@@ -1,13 +1,17 @@
 //! The log of requests.
 //!
 //! A line names the pattern of the route, never the path or the query, which hold addresses and ids of people. Each
-//! is at level debug, as a busy feed has thousands of requests a second; what is refused is counted, and logged together.
+//! is at level debug (`--log-requests`), as a busy feed has thousands of requests a second; what is refused is counted, and
+//! logged together.
+
+use std::time::Instant;
 
 use actix_web::Error;
+use actix_web::HttpMessage;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::web::Data;
-use tracing::Span;
+use tracing::{Level, Span};
 use tracing_actix_web::RootSpanBuilder;
 
 use super::refusals::Refusals;
@@ -17,10 +21,16 @@ pub struct RequestLog;
 /// Why a request was refused, as an extension of the answer.
 pub struct Code(pub &'static str);
 
+/// When the answer to a request was begun.
+struct Begun(Instant);
+
 const NO_ROUTE: &str = "none";
 
 impl RootSpanBuilder for RequestLog {
     fn on_request_start(request: &ServiceRequest) -> Span {
+        if tracing::enabled!(Level::DEBUG) {
+            request.extensions_mut().insert(Begun(Instant::now()));
+        }
         tracing::debug_span!(
             "request",
             method = request.method().as_str(),
@@ -34,7 +44,10 @@ impl RootSpanBuilder for RequestLog {
         let request = response.request();
         let pattern = request.match_pattern();
         let route = pattern.as_deref().unwrap_or(NO_ROUTE);
-        tracing::debug!(method = request.method().as_str(), route, status = status.as_u16(), "request answered");
+        if let Some(Begun(at)) = request.extensions().get() {
+            let (method, status, ms) = (request.method().as_str(), status.as_u16(), at.elapsed().as_secs_f64() * 1e3);
+            tracing::debug!(method, route, status, ms = (ms * 10.0).round() / 10.0, "request answered");
+        }
         // the cause of a server error is logged where it is handled
         if (status.is_client_error() || status.is_server_error())
             && let Some(refusals) = request.app_data::<Data<Refusals>>()

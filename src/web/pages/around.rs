@@ -58,7 +58,8 @@ pub async fn page_middleware<B: MessageBody + 'static>(
         let response = next.call(request).await?;
         let failure = response.response().error().and_then(|error| error.as_error::<Error>()).map(|error| {
             if error.status().is_server_error() {
-                tracing::error!(path = response.request().path(), ?error, "a page failed");
+                let page = response.request().match_pattern().unwrap_or_default();
+                tracing::error!(page, ?error, "a page failed");
             }
             error_answer(error, response.request())
         });
