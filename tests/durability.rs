@@ -1,18 +1,25 @@
-//! What was acknowledged is there afterwards, and everything counted agrees with it: after SIGKILL at any moment, and after the
-//! transactions of another process on the same file were rolled back halfway.
+//! What was acknowledged is there afterwards, and everything counted agrees with it: after SIGKILL at any moment, after power
+//! cuts, on disks that fail, and after the transactions of another process on the same file were rolled back halfway.
 
 mod support;
 
+#[path = "durability/disks.rs"]
+mod disks;
+#[path = "durability/power.rs"]
+mod power;
+
 use std::collections::HashSet;
-use std::path::Path;
-use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use support::client::Client;
+use support::disk::Disk;
 use support::file::rows;
 use support::process::Process;
 use support::server::{Server, waybill};
+
+/// A disk that fails.
+const EIO: i32 = 5;
 
 const ROUNDS: usize = 20;
 const THREADS: usize = 4;
@@ -90,20 +97,10 @@ fn what_was_acknowledged_survives_a_kill() {
     assert!(acknowledged_ever.len() > ROUNDS * 50, "{} is too little to say anything", acknowledged_ever.len());
 }
 
-/// A library that fails reads or writes of the process that preloads it.
-fn failing_disk(folder: &Path) -> std::path::PathBuf {
-    let library = folder.join("failing_disk.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/durability/failing_disk.c");
-    let mut compile = Command::new("cc");
-    let compiled = compile.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status().unwrap();
-    assert!(compiled.success());
-    library
-}
-
 #[test]
 fn what_was_acknowledged_survives_rollbacks_of_another_process() {
     let beside = tempfile::tempdir().unwrap();
-    let library = failing_disk(beside.path());
+    let disk = Disk::new();
     let input = beside.path().join("events.ndjson");
     let lines = |n: usize| {
         (0..n).map(|n| {
@@ -121,9 +118,9 @@ fn what_was_acknowledged_survives_rollbacks_of_another_process() {
     // from the first read of the file to the middle of a transaction
     for (call, after) in [("pread", 3), ("pread", 20), ("pread", 60), ("pwrite", 1), ("pwrite", 900), ("pwrite", 2_500)]
     {
-        let mut import = waybill();
-        import.arg("import").arg(&input).arg("--db").arg(server.db()).env("LD_PRELOAD", &library);
-        let (status, text) = Process::run(import.env("FAIL_CALL", call).env("FAIL_AFTER", after.to_string()));
+        disk.fails(&format!("{call} * {EIO} {}", after + 1));
+        let mut import = disk.under(waybill());
+        let (status, text) = Process::run(import.arg("import").arg(&input).arg("--db").arg(server.db()));
         assert!(!status.success(), "{call} {after}: {status} {text}");
         // the server goes on
         acknowledged_ever.extend(acknowledged.iter().take(10));

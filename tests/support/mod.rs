@@ -6,6 +6,7 @@
 pub mod aside;
 pub mod browser;
 pub mod client;
+pub mod disk;
 pub mod file;
 pub mod installed;
 pub mod outage;
