@@ -6,6 +6,8 @@ mod support;
 mod clients;
 #[path = "bounds/files.rs"]
 mod files;
+#[path = "bounds/hands.rs"]
+mod hands;
 #[path = "bounds/nonsense.rs"]
 mod nonsense;
 

@@ -29,7 +29,7 @@ pub enum Error {
     Random(String),
     #[error("the system did not start the writer's thread: {0}")]
     NoThread(std::io::Error),
-    #[error("the file or its -wal was moved, replaced or deleted while in use")]
+    #[error("the file, its -wal or its -shm was moved, replaced or deleted while in use")]
     Moved,
     #[error("the write-ahead log has grown to its limit because a reader holds it; end that reader")]
     LogFull,

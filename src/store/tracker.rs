@@ -334,8 +334,9 @@ impl Drop for Recording<'_> {
     }
 }
 
-/// The file that was opened and its write-ahead log, to notice when they were taken away: a commit into a deleted
-/// file is lost. The log is there, and the same, for as long as a connection is open.
+/// The file that was opened, its write-ahead log and the index of that, to notice when they were taken away: a commit into a
+/// deleted file is lost, and without the index other processes take no notice of ours. Both are there, and the same, for as
+/// long as a connection is open.
 struct File {
     path: PathBuf,
     parts: Vec<(PathBuf, (u64, u64))>,
@@ -345,9 +346,11 @@ impl File {
     fn of(path: &Path) -> Result<File, Error> {
         let mut parts = vec![(path.to_owned(), identity(path).ok_or(Error::Moved)?)];
         let path = fs::canonicalize(path).map_err(|_| Error::Moved)?;
-        let mut log = path.clone().into_os_string();
-        log.push("-wal");
-        parts.extend(identity(Path::new(&log)).map(|identity| (log.into(), identity)));
+        for end in ["-wal", "-shm"] {
+            let mut part = path.clone().into_os_string();
+            part.push(end);
+            parts.extend(identity(Path::new(&part)).map(|identity| (part.into(), identity)));
+        }
         Ok(File { path, parts })
     }
 

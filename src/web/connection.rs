@@ -51,7 +51,7 @@ pub const OPEN_MAX: usize = 16_000;
 const OPEN_OF_ADDRESS_MAX: usize = 1_000;
 
 /// How many of this machine, where a proxy may be.
-const OPEN_OF_LOOPBACK_MAX: usize = OPEN_MAX / 2;
+const OPEN_OF_LOOPBACK_MAX: usize = 10_000;
 
 /// How many connections are open, by address. Copies share it.
 #[derive(Clone)]

@@ -17,7 +17,8 @@ pub fn raise() -> usize {
     // a handler that does nothing; the write fails then
     let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     let descriptors = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
-    descriptors.saturating_sub(DESCRIPTORS_OF_OURS).max(DESCRIPTORS_OF_OURS)
+    // of few, the file has half
+    descriptors.saturating_sub(DESCRIPTORS_OF_OURS).max(descriptors / 2)
 }
 
 #[cfg(not(unix))]

@@ -47,6 +47,7 @@ use connection::Connections;
 use export::Exports;
 use ingest::Ingest;
 use ingest::keys::SenderKeys;
+use ingest::lag::Lag;
 use ingest::replay::{ReplayQueue, Replayer};
 use keys::Keys;
 use pages::Pages;
@@ -114,6 +115,7 @@ where
         limits: config.limits,
         budget: ingest::body::Budget::default(),
         counts: ingest::Counts::default(),
+        lag: Lag::default(),
     };
     let replayer = Replayer {
         writer: writer.clone(),
@@ -155,6 +157,8 @@ where
     let connections_data = Data::new(connections.clone());
     let ending = connections.clone();
     let app = move || {
+        // once for each worker, on its thread
+        actix_web::rt::spawn(ingest.lag.clone().measure());
         let app = App::new()
             .app_data(Data::new(ingest.clone()))
             .app_data(Data::new(readers.clone()))

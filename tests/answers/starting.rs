@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::support::client::Client;
 use super::support::process::Process;
 use super::support::server::{Server, waybill};
+use super::{TRACK, WEBHOOK, track, webhook};
 
 /// Ends with an error, told in one line.
 #[track_caller]
@@ -123,4 +124,49 @@ fn the_log_names_routes_and_no_people() {
     let log = std::fs::read_to_string(&log).unwrap();
     assert!(log.contains("/api/v1/customers/{identifier}/suppress"), "{log}");
     assert!(!log.contains("ann"), "{log}");
+}
+
+#[test]
+fn no_secret_is_written_anywhere_even_when_all_is_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, db) = (folder.path().join("log"), folder.path().join("waybill.db"));
+    let secrets = ["ingest-secret-of-one", "signing-secret-of-two", "read-secret-of-three", "wrong-secret-of-four"];
+    let mut command = waybill();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(&db).env("WAYBILL_LOG", "trace");
+    command.env("WAYBILL_INGEST_KEYS", secrets[0]).env("WAYBILL_SIGNING_KEYS", secrets[1]);
+    command.env("WAYBILL_READ_TOKENS", secrets[2]).stderr(std::fs::File::create(&log).unwrap());
+    let (mut process, address) = Process::start(&mut command, "listening on http://");
+    let client = Client::new(format!("http://{}", address.trim()));
+    let mut answers = String::new();
+    for secret in secrets {
+        let bearer = format!("Bearer {secret}");
+        let key = [("Authorization", &*bearer)];
+        let body = track("s1").replacen('{', &format!(r#"{{"writeKey":"{secret}","#), 1);
+        for answer in [
+            client.post(TRACK, &key, track("s1")),
+            client.post(TRACK, &[], body),
+            client.post(TRACK, &key, "{ no json"),
+            client.post(WEBHOOK, &[("X-CIO-Timestamp", "1"), ("X-CIO-Signature", secret)], webhook("s2")),
+            client.ask("GET", "/deliveries", &key, ""),
+            client.ask("GET", "/health", &key, ""),
+            client.post(
+                "/sign-in",
+                &[("Content-Type", "application/x-www-form-urlencoded")],
+                format!("token={secret}"),
+            ),
+        ] {
+            answers += &answer.text;
+        }
+    }
+    let command = std::fs::read_to_string(format!("/proc/{}/cmdline", process.id())).unwrap_or_default();
+    assert!(process.stop().success());
+    let log = std::fs::read_to_string(&log).unwrap();
+    let file = String::from_utf8_lossy(&std::fs::read(&db).unwrap()).into_owned();
+    assert!(log.lines().count() > 50, "{log}");
+    for secret in secrets {
+        for (what, text) in [("log", &log), ("file", &file), ("answers", &answers), ("command", &command)] {
+            let line = text.lines().find(|line| line.contains(secret)).unwrap_or_default();
+            assert!(line.is_empty(), "{secret} is in the {what}: {}", &line[..line.len().min(600)]);
+        }
+    }
 }

@@ -174,16 +174,18 @@ fn on_a_full_disk_all_are_told_to_come_again_and_what_was_answered_for_is_kept()
 }
 
 #[test]
-fn without_its_write_ahead_log_the_file_is_not_written() {
-    let server = Server::start();
-    let client = server.client();
-    assert_taken(&client.post(WEBHOOK, &[], webhook("w1")), [1, 0, 0, 0], "whole");
-    std::fs::remove_file(server.folder().join("waybill.db-wal")).unwrap();
-    assert_come_again(&client.post(WEBHOOK, &[], webhook("w2")), "it could not be found again after a crash");
-    // what was acknowledged before is saved by a clean end, and the next start is whole again
-    let (status, folder) = server.stop();
-    assert!(status.success(), "{status}");
-    let server = Server::start_in(folder, &[]);
-    assert_taken(&server.client().post(WEBHOOK, &[], webhook("w2")), [1, 0, 0, 0], "started again");
-    assert_eq!(rows(&server.db(), "SELECT delivery_id FROM deliveries_v1 ORDER BY 1"), ["d-w1", "d-w2"]);
+fn without_its_write_ahead_log_or_the_index_of_it_the_file_is_not_written() {
+    for end in ["-wal", "-shm"] {
+        let server = Server::start();
+        let client = server.client();
+        assert_taken(&client.post(WEBHOOK, &[], webhook("w1")), [1, 0, 0, 0], "whole");
+        std::fs::remove_file(server.folder().join(format!("waybill.db{end}"))).unwrap();
+        assert_come_again(&client.post(WEBHOOK, &[], webhook("w2")), "another process would take no notice of it");
+        // what was acknowledged before is saved by a clean end, and the next start is whole again
+        let (status, folder) = server.stop();
+        assert!(status.success(), "{end}: {status}");
+        let server = Server::start_in(folder, &[]);
+        assert_taken(&server.client().post(WEBHOOK, &[], webhook("w2")), [1, 0, 0, 0], "started again");
+        assert_eq!(rows(&server.db(), "SELECT delivery_id FROM deliveries_v1 ORDER BY 1"), ["d-w1", "d-w2"], "{end}");
+    }
 }

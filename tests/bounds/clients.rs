@@ -4,7 +4,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::support::server::{SIGNING, Server, cio_signature};
+use super::files::after;
+use super::support::file::rows;
+use super::support::process::Process;
+use super::support::server::{SIGNING, Server, cio_signature, waybill};
 use super::{refused, wait_until, webhook};
 
 const MEMORY_MAX_MB: u64 = 256;
@@ -74,6 +77,61 @@ fn silent_and_half_open_connections_take_little_and_hold_up_nobody() {
         }
         assert_serves(&server, what);
     }
+}
+
+#[test]
+fn few_descriptors_are_enough_for_the_file() {
+    let server = Server::start_by(after("ulimit -n 200"), tempfile::tempdir().unwrap(), &[SIGNING]);
+    for round in 0..2 {
+        let sockets: Vec<_> = (0..400).map(|_| connect(&server)).collect();
+        // it has its turn once silent ones are let go
+        assert_serves(&server, &format!("crowded {round}"));
+        assert_eq!(server.client().get("/deliveries").status, 200, "the file has descriptors of its own");
+        assert_eq!(server.client().get("/healthz").status, 200);
+        drop(sockets);
+        assert_serves(&server, &format!("alone {round}"));
+    }
+}
+
+#[test]
+fn clients_that_go_away_leave_nothing_behind() {
+    const CLIENTS: usize = 1_000;
+    let server = Server::start_with(&[SIGNING]);
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    assert_serves(&server, "before");
+    let before = descriptors();
+    for n in 0..CLIENTS {
+        let body = webhook(&n.to_string());
+        let signature = cio_signature(SIGNING.1, "1700000000", &body);
+        let request = format!(
+            "POST /webhooks/customerio HTTP/1.1\r\nHost: localhost\r\nX-CIO-Timestamp: 1700000000\r\n\
+             X-CIO-Signature: {signature}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut socket = connect(&server);
+        // some before all was sent
+        let sent = if n % 4 == 0 { request.len() - n % 200 } else { request.len() };
+        socket.write_all(&request.as_bytes()[..sent]).unwrap();
+    }
+    wait_until("the end of all connections", || descriptors() <= before);
+    // stored or not, and counted once when the sender comes again
+    (0..CLIENTS).for_each(|n| drop(server.webhook(webhook(&n.to_string()))));
+    assert_eq!(rows(&server.db(), "SELECT count(*), sum(events) FROM deliveries_v1"), ["1001|1001"]);
+    let (status, said) = Process::run(waybill().args(["verify", "--db"]).arg(server.db()));
+    assert!(status.success(), "{said}");
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let server = Server::start_with(&[SIGNING]);
+    let mut socket = connect(&server);
+    let head = "POST /webhooks/customerio HTTP/1.1\r\nHost: localhost\r\nX-CIO-Timestamp: 1700000000\r\n\
+        X-CIO-Signature: 00\r\nContent-Length: 100000\r\n\r\n{";
+    socket.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("too_slow"), "{answer}");
+    assert_eq!(refused(&server, "too_slow"), 1);
 }
 
 #[test]

@@ -7,25 +7,26 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
+use super::support::disk::Disk;
 use super::support::file::rows;
 use super::support::process::Process;
-use super::support::server::{Server, waybill};
+use super::support::server::{SIGNING, Server, waybill};
 use super::{wait_until, webhook};
 
-const EVENTS: &str = "/v1/events";
+pub const EVENTS: &str = "/v1/events";
 
 /// `waybill` begun by a shell that runs these first.
-fn after(shell: &str) -> Command {
+pub fn after(shell: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{shell}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_waybill")]);
     command
 }
 
-fn own(id: usize) -> String {
+pub fn own(id: usize) -> String {
     format!(r#"{{"id":"e{id}","delivery_id":"d{id}","channel":"email","metric":"sent","recipient":"ann@example.org"}}"#)
 }
 
-fn events(ids: std::ops::Range<usize>) -> String {
+pub fn events(ids: std::ops::Range<usize>) -> String {
     format!("[{}]", ids.map(own).collect::<Vec<_>>().join(","))
 }
 
@@ -159,6 +160,30 @@ fn a_clock_that_has_jumped_ahead_erases_nobody() {
         let (_, health) = server.get("/health");
         assert_eq!(health.contains("The clock is 40 d"), !is_erased, "{health}");
     }
+}
+
+#[test]
+fn whatever_the_clock_says_events_are_taken_and_counted() {
+    let disk = Disk::new();
+    let server = Server::start_by(disk.under(waybill()), tempfile::tempdir().unwrap(), &[SIGNING]);
+    // by a day, to 1970, where the events are of the future, and to 2106
+    let shifts = ["0", "86400", "-86400", "-1790000000", "2500000000", "0"];
+    for (n, shift) in shifts.iter().enumerate() {
+        disk.fails(&format!("clock now {shift}"));
+        let taken = server.webhook(webhook(&n.to_string())).json();
+        let kept = if n == 3 { "quarantined" } else { "accepted" };
+        assert_eq!(taken[kept], 1, "{shift}: {taken}");
+        for path in ["/", "/deliveries?since=7d", "/health", "/healthz"] {
+            assert_eq!(server.get(path).0, 200, "{path} at {shift}");
+        }
+    }
+    let (status, folder) = server.stop();
+    assert!(status.success(), "{status}");
+    // what was of the future is looked for at once
+    let server = Server::start_in(folder, &[SIGNING]);
+    wait_until("all", || rows(&server.db(), "SELECT count(*) FROM deliveries_v1") == [shifts.len().to_string()]);
+    let (status, said) = Process::run(waybill().args(["verify", "--db"]).arg(server.db()));
+    assert!(status.success(), "{said}");
 }
 
 #[test]

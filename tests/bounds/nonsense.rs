@@ -1,7 +1,7 @@
 //! Paths and queries that nobody would write.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use super::support::server::Server;
 
@@ -160,4 +160,67 @@ fn no_path_and_no_query_is_a_fault_of_the_server() {
         assert!(status.is_some_and(|status| status < 500), "request {n}: {request}{head}");
     }
     assert_eq!(server.client().get("/healthz").status, 200);
+}
+
+/// Where a request ends is not left to two opinions: a proxy may have the other.
+#[test]
+fn a_request_whose_end_is_unclear_is_refused_once() {
+    let server = Server::start();
+    let smuggled = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let post = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\n";
+    for framing in [
+        "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        "Content-Length: -2\r\n\r\n{}",
+        "Content-Length: +2\r\n\r\n{}",
+        "Content-Length: 2x\r\n\r\n{}",
+        "Content-Length: 99999999999999999999999999\r\n\r\n{}",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: identity, chunked, identity\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+        "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        "Content-Length: 2\r\n X: folded\r\n\r\n{}",
+        "X\0: 1\r\nContent-Length: 2\r\n\r\n{}",
+    ] {
+        let mut socket = TcpStream::connect(server.url("").trim_start_matches("http://")).unwrap();
+        socket.write_all(format!("{post}{framing}{smuggled}").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        let statuses: Vec<&str> = answer.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect();
+        assert!(matches!(statuses[..], [] | ["400" | "413" | "501"]), "{framing:?} became {answer}");
+    }
+    assert_eq!(server.client().get("/healthz").status, 200);
+}
+
+#[test]
+fn no_address_that_is_sent_is_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x", listener.local_addr().unwrap());
+    let server = Server::start();
+    let client = server.client();
+    for metric in ["sent", "clicked", "bounced"] {
+        let event = format!(
+            r#"{{"id":"{metric}","delivery_id":"d1","channel":"email","metric":"{metric}","recipient":"{url}","subject":"{url}",
+            "href":"{url}","link_id":"{url}","reason":"{url}","person_id":"{url}","extra":{{"image":"{url}"}}}}"#
+        );
+        assert_eq!(client.post("/v1/events", &[], event).status, 200);
+    }
+    let identify = format!(
+        r#"{{"userId":"p1","traits":{{"avatar":"{url}","website":"{url}"}},"context":{{"page":{{"url":"{url}"}}}}}}"#
+    );
+    assert_eq!(client.post("/v1/identify", &[], identify).status, 200);
+    let hook = format!(r#"{{"metric":"odd","url":"{url}","data":{{"delivery_id":"d2","callback":"{url}"}}}}"#);
+    assert_eq!(client.post("/webhooks/customerio", &[("X-Forwarded-Host", &url), ("Referer", &url)], hook).status, 200);
+    let escaped: String = url::form_urlencoded::byte_serialize(url.as_bytes()).collect();
+    for path in
+        ["/", "/deliveries/d1", "/people/p1", "/quarantine", "/deliveries?link=", "/search?q=", "/sign-in?next="]
+    {
+        client.get(&if path.ends_with('=') { format!("{path}{escaped}") } else { path.to_owned() });
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "somebody came");
 }

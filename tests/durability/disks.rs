@@ -7,12 +7,16 @@ use super::power::{lost, start, three};
 use super::support::client::Answer;
 use super::support::disk::Disk;
 use super::support::file::rows;
-use super::support::server::Server;
+use super::support::process::Process;
+use super::support::server::{Server, waybill};
 
 const EVENTS: &str = "/v1/events";
 
 /// A full disk.
 const ENOSPC: i32 = 28;
+
+/// A file system that can only be read.
+const EROFS: i32 = 30;
 
 /// How long senders of webhooks wait.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -136,4 +140,25 @@ fn a_disk_may_be_full_at_any_write() {
     for left in [folder, disk.after_power_cut()] {
         assert!(lost(left, &ids, "a full disk").is_empty());
     }
+}
+
+#[test]
+fn where_only_reading_is_possible_it_does_not_start_and_a_server_refuses_events() {
+    let disk = Disk::new();
+    let server = start(&disk, &[]);
+    take(&server, 0);
+    disk.fails(&format!("pwrite * {EROFS}\nftruncate * {EROFS}\nunlink * {EROFS}\nopen * {EROFS}"));
+    assert_come_again(&server.client().post(EVENTS, &[], three(0, 1).1), "read-only");
+    assert_eq!(server.client().get("/healthz").status, 503);
+    assert_eq!(server.client().get("/deliveries").status, 200, "reading goes on");
+    disk.fails("");
+    take(&server, 1);
+    let (_, folder) = server.stop();
+
+    disk.fails(&format!("open * {EROFS}\npwrite * {EROFS}"));
+    let mut serve = disk.under(waybill());
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--db"]).arg(folder.path().join("waybill.db"));
+    let (status, said) = Process::run(&mut serve);
+    assert!(status.code().is_some_and(|code| code != 0), "{status}: {said}");
+    assert!(said.trim().lines().count() == 1 && said.contains("waybill.db"), "{said}");
 }

@@ -87,7 +87,7 @@ pub(super) async fn authorize(
     bytes_max: usize,
     missing: MissingKey,
 ) -> Result<Authorized, Refusal> {
-    let started = Started::now(request);
+    let started = Started::now(request, &ingest.lag);
     let keys = &ingest.keys;
     let by_header = match (keys.by_header(request)?, missing) {
         (None, MissingKey::ReportsOnly) => Some(keys.without()),

@@ -6,13 +6,14 @@ mod calls;
 mod cors;
 pub mod due;
 pub mod keys;
+pub mod lag;
 pub mod replay;
 mod track_api;
 mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, guard};
@@ -27,12 +28,14 @@ use crate::wire::{self, CallType, IdKey, Item, Reason, SourceFrom};
 use answer::{Refusal, Stored};
 use body::{Body, Budget};
 use keys::SenderKeys;
+use lag::Lag;
 
 /// The most items of a call, and the most errors that an answer lists. A webhook may bring up to [`wire::ITEMS_MAX`]:
 /// its sender would not send the rest again.
 const CALL_ITEMS_MAX: usize = 5_000;
 
-/// How long a request may take until it is answered, body and writer together: senders of webhooks wait four seconds.
+/// How long a request may take until it is answered, from its arrival, body and writer together: senders of webhooks wait
+/// four seconds.
 const ANSWER_WITHIN: Duration = Duration::from_millis(3_500);
 
 /// What the handlers share.
@@ -47,6 +50,7 @@ pub struct Ingest {
     pub limits: Limits,
     pub budget: Budget,
     pub counts: Counts,
+    pub lag: Lag,
 }
 
 /// Events since the start: how many of each outcome came by each route. Copies share it.
@@ -123,16 +127,19 @@ where
 
 /// When a request came, on both clocks.
 struct Started {
-    at: std::time::Instant,
+    at: Instant,
     received_at_ms: Millis,
     /// The pattern of the route by which it came.
     route: String,
 }
 
 impl Started {
-    fn now(request: &HttpRequest) -> Started {
+    /// `lag` before now, on the clock of answers.
+    fn now(request: &HttpRequest, lag: &Lag) -> Started {
+        let now = Instant::now();
         let route = request.match_pattern().unwrap_or_default();
-        Started { at: std::time::Instant::now(), received_at_ms: chrono::Utc::now().timestamp_millis(), route }
+        let received_at_ms = chrono::Utc::now().timestamp_millis();
+        Started { at: now.checked_sub(lag.now()).unwrap_or(now), received_at_ms, route }
     }
 }
 
@@ -176,7 +183,11 @@ impl Ingest {
             errors.extend(error.filter(|_| errors.len() < CALL_ITEMS_MAX));
             entries.push(entry);
         }
-        let left = ANSWER_WITHIN.saturating_sub(started.at.elapsed());
+        // the answer waits for its turn as the request did
+        let left = ANSWER_WITHIN.saturating_sub(started.at.elapsed() + self.lag.now());
+        if left.is_zero() {
+            return Err(Refusal::Writer(Refused::Busy));
+        }
         let (writer, received_at_ms) = (self.writer.clone(), started.received_at_ms);
         // a task, which goes on when the sender has gone
         let writing = actix_web::rt::spawn(async move {
@@ -232,6 +243,7 @@ mod tests {
             limits: Limits::LEAST,
             budget: budget.clone(),
             counts: Counts::default(),
+            lag: Lag::default(),
         };
         let lock = rusqlite::Connection::open(&db).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -239,10 +251,14 @@ mod tests {
         let free = budget.free();
         let mut body = budget.empty(std::net::Ipv4Addr::LOCALHOST.into());
         body.reserve(1_000).unwrap();
-        let started = Started::now(&TestRequest::default().to_http_request());
-        let read = wire::read(wire::Format::Webhook, b"{}", &ingest.context(&started)).unwrap();
+        let started = Started::now(&TestRequest::default().to_http_request(), &ingest.lag);
+        let read = |ingest: &Ingest| wire::read(wire::Format::Webhook, b"{}", &ingest.context(&started)).unwrap();
+        let behind = Ingest { lag: Lag::of(ANSWER_WITHIN), ..ingest.clone() };
+        let stored = behind.store(&started, Scope::Full, read(&behind), budget.empty([127, 0, 0, 1].into())).await;
+        assert!(matches!(stored, Err(Refusal::Writer(Refused::Busy))), "could not be answered in time: {stored:?}");
         let sender_gone =
-            tokio::time::timeout(Duration::from_millis(50), ingest.store(&started, Scope::Full, read, body)).await;
+            tokio::time::timeout(Duration::from_millis(50), ingest.store(&started, Scope::Full, read(&ingest), body))
+                .await;
         assert!(sender_gone.is_err());
         assert_eq!(budget.free(), free - 1_000, "its entries wait for the writer");
 

@@ -60,7 +60,7 @@ async fn receive(
     signed: Signed<'_>,
     verifier: impl FnOnce(&[signature::Key]) -> Verifier,
 ) -> Result<HttpResponse, Refusal> {
-    let started = Started::now(request);
+    let started = Started::now(request, &ingest.lag);
     let keys = ingest.keys.signing()?;
     let mut verifier = keys.as_ref().map(|keys| verifier(keys.signing()));
     if verifier.is_some() && header(request, signed.header).is_empty() {
