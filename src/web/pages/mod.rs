@@ -35,7 +35,7 @@ mod quarantine_notice;
 mod rail;
 mod schema;
 mod search;
-mod search_words;
+pub mod search_words;
 pub(super) mod series;
 mod sheet;
 mod sign_in;

@@ -130,8 +130,11 @@ pub fn written(pairs: &[(String, String)]) -> Option<String> {
         if value.is_empty() || value.contains('"') {
             return None;
         }
-        let needs_quotes =
-            value.contains(char::is_whitespace) || name.is_empty() && (value.starts_with('-') || value.contains(':'));
+        // a bare word may not begin as what a word is told apart by
+        let is_odd = value.starts_with('-')
+            || value.contains(':')
+            || !minus.is_empty() && !value.starts_with(char::is_alphabetic);
+        let needs_quotes = value.contains(char::is_whitespace) || name.is_empty() && is_odd;
         let value = if needs_quotes { format!("\"{value}\"") } else { value.to_owned() };
         Some(if name.is_empty() { format!("{minus}{value}") } else { format!("{minus}{name}:{value}") })
     };
@@ -226,4 +229,26 @@ fn split(text: &str) -> (Vec<Word<'_>>, bool) {
         words.push(Word { is_not: bare.is_some(), prefix, value: value.replace('"', ""), written });
     }
     (words, is_open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(text: &str) -> Vec<(String, String)> {
+        match parse(text) {
+            Asked::Plain(_) => plain(text),
+            Asked::Log(pairs) => pairs,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_written_as_a_search_stays_the_same() {
+        for text in ["spring sale", "a -\"2024\"", "a -\"\u{0}b\"", "\"-a\" -\"b:c\"", "to:ann -status:sent \"a b\""] {
+            let filter = pairs(text);
+            let again = written(&filter).unwrap();
+            assert_eq!(pairs(&again), filter, "{text} was written {again}");
+        }
+    }
 }
