@@ -161,7 +161,7 @@ fn a_flipped_bit_in_the_log_costs_what_follows_it_and_halves_nothing() {
         fs::write(beside(&copy, "-wal"), log).unwrap();
         assert_eq!(rows(&copy, "PRAGMA integrity_check"), ["ok"], "{at}");
         let stored: usize = rows(&copy, "SELECT count(*) FROM events")[0].parse().unwrap();
-        assert!(stored % BATCH == 0 && stored <= BATCH * batches, "{at}: {stored}");
+        assert!(stored.is_multiple_of(BATCH) && stored <= BATCH * batches, "{at}: {stored}");
         stored_ever.push(stored);
     }
     assert!(stored_ever.iter().any(|stored| *stored < BATCH * batches));
