@@ -130,7 +130,7 @@ pub fn written(pairs: &[(String, String)]) -> Option<String> {
         if value.is_empty() || value.contains('"') {
             return None;
         }
-        // a bare word may not begin as what a word is told apart by
+        // without quotation marks it would be an operator, or included
         let is_odd = value.starts_with('-')
             || value.contains(':')
             || !minus.is_empty() && !value.starts_with(char::is_alphabetic);
