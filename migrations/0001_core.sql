@@ -14,6 +14,22 @@ CREATE TABLE _settings (
     value  ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE retention (
+    -- What was dropped for its age, or for the size of the file. No row: nothing of that kind ever was. All counts stay, so
+    -- that they are greater than what a recount of the rest finds.
+    what        TEXT PRIMARY KEY,                   -- bodies: the JSON of events; events: all events of a delivery; deliveries: the deliveries too
+    before_ms   INTEGER NOT NULL,                   -- of bodies: received before; of both others: of deliveries created before
+    last_at_ms  INTEGER NOT NULL,                   -- when some were dropped last
+    dropped     INTEGER NOT NULL,                   -- how many in all: bodies, events, deliveries
+    CHECK (what IN ('bodies', 'events', 'deliveries'))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE _sizes (
+    -- How many bytes of the file were in use when a day began, for the forecast of when the disk is full.
+    day         INTEGER PRIMARY KEY,                -- since 1970
+    bytes       INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE keys (
     -- The keys of senders and the tokens of readers that `waybill keys add` made. A revoked one stays as a row without its
     -- hash or secret: what has ever needed a key does not open when the last one is revoked.
@@ -108,6 +124,7 @@ CREATE TABLE deliveries (
     human_clicked_at_ms     INTEGER,             -- first click not marked as a machine's; NULL: never
     machine_clicked_at_ms   INTEGER,             -- first click marked as a machine's; NULL: never
     forgotten         INTEGER NOT NULL DEFAULT 0, -- 1: its person was erased, and what identified the person is gone
+    pruned_at_ms      INTEGER,                   -- when its events were dropped for their age; NULL: they are here
     first_attributes  TEXT,                      -- JSON: the attributes of the event that arrived first; never changed
     absorbed          TEXT,                      -- JSON: pulled events that its other events make superfluous; they come back if those change. NULL: nothing was pulled of it
     attributes_from   TEXT,                      -- JSON: which event supplied each attribute, the earliest that has it: {'*': [time, event id, metric], 'subject': [...]}
@@ -366,6 +383,7 @@ CREATE TABLE suppression_causes (
 ) STRICT;
 CREATE UNIQUE INDEX suppression_causes_address ON suppression_causes (address, channel, occurred_at_ms, delivery, metric, event_id);
 CREATE INDEX suppression_causes_occurred_at ON suppression_causes (occurred_at_ms);
+CREATE INDEX suppression_causes_delivery ON suppression_causes (delivery);
 
 CREATE TABLE suppression_lifts (
     -- Deliveries to those addresses after the first cause: each lifts the causes before it.
@@ -376,6 +394,7 @@ CREATE TABLE suppression_lifts (
     event_id        TEXT NOT NULL,
     PRIMARY KEY (address, channel, occurred_at_ms, delivery, event_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX suppression_lifts_delivery ON suppression_lifts (delivery);
 
 -- What was not applied ----------------------------------------------------------------------------------------------
 
@@ -422,6 +441,7 @@ CREATE TABLE receipts (
     duplicate    INTEGER NOT NULL DEFAULT 0,
     ignored      INTEGER NOT NULL DEFAULT 0,
     quarantined  INTEGER NOT NULL DEFAULT 0,
+    pruned       INTEGER NOT NULL DEFAULT 0,        -- of deliveries whose events were dropped for their age
     last_at_ms   INTEGER NOT NULL
 ) STRICT;
 
@@ -629,6 +649,8 @@ SELECT
     d.devices,                                   -- of a push: how many devices its events name
     d.devices_bounced,                           -- of a push: on how many of them it bounced
     d.forgotten,                                 -- 1: its person was erased, and what identified the person is gone
+    CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.pruned_at_ms / 1000.0, 'unixepoch') AS TEXT) AS pruned_at, -- when its events were dropped for their age; NULL: they are here; ISO 8601, UTC
+    d.pruned_at_ms,                              -- the same in milliseconds since 1970
     d.events,                                    -- how many distinct events it has
     CAST(strftime('%Y-%m-%dT%H:%M:%fZ', d.queued_at_ms / 1000.0, 'unixepoch') AS TEXT) AS queued_at, -- first time it was queued; NULL: never; ISO 8601, UTC
     d.queued_at_ms,                              -- the same in milliseconds since 1970
@@ -1253,7 +1275,7 @@ SELECT
     s.channel,                                   -- the channel for which it is listed
     CAST(CASE r.metric WHEN 'bounced' THEN 'likely' ELSE 'proven' END AS TEXT) AS class, -- proven, or likely: only the words of a bounce say so
     CAST(CASE r.metric WHEN 'bounced' THEN 'hard_bounce' WHEN 'spammed' THEN 'spam_complaint' ELSE 'suppressed' END AS TEXT) AS cause, -- hard_bounce, spam_complaint or suppressed
-    CAST(coalesce(CASE s.channel WHEN 'push' THEN (SELECT v.reason FROM events e JOIN event_devices v ON v.event = e.id WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric AND v.device_id = s.address AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END, (SELECT e.reason FROM events e WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric)) AS TEXT) AS reason, -- why, in the words of the event
+    CAST(coalesce(CASE s.channel WHEN 'push' THEN (SELECT v.reason FROM events e JOIN event_devices v ON v.event = e.id WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric AND v.device_id = s.address AND v.reason IS NOT NULL ORDER BY v.position LIMIT 1) END, (SELECT e.reason FROM events e WHERE e.event_id = r.event_id AND e.delivery = r.delivery AND e.metric = r.metric), (SELECT coalesce((SELECT v.reason FROM delivery_devices v WHERE v.delivery = d.id AND v.device_id = s.address AND v.event_id = r.event_id), iif(d.outcome_event_id = r.event_id, d.failure_reason, NULL)) FROM deliveries d WHERE d.id = r.delivery AND d.pruned_at_ms IS NOT NULL)) AS TEXT) AS reason, -- why, in the words of the event
     (SELECT d.delivery_id FROM deliveries d WHERE d.id = r.delivery) AS delivery_id, -- the delivery that lists it
     r.delivery,                                  -- that delivery's row: deliveries_v1.id
     CAST(strftime('%Y-%m-%dT%H:%M:%fZ', r.occurred_at_ms / 1000.0, 'unixepoch') AS TEXT) AS since, -- since when; ISO 8601, UTC

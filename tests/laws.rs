@@ -12,6 +12,8 @@ mod forgetting;
 mod history;
 #[path = "laws/people.rs"]
 mod people;
+#[path = "laws/pruning.rs"]
+mod pruning;
 #[path = "laws/scenarios.rs"]
 mod scenarios;
 #[path = "laws/suppressing.rs"]

@@ -80,6 +80,7 @@ struct Summary {
     duplicate: u64,
     ignored: u64,
     quarantined: u64,
+    pruned: u64,
     /// What was wrong with the first that is in quarantine.
     problem: Option<String>,
 }
@@ -137,11 +138,12 @@ impl Import {
         tracker.optimize()?;
         tracker.checkpoint()?;
         bar.finish_and_clear();
-        let Summary { accepted, duplicate, ignored, quarantined, problem: _ } = summary;
+        let Summary { accepted, duplicate, ignored, quarantined, pruned, problem: _ } = summary;
         let seconds = bar.elapsed().as_secs_f64();
+        let pruned = if pruned > 0 { format!(", {pruned} pruned") } else { String::new() };
         let rate = (accepted + duplicate) as f64 / seconds.max(0.001);
         println!(
-            "{accepted} accepted, {duplicate} duplicate, {ignored} ignored, {quarantined} quarantined in {seconds:.1} s ({rate:.0} events a second)"
+            "{accepted} accepted, {duplicate} duplicate, {ignored} ignored, {quarantined} quarantined{pruned} in {seconds:.1} s ({rate:.0} events a second)"
         );
         imported?;
         let files = not_understood.join(", ");
@@ -152,7 +154,7 @@ impl Import {
 
 impl Summary {
     fn understood(&self) -> u64 {
-        self.accepted + self.duplicate + self.ignored
+        self.accepted + self.duplicate + self.ignored + self.pruned
     }
 
     fn add(&mut self, outcome: Outcome) {
@@ -161,6 +163,7 @@ impl Summary {
             Outcome::Duplicate => self.duplicate += 1,
             Outcome::Ignored => self.ignored += 1,
             Outcome::Quarantined => self.quarantined += 1,
+            Outcome::Pruned => self.pruned += 1,
             // only a server releases what is in quarantine
             Outcome::Released => {}
         }

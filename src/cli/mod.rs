@@ -11,6 +11,7 @@ mod log;
 mod manual;
 mod name;
 mod one_per_line;
+mod prune;
 mod secret;
 mod serve;
 mod settings;
@@ -41,6 +42,7 @@ use crate::web::format::printable;
   waybill verify                            recount everything and compare
   waybill verify --sql                      print the queries by which it does
   waybill forget ada@example.org            erase a person
+  waybill prune --older-than 400d           drop old events; counts stay
   waybill backup /mnt/backup/ --keep 7      a copy, also while serving
   waybill keys add read ana                 make a token for the pages
   waybill config --config waybill.toml      what is in force, and where it comes from
@@ -101,6 +103,8 @@ enum Command {
     Name(name::Name),
     /// Erase what identifies a person, or cancel a pending erasure
     Forget(forget::Forget),
+    /// Drop what is old: events, their JSON, or deliveries; counts stay
+    Prune(prune::Prune),
     /// Write a consistent copy, also while serving
     Backup(backup::Backup),
     /// Write the file from a backup
@@ -151,6 +155,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),
         Some(Command::Name(name)) => name.run(&file.db),
         Some(Command::Forget(forget)) => forget.run(&file.db),
+        Some(Command::Prune(prune)) => prune.run(&file.db),
         Some(Command::Backup(backup)) => backup.run(&file.db),
         Some(Command::Restore(restore)) => restore.run(&file.db),
         Some(Command::Keys(keys)) => keys.run(&file.db),

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use super::{healthcheck, secret};
 use crate::config::{Access, Backups, Config, Invalid, Limits, Role, Tls};
 use crate::store::Options;
-use crate::store::bodies::KeepBodies;
 use crate::store::erasure::Graces;
+use crate::store::retention::{Keep, KeepBodies};
 use crate::web;
 use crate::wire::SourceFrom;
 
@@ -70,6 +70,29 @@ pub struct Serve {
         value_name = "TIME"
     )]
     keep_bodies: KeepBodies,
+
+    /// How long after the creation of a delivery its events are stored, such as 400d. Its status and all counts stay. By
+    /// default forever
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_KEEP_EVENTS",
+        global = true,
+        value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    keep_events: Option<Duration>,
+
+    /// How long after its creation a delivery is stored, such as 800d. All counts stay. By default forever
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_KEEP_DELIVERIES",
+        global = true,
+        value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    keep_deliveries: Option<Duration>,
 
     /// How large the write-ahead log may grow while a reader holds it, in bytes. By default a quarter of the free disk
     #[arg(long, help_heading = SERVING, env = "WAYBILL_WAL_MAX", global = true, value_name = "BYTES")]
@@ -201,7 +224,7 @@ impl Serve {
     pub fn options(&self) -> Options {
         Options {
             graces: Graces::new(self.deletion_grace, self.suppression_grace),
-            keep_bodies: self.keep_bodies,
+            keep: Keep { bodies: self.keep_bodies, events: self.keep_events, deliveries: self.keep_deliveries },
             wal_max: self.wal_max,
         }
     }

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::one_line;
 use crate::store::query::health::Verified;
-use crate::store::{sqlite, verify};
+use crate::store::{retention, sqlite, verify};
 
 /// Options of `verify`.
 #[derive(clap::Args)]
@@ -52,6 +52,9 @@ fn verify(db: &Path) -> anyhow::Result<ExitCode> {
     let more = differences - report.first.len() as u64;
     if more > 0 {
         println!("and {more} more");
+    }
+    if let Some(pruned) = retention::in_words(&connection)? {
+        println!("{} deliveries are pruned: {pruned}", report.pruned);
     }
     if report.is_clean() {
         println!("clean: {deliveries} deliveries and {events} events recounted, no differences");

@@ -115,8 +115,8 @@ pub struct LinkDelta {
     pub counts: LinkCounts,
     /// The latest click among those that came.
     pub came: Option<AddressSeen>,
-    /// Clicks went, and with them perhaps the one that shows the address.
-    pub went: bool,
+    /// The latest among those that went: where it shows the address, another must.
+    pub went: Option<AddressSeen>,
 }
 
 /// The outcome and the engagement of a delivery.
@@ -231,13 +231,11 @@ impl Delta {
             let Some(link) = event.link() else { continue };
             let moved = self.links.entry(key(link)).or_default();
             moved.counts.events += sign;
-            moved.went |= sign < 0;
-            if sign > 0
-                && let Some(address) = event.address()
-            {
+            let latest = if sign > 0 { &mut moved.came } else { &mut moved.went };
+            if let Some(address) = event.address() {
                 let seen = (event.time.ms, event.id.clone(), address.into());
-                if moved.came.as_ref().is_none_or(|came| is_later(&seen, came)) {
-                    moved.came = Some(seen);
+                if latest.as_ref().is_none_or(|latest| is_later(&seen, latest)) {
+                    *latest = Some(seen);
                 }
             }
         }

@@ -15,7 +15,7 @@ use super::erasure::{self, Forgotten, Graces, Target, traces};
 use super::events;
 use super::merged::{Arrival, Fresh, Merged, adds_to, key};
 use super::quarantine::{self, OF_THE_FORGOTTEN, Receipts};
-use super::{Error, exact, keys, registers, rollups, sources};
+use super::{Error, exact, keys, registers, retention, rollups, sources};
 use crate::domain::delivery::Applied;
 use crate::domain::forgetting::{self, identifiers};
 use crate::domain::people::Said;
@@ -81,8 +81,12 @@ impl Context<'_> {
             context: self,
         };
         for id in ids {
-            if let Some(row) = deliveries::by_row(batch.context.connection, *id)? {
-                batch.join_with_history(&row, &[])?;
+            match deliveries::by_row(batch.context.connection, *id)? {
+                Some(row) if row.is_pruned => {
+                    erasure::pruned::rewrite(batch.context.connection, batch.context.forgotten, &row)?;
+                }
+                Some(row) => batch.join_with_history(&row, &[])?,
+                None => {}
             }
         }
         rollups::write(batch.context.connection, &batch.delta)
@@ -190,9 +194,11 @@ impl<'a> Batch<'_, '_, 'a> {
     }
 
     fn write_events(&mut self) -> Result<(), Error> {
-        for arrivals in std::mem::take(&mut self.arrivals) {
+        let gone_before_ms = retention::gone_before_ms(self.context.connection)?;
+        for mut arrivals in std::mem::take(&mut self.arrivals) {
             let delivery_id = &*arrivals[0].incoming.event.delivery_id;
             match deliveries::find(self.context.connection, delivery_id)? {
+                Some(row) if row.is_pruned => self.refuse_pruned(&arrivals),
                 Some(row) => {
                     let is_pulled = row.absorbed.is_some()
                         || arrivals.iter().any(|arrival| pulled::is_pulled(&arrival.incoming.event));
@@ -200,11 +206,23 @@ impl<'a> Batch<'_, '_, 'a> {
                         self.join_with_history(&row, &arrivals)?;
                     }
                 }
-                None if arrivals.iter().all(|arrival| arrival.report.is_some()) => self.let_wait(&arrivals)?,
-                None => self.create(delivery_id, &arrivals)?,
+                None => {
+                    let is_old = |arrival: &mut Arrival| arrival.incoming.event.time.ms < gone_before_ms;
+                    self.refuse_pruned(&arrivals.extract_if(.., is_old).collect::<Vec<_>>());
+                    if arrivals.iter().all(|arrival| arrival.report.is_some()) {
+                        self.let_wait(&arrivals)?;
+                    } else {
+                        self.create(delivery_id, &arrivals)?;
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether these were counted before their delivery was pruned, nobody can tell.
+    fn refuse_pruned(&mut self, arrivals: &[Arrival]) {
+        arrivals.iter().for_each(|arrival| self.outcomes[arrival.place] = Outcome::Pruned);
     }
 
     /// Puts reports on a delivery in quarantine that neither the file nor the batch knows.

@@ -26,6 +26,8 @@ pub struct DeliveryRow {
     pub forgotten: bool,
     /// The pulled events that do not stand, as JSON; `None`: nothing was pulled of it.
     pub absorbed: Option<String>,
+    /// Its events were dropped for their age.
+    pub is_pruned: bool,
 }
 
 /// The columns that follow from a delivery's events, in the order of [`values`].
@@ -72,7 +74,7 @@ fn first_times() -> impl Iterator<Item = String> {
 
 static FIND: LazyLock<[String; 2]> = LazyLock::new(|| {
     let select = format!(
-        "SELECT {}, id, delivery_id, first_attributes, forgotten, absorbed FROM deliveries",
+        "SELECT {}, id, delivery_id, first_attributes, forgotten, absorbed, pruned_at_ms IS NOT NULL FROM deliveries",
         COLUMNS.join(", ")
     );
     [format!("{select} WHERE delivery_id = ?1"), format!("{select} WHERE id = ?1")]
@@ -152,6 +154,7 @@ fn from_row(connection: &Connection, row: &Row) -> Result<DeliveryRow, Error> {
         first_attributes: row.get(COLUMNS.len() + 2)?,
         forgotten: row.get(COLUMNS.len() + 3)?,
         absorbed: row.get(COLUMNS.len() + 4)?,
+        is_pruned: row.get(COLUMNS.len() + 5)?,
     })
 }
 

@@ -75,6 +75,8 @@ pub enum Outcome {
     Duplicate,
     Ignored,
     Quarantined,
+    /// Of a delivery whose events were dropped for their age, or that is gone: it changed nothing.
+    Pruned,
     /// Nothing that came in: it was about the quarantine, a name or a key.
     Released,
 }

@@ -31,6 +31,10 @@ pub enum Error {
     NoThread(std::io::Error),
     #[error("the file, its -wal or its -shm was moved, replaced or deleted while in use")]
     Moved,
+    #[error(
+        "events were pruned from the file, and rebuilding would lose what they counted. If counts differ, restore a backup that verifies, or import the events into a new file"
+    )]
+    Pruned,
     #[error("the write-ahead log has grown to its limit because a reader holds it; end that reader")]
     LogFull,
 }

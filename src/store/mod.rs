@@ -9,7 +9,6 @@
 pub mod apply;
 mod attributes;
 pub mod backup;
-pub mod bodies;
 pub mod clock;
 mod deliveries;
 mod entry;
@@ -23,6 +22,7 @@ mod merged;
 pub mod quarantine;
 pub mod query;
 mod registers;
+pub mod retention;
 mod rollups;
 pub mod sources;
 pub mod sqlite;

@@ -194,11 +194,11 @@ impl Receipts {
         let count = |counted| outcomes.iter().filter(|outcome| **outcome == counted).count() as i64;
         connection
             .prepare_cached(
-                "INSERT INTO receipts (bucket_ms, accepted, duplicate, ignored, quarantined, last_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO receipts (bucket_ms, accepted, duplicate, ignored, quarantined, pruned, last_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (bucket_ms) DO UPDATE SET accepted = accepted + excluded.accepted,
                     duplicate = duplicate + excluded.duplicate, ignored = ignored + excluded.ignored,
-                    quarantined = quarantined + excluded.quarantined,
+                    quarantined = quarantined + excluded.quarantined, pruned = pruned + excluded.pruned,
                     last_at_ms = max(last_at_ms, excluded.last_at_ms)",
             )?
             .execute(params![
@@ -207,6 +207,7 @@ impl Receipts {
                 count(Outcome::Duplicate),
                 count(Outcome::Ignored),
                 count(Outcome::Quarantined),
+                count(Outcome::Pruned),
                 received_at_ms
             ])?;
         Ok(())

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 use super::{Error, suppressions};
 use crate::domain::message::Feed;
 use crate::domain::rollup::{AddressSeen, Link, LinkDelta};
-use crate::domain::{Counted, Counts, Delta, Metric, Source};
+use crate::domain::{Counted, Counts, Delta, Metric, SourceKind};
 
 /// A table of counts: its statements.
 struct Table {
@@ -127,12 +127,13 @@ pub fn write(connection: &Connection, delta: &Delta) -> Result<(), Error> {
 }
 
 fn columns_of(feed: &Feed) -> (&'static str, Option<&str>, Option<&str>) {
-    let (kind, id) = source_columns(feed.source.as_ref());
+    let (kind, id) = source_columns(feed.source.as_ref().map(|it| (it.kind, &*it.id)));
     (kind, id, feed.channel.as_deref())
 }
 
-fn source_columns(source: Option<&Source>) -> (&'static str, Option<&str>) {
-    source.map_or(("unknown", None), |source| (source.kind.name(), Some(&*source.id)))
+/// A source as the columns of counts have it.
+pub fn source_columns(source: Option<(SourceKind, &str)>) -> (&'static str, Option<&str>) {
+    source.map_or(("unknown", None), |(kind, id)| (kind.name(), Some(id)))
 }
 
 static LINKS: LazyLock<Table> = LazyLock::new(|| {
@@ -145,30 +146,33 @@ static LINKS: LazyLock<Table> = LazyLock::new(|| {
 const OF_LINK: &str = "source_kind IS ?1 AND source_id IS ?2 AND action_id IS ?3 AND link IS ?4";
 
 fn write_link(connection: &Connection, link: &Link, moved: &LinkDelta) -> Result<(), Error> {
-    let (kind, id) = source_columns(link.source.as_ref());
+    let (kind, id) = source_columns(link.source.as_ref().map(|it| (it.kind, &*it.id)));
     let counts = moved.counts;
     let values = [counts.events, counts.deliveries, counts.human_deliveries, counts.machine_deliveries];
     LINKS.add(connection, &[&kind, &id, &link.action_id, &link.link], &values)?;
-    let seen = if moved.went { latest_address(connection, link)? } else { moved.came.clone() };
-    if seen.is_none() && !moved.went {
+    let found = moved.went.as_ref().map(|_| latest_address(connection, link)).transpose()?.flatten();
+    let seen = found.or_else(|| moved.came.clone());
+    if seen.is_none() && moved.went.is_none() {
         return Ok(());
     }
+    // the click that shows it may have been dropped for its age: it stays unless that one went
     // the same id at the same moment on two deliveries: the smaller address
-    let later = "AND (?8 OR address IS NULL OR address_at_ms < ?5 OR (address_at_ms = ?5 AND address_event_id < ?6)
+    let later = "AND ((address_at_ms = ?8 AND address_event_id = ?9) OR address IS NULL OR address_at_ms < ?5 OR (address_at_ms = ?5 AND address_event_id < ?6)
         OR (address_at_ms = ?5 AND address_event_id = ?6 AND address > ?7))";
     let (at_ms, event_id, address) =
         seen.map(|(at_ms, event_id, address)| (Some(at_ms), Some(event_id), Some(address))).unwrap_or_default();
+    let went = moved.went.as_ref().map(|(at_ms, event_id, _)| (at_ms, event_id)).unzip();
     connection
         .prepare_cached(&format!(
             "UPDATE link_metrics SET address_at_ms = ?5, address_event_id = ?6, address = ?7 WHERE {OF_LINK} {later}"
         ))?
-        .execute(params![kind, id, link.action_id, link.link, at_ms, event_id, address, moved.went])?;
+        .execute(params![kind, id, link.action_id, link.link, at_ms, event_id, address, went.0, went.1])?;
     Ok(())
 }
 
 /// The latest click of a link that shows an address, looked for among the events.
 fn latest_address(connection: &Connection, link: &Link) -> Result<Option<AddressSeen>, Error> {
-    let (kind, id) = source_columns(link.source.as_ref());
+    let (kind, id) = source_columns(link.source.as_ref().map(|it| (it.kind, &*it.id)));
     let mut statement = connection.prepare_cached(
         "SELECT e.occurred_at_ms, e.event_id,
             substr(e.href, 1, min(instr(e.href || '?', '?'), instr(e.href || '#', '#')) - 1) AS address

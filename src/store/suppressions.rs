@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 
-use super::{Error, deliveries, events};
+use super::deliveries::{self, DeliveryRow};
+use super::{Error, events};
 use crate::domain::suppression::{self, Mark};
-use crate::domain::{Channel, Delta, Millis, Text};
+use crate::domain::{Attribute, Channel, Delta, Metric, Millis, StatusAt, Text};
 
 /// Writes how causes and lifts moved. The rows of the deliveries and of their events are written already.
 pub fn write(connection: &Connection, delta: &Delta) -> Result<(), Error> {
@@ -120,6 +121,7 @@ fn add_lifts(connection: &Connection, address: &str, channel: Channel, after_ms:
         let Some(row) = deliveries::by_row(connection, id)? else { continue };
         let stored = events::all(connection, id)?;
         let mut lifts = Vec::new();
+        lifts.extend(last_lift(&row, address, channel).filter(|_| row.is_pruned));
         suppression::marks(&row.delivery, stored.iter().map(|row| &row.event), |mark| lifts.push(mark));
         for mark in lifts {
             if mark.is_lift() && *mark.address == *address && mark.at_ms > after_ms {
@@ -128,6 +130,23 @@ fn add_lifts(connection: &Connection, address: &str, channel: Channel, after_ms:
         }
     }
     Ok(())
+}
+
+/// What is known of deliveries to an address without the events: the last, where it decided the outcome.
+fn last_lift(row: &DeliveryRow, address: &str, channel: Channel) -> Option<Mark> {
+    let delivery = &row.delivery;
+    let of_device = delivery.devices.get(address).map(|device| &device.decision);
+    let is_recipient = delivery.attributes.get(Attribute::Recipient) == Some(address);
+    let decision = of_device.or(is_recipient.then_some(&delivery.sending))?.as_ref()?;
+    let StatusAt { metric, at_ms } = decision.status;
+    (metric == Metric::Delivered).then(|| Mark {
+        address: address.into(),
+        channel,
+        at_ms,
+        delivery_id: row.delivery_id.clone(),
+        metric,
+        event_id: decision.event_id.clone(),
+    })
 }
 
 /// Writes all lifts again, of the addresses that have a cause.

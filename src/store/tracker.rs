@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::apply::Context;
-use super::bodies::{self, KeepBodies};
 use super::entry::{Entry, Outcome};
 use super::erasure::{self, Erased, Forgotten, Graces, Left};
+use super::retention::{self, Dropped, Keep, KeepBodies, Pass, What};
 use super::sqlite::{self, LOG_BYTES_SMALL};
 use super::{Error, Lock, quarantine, sources};
 use crate::domain::{Millis, Source, Text};
@@ -20,6 +20,8 @@ pub struct Tracker {
     forgotten: Forgotten,
     file: File,
     options: Options,
+    /// Through old deliveries.
+    pass: Pass,
     /// Keeps servers away.
     _lock: Option<Lock>,
 }
@@ -29,7 +31,7 @@ pub struct Tracker {
 pub struct Options {
     /// How long after erasure requests they take effect.
     pub graces: Graces,
-    pub keep_bodies: KeepBodies,
+    pub keep: Keep,
     /// How large the write-ahead log may grow, in bytes, while a reader holds it. `None`: a quarter of the free disk.
     pub wal_max: Option<u64>,
 }
@@ -51,7 +53,7 @@ impl Tracker {
 
     fn on(connection: Connection, path: &Path, lock: Option<Lock>) -> Result<Tracker, Error> {
         let (forgotten, file) = (Forgotten::default(), File::of(path)?);
-        Ok(Tracker { connection, forgotten, file, options: Options::default(), _lock: lock })
+        Ok(Tracker { connection, forgotten, file, options: Options::default(), pass: Pass::default(), _lock: lock })
     }
 
     /// Where the file lies, also where it was opened by a link.
@@ -95,16 +97,24 @@ impl Tracker {
         Ok(left)
     }
 
-    /// Drops some bodies that are older than they are kept. False: there are none.
-    pub fn drop_old_bodies(&mut self, now_ms: Millis) -> Result<bool, Error> {
-        let keep = self.options.keep_bodies;
-        if keep == KeepBodies::Forever {
-            return Ok(false);
+    /// Drops some of what is older than it is kept. False: there is nothing more.
+    pub fn drop_old(&mut self, now_ms: Millis) -> Result<bool, Error> {
+        for (what, before_ms) in self.options.keep.due(now_ms) {
+            if self.prune(what, before_ms, now_ms)?.more {
+                return Ok(true);
+            }
         }
+        Ok(false)
+    }
+
+    /// Drops some of what is older than a time, with bounded work.
+    pub fn prune(&mut self, what: What, before_ms: Millis, now_ms: Millis) -> Result<Dropped, Error> {
+        let mut pass = self.pass;
         let mut recording = self.begin()?;
-        let more = recording.with(|context| bodies::drop_some(context.connection, keep, now_ms))?;
+        let dropped = recording.with(|it| retention::drop_some(it.connection, &mut pass, what, before_ms, now_ms))?;
         recording.commit()?;
-        Ok(more)
+        self.pass = pass;
+        Ok(dropped)
     }
 
     /// Notes what time it is, by which it is known too whether the file can be written. Requests to erase people whose
@@ -124,6 +134,11 @@ impl Tracker {
     pub fn noted_time(&self) -> Result<Option<Millis>, Error> {
         let mut statement = self.connection.prepare("SELECT value FROM _settings WHERE key = 'time_ms'")?;
         Ok(statement.query_row([], |row| row.get(0)).optional()?)
+    }
+
+    /// When something was received last.
+    pub fn last_receipt(&self) -> Result<Option<Millis>, Error> {
+        Ok(self.connection.query_row("SELECT max(last_at_ms) FROM receipts", [], |row| row.get(0))?)
     }
 
     /// What is left of forgotten people to erase.
@@ -304,7 +319,7 @@ impl Recording<'_> {
             connection: self.connection,
             forgotten: self.forgotten,
             graces: self.options.graces,
-            keep_bodies: self.options.keep_bodies != KeepBodies::Never,
+            keep_bodies: self.options.keep.bodies != KeepBodies::Never,
         })
     }
 
@@ -411,10 +426,10 @@ mod tests {
     fn old_bodies_are_dropped_and_their_events_stay() {
         let folder = tempfile::tempdir().unwrap();
         let mut tracker = Tracker::open(&folder.path().join("bodies.db")).unwrap();
-        let keep_bodies = KeepBodies::For(Duration::from_secs(60));
-        tracker.set_options(Options { keep_bodies, ..Options::default() });
+        let keep = Keep { bodies: KeepBodies::For(Duration::from_secs(60)), ..Keep::default() };
+        tracker.set_options(Options { keep, ..Options::default() });
         tracker.record(&[&entry(0), &entry(100_000)], 0).unwrap();
-        assert!(!tracker.drop_old_bodies(1_790_000_000_000 + 100_000).unwrap());
+        assert!(!tracker.drop_old(1_790_000_000_000 + 100_000).unwrap());
         let count = |tracker: &mut Tracker, sql: &str| {
             tracker.connection().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
         };

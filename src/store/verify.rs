@@ -15,7 +15,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 
 use super::deliveries::{self, DeliveryRow};
 use super::events::{self, EventRow};
-use super::{Error, exact, rollups, suppressions};
+use super::{Error, exact, retention, rollups, suppressions};
 use crate::domain::forgetting::{identifiers, normalized};
 use crate::domain::suppression::{self, Mark};
 use crate::domain::{Attribute, Delivery, Delta, Millis, pulled};
@@ -37,6 +37,8 @@ const COUNTED_TOGETHER: usize = 16_384;
 pub struct Report {
     pub deliveries: u64,
     pub events: u64,
+    /// Deliveries whose events were dropped: their rows are taken as they are.
+    pub pruned: u64,
     /// How much differs.
     pub differences: u64,
     /// The first of each kind, in words.
@@ -136,6 +138,7 @@ fn each_delivery(
 fn compare(connection: &Connection, row: &DeliveryRow, stored: &[EventRow], report: &mut Report) -> Result<(), Error> {
     report.deliveries += 1;
     report.events += stored.len() as u64;
+    report.pruned += u64::from(row.is_pruned);
     let Some(recount) = Delivery::of(stored.iter().map(|row| &row.event)) else { return Ok(()) };
     let mut delivery = row.delivery.clone();
     delivery.links = deliveries::links(connection, row.id)?;
@@ -240,7 +243,7 @@ fn compare_suppressions(connection: &mut Connection, report: &mut Report) -> Res
             for stored in &rows {
                 let is_right = match mark_of(&transaction, stored)? {
                     Some(mark) => !mark.is_lift() || is_listed_before(&transaction, &mark)?,
-                    None => false,
+                    None => deliveries::by_row(&transaction, stored.3)?.is_some_and(|row| row.is_pruned),
                 };
                 if !is_right {
                     report.differs("suppression", || format!("no event gives {stored:?}"));
@@ -268,8 +271,14 @@ fn mark_of(connection: &Connection, stored: &Stored) -> Result<Option<Mark>, Err
 }
 
 /// Writes everything derived from the events again. `progress` gets how many deliveries are done.
+///
+/// # Errors
+/// [`Error::Pruned`] where events were dropped for their age: what they counted would be lost.
 pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if retention::has_dropped_events(&transaction)? {
+        return Err(Error::Pruned);
+    }
     rewrite_events(&transaction)?;
     rollups::clear(&transaction)?;
     let mut report = Report::default();

@@ -83,7 +83,8 @@ pub fn rows(tracker: &mut Tracker, view: &str) -> Vec<String> {
     rows_but(tracker, view, &[])
 }
 
-fn rows_but(tracker: &mut Tracker, view: &str, left_out: &[&str]) -> Vec<String> {
+/// The same, but some columns.
+pub fn rows_but(tracker: &mut Tracker, view: &str, left_out: &[&str]) -> Vec<String> {
     let connection = tracker.connection();
     let mut statement = connection.prepare_cached(&format!("SELECT * FROM {view}")).expect("a view");
     let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();

@@ -7,12 +7,14 @@
 //! - [`requests`]: what was asked for, and the grace until it takes effect.
 //! - [`erase`]: finds what was stored before, in steps of bounded work.
 //! - [`traces`]: identifiers in texts that were not understood, as in the quarantine.
+//! - [`pruned`]: deliveries whose events were dropped for their age.
 //! - [`registers`]: traits, devices, relationships and subscriptions of the person.
 //!
 //! What is deleted or overwritten is zeroed (`secure_delete`), and the write-ahead log is emptied afterwards. Copies that
 //! SQLite left in the free space of a page when it moved rows between pages go with a `VACUUM` only.
 
 pub mod erase;
+pub mod pruned;
 pub mod registers;
 pub mod requests;
 pub mod traces;

@@ -42,6 +42,8 @@ pub struct Delivery {
     pub devices: i64,
     pub devices_bounced: i64,
     pub forgotten: bool,
+    /// When its events were dropped for their age.
+    pub pruned_at_ms: Option<Millis>,
     /// The devices that people calls named, with the name that they gave.
     pub known_devices: HashMap<String, Option<String>>,
     /// How many distinct events it has in all.
@@ -114,7 +116,7 @@ pub fn by_row(connection: &Connection, row: i64) -> Result<Delivery, Error> {
             action_id, content_id, parent_action_id, journey_id, trigger_id, trigger_event_id,
             coalesce(person_id, email, cio_id), person_id, email, cio_id, recipient, recipient_raw, subject,
             outcome, outcome_at_ms, engagement, engagement_at_ms,
-            failure_reason, devices, devices_bounced, forgotten, events, {}
+            failure_reason, devices, devices_bounced, forgotten, pruned_at_ms, events, {}
         FROM deliveries d WHERE id = ?1",
         first_time_columns()
     ))?;
@@ -154,8 +156,9 @@ fn read(row: &Row) -> rusqlite::Result<Delivery> {
         devices: row.get(26)?,
         devices_bounced: row.get(27)?,
         forgotten: row.get(28)?,
-        events_total: row.get(29)?,
-        reached: first_times(row, 30)?,
+        pruned_at_ms: row.get(29)?,
+        events_total: row.get(30)?,
+        reached: first_times(row, 31)?,
         known_devices: HashMap::new(),
         events: Vec::new(),
         more: None,

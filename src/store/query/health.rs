@@ -130,13 +130,18 @@ impl Verified {
 /// came are absent.
 pub fn receipts(connection: &Connection, since_ms: Millis) -> Result<Vec<(i64, Received)>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT bucket_ms / ?2, accepted, duplicate, ignored, quarantined FROM receipts
+        "SELECT bucket_ms / ?2, accepted, duplicate, ignored, quarantined, pruned FROM receipts
         WHERE bucket_ms >= ?1 ORDER BY bucket_ms",
     )?;
     let from = since_ms.div_euclid(QUARTER_MS) * QUARTER_MS;
     let rows = statement.query_map([from, QUARTER_MS], |row| {
-        let received =
-            Received { accepted: row.get(1)?, duplicate: row.get(2)?, ignored: row.get(3)?, quarantined: row.get(4)? };
+        let received = Received {
+            accepted: row.get(1)?,
+            duplicate: row.get(2)?,
+            ignored: row.get(3)?,
+            quarantined: row.get(4)?,
+            pruned: row.get(5)?,
+        };
         Ok((row.get(0)?, received))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

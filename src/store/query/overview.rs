@@ -91,6 +91,7 @@ pub struct Received {
     pub duplicate: i64,
     pub ignored: i64,
     pub quarantined: i64,
+    pub pruned: i64,
 }
 
 /// How many events are in quarantine.
@@ -109,7 +110,7 @@ pub fn last_at_ms(connection: &Connection) -> Result<Option<Millis>, Error> {
 pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT coalesce(sum(accepted), 0), coalesce(sum(duplicate), 0), coalesce(sum(ignored), 0),
-            coalesce(sum(quarantined), 0) FROM receipts WHERE bucket_ms >= ?1",
+            coalesce(sum(quarantined), 0), coalesce(sum(pruned), 0) FROM receipts WHERE bucket_ms >= ?1",
     )?;
     let mut since = |ms: Millis| {
         statement.query_row([ms.div_euclid(QUARTER_MS) * QUARTER_MS], |row| {
@@ -118,6 +119,7 @@ pub fn feed(connection: &Connection, now_ms: Millis) -> Result<Feed, Error> {
                 duplicate: row.get(1)?,
                 ignored: row.get(2)?,
                 quarantined: row.get(3)?,
+                pruned: row.get(4)?,
             })
         })
     };

@@ -20,7 +20,8 @@ pub fn checks() -> Vec<Check> {
     vec![
         check("file", "SQLite finds no damage in the file.", DAMAGE.into()),
         check("orphans", "Rows that refer to an event or a delivery refer to one that exists.", orphans()),
-        check("empty_deliveries", "Every delivery has an event.", EMPTY.into()),
+        check("empty_deliveries", "Every delivery has an event, unless these were pruned.", EMPTY.into()),
+        check("pruned", "A pruned delivery has no event, and is older than what retention names.", pruned()),
         check("event_columns", "An event's recipient and link follow from its other columns.", event_columns()),
         check("first_times", "A delivery's times and number of events are those of its events.", first_times()),
         check("attributes", "A delivery has each attribute from the earliest event that carries it.", attributes()),
@@ -36,6 +37,9 @@ pub fn checks() -> Vec<Check> {
             metrics("campaign_metrics", FEED),
         ),
         check("campaign_metrics_quarter_hourly", "The same by quarter hour of creation.", metrics(COHORTS, COHORT)),
+        check("whole_life", "A source's counts are the sums of its quarter hours.", whole_life()),
+        check("whole_life_activity", "A source's events are the sums of its activity.", whole_life_activity()),
+        check("whole_life_statuses", "A source's deliveries are the sums of its statuses.", whole_life_statuses()),
         check("trigger_metrics", "The same by send of a broadcast.", metrics("trigger_metrics", TRIGGER)),
         check("activity_quarter_hourly", "Activity is the number of events in each quarter hour.", activity()),
         check("status_counts", "The counts of statuses are those of the deliveries.", status_counts()),
@@ -56,7 +60,89 @@ const TRIGGER: &str = "source_kind, source_id, channel, trigger_id";
 const DAMAGE: &str = "SELECT quick_check AS damage FROM pragma_quick_check WHERE quick_check <> 'ok'";
 
 const EMPTY: &str = "SELECT d.delivery_id FROM deliveries d
-WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id)";
+WHERE d.pruned_at_ms IS NULL AND NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id)";
+
+/// Before when events were dropped, of deliveries created then; and deliveries with them. What is counted from then on is
+/// compared exactly; what is counted before is at least what a recount finds.
+const CUT: &str = "cut AS (
+    SELECT coalesce(max(before_ms), -9223372036854775807) AS events_ms,
+        coalesce(max(before_ms) FILTER (WHERE what = 'deliveries'), -9223372036854775807) AS deliveries_ms
+    FROM retention WHERE what <> 'bodies'
+)";
+
+/// Compared exactly whatever was dropped; or only where nothing ever was.
+const ALWAYS: &str = "9223372036854775807";
+const WHOLE: &str = "-9223372036854775807";
+
+fn pruned() -> String {
+    format!(
+        "WITH {CUT}
+SELECT d.delivery_id, d.created_at_ms FROM deliveries d, cut WHERE d.pruned_at_ms IS NOT NULL
+    AND (d.created_at_ms >= cut.events_ms OR EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id))"
+    )
+}
+
+/// Counts that differ from a recount, by how much. `from`: of what time they are. Both queries give the keys, how many rows
+/// there are, then the counts of deliveries, then those of events.
+fn differences(keys: &str, from: &str, counts: [Vec<String>; 2], stored: &str, recount: &str) -> String {
+    let names = counts.concat();
+    let all = names.join(", ");
+    let minus = join(&names, ", ", |name| format!("-{name}"));
+    let sums = join(&names, ",\n        ", |name| format!("sum({name}) AS {name}"));
+    let any = |names: &[String], is: &str| join(names, " OR ", |name| format!("{name} {is} 0"));
+    let [deliveries, events] = counts;
+    // without deliveries it is the events that make a row
+    let mut grades = Vec::new();
+    for (kind, names) in [("deliveries", &deliveries), ("events", &events)] {
+        if !names.is_empty() {
+            let has_rows = kind == "deliveries" || deliveries.is_empty();
+            let rows = |is: &str| if has_rows { format!("rows {is} 0 OR ") } else { String::new() };
+            let (exactly, at_least) = (rows("<>") + &any(names, "<>"), rows("<") + &any(names, "<"));
+            grades.push(format!("(CASE WHEN {from} >= {kind}_ms THEN {exactly} ELSE {at_least} END)"));
+        }
+    }
+    format!(
+        "WITH {CUT},
+stored ({keys}, rows, {all}) AS (\n    {stored}\n),
+recount ({keys}, rows, {all}) AS (\n    {recount}\n)
+SELECT * FROM (
+    SELECT {keys}, sum(rows) AS rows, max(rows) AS most_rows,
+        {sums}
+    FROM (SELECT * FROM stored UNION ALL SELECT {keys}, -rows, {minus} FROM recount) GROUP BY {keys}
+), cut
+WHERE most_rows > 1 OR {}",
+        grades.join(" OR ")
+    )
+}
+
+/// The columns of counts: of deliveries, `created` first; and of events.
+fn count_columns() -> [Vec<String>; 2] {
+    let names = || of_events().map(|counted| counted.name().to_owned());
+    [[String::from("created")].into_iter().chain(names()).collect(), names().map(|name| name + "_events").collect()]
+}
+
+fn sums(columns: &[String]) -> String {
+    join(columns, ", ", |column| format!("sum({column})"))
+}
+
+fn whole_life() -> String {
+    let of = |table: &str, rows: &str| {
+        format!("SELECT {FEED}, {rows}, {} FROM {table} GROUP BY {FEED}", sums(&count_columns().concat()))
+    };
+    differences(FEED, ALWAYS, count_columns(), &of("campaign_metrics", "count(*)"), &of(COHORTS, "1"))
+}
+
+fn whole_life_activity() -> String {
+    let [_, events] = count_columns();
+    let of = |table: &str| format!("SELECT {FEED}, 0, {} FROM {table} GROUP BY {FEED}", sums(&events));
+    differences(FEED, ALWAYS, [Vec::new(), events.clone()], &of("activity_quarter_hourly"), &of("campaign_metrics"))
+}
+
+fn whole_life_statuses() -> String {
+    let of = |table: &str, column: &str| format!("SELECT {FEED}, 0, sum({column}) FROM {table} GROUP BY {FEED}");
+    let [stored, recount] = [of("status_counts", "deliveries"), of("campaign_metrics", "created")];
+    differences(FEED, ALWAYS, [vec!["deliveries".into()], Vec::new()], &stored, &recount)
+}
 
 /// What both queries return, with the side that alone returns it.
 fn compare(stored: &str, recount: &str) -> String {
@@ -259,7 +345,8 @@ fn devices() -> String {
             AND s.place = 1
         WHERE n.device_id <> '') n
     LEFT JOIN decided k ON k.delivery = n.delivery AND k.device_id = n.device_id AND k.place = 1";
-    let stored = "SELECT delivery, device_id, platform, outcome, outcome_at_ms, event_id, reason FROM delivery_devices";
+    let stored = "SELECT delivery, device_id, platform, outcome, outcome_at_ms, event_id, reason FROM delivery_devices
+    WHERE delivery NOT IN (SELECT id FROM deliveries WHERE pruned_at_ms IS NOT NULL)";
     let compared = compare(stored, recount);
     format!(
         "WITH {},
@@ -315,7 +402,8 @@ WHERE d.status <> coalesce(d.engagement, d.outcome, 'unknown')
 
 fn delivery_links() -> String {
     compare(
-        "SELECT delivery, link, human, machine FROM delivery_links",
+        "SELECT delivery, link, human, machine FROM delivery_links
+    WHERE delivery NOT IN (SELECT id FROM deliveries WHERE pruned_at_ms IS NOT NULL)",
         "SELECT delivery, link, max(machine IS NOT 1), max(machine IS 1) FROM events
     WHERE link IS NOT NULL AND delivery IN (SELECT id FROM deliveries) GROUP BY 1, 2",
     )
@@ -324,9 +412,6 @@ fn delivery_links() -> String {
 /// The counts of a table by its keys. That a key has one row is compared too, since a unique index allows several where a
 /// part of the key is NULL.
 fn metrics(table: &str, keys: &str) -> String {
-    let names = || of_events().map(Counted::name);
-    let stored =
-        join(names(), ",\n        ", |name| format!("sum({name}) AS {name}, sum({name}_events) AS {name}_events"));
     let of_key = join(keys.split(", "), ", ", |key| match key {
         "bucket_ms" => "d.created_at_ms - d.created_at_ms % 900000 AS bucket_ms".to_owned(),
         key => format!("d.{key}"),
@@ -334,76 +419,88 @@ fn metrics(table: &str, keys: &str) -> String {
     let of_delivery = join(of_events(), ",\n            ", |counted| {
         format!("d.{0}_at_ms, count(*) FILTER (WHERE {1}) AS {0}_events", counted.name(), says(counted))
     });
-    let sums = join(names(), ",\n        ", |name| format!("count({name}_at_ms), sum({name}_events)"));
+    let deliveries = join(of_events(), ", ", |counted| format!("count({}_at_ms)", counted.name()));
+    let [_, events] = count_columns();
     // sends of a source that is known
     let of_sends = if keys == TRIGGER { "WHERE d.trigger_id IS NOT NULL AND d.source_kind <> 'unknown' " } else { "" };
-    compare(
+    differences(
+        keys,
+        if keys == COHORT { "bucket_ms" } else { WHOLE },
+        count_columns(),
+        &format!("SELECT {keys}, count(*), {} FROM {table} GROUP BY {keys}", sums(&count_columns().concat())),
         &format!(
-            "SELECT {keys}, count(*) AS rows, sum(created) AS created,\n        {stored}
-    FROM {table} GROUP BY {keys}"
-        ),
-        &format!(
-            "SELECT {keys}, 1, count(*),\n        {sums}
+            "SELECT {keys}, 1, count(*), {deliveries}, {}
     FROM (
         SELECT {of_key},\n            {of_delivery}
-        FROM deliveries d JOIN events e ON e.delivery = d.id {of_sends}GROUP BY d.id
-    ) GROUP BY {keys}"
+        FROM deliveries d LEFT JOIN events e ON e.delivery = d.id {of_sends}GROUP BY d.id
+    ) GROUP BY {keys}",
+            sums(&events)
         ),
     )
 }
 
 fn activity() -> String {
-    let columns = |text: fn(&str, &str) -> String| {
-        join(of_events(), ",\n        ", |counted| text(counted.name(), &says(counted)))
-    };
+    let keys = "source_kind, source_id, channel, bucket_ms";
+    let [_, events] = count_columns();
     let known = join(Metric::ALL, ", ", |metric| format!("'{}'", metric.name()));
-    compare(
+    let recounted = join(of_events(), ",\n        ", |counted| format!("count(*) FILTER (WHERE {})", says(counted)));
+    differences(
+        keys,
+        WHOLE,
+        [Vec::new(), events.clone()],
+        &format!("SELECT {keys}, count(*), {} FROM activity_quarter_hourly GROUP BY {keys}", sums(&events)),
         &format!(
-            "SELECT source_kind, source_id, channel, bucket_ms, count(*) AS rows,\n        {}
-    FROM activity_quarter_hourly GROUP BY 1, 2, 3, 4",
-            columns(|name, _| format!("sum({name}_events) AS {name}_events"))
-        ),
-        &format!(
-            "SELECT d.source_kind, d.source_id, d.channel, e.occurred_at_ms - e.occurred_at_ms % 900000, 1,\n        {}
-    FROM events e JOIN deliveries d ON d.id = e.delivery WHERE e.metric IN ({known}) GROUP BY 1, 2, 3, 4",
-            columns(|_, says| format!("count(*) FILTER (WHERE {says})"))
+            "SELECT d.source_kind, d.source_id, d.channel, e.occurred_at_ms - e.occurred_at_ms % 900000, 1,
+        {recounted}
+    FROM events e JOIN deliveries d ON d.id = e.delivery WHERE e.metric IN ({known}) GROUP BY 1, 2, 3, 4"
         ),
     )
 }
 
 fn status_counts() -> String {
-    compare(
-        "SELECT source_kind, source_id, channel, outcome, engagement, count(*) AS rows, sum(deliveries) AS deliveries
-    FROM status_counts GROUP BY 1, 2, 3, 4, 5",
-        "SELECT d.source_kind, d.source_id, d.channel, d.outcome, d.engagement, 1, count(*) FROM deliveries d
-    WHERE EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id) GROUP BY 1, 2, 3, 4, 5",
+    let keys = "source_kind, source_id, channel, outcome, engagement";
+    differences(
+        keys,
+        WHOLE,
+        [vec!["deliveries".into()], Vec::new()],
+        &format!("SELECT {keys}, count(*), sum(deliveries) FROM status_counts GROUP BY {keys}"),
+        &format!("SELECT {keys}, 1, count(*) FROM deliveries GROUP BY {keys}"),
     )
 }
 
 fn link_metrics() -> String {
-    compare(
-        "SELECT source_kind, source_id, action_id, link, count(*) AS rows, sum(events) AS events,
-        sum(deliveries) AS deliveries, sum(human_deliveries) AS human_deliveries, sum(machine_deliveries) AS machine_deliveries
-    FROM link_metrics GROUP BY 1, 2, 3, 4",
-        "SELECT d.source_kind, d.source_id, d.action_id, e.link, 1, count(*), count(DISTINCT e.delivery),
-        count(DISTINCT CASE WHEN e.machine IS NOT 1 THEN e.delivery END),
-        count(DISTINCT CASE WHEN e.machine IS 1 THEN e.delivery END)
-    FROM events e JOIN deliveries d ON d.id = e.delivery WHERE e.link IS NOT NULL GROUP BY 1, 2, 3, 4",
+    let keys = "source_kind, source_id, action_id, link";
+    let deliveries = ["deliveries", "human_deliveries", "machine_deliveries"].map(str::to_owned).to_vec();
+    differences(
+        keys,
+        WHOLE,
+        [deliveries.clone(), vec!["events".into()]],
+        &format!("SELECT {keys}, count(*), {}, sum(events) FROM link_metrics GROUP BY {keys}", sums(&deliveries)),
+        "SELECT d.source_kind, d.source_id, d.action_id, l.link, 1, count(*), sum(l.human), sum(l.machine),
+        sum((SELECT count(*) FROM events e WHERE e.delivery = l.delivery AND +e.link = l.link))
+    FROM delivery_links l JOIN deliveries d ON d.id = l.delivery GROUP BY 1, 2, 3, 4",
     )
 }
 
+/// The click that shows it may have been dropped: then it is later than those that are here.
 fn link_addresses() -> String {
-    compare(
-        "SELECT source_kind, source_id, action_id, link, address, address_at_ms, address_event_id FROM link_metrics",
-        &format!(
-            "SELECT source_kind, source_id, action_id, link, address, iif(address IS NULL, NULL, occurred_at_ms),
-        iif(address IS NULL, NULL, event_id)
+    format!(
+        "WITH recount AS (
+    SELECT source_kind, source_id, action_id, link, address, occurred_at_ms AS at_ms, event_id
     FROM (SELECT c.*, row_number() OVER (PARTITION BY source_kind, source_id, action_id, link
-            ORDER BY address IS NULL, occurred_at_ms DESC, event_id DESC, address) AS place
+            ORDER BY occurred_at_ms DESC, event_id DESC, address) AS place
         FROM (SELECT d.source_kind, d.source_id, d.action_id, e.link, e.occurred_at_ms, e.event_id, {ADDRESS} AS address
-            FROM events e JOIN deliveries d ON d.id = e.delivery WHERE e.link IS NOT NULL) c)
-    WHERE place = 1"
-        ),
+            FROM events e JOIN deliveries d ON d.id = e.delivery WHERE e.link IS NOT NULL) c
+        WHERE address IS NOT NULL)
+    WHERE place = 1
+)
+SELECT m.source_kind, m.source_id, m.action_id, m.link, m.address, m.address_at_ms, m.address_event_id,
+    r.address AS recounted, r.at_ms AS recounted_at_ms
+FROM link_metrics m LEFT JOIN recount r ON r.source_kind = m.source_kind AND r.source_id IS m.source_id
+    AND r.action_id IS m.action_id AND r.link = m.link
+WHERE (m.address, m.address_at_ms, m.address_event_id) IS NOT (r.address, r.at_ms, r.event_id)
+    AND (NOT EXISTS (SELECT 1 FROM retention WHERE what <> 'bodies')
+        OR coalesce((r.at_ms, r.event_id) >= (m.address_at_ms, m.address_event_id), r.at_ms IS NOT NULL))"
     )
 }
 
@@ -421,7 +518,9 @@ WHERE value IS NULL AND (at_ms, event_id) IS NOT (deleted_at_ms, deleted_event_i
     let whose = "SELECT 'subscription_changes', c.event_id FROM subscription_changes c
 WHERE c.person IS NOT coalesce(c.person_id, c.email, c.cio_id, c.phone, c.anonymous_id,
     (SELECT coalesce(d.person_id, d.email, d.cio_id, CASE d.channel WHEN 'email' THEN d.recipient END)
-        FROM deliveries d WHERE d.delivery_id = c.delivery_id))";
+        FROM deliveries d WHERE d.delivery_id = c.delivery_id))
+    AND (c.person IS NULL OR NOT EXISTS (SELECT 1 FROM retention WHERE what = 'deliveries')
+        OR EXISTS (SELECT 1 FROM deliveries d WHERE d.delivery_id = c.delivery_id))";
     join(json.iter().chain(&deletions).chain(&[whose.to_owned()]), "\nUNION ALL ", |sql| sql.clone())
 }
 

@@ -166,6 +166,10 @@ pub fn success(stored: &Stored, each: bool) -> HttpResponse {
         "ignored": count(Outcome::Ignored),
         "quarantined": count(Outcome::Quarantined),
     });
+    let pruned = count(Outcome::Pruned);
+    if pruned > 0 {
+        answer["pruned"] = pruned.into();
+    }
     if each {
         answer["items"] = outcomes.iter().copied().map(name).collect();
     }
@@ -181,6 +185,7 @@ fn name(outcome: Outcome) -> &'static str {
         Outcome::Duplicate => "duplicate",
         Outcome::Ignored => "ignored",
         Outcome::Quarantined => "quarantined",
+        Outcome::Pruned => "pruned",
         Outcome::Released => "released",
     }
 }

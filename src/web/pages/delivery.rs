@@ -54,6 +54,7 @@ struct DeliveryPage {
     /// The list of all its events, if there are more than the page shows.
     all_events: Option<Address>,
     forgotten: bool,
+    pruned: Option<Moment>,
     raw: Vec<Raw>,
     /// How many of them have their JSON.
     bodies: usize,
@@ -291,6 +292,7 @@ impl DeliveryPage {
             },
             all_events: all_events(&pages.base, delivery),
             forgotten: delivery.forgotten,
+            pruned: delivery.pruned_at_ms.map(|at_ms| Moment::exact(at_ms, now_ms)),
             bodies: delivery.events.iter().filter(|event| event.body.is_some()).count(),
             raw: raw(delivery),
             twins: Twins::of(&pages.address("/deliveries").segment(&delivery.delivery_id)),

@@ -10,6 +10,7 @@ use crate::domain::Millis;
 use crate::store;
 use crate::store::query::log::{Filter, Recipient};
 use crate::store::query::{near, overview, suppressions};
+use crate::store::retention;
 use crate::web::error::Error;
 use crate::web::format::Gap;
 
@@ -20,6 +21,8 @@ pub struct EmptyState {
     span: Option<(Moment, Moment)>,
     /// The filter asks for a time without any delivery.
     is_outside: bool,
+    /// It asks for a time of which deliveries were pruned: those created before, and when that was done last.
+    pruned: Option<(Moment, Moment)>,
     /// Similar addresses, and their log.
     near: Vec<(String, String)>,
     is_recipient: bool,
@@ -43,12 +46,13 @@ impl EmptyState {
         let is_recipient = address.is_some();
         let since_ms = filter.since_ms.unwrap_or(Millis::MIN);
         let until_ms = filter.until_ms.unwrap_or(Millis::MAX).min(now_ms);
-        let (span, near, feed, is_listed, (gaps, looked_since_ms)) = pages
+        let (span, pruned, near, feed, is_listed, (gaps, looked_since_ms)) = pages
             .read(move |connection| {
                 let listed = address.as_deref().map(|address| suppressions::of_address(connection, address));
                 let near = address.map(|address| near::addresses(connection, &address)).transpose()?;
                 Ok::<_, store::Error>((
                     near::span(connection)?,
+                    retention::of_deliveries(connection)?,
                     near.unwrap_or_default(),
                     overview::feed(connection, now_ms)?,
                     listed.transpose()?.is_some_and(|listed| !listed.is_empty()),
@@ -66,6 +70,9 @@ impl EmptyState {
         Ok(EmptyState {
             span: span.map(|(first, last)| (Moment::exact(first, now_ms), Moment::exact(last, now_ms))),
             is_outside,
+            pruned: pruned
+                .filter(|(before_ms, _)| until_ms <= *before_ms)
+                .map(|(before_ms, at_ms)| (Moment::exact(before_ms, now_ms), Moment::exact(at_ms, now_ms))),
             near: near.into_iter().map(log).collect(),
             is_recipient,
             is_listed,

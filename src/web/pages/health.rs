@@ -180,7 +180,7 @@ fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Mil
     let quarter = |(quarter, it): &(i64, Received)| {
         json!({
             "since": iso(quarter * QUARTER_MS), "accepted": it.accepted, "duplicate": it.duplicate,
-            "ignored": it.ignored, "quarantined": it.quarantined,
+            "ignored": it.ignored, "quarantined": it.quarantined, "pruned": it.pruned,
         })
     };
     let channel = |it: &health::Channel| {
@@ -216,10 +216,10 @@ fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Mil
         "channels": channels.iter().map(channel).collect::<Vec<_>>(),
     });
     let row = |(quarter, it): &(i64, Received)| {
-        let counts = [it.accepted, it.duplicate, it.ignored, it.quarantined];
+        let counts = [it.accepted, it.duplicate, it.ignored, it.quarantined, it.pruned];
         [iso(quarter * QUARTER_MS).into()].into_iter().chain(counts.map(Into::into)).collect()
     };
-    Sheet::new(json, ["since", "accepted", "duplicate", "ignored", "quarantined"], receipts.iter().map(row))
+    Sheet::new(json, ["since", "accepted", "duplicate", "ignored", "quarantined", "pruned"], receipts.iter().map(row))
 }
 
 fn notes(base: &str, state: &State, read: &Read) -> Vec<Note> {
