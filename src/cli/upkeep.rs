@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::one_line;
 use crate::store::query::health::Verified;
-use crate::store::{retention, sqlite, verify};
+use crate::store::{migrations, retention, sqlite, verify};
 
 /// Options of `verify`.
 #[derive(clap::Args)]
@@ -57,7 +57,10 @@ fn verify(db: &Path) -> anyhow::Result<ExitCode> {
         println!("{} deliveries are pruned: {pruned}", report.pruned);
     }
     if report.is_clean() {
-        println!("clean: {deliveries} deliveries and {events} events recounted, no differences");
+        println!(
+            "clean: {deliveries} deliveries and {events} events recounted, no differences (schema {})",
+            migrations::version(&connection)?
+        );
         Ok(ExitCode::SUCCESS)
     } else {
         println!(

@@ -19,6 +19,10 @@ pub enum Error {
     Served,
     #[error("cannot migrate the file: {0}")]
     Migration(#[from] rusqlite_migration::Error),
+    #[error(
+        "the file must be migrated, and the disk has no room for a copy of it as it is, {copy}: {needed} bytes are needed, {free} are free. Make room and start again"
+    )]
+    NoRoom { copy: PathBuf, needed: u64, free: u64 },
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     #[error("no connection to the file became free: {0}")]

@@ -1,29 +1,20 @@
-//! Opens the file: checks that it is ours, migrates it, sets the pragmas.
-//!
-//! Two rules for migrations: append, never edit one that was released; and a file with a newer `user_version` is
-//! refused untouched.
+//! Opens the file: checks that it is ours, migrates it, sets the pragmas. A file with a newer `user_version` is refused
+//! untouched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use rusqlite_migration::{M, Migrations};
 
-use super::{Error, Lock};
+use super::{Error, Lock, disk, migrations};
 
 /// "WAYB": marks the file as ours.
 const APPLICATION_ID: i64 = 0x5741_5942;
-
-/// Their comments explain the file: see [`schema`](super::query::schema).
-pub(super) const MIGRATIONS_SQL: &[&str] = &[include_str!("../../migrations/0001_core.sql")];
-
-static MIGRATIONS: LazyLock<Migrations<'static>> =
-    LazyLock::new(|| Migrations::new(MIGRATIONS_SQL.iter().map(|sql| M::up(sql)).collect()));
 
 /// How long a statement waits for a lock that another process holds: some 2 s, less than the time in which a webhook must
 /// be answered, also on a busy machine.
@@ -40,16 +31,17 @@ const STATEMENTS: usize = 256;
 /// # Errors
 /// Also where it needs to be migrated and a server has it.
 pub fn open(path: &Path) -> Result<Connection, Error> {
-    open_with(path, false).map(|(connection, _)| connection)
+    open_with(path, false, migrations::STEPS).map(|(connection, _)| connection)
 }
 
 /// The same, with the lock that keeps servers away; it is taken before anything is written.
 pub fn open_alone(path: &Path) -> Result<(Connection, Lock), Error> {
-    let (connection, lock) = open_with(path, true)?;
+    let (connection, lock) = open_with(path, true, migrations::STEPS)?;
     lock.map(|lock| (connection, lock)).ok_or(Error::Served)
 }
 
-fn open_with(path: &Path, alone: bool) -> Result<(Connection, Option<Lock>), Error> {
+/// The same, with the steps that make the schema.
+pub(super) fn open_with(path: &Path, alone: bool, steps: &[&'static str]) -> Result<(Connection, Option<Lock>), Error> {
     let opened = |error: rusqlite::Error| Error::Open { path: path.into(), reason: error.to_string() };
     let is_new = fs::metadata(path).map(|meta| meta.len() == 0).unwrap_or(true);
     if is_new {
@@ -60,7 +52,7 @@ fn open_with(path: &Path, alone: bool) -> Result<(Connection, Option<Lock>), Err
     wait_for_locks(&connection, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let has_key = || connection.prepare("SELECT 1 FROM _settings WHERE key = 'id_key'")?.exists([]);
-    let is_current = check(&connection, path)? && has_key()?;
+    let is_current = check(&connection, path, steps.len())? && has_key()?;
     let lock = if alone || !is_current { Some(Lock::take(path)?) } else { None };
     if is_new {
         // must be set before the first table
@@ -71,7 +63,8 @@ fn open_with(path: &Path, alone: bool) -> Result<(Connection, Option<Lock>), Err
     }
     connection.pragma_update(None, "journal_mode", "WAL").map_err(opened)?;
     if !is_current {
-        migrate(&mut connection, path)?;
+        migrations::run(&mut connection, path, steps)?;
+        complete(&mut connection)?;
     }
     write_pragmas(&connection)?;
     Ok((connection, lock.filter(|_| alone)))
@@ -82,7 +75,7 @@ pub fn open_to_read(path: &Path) -> Result<Connection, Error> {
     let opened = |error: rusqlite::Error| Error::Open { path: path.into(), reason: error.to_string() };
     let connection = Connection::open_with_flags(path, READ_ONLY).map_err(opened)?;
     wait_for_locks(&connection, true)?;
-    check(&connection, path)?;
+    check(&connection, path, migrations::STEPS.len())?;
     Ok(connection)
 }
 
@@ -109,7 +102,7 @@ fn create(path: &Path) -> Result<(), Error> {
 
 /// Refuses what is not a Waybill file, or one from a newer version, before anything is written. Whether the file needs no
 /// migration.
-fn check(connection: &Connection, path: &Path) -> Result<bool, Error> {
+fn check(connection: &Connection, path: &Path, steps: usize) -> Result<bool, Error> {
     let not_ours = |reason: String| Error::NotOurs { path: path.into(), reason };
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let application_id = number("application_id").map_err(|error| match error.sqlite_error_code() {
@@ -120,30 +113,22 @@ fn check(connection: &Connection, path: &Path) -> Result<bool, Error> {
     if application_id != APPLICATION_ID && (application_id != 0 || tables > 0) {
         return Err(not_ours("it is a database of another program".into()));
     }
-    let (found, known) = (number("user_version")?, MIGRATIONS_SQL.len() as i64);
+    let (found, known) = (migrations::version(connection)?, steps as i64);
     if found > known {
         return Err(Error::Newer { path: path.into(), found, known });
     }
     Ok(found == known)
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version < MIGRATIONS_SQL.len() as i64 {
-        if version > 0 {
-            tracing::info!(path = %path.display(), from = version, to = MIGRATIONS_SQL.len(), "migrating the file");
-        }
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        MIGRATIONS.to_latest(connection)?;
-    }
+/// What each file has of its own, and what explains it.
+fn complete(connection: &mut Connection) -> Result<(), Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for name in ["id_key", "session_key"] {
         let sql = "INSERT OR IGNORE INTO _settings (key, value) VALUES (?1, ?2)";
         transaction.execute(sql, (name, &random()?[..]))?;
     }
     super::query::schema::fill_about(&transaction)?;
-    transaction.commit()?;
-    Ok(())
+    Ok(transaction.commit()?)
 }
 
 /// A new secret of 256 bits.
@@ -201,13 +186,7 @@ pub const LOG_BYTES_SMALL: u64 = 256 << 20;
 /// How large the write-ahead log beside this file may grow, in bytes: to a quarter of what is free with it. It cannot be
 /// reset while someone reads from before it, and would fill the disk beside a reader that never ends.
 pub fn log_bytes_max(path: &Path, log_bytes: u64) -> u64 {
-    disk_free_bytes(path).map_or(u64::MAX, |free| ((free + log_bytes) / 4).max(LOG_BYTES_SMALL))
-}
-
-/// What is free on the disk of this file, in bytes. `None`: the system does not say.
-pub fn disk_free_bytes(path: &Path) -> Option<u64> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    rustix::fs::statvfs(folder).ok().map(|disk| disk.f_bavail * disk.f_frsize)
+    disk::free_bytes(path).map_or(u64::MAX, |free| ((free + log_bytes) / 4).max(LOG_BYTES_SMALL))
 }
 
 /// A pool of connections that can only read.
@@ -289,7 +268,8 @@ mod tests {
 
     #[test]
     fn migrations_are_sound() {
-        MIGRATIONS.validate().unwrap();
+        let steps = migrations::STEPS.iter().map(|sql| rusqlite_migration::M::up(sql)).collect();
+        rusqlite_migration::Migrations::new(steps).validate().unwrap();
     }
 
     #[test]
