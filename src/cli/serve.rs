@@ -12,7 +12,7 @@ use super::{healthcheck, secret};
 use crate::config::{Access, Backups, Config, Invalid, Limits, Role, Tls};
 use crate::store::Options;
 use crate::store::erasure::Graces;
-use crate::store::retention::{Keep, KeepBodies};
+use crate::store::retention::{self, Keep, KeepBodies};
 use crate::web;
 use crate::wire::SourceFrom;
 
@@ -93,6 +93,18 @@ pub struct Serve {
         value_parser = humantime::parse_duration
     )]
     keep_deliveries: Option<Duration>,
+
+    /// How large the file may grow, such as 20GB: above it the oldest bodies are dropped, then events, then deliveries; all
+    /// counts stay. By default it is not limited
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_MAX_SIZE",
+        global = true,
+        value_name = "SIZE",
+        value_parser = retention::parse_bytes
+    )]
+    max_size: Option<u64>,
 
     /// How large the write-ahead log may grow while a reader holds it, in bytes. By default a quarter of the free disk
     #[arg(long, help_heading = SERVING, env = "WAYBILL_WAL_MAX", global = true, value_name = "BYTES")]
@@ -224,7 +236,12 @@ impl Serve {
     pub fn options(&self) -> Options {
         Options {
             graces: Graces::new(self.deletion_grace, self.suppression_grace),
-            keep: Keep { bodies: self.keep_bodies, events: self.keep_events, deliveries: self.keep_deliveries },
+            keep: Keep {
+                bodies: self.keep_bodies,
+                events: self.keep_events,
+                deliveries: self.keep_deliveries,
+                max_bytes: self.max_size,
+            },
             wal_max: self.wal_max,
         }
     }

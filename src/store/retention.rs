@@ -24,6 +24,24 @@ pub enum KeepBodies {
     Never,
 }
 
+/// A number of bytes such as `20GB`, `500MB` or `1.5TB`; without a unit, bytes.
+///
+/// # Errors
+/// What to write instead.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit: f64 = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 1.0,
+        "K" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        "T" | "TB" => 1e12,
+        _ => return Err("use a size such as 20GB or 500MB".into()),
+    };
+    let number = digits.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.map(|number| (number * unit) as u64).ok_or_else(|| "use a size such as 20GB or 500MB".into())
+}
+
 impl FromStr for KeepBodies {
     type Err = String;
 
@@ -57,6 +75,8 @@ pub struct Keep {
     pub events: Option<Duration>,
     /// Deliveries, likewise.
     pub deliveries: Option<Duration>,
+    /// How many bytes of the file may be in use, without its write-ahead log.
+    pub max_bytes: Option<u64>,
 }
 
 /// What is dropped.
@@ -97,6 +117,17 @@ impl Keep {
     }
 }
 
+/// What goes first where the file is too large, oldest first, and how young it must not be: the last week is what people
+/// look at, and what events still come for.
+pub const FOR_ROOM: [(What, Millis); 6] = [
+    (What::Bodies, 7 * DAY_MS),
+    (What::Events, 30 * DAY_MS),
+    (What::Deliveries, 90 * DAY_MS),
+    (What::Bodies, 0),
+    (What::Events, 7 * DAY_MS),
+    (What::Deliveries, 7 * DAY_MS),
+];
+
 /// How many bodies, events or deliveries one step drops, about.
 const STEP: i64 = 500;
 
@@ -118,14 +149,17 @@ pub struct Dropped {
     pub deliveries: u64,
     /// There may be more.
     pub more: bool,
+    /// Of which time the newest is.
+    newest_ms: Millis,
 }
 
-/// Drops some of what is older than `before_ms`, and notes it.
+/// Drops some of what is older than `before_ms`, oldest first, and notes it: where it is all to go, as dropped up to then,
+/// `for_room` as far as it went.
 pub fn drop_some(
     connection: &Connection,
     pass: &mut Pass,
-    what: What,
-    before_ms: Millis,
+    (what, before_ms): (What, Millis),
+    for_room: bool,
     now_ms: Millis,
 ) -> Result<Dropped, Error> {
     let dropped = match what {
@@ -138,8 +172,9 @@ pub fn drop_some(
         What::Events => dropped.events,
         What::Deliveries => dropped.deliveries,
     };
+    let before_ms = if for_room { dropped.newest_ms + 1 } else { before_ms.min(now_ms) };
     if n > 0 {
-        note(connection, what, before_ms.min(now_ms), n, now_ms)?;
+        note(connection, what, before_ms, n, now_ms)?;
     }
     // with deliveries go events, which may be of a time from which none were dropped before
     if what == What::Deliveries && dropped.events > 0 {
@@ -161,14 +196,18 @@ fn note(connection: &Connection, what: What, before_ms: Millis, n: u64, now_ms: 
 
 fn drop_bodies(connection: &Connection, before_ms: Millis) -> Result<Dropped, Error> {
     // in order of arrival: those that follow one that is kept came later
-    let n = connection
+    let received = connection
         .prepare_cached(
             "DELETE FROM event_bodies WHERE id IN (
                 SELECT id FROM (SELECT id FROM event_bodies ORDER BY id LIMIT ?1) b
-                WHERE (SELECT e.received_at_ms FROM events e WHERE e.id = b.id) < ?2)",
+                WHERE (SELECT e.received_at_ms FROM events e WHERE e.id = b.id) < ?2)
+             RETURNING (SELECT e.received_at_ms FROM events e WHERE e.id = event_bodies.id)",
         )?
-        .execute(params![STEP, before_ms])?;
-    Ok(Dropped { bodies: n as u64, more: n as i64 == STEP, ..Dropped::default() })
+        .query_map([STEP, before_ms], |row| row.get(0))?
+        .collect::<Result<Vec<Millis>, _>>()?;
+    let newest_ms = received.iter().copied().max().unwrap_or(Millis::MIN);
+    let more = received.len() as i64 == STEP;
+    Ok(Dropped { bodies: received.len() as u64, more, newest_ms, ..Dropped::default() })
 }
 
 /// The deliveries of the oldest events. A delivery is created with its first event, so that those created before a time are
@@ -183,29 +222,32 @@ fn drop_events(connection: &Connection, before_ms: Millis, now_ms: Millis) -> Re
         .collect::<Result<Vec<i64>, _>>()?;
     let mut dropped = Dropped { deliveries: ids.len() as u64, more: !ids.is_empty(), ..Dropped::default() };
     for id in ids {
-        dropped.events += drop_events_of(connection, id, now_ms)?;
+        let (events, created_at_ms) = drop_events_of(connection, id, now_ms)?;
+        dropped.events += events;
+        dropped.newest_ms = dropped.newest_ms.max(created_at_ms);
     }
     Ok(dropped)
 }
 
-/// Drops the events of a delivery and all that only they need.
-fn drop_events_of(connection: &Connection, delivery: i64, now_ms: Millis) -> Result<u64, Error> {
+/// Drops the events of a delivery and all that only they need; how many these were, and when the delivery was created.
+fn drop_events_of(connection: &Connection, delivery: i64, now_ms: Millis) -> Result<(u64, Millis), Error> {
     for (table, column) in [("event_bodies", "id"), ("event_devices", "event")] {
         let sql = format!("DELETE FROM {table} WHERE {column} IN (SELECT id FROM events WHERE delivery = ?1)");
         connection.prepare_cached(&sql)?.execute([delivery])?;
     }
-    connection
+    let created_at_ms = connection
         .prepare_cached(
-            "UPDATE deliveries SET pruned_at_ms = ?2, first_attributes = NULL, attributes_from = NULL, absorbed = NULL
-             WHERE id = ?1 AND pruned_at_ms IS NULL",
+            "UPDATE deliveries SET pruned_at_ms = coalesce(pruned_at_ms, ?2), first_attributes = NULL, attributes_from = NULL, absorbed = NULL
+             WHERE id = ?1 RETURNING created_at_ms",
         )?
-        .execute([delivery, now_ms])?;
-    Ok(connection.prepare_cached("DELETE FROM events WHERE delivery = ?1")?.execute([delivery])? as u64)
+        .query_row([delivery, now_ms], |row| row.get(0))?;
+    let events = connection.prepare_cached("DELETE FROM events WHERE delivery = ?1")?.execute([delivery])?;
+    Ok((events as u64, created_at_ms))
 }
 
 const OLD_DELIVERIES: &str = "SELECT created_at_ms, id,
         EXISTS (SELECT 1 FROM suppression_causes c WHERE c.delivery = d.id)
-        OR EXISTS (SELECT 1 FROM suppression_lifts l WHERE l.delivery = d.id)
+        OR EXISTS (SELECT 1 FROM suppression_lifts l WHERE l.delivery = d.id), pruned_at_ms IS NULL
     FROM deliveries d WHERE (created_at_ms, id) > (?1, ?2) AND created_at_ms < ?3
     ORDER BY created_at_ms, id LIMIT ?4";
 
@@ -222,13 +264,16 @@ fn drop_deliveries(
     let old = connection
         .prepare_cached(OLD_DELIVERIES)?
         .query_map(params![pass.created_at_ms, pass.id, before_ms, STEP / 2], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
-        .collect::<Result<Vec<(Millis, i64, bool)>, _>>()?;
+        .collect::<Result<Vec<(Millis, i64, bool, bool)>, _>>()?;
     let mut dropped = Dropped { more: !old.is_empty(), ..Dropped::default() };
-    for (created_at_ms, id, is_needed) in old {
+    for (created_at_ms, id, is_needed, is_whole) in old {
         (pass.created_at_ms, pass.id) = (created_at_ms, id);
-        dropped.events += drop_events_of(connection, id, now_ms)?;
+        if is_whole {
+            dropped.events += drop_events_of(connection, id, now_ms)?.0;
+        }
+        dropped.newest_ms = created_at_ms;
         if is_needed {
             continue;
         }
@@ -241,7 +286,8 @@ fn drop_deliveries(
     Ok(dropped)
 }
 
-const DAY_MS: Millis = 24 * 3_600_000;
+/// A day.
+pub const DAY_MS: Millis = 24 * 3_600_000;
 
 /// How many bodies, or events and deliveries, are older than a time. It reads them all.
 pub fn count(connection: &Connection, what: What, before_ms: Millis) -> Result<(i64, i64), Error> {
@@ -271,6 +317,25 @@ pub fn of_deliveries(connection: &Connection) -> Result<Option<(Millis, Millis)>
 /// From when on an event may begin a delivery.
 pub fn gone_before_ms(connection: &Connection) -> Result<Millis, Error> {
     Ok(of_deliveries(connection)?.map_or(Millis::MIN, |(before_ms, _)| before_ms))
+}
+
+/// A row of `retention`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Noted {
+    pub what: String,
+    pub before_ms: Millis,
+    pub last_at_ms: Millis,
+    pub dropped: i64,
+}
+
+/// What was dropped, and of which time.
+pub fn noted(connection: &Connection) -> Result<Vec<Noted>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT what, before_ms, last_at_ms, dropped FROM retention ORDER BY what")?;
+    let noted = |row: &rusqlite::Row| {
+        Ok(Noted { what: row.get(0)?, before_ms: row.get(1)?, last_at_ms: row.get(2)?, dropped: row.get(3)? })
+    };
+    Ok(statement.query_map([], noted)?.collect::<Result<_, _>>()?)
 }
 
 /// What `verify` compares in which way, where anything that counts was dropped.

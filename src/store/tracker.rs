@@ -10,7 +10,7 @@ use super::entry::{Entry, Outcome};
 use super::erasure::{self, Erased, Forgotten, Graces, Left};
 use super::retention::{self, Dropped, Keep, KeepBodies, Pass, What};
 use super::sqlite::{self, LOG_BYTES_SMALL};
-use super::{Error, Lock, quarantine, sources};
+use super::{Error, Lock, disk, quarantine, sources};
 use crate::domain::{Millis, Source, Text};
 
 /// A file, open for writing. Several may be open on one file; SQLite lets one write at a time.
@@ -97,10 +97,21 @@ impl Tracker {
         Ok(left)
     }
 
-    /// Drops some of what is older than it is kept. False: there is nothing more.
+    /// Drops some of what is older than it is kept, or for which there is no room. False: there is nothing more.
     pub fn drop_old(&mut self, now_ms: Millis) -> Result<bool, Error> {
-        for (what, before_ms) in self.options.keep.due(now_ms) {
+        let keep = self.options.keep;
+        for (what, before_ms) in keep.due(now_ms) {
             if self.prune(what, before_ms, now_ms)?.more {
+                return Ok(true);
+            }
+        }
+        let Some(max_bytes) = keep.max_bytes else { return Ok(false) };
+        for (what, age_ms) in retention::FOR_ROOM {
+            if disk::used_bytes(&self.connection)? <= max_bytes {
+                break;
+            }
+            let dropped = self.prune_some((what, now_ms - age_ms), true, now_ms)?;
+            if dropped.more || dropped.bodies > 0 {
                 return Ok(true);
             }
         }
@@ -109,9 +120,13 @@ impl Tracker {
 
     /// Drops some of what is older than a time, with bounded work.
     pub fn prune(&mut self, what: What, before_ms: Millis, now_ms: Millis) -> Result<Dropped, Error> {
+        self.prune_some((what, before_ms), false, now_ms)
+    }
+
+    fn prune_some(&mut self, old: (What, Millis), for_room: bool, now_ms: Millis) -> Result<Dropped, Error> {
         let mut pass = self.pass;
         let mut recording = self.begin()?;
-        let dropped = recording.with(|it| retention::drop_some(it.connection, &mut pass, what, before_ms, now_ms))?;
+        let dropped = recording.with(|it| retention::drop_some(it.connection, &mut pass, old, for_room, now_ms))?;
         recording.commit()?;
         self.pass = pass;
         Ok(dropped)
@@ -123,6 +138,9 @@ impl Tracker {
         let mut recording = self.begin()?;
         let sql = "INSERT OR REPLACE INTO _settings (key, value) VALUES ('time_ms', ?1)";
         recording.connection.prepare_cached(sql)?.execute([now_ms])?;
+        let sql = "INSERT OR IGNORE INTO _sizes (day, bytes) VALUES (?1, ?2)";
+        let bytes = disk::used_bytes(recording.connection)? as i64;
+        recording.connection.prepare_cached(sql)?.execute([now_ms.div_euclid(retention::DAY_MS), bytes])?;
         recording.with(|context| {
             context.forgotten.refresh(context.connection)?;
             erasure::take_effect(context.connection, context.forgotten, now_ms)

@@ -124,6 +124,7 @@ impl Site {
             counts: Default::default(),
             started_at_ms: 0,
             wal_max: None,
+            max_bytes: None,
         });
         web::scope(BASE).app_data(pages).app_data(self.access()).app_data(self.queue.clone()).configure(routes)
     }

@@ -15,7 +15,7 @@ use super::status_counts;
 use super::totals::{self, Total};
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Counted, Metric, Millis};
-use crate::store::{Error, sqlite};
+use crate::store::{Error, disk, retention, sqlite};
 
 /// So many of the newest deliveries that arrived are looked at.
 pub const LOOKED_AT: usize = 5_000;
@@ -42,29 +42,37 @@ pub struct File {
     /// Pages that nothing uses; what comes next fills them.
     pub free_pages: i64,
     pub schema_version: i64,
+    /// In how many days the disk is full, if the file grows as in the last two weeks. `None`: it does not grow, or too little
+    /// is known.
+    pub disk_full_in_days: Option<i64>,
     /// When the file itself was last written to: in a checkpoint, and at no other time.
     pub checkpoint_at_ms: Option<Millis>,
 }
 
 /// Facts of the file at `path`, which `connection` has open. `wal_bytes_max` is the limit that the writer was given;
 /// `None`: it goes by the free disk. Files are only looked at, never opened: closing one would drop SQLite's locks.
-pub fn file(connection: &Connection, path: &Path, wal_bytes_max: Option<u64>) -> Result<File, Error> {
+pub fn file(connection: &Connection, path: &Path, wal_bytes_max: Option<u64>, now_ms: Millis) -> Result<File, Error> {
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let main = std::fs::metadata(path).ok();
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
     let wal_bytes = std::fs::metadata(wal).map_or(0, |wal| wal.len());
     let wal_bytes_max = wal_bytes_max.unwrap_or_else(|| sqlite::log_bytes_max(path, wal_bytes));
+    let (page_bytes, free_pages) = (number("page_size")?, number("freelist_count")?);
+    // free pages are filled before the file grows
+    let free_disk = disk::free_bytes(path);
+    let free = free_disk.map(|free| free as i64 + free_pages * page_bytes);
     let written = main.as_ref().and_then(|main| main.modified().ok()?.duration_since(UNIX_EPOCH).ok());
     Ok(File {
         bytes: main.map_or(0, |main| main.len()),
         wal_bytes,
         wal_bytes_max,
         is_wal_held: wal_bytes >= (wal_bytes_max / 2).min(sqlite::LOG_BYTES_SMALL),
-        disk_free_bytes: sqlite::disk_free_bytes(path),
-        page_bytes: number("page_size")?,
-        free_pages: number("freelist_count")?,
+        disk_free_bytes: free_disk,
+        page_bytes,
+        free_pages,
         schema_version: number("user_version")?,
+        disk_full_in_days: disk_full_in_days(connection, free, now_ms)?,
         checkpoint_at_ms: written.and_then(|at| Millis::try_from(at.as_millis()).ok()),
     })
 }
@@ -74,6 +82,22 @@ pub fn quarantined(connection: &Connection) -> Result<Vec<(String, i64)>, Error>
     let mut statement = connection.prepare_cached("SELECT reason, entries FROM _quarantine_counts ORDER BY reason")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Over so many days the growth is measured, and over no fewer than these.
+const GROWTH_DAYS: i64 = 14;
+const GROWTH_DAYS_MIN: i64 = 2;
+
+fn disk_full_in_days(connection: &Connection, free: Option<i64>, now_ms: Millis) -> Result<Option<i64>, Error> {
+    let today = now_ms.div_euclid(retention::DAY_MS);
+    let mut statement = connection.prepare_cached("SELECT day, bytes FROM _sizes WHERE day >= ?1 ORDER BY day")?;
+    let sizes = statement.query_map([today - GROWTH_DAYS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sizes = sizes.collect::<Result<Vec<(i64, i64)>, _>>()?;
+    let (Some(first), Some(last), Some(free)) = (sizes.first(), sizes.last(), free) else { return Ok(None) };
+    let (days, grown) = (last.0 - first.0, last.1 - first.1);
+    // one that is not served does not grow
+    let is_known = days >= GROWTH_DAYS_MIN && last.0 >= today - 1 && grown > 0;
+    Ok(is_known.then(|| (i128::from(free) * i128::from(days) / i128::from(grown)).min(i128::from(i64::MAX)) as i64))
 }
 
 /// What is damaged in the file, if anything. Table by table: each is looked through in one statement, which holds the
@@ -347,15 +371,34 @@ mod tests {
         let path = folder.path().join("w.db");
         let connection = Connection::open(&path).unwrap();
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE _settings (key PRIMARY KEY, value ANY)")
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE _settings (key PRIMARY KEY, value ANY); CREATE TABLE _sizes (day INTEGER PRIMARY KEY, bytes INTEGER)")
             .unwrap();
         let verified = Verified { at_ms: 1, deliveries: 2, events: 3, differences: 0 };
         verified.save(&connection).unwrap();
         assert_eq!(Verified::last(&connection).unwrap(), Some(verified));
-        let wal_bytes = file(&connection, &path, None).unwrap().wal_bytes;
+        let wal_bytes = file(&connection, &path, None, 0).unwrap().wal_bytes;
         assert!(wal_bytes > 0);
-        assert!(!file(&connection, &path, None).unwrap().is_wal_held);
-        assert!(!file(&connection, &path, Some(2 * wal_bytes + 2)).unwrap().is_wal_held);
-        assert!(file(&connection, &path, Some(2 * wal_bytes)).unwrap().is_wal_held);
+        assert!(!file(&connection, &path, None, 0).unwrap().is_wal_held);
+        assert!(!file(&connection, &path, Some(2 * wal_bytes + 2), 0).unwrap().is_wal_held);
+        assert!(file(&connection, &path, Some(2 * wal_bytes), 0).unwrap().is_wal_held);
+    }
+
+    #[test]
+    fn the_disk_is_full_in_days_once_enough_is_known() {
+        let connection = testing::file();
+        let days = |now: i64| disk_full_in_days(&connection, Some(10_000), now * retention::DAY_MS).unwrap();
+        let size = |day: i64, bytes: i64| {
+            connection.execute("INSERT INTO _sizes VALUES (?1, ?2)", [day, bytes]).unwrap();
+        };
+        assert_eq!(days(20), None);
+        size(1, 9_000);
+        size(19, 1_000);
+        size(20, 1_100);
+        assert_eq!(days(20), None, "a day is too little, and what was weeks ago says nothing");
+        size(21, 1_500);
+        assert_eq!(days(21), Some(40));
+        assert_eq!(days(23), None, "nobody serves it");
+        size(22, 1_000);
+        assert_eq!(days(22), None, "it does not grow");
     }
 }

@@ -57,8 +57,8 @@ pub struct Ingest {
 #[derive(Clone, Default)]
 pub struct Counts(Arc<Mutex<BTreeMap<String, Outcomes>>>);
 
-/// Accepted, duplicate, ignored, quarantined.
-pub type Outcomes = [u64; 4];
+/// Accepted, duplicate, ignored, quarantined, pruned.
+pub type Outcomes = [u64; 5];
 
 impl Counts {
     fn count(&self, route: &str, outcomes: &[Outcome]) {
@@ -73,6 +73,7 @@ impl Counts {
                 Outcome::Duplicate => counts[1] += 1,
                 Outcome::Ignored => counts[2] += 1,
                 Outcome::Quarantined => counts[3] += 1,
+                Outcome::Pruned => counts[4] += 1,
                 Outcome::Released => {}
             }
         }

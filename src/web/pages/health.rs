@@ -16,8 +16,9 @@ use crate::domain::{Channel, Metric, Millis};
 use crate::store::query::health::{self, File, Times, Verified};
 use crate::store::query::overview::{self, Feed, Received};
 use crate::store::query::totals::Total;
+use crate::store::retention::{self, Noted};
 use crate::store::stats::{Quantiles, State};
-use crate::store::{self, writer};
+use crate::store::{self, disk, writer};
 use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count, Gap, Iso, Micros, Minute, Plural, ShortDay};
@@ -45,7 +46,7 @@ struct HealthPage {
     writer: [Fact; 6],
     /// By reason, the most frequent first.
     refused: Vec<(&'static str, Count)>,
-    file: [Fact; 4],
+    file: Vec<Fact>,
     verified: Option<Verified>,
     channels: Vec<ChannelLine>,
     /// Delivered without a sent event: their addresses, ids and channels.
@@ -81,18 +82,23 @@ struct Read {
     file: File,
     verified: Option<Verified>,
     channels: Vec<health::Channel>,
+    pruned: Vec<Noted>,
+    /// More is in use than may be, and what is left is too young to drop.
+    is_over: bool,
 }
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
-    let (path, wal_max) = (pages.readers.path().to_owned(), pages.wal_max);
+    let (path, wal_max, max_bytes) = (pages.readers.path().to_owned(), pages.wal_max, pages.max_bytes);
     let read = pages.read(move |connection| {
         Ok::<_, store::Error>(Read {
             feed: overview::feed(connection, now_ms)?,
             receipts: health::receipts(connection, now_ms - DAY_MS + QUARTER_MS)?,
-            file: health::file(connection, &path, wal_max)?,
+            file: health::file(connection, &path, wal_max, now_ms)?,
             verified: Verified::last(connection)?,
             channels: health::channels(connection, now_ms, &budget(PAGE_MS))?,
+            pruned: retention::noted(connection)?,
+            is_over: max_bytes.is_some_and(|max| disk::used_bytes(connection).is_ok_and(|used| used > max + max / 50)),
         })
     });
     let read = read.await?;
@@ -127,7 +133,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         chart: chart(&read.receipts, now_ms),
         writer: writer_facts(&state),
         refused: refused(refusals),
-        file: file_facts(&read.file, now_ms),
+        file: file_facts(&read.file, &read.pruned, now_ms),
         verified: read.verified,
         never_sent: read.channels.iter().flat_map(never_sent).collect(),
         channels: read.channels.iter().map(|of| ChannelLine::new(base, of, now_ms)).collect(),
@@ -174,7 +180,7 @@ fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
 
 /// The same as data; as CSV a row for each quarter hour of the last day.
 fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Millis) -> Sheet {
-    let Read { feed, receipts, file, verified, channels } = read;
+    let Read { feed, receipts, file, verified, channels, pruned, is_over } = read;
     let iso = |ms: Millis| Iso(ms).to_string();
     let spread = |it: Quantiles| json!({ "p50": it.p50, "p99": it.p99, "greatest": it.max });
     let quarter = |(quarter, it): &(i64, Received)| {
@@ -209,7 +215,11 @@ fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Mil
             "bytes": file.bytes, "wal_bytes": file.wal_bytes, "wal_bytes_max": file.wal_bytes_max,
             "is_wal_held": file.is_wal_held, "free_bytes": file.free_pages * file.page_bytes,
             "schema_version": file.schema_version, "checkpoint_at": file.checkpoint_at_ms.map(iso),
+            "disk_full_in_days": file.disk_full_in_days, "is_over_max_size": is_over,
         },
+        "pruned": pruned.iter().map(|it| json!({
+            "what": it.what, "before": iso(it.before_ms), "last_at": iso(it.last_at_ms), "dropped": it.dropped,
+        })).collect::<Vec<_>>(),
         "verified": verified.map(|it| json!({
             "at": iso(it.at_ms), "deliveries": it.deliveries, "events": it.events, "differences": it.differences,
         })),
@@ -268,6 +278,16 @@ fn notes(base: &str, state: &State, read: &Read) -> Vec<Note> {
     let amber = [
         (feed.has_no_outcome, no_outcome.into(), None),
         (feed.quarantined > 0, review, Some(quarantine)),
+        (
+            file.disk_full_in_days.is_some_and(|days| days < DISK_DAYS_MIN),
+            "The disk is full soon at this rate. Free some, or set `--keep-events` or `--max-size`.".into(),
+            None,
+        ),
+        (
+            read.is_over,
+            "The file is larger than `--max-size`, and what is left is too recent to be dropped.".into(),
+            None,
+        ),
         (read.verified.is_none(), "Counts were never verified; run `waybill verify`.".into(), None),
     ];
     let red = red.into_iter().map(|(is_so, text)| (is_so, Note { is_red: true, text, link: None }));
@@ -328,17 +348,40 @@ fn refused(refusals: &Refusals) -> Vec<(&'static str, Count)> {
     counts.into_iter().map(|(reason, count)| (reason, Count(count as i64))).collect()
 }
 
-fn file_facts(file: &File, now_ms: Millis) -> [Fact; 4] {
+fn file_facts(file: &File, pruned: &[Noted], now_ms: Millis) -> Vec<Fact> {
     let bytes = |bytes: u64| Bytes(bytes as i64).to_string();
     let checkpoint = file.checkpoint_at_ms.map(|ms| Moment::ago(ms, now_ms));
     let (checkpoint, exact) = checkpoint.map_or_else(|| ("never".into(), String::new()), |at| (at.text, at.exact));
-    [
+    let mut facts = vec![
         ("File size", bytes(file.bytes), format!("{} free", Bytes(file.free_pages * file.page_bytes))),
         ("WAL size", bytes(file.wal_bytes), format!("limit {}", bytes(file.wal_bytes_max))),
         ("Last checkpoint", checkpoint, exact),
         ("Schema", format!("version {}", file.schema_version), String::new()),
-    ]
+    ];
+    if let Some(days) = file.disk_full_in_days.filter(|days| *days < FORECAST_DAYS_MAX) {
+        facts.push(("Disk full", format!("in {}", Plural(days, "day", "days")), "at this rate".into()));
+    }
+    for it in pruned {
+        let name = match &*it.what {
+            "bodies" => "Pruned bodies",
+            "events" => "Pruned events",
+            _ => "Pruned deliveries",
+        };
+        let last = Moment::ago(it.last_at_ms, now_ms).text;
+        facts.push((
+            name,
+            Count(it.dropped).to_string(),
+            format!("older than {}, last {last}", ShortDay(it.before_ms)),
+        ));
+    }
+    facts
 }
+
+/// A forecast of years says nothing.
+const FORECAST_DAYS_MAX: i64 = 3_650;
+
+/// From here on it is time to act.
+const DISK_DAYS_MIN: i64 = 14;
 
 /// The log of a channel's deliveries that arrived without a sent event.
 fn never_sent(log: Address, of: &health::Channel) -> Address {

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use actix_web::{HttpResponse, web};
 
-use super::layout::Pages;
+use super::layout::{self, Pages};
 use crate::domain::Millis;
 use crate::store::query::{health, overview};
 use crate::store::stats::Histogram;
@@ -28,7 +28,7 @@ pub async fn page(pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let (path, wal_max) = (pages.readers.path().to_owned(), pages.wal_max);
     let of_file = pages.read(move |connection| {
         Ok::<_, crate::store::Error>(OfFile {
-            file: health::file(connection, &path, wal_max)?,
+            file: health::file(connection, &path, wal_max, layout::now_ms())?,
             last_at_ms: overview::last_at_ms(connection)?,
             quarantined: health::quarantined(connection)?,
         })
@@ -51,7 +51,7 @@ fn text(pages: &Pages, of_file: Option<&OfFile>) -> String {
 
     text.family("waybill_events_total", "counter", "Events received since the start, by route and outcome.");
     for (route, counts) in pages.counts.by_route() {
-        for (outcome, count) in ["accepted", "duplicate", "ignored", "quarantined"].iter().zip(counts) {
+        for (outcome, count) in ["accepted", "duplicate", "ignored", "quarantined", "pruned"].iter().zip(counts) {
             text.sample("", &[("route", &route), ("outcome", outcome)], count);
         }
     }
