@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::ensure;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::vacuum;
@@ -36,8 +37,8 @@ pub struct Prune {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     older_than: Duration,
 
-    /// What is dropped
-    #[arg(long, value_name = "WHAT", default_value = "events")]
+    /// What is dropped: the JSON of events; the events of deliveries, whose status and times stay; or deliveries too
+    #[arg(long, value_name = "WHAT", default_value = "events", value_parser = what())]
     what: What,
 
     /// Only say what would be dropped
@@ -47,6 +48,11 @@ pub struct Prune {
     /// Rewrite the file afterwards; no server may have it open
     #[arg(long, conflicts_with = "dry_run")]
     vacuum: bool,
+}
+
+fn what() -> impl TypedValueParser<Value = What> {
+    PossibleValuesParser::new(What::ALL.map(What::name))
+        .try_map(|name| What::parse(&name).ok_or("use bodies, events or deliveries"))
 }
 
 /// In which whoever waits for the file gets it.

@@ -8,8 +8,10 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::one_line;
+use crate::domain::Millis;
 use crate::store::query::health::Verified;
 use crate::store::{migrations, retention, sqlite, verify};
+use crate::web::format::Iso;
 
 /// Options of `verify`.
 #[derive(clap::Args)]
@@ -53,9 +55,7 @@ fn verify(db: &Path) -> anyhow::Result<ExitCode> {
     if more > 0 {
         println!("and {more} more");
     }
-    if let Some(pruned) = retention::in_words(&connection)? {
-        println!("{} deliveries are pruned: {pruned}", report.pruned);
-    }
+    print_compared(report.pruned, retention::cuts(&connection)?);
     if report.is_clean() {
         println!(
             "clean: {deliveries} deliveries and {events} events recounted, no differences (schema {})",
@@ -67,6 +67,20 @@ fn verify(db: &Path) -> anyhow::Result<ExitCode> {
             "{differences} differences in {deliveries} deliveries and {events} events; `waybill rebuild` mends them"
         );
         Ok(ExitCode::FAILURE)
+    }
+}
+
+/// What was compared in which way, where events were dropped for their age.
+fn print_compared(pruned: u64, (events, deliveries): (Option<Millis>, Option<Millis>)) {
+    let Some(events_ms) = events else { return };
+    println!(
+        "{pruned} deliveries are pruned: their rows are taken as they are. Exactly: what was created since {}, and that quarter \
+         hours, activity and statuses add up to whole lives",
+        Iso(events_ms)
+    );
+    println!("As lower bounds: events created before, of whole lives and of links");
+    if let Some(deliveries_ms) = deliveries {
+        println!("As lower bounds: deliveries created before {}, of whole lives and of links", Iso(deliveries_ms));
     }
 }
 

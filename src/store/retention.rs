@@ -80,26 +80,30 @@ pub struct Keep {
 }
 
 /// What is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// The JSON of events as it came
+    /// The JSON of events as it came.
     Bodies,
-    /// The events of deliveries; the deliveries stay, with their status and times
+    /// The events of deliveries, which stay with their status and times.
     Events,
-    /// Deliveries and their events; counts stay
+    /// Deliveries and their events.
     Deliveries,
 }
 
 impl What {
     pub const ALL: [What; 3] = [What::Bodies, What::Events, What::Deliveries];
 
-    /// Its name in SQL.
+    /// Its name in SQL and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             What::Bodies => "bodies",
             What::Events => "events",
             What::Deliveries => "deliveries",
         }
+    }
+
+    pub fn parse(name: &str) -> Option<What> {
+        What::ALL.into_iter().find(|what| what.name() == name)
     }
 }
 
@@ -338,28 +342,10 @@ pub fn noted(connection: &Connection) -> Result<Vec<Noted>, Error> {
     Ok(statement.query_map([], noted)?.collect::<Result<_, _>>()?)
 }
 
-/// What `verify` compares in which way, where anything that counts was dropped.
-pub fn in_words(connection: &Connection) -> Result<Option<String>, Error> {
-    let (events_ms, deliveries_ms): (Option<Millis>, Option<Millis>) = connection.query_row(
+/// Of deliveries created before when events were dropped, and deliveries too. `None`: none were.
+pub fn cuts(connection: &Connection) -> Result<(Option<Millis>, Option<Millis>), Error> {
+    let mut statement = connection.prepare_cached(
         "SELECT max(before_ms), max(before_ms) FILTER (WHERE what = 'deliveries') FROM retention WHERE what <> 'bodies'",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let day = |ms: Millis| chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default().format("%Y-%m-%d %H:%M UTC");
-    Ok(events_ms.map(|events_ms| {
-        let rows = match deliveries_ms {
-            None => "counts of deliveries were compared with their rows".into(),
-            Some(ms) => format!("counts of deliveries created before {} were compared as lower bounds", day(ms)),
-        };
-        format!(
-            "their rows were taken as they are; {rows}; counts of events, for whole lives, links and what was created \
-             before {}, as lower bounds; sums over all quarter hours, and what was created since, exactly",
-            day(events_ms)
-        )
-    }))
-}
-
-/// Whether anything that counts was dropped, so that counts are greater than a recount.
-pub fn has_dropped_events(connection: &Connection) -> Result<bool, Error> {
-    Ok(connection.prepare_cached("SELECT 1 FROM retention WHERE what <> 'bodies'")?.exists([])?)
+    Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }

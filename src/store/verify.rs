@@ -6,6 +6,7 @@
 //! interrupted one leaves the file as it was.
 
 mod checks;
+mod counts;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
@@ -276,7 +277,7 @@ fn mark_of(connection: &Connection, stored: &Stored) -> Result<Option<Mark>, Err
 /// [`Error::Pruned`] where events were dropped for their age: what they counted would be lost.
 pub fn rebuild(connection: &mut Connection, mut progress: impl FnMut(u64)) -> Result<Report, Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if retention::has_dropped_events(&transaction)? {
+    if retention::cuts(&transaction)?.0.is_some() {
         return Err(Error::Pruned);
     }
     rewrite_events(&transaction)?;
