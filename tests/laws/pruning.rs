@@ -99,8 +99,8 @@ impl Pair<'_> {
                 return Some(format!("{line}\n is none of {twin:#?}"));
             }
         }
-        const CAUSES: &str =
-            "SELECT json_array(address, channel, occurred_at_ms, metric, event_id) FROM suppression_causes";
+        const CAUSES: &str = "SELECT json_array(address, channel, occurred_at_ms, metric, event_id)
+            FROM suppression_causes WHERE metric <> 'bounced' OR address NOT GLOB 'forgotten-*'";
         let (twin, file) = (texts(self.twin, CAUSES), texts(self.file, CAUSES));
         if twin != file {
             return Some(format!("causes\n twin {twin:#?}\n file {file:#?}"));

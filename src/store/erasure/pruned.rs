@@ -87,10 +87,7 @@ fn move_marks(
         let is = Mark { address: forgetting::pseudonym(&forgotten.hash(&was.address)), ..was.clone() };
         let moved = if was.is_lift() { &mut delta.lifts } else { &mut delta.causes };
         *moved.entry(was).or_default() -= 1;
-        // without its reason, which goes too, a bounce is no hard one
-        if is.metric != Metric::Bounced {
-            *moved.entry(is).or_default() += 1;
-        }
+        *moved.entry(is).or_default() += 1;
     }
     Ok(())
 }
