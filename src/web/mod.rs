@@ -145,8 +145,7 @@ where
         refusals: refusals.clone(),
         counts: ingest.counts.clone(),
         started_at_ms: pages::layout::now_ms(),
-        wal_max: config.store.wal_max,
-        max_bytes: config.store.keep.max_bytes,
+        store: config.store,
     });
     let is_inherited = inherited.is_some();
     let listener = inherited.map_or_else(|| listen::listen(config.listen), Ok);

@@ -123,8 +123,7 @@ impl Site {
             refusals: Refusals::default(),
             counts: Default::default(),
             started_at_ms: 0,
-            wal_max: None,
-            max_bytes: None,
+            store: Default::default(),
         });
         web::scope(BASE).app_data(pages).app_data(self.access()).app_data(self.queue.clone()).configure(routes)
     }

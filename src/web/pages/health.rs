@@ -89,16 +89,19 @@ struct Read {
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
-    let (path, wal_max, max_bytes) = (pages.readers.path().to_owned(), pages.wal_max, pages.max_bytes);
+    let (path, store) = (pages.readers.path().to_owned(), pages.store);
     let read = pages.read(move |connection| {
         Ok::<_, store::Error>(Read {
             feed: overview::feed(connection, now_ms)?,
             receipts: health::receipts(connection, now_ms - DAY_MS + QUARTER_MS)?,
-            file: health::file(connection, &path, wal_max, now_ms)?,
+            file: health::file(connection, &path, store.wal_max, now_ms)?,
             verified: Verified::last(connection)?,
             channels: health::channels(connection, now_ms, &budget(PAGE_MS))?,
             pruned: retention::noted(connection)?,
-            is_over: max_bytes.is_some_and(|max| disk::used_bytes(connection).is_ok_and(|used| used > max + max / 50)),
+            is_over: store
+                .keep
+                .max_bytes
+                .is_some_and(|max| disk::used_bytes(connection).is_ok_and(|used| used > max + max / 50)),
         })
     });
     let read = read.await?;

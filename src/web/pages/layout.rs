@@ -34,10 +34,8 @@ pub struct Pages {
     pub refusals: Refusals,
     pub counts: Counts,
     pub started_at_ms: Millis,
-    /// How large the write-ahead log may grow, in bytes; `None`: by the free disk.
-    pub wal_max: Option<u64>,
-    /// How many bytes of the file may be in use.
-    pub max_bytes: Option<u64>,
+    /// How the file is kept.
+    pub store: store::Options,
     /// Events in quarantine when a page last read the file, for the navigation.
     pub quarantined: Arc<AtomicI64>,
 }

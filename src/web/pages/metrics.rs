@@ -25,7 +25,7 @@ struct OfFile {
 }
 
 pub async fn page(pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
-    let (path, wal_max) = (pages.readers.path().to_owned(), pages.wal_max);
+    let (path, wal_max) = (pages.readers.path().to_owned(), pages.store.wal_max);
     let of_file = pages.read(move |connection| {
         Ok::<_, crate::store::Error>(OfFile {
             file: health::file(connection, &path, wal_max, layout::now_ms())?,
