@@ -55,7 +55,7 @@
       const text = ago(Date.now() - Date.parse(time.dateTime));
       if (text && text !== time.textContent) time.textContent = text;
     }
-  }, 30000);
+  }, 5000);
 
   // two to four campaigns can be compared
   const selected = one('[data-selected]');

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -46,6 +46,17 @@ fn spring() -> Vec<String> {
         let became = [OPENED, CLICKED, DELIVERED, DELIVERED][n as usize % 4];
         events.extend(delivery(n, "email", &format!("many{n}@example.com"), three, became));
     }
+    // noon of yesterday
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let noon_ms = now_ms / 86_400_000 * 86_400_000 - 43_200_000;
+    let five = ("campaign", "5");
+    events.extend(delivery(
+        (noon_ms - FORMER_MS) / 60_000,
+        "email",
+        "eve@refusing.example",
+        five,
+        &["sent", "bounced"],
+    ));
     for n in 70..130 {
         let became = if n % 3 == 0 { DELIVERED } else { OPENED };
         events.extend(delivery(n, "email", &format!("more{n}@example.com"), ("campaign", "4"), became));
@@ -329,6 +340,24 @@ fn all_tasks(with_scripts: bool) {
         browser.wait_for(".compare");
         let human = browser.texts(".compare tbody tr").into_iter().find(|row| row.starts_with("Opened")).unwrap();
         assert!(human.contains("50.8%") && human.contains("66.7%"), "{human}");
+    });
+    task("which domain refuses us", (0, 0), &|_| {
+        assert_eq!(browser.text("[aria-label='Recipient domains'] tbody a"), "refusing.example");
+    });
+    task("whether the feed is healthy", (2, 9), &|hands| {
+        if with_scripts {
+            hands.press('g');
+            hands.press('h');
+        } else {
+            hands.tab_to("nav a[href='/health']");
+            hands.enter();
+        }
+        browser.wait_for(".tiles");
+        assert!(browser.text(".state").starts_with("Needs attention"), "{}", browser.text(".state"));
+    });
+    task("yesterday's failures", (2, 4), &|hands| {
+        hands.search(with_scripts, "status:bounced,failed after:yesterday before:today");
+        assert_eq!(browser.texts("a.row"), ["eve@refusing.example"]);
     });
     task("all of the quarantine again", (4, 17), &|hands| {
         if with_scripts {

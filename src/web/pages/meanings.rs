@@ -5,7 +5,7 @@ use askama::Template;
 use serde_json::json;
 
 use super::layout::{self, Layout, Pages};
-use super::parts::{Badge, Behind, Linked};
+use super::parts::{Badge, Behind, Linked, channel_title};
 use super::sheet::Sheet;
 use super::suppressions::{meaning, sure};
 use super::twin::{self, Format, Twins};
