@@ -107,8 +107,9 @@ fn reasons_are_read_to_their_end() {
         browser.goto(&server.url(page));
         assert_eq!(browser.text(".lines p"), reason, "{page} at {width}");
         // all of it is within the window and the row
-        let cut = "const [p, tr] = ['.lines p', '.lines tbody tr'].map((it) => document.querySelector(it).getBoundingClientRect());
-            return p.bottom > tr.bottom || p.right > tr.right + 1 || p.left < tr.left";
+        let cut = "const [p, tr] = ['.lines p', '.lines tbody tr'].map((it) => document.querySelector(it));
+            const [inner, outer] = [p.getBoundingClientRect(), tr.getBoundingClientRect()];
+            return p.scrollWidth > p.clientWidth || inner.bottom > outer.bottom || inner.right > outer.right + 1";
         assert_eq!(browser.run(cut), false, "{page} at {width}");
     }
 }

@@ -106,6 +106,7 @@ const PAGES: &[&str] = &[
     "/people/one",
     "/suppressions",
     "/suppressions?address=ann*",
+    "/suppressions.json",
     "/quarantine",
     "/quarantine?reason=no_delivery_id",
     "/health",
