@@ -128,7 +128,9 @@ async fn no_page_reads_all_of_what_grows() {
     let mut events = events();
     let mut other = event("other-1", "sent", 5, "sms");
     other.attributes.set(SourceKind::Campaign.attribute(), Some("4"));
-    events.push(other);
+    let mut listed = event("other-2", "spammed", 5, "email");
+    listed.attributes.set(Attribute::Recipient, Some("eve@example.com"));
+    events.extend([other, listed]);
     let site = Site::new(&events);
     let readers = Readers::traced(site.readers.path(), 1, traced).unwrap();
     let site = Site { readers, ..site };

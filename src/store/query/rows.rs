@@ -82,8 +82,8 @@ pub(super) fn all(connection: &Connection, sql: &str, params: impl Params) -> Re
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn one(connection: &Connection, sql: &str, id: i64) -> Result<Row, Error> {
-    Ok(all(connection, sql, [id])?.pop().ok_or(rusqlite::Error::QueryReturnedNoRows)?)
+fn one(connection: &Connection, sql: &str, params: impl Params) -> Result<Row, Error> {
+    Ok(all(connection, sql, params)?.pop().ok_or(rusqlite::Error::QueryReturnedNoRows)?)
 }
 
 fn names(statement: &Statement) -> Vec<String> {
@@ -97,13 +97,11 @@ fn columns(connection: &Connection, sql: &str) -> Result<Vec<String>, Error> {
 const DELIVERY: &str = "SELECT * FROM deliveries_v1 WHERE id = ?1";
 const EVENT: &str = "SELECT * FROM events_v1 WHERE id = ?1";
 const QUARANTINED: &str = "SELECT * FROM quarantine_v1 WHERE quarantine_id = ?1";
-// the address is what the view is searched by
-const SUPPRESSION: &str = "SELECT * FROM suppressions_v1
-    WHERE address = (SELECT address FROM suppression_causes WHERE id = ?1) AND id = ?1";
+const SUPPRESSION: &str = "SELECT * FROM suppressions_v1 WHERE id = ?1 AND address = ?2";
 
 /// A delivery as `deliveries_v1` shows it.
 pub fn delivery(connection: &Connection, cursor: Cursor) -> Result<Row, Error> {
-    one(connection, DELIVERY, cursor.id)
+    one(connection, DELIVERY, [cursor.id])
 }
 
 /// The columns of `deliveries_v1`.
@@ -113,7 +111,7 @@ pub fn delivery_columns(connection: &Connection) -> Result<Vec<String>, Error> {
 
 /// An event as `events_v1` shows it.
 pub fn event(connection: &Connection, cursor: Cursor) -> Result<Row, Error> {
-    one(connection, EVENT, cursor.id)
+    one(connection, EVENT, [cursor.id])
 }
 
 /// The columns of `events_v1`.
@@ -123,7 +121,7 @@ pub fn event_columns(connection: &Connection) -> Result<Vec<String>, Error> {
 
 /// What waits in quarantine, as `quarantine_v1` shows it.
 pub fn quarantined(connection: &Connection, id: i64) -> Result<Row, Error> {
-    one(connection, QUARANTINED, id)
+    one(connection, QUARANTINED, [id])
 }
 
 /// The columns of `quarantine_v1`.
@@ -133,7 +131,10 @@ pub fn quarantine_columns(connection: &Connection) -> Result<Vec<String>, Error>
 
 /// An address that is or was listed, as `suppressions_v1` shows it.
 pub fn suppression(connection: &Connection, cursor: Cursor) -> Result<Row, Error> {
-    one(connection, SUPPRESSION, cursor.id)
+    // what the view is searched by
+    let sql = "SELECT address FROM suppression_causes WHERE id = ?1";
+    let address: String = connection.prepare_cached(sql)?.query_row([cursor.id], |row| row.get(0))?;
+    one(connection, SUPPRESSION, (cursor.id, address))
 }
 
 /// The columns of `suppressions_v1`.
