@@ -36,6 +36,7 @@ CREATE TABLE keys (
     id               INTEGER PRIMARY KEY,
     kind             TEXT NOT NULL,                 -- signing (of webhooks), ingest, browser (public), read, operate (tokens for the pages)
     name             TEXT NOT NULL,                 -- who uses it
+    sender           TEXT,                          -- of a signing key: whose webhooks it is for (sendgrid, resend and so on); NULL: Customer.io's
     hash             BLOB UNIQUE,                   -- SHA-256 of the key; NULL: revoked
     secret           BLOB,                          -- a signing key as it is, since HMAC needs it; NULL: another kind, or revoked
     created_at_ms    INTEGER NOT NULL,

@@ -29,6 +29,8 @@ pub struct Config {
     pub signature_max_age: Option<Duration>,
     /// Keys the hash that identifies events without an id. None: drawn when the file is created.
     pub id_key: Option<Secret>,
+    /// The address at which senders reach this server, without a slash at its end. None: not known.
+    pub public_url: Option<String>,
     /// From which field of a provider's event its source is taken.
     pub source_from: SourceFrom,
     /// How the file is kept.
@@ -141,6 +143,8 @@ pub enum Invalid {
         "--base must be empty or a path that begins with a slash and does not end with one, such as /waybill; it is {0:?}"
     )]
     Base(String),
+    #[error("--public-url must begin with https:// or http://, such as https://waybill.example.com; it is {0:?}")]
+    PublicUrl(String),
     #[error("--{name} must be from {least} to {most} bytes, and is {found}")]
     Limit { name: &'static str, least: usize, most: usize, found: usize },
     #[error("--batch-bytes-max must be at least --call-bytes-max ({0} bytes)")]
@@ -171,6 +175,11 @@ impl Config {
         let is_plain = self.base.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~%".contains(c));
         if !is_plain || !self.base.is_empty() && (!self.base.starts_with('/') || self.base.ends_with('/')) {
             return Err(Invalid::Base(self.base));
+        }
+        if let Some(url) =
+            self.public_url.as_ref().filter(|url| !["https://", "http://"].iter().any(|it| url.starts_with(it)))
+        {
+            return Err(Invalid::PublicUrl(url.clone()));
         }
         let Limits { call_bytes, batch_bytes } = self.limits;
         let (least, most) = (Limits::LEAST, Limits::MOST);
@@ -219,6 +228,7 @@ mod tests {
             tls: None,
             id_key: None,
             source_from: SourceFrom::Provider,
+            public_url: None,
             signature_max_age: None,
             store: Options::default(),
             base: String::new(),

@@ -10,6 +10,8 @@ mod calls;
 mod handover;
 #[path = "answers/keys.rs"]
 mod keys;
+#[path = "answers/senders.rs"]
+mod senders;
 #[path = "answers/signatures.rs"]
 mod signatures;
 #[path = "answers/starting.rs"]

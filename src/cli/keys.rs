@@ -13,6 +13,7 @@ use crate::config::TOKEN_MIN;
 use crate::domain::Millis;
 use crate::store::Tracker;
 use crate::store::keys::{self, Kind};
+use crate::wire::providers::{Proof, SENDERS, Sender};
 
 /// The longest name of a key, in characters.
 const NAME_MAX: usize = 100;
@@ -32,6 +33,7 @@ rests, and revoke it.
 Examples:
   waybill keys add read \"Ana's laptop\"
   waybill keys add signing customerio --stdin <key.txt
+  waybill keys add signing SendGrid --for sendgrid --stdin <key.txt
   waybill keys list
   waybill keys revoke 3")]
 pub struct Keys {
@@ -48,6 +50,9 @@ enum Command {
         kind: Kind,
         /// Who uses it
         name: String,
+        /// Of a signing key: whose webhooks it is for, such as sendgrid; without it Customer.io's
+        #[arg(long = "for", value_name = "SENDER", value_parser = sender)]
+        sender: Option<&'static Sender>,
         /// Take the key from stdin, as a service shows it, instead of making one
         #[arg(long)]
         stdin: bool,
@@ -66,6 +71,18 @@ fn kind(text: &str) -> Result<Kind, String> {
     Kind::parse(text).ok_or_else(|| "it is one of read, operate, ingest, browser and signing".into())
 }
 
+fn sender(text: &str) -> Result<&'static Sender, String> {
+    let names = || SENDERS.iter().filter(|it| matches!(it.proof, Proof::Signature { .. })).map(|it| it.name);
+    let known = Sender::parse(text).filter(|sender| names().any(|name| name == sender.name));
+    known.ok_or_else(|| format!("it is one of {}", names().collect::<Vec<_>>().join(", ")))
+}
+
+/// Whose key it is; Customer.io's is nobody's.
+fn key_name(sender: &Sender, kind: Kind) -> anyhow::Result<Option<&'static str>> {
+    anyhow::ensure!(kind == Kind::Signing, "--for goes with signing keys only");
+    Ok(sender.key_name())
+}
+
 impl Keys {
     pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
         if !matches!(self.command, Command::Add { .. }) {
@@ -74,13 +91,14 @@ impl Keys {
         let now_ms = chrono::Utc::now().timestamp_millis();
         let open = || Tracker::open(db).context("the file cannot be used");
         match self.command {
-            Command::Add { kind, name, stdin } => {
+            Command::Add { kind, name, sender, stdin } => {
+                let sender = sender.map(|sender| key_name(sender, kind)).transpose()?.flatten();
                 let name = name.trim();
                 let is_plain =
                     !name.is_empty() && name.chars().count() <= NAME_MAX && !name.chars().any(char::is_control);
                 anyhow::ensure!(is_plain, "the name must be one line of 1 to {NAME_MAX} characters");
                 let key = if stdin { from_stdin(kind)? } else { keys::generate(kind)? };
-                let id = keys::add(open()?.connection(), kind, name, key.as_bytes(), now_ms)?;
+                let id = keys::add(open()?.connection(), (kind, sender), name, key.as_bytes(), now_ms)?;
                 let id = id.context("the file has this key already")?;
                 eprintln!("Key {id}: {}, {name}.", kind.name());
                 if !stdin {
@@ -132,6 +150,7 @@ fn list(keys: &[keys::Key]) {
     for key in keys {
         let made = time(Some(key.created_at_ms), "");
         let (used, revoked) = (time(key.last_used_at_ms, "never"), time(key.revoked_at_ms, ""));
-        println!("{:>4}  {:<8}  {made:<20}  {used:<20}  {revoked:<20}  {}", key.id, key.kind.name(), key.name);
+        let whose = key.sender.as_ref().map(|sender| format!("{sender}: ")).unwrap_or_default();
+        println!("{:>4}  {:<8}  {made:<20}  {used:<20}  {revoked:<20}  {whose}{}", key.id, key.kind.name(), key.name);
     }
 }

@@ -49,7 +49,7 @@ use crate::web::format::printable;
 
 Keys and tokens are made by `waybill keys`, or come by the environment, several separated by commas, or by a
 file that NAME_FILE names:
-  WAYBILL_SIGNING_KEYS    webhooks must be signed with one of these
+  WAYBILL_SIGNING_KEYS    webhooks must be signed with one of these; sendgrid:KEY is SendGrid's, and so on
   WAYBILL_INGEST_KEYS     calls to /v1 and the Track API need one of these
   WAYBILL_BROWSER_KEYS    with one of these, web pages and apps may report on known deliveries
   WAYBILL_READ_TOKENS     people and programs sign in with one of these to see the pages

@@ -110,6 +110,11 @@ pub struct Serve {
     #[arg(long, help_heading = SERVING, env = "WAYBILL_WAL_MAX", global = true, value_name = "BYTES")]
     wal_max: Option<u64>,
 
+    /// The address at which senders reach this server, such as https://waybill.example.com; Twilio and Mailchimp
+    /// Transactional sign it
+    #[arg(long, help_heading = SERVING, env = "WAYBILL_PUBLIC_URL", global = true, value_name = "URL")]
+    public_url: Option<String>,
+
     /// What a message of an email or SMS provider counts under: provider (the campaign that it names, else the first tag),
     /// tag (or category), or metadata.KEY. What lacks it keeps the provider's
     #[arg(
@@ -279,6 +284,7 @@ impl Serve {
             tls,
             id_key: secret::id_key()?,
             source_from: self.source_from,
+            public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             signature_max_age: self.signature_max_age,
             base: self.base,
             limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },

@@ -51,6 +51,8 @@ pub struct Key {
     pub id: i64,
     pub kind: Kind,
     pub name: String,
+    /// Of a signing key: whose it is; `None`: Customer.io's.
+    pub sender: Option<String>,
     /// `None`: revoked.
     pub hash: Option<Hash>,
     /// Of a signing key in use.
@@ -67,7 +69,7 @@ pub fn hash(key: &[u8]) -> Hash {
 /// All rows, in the order in which they were made.
 pub fn list(connection: &Connection) -> Result<Vec<Key>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, kind, name, hash, secret, created_at_ms, last_used_at_ms, revoked_at_ms FROM keys ORDER BY id",
+        "SELECT id, kind, name, hash, secret, created_at_ms, last_used_at_ms, revoked_at_ms, sender FROM keys ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
@@ -82,17 +84,24 @@ pub fn list(connection: &Connection) -> Result<Vec<Key>, Error> {
             created_at_ms: row.get(5)?,
             last_used_at_ms: row.get(6)?,
             revoked_at_ms: row.get(7)?,
+            sender: row.get(8)?,
         });
     }
     Ok(keys)
 }
 
-/// Stores a key, and returns its number; `None` where the file has it already.
-pub fn add(connection: &Connection, kind: Kind, name: &str, key: &[u8], now_ms: Millis) -> Result<Option<i64>, Error> {
+/// Stores a key, of a signing key with whose it is, and returns its number; `None` where the file has it already.
+pub fn add(
+    connection: &Connection,
+    (kind, sender): (Kind, Option<&str>),
+    name: &str,
+    key: &[u8],
+    now_ms: Millis,
+) -> Result<Option<i64>, Error> {
     let secret = (kind == Kind::Signing).then_some(key);
-    let sql = "INSERT INTO keys (kind, name, hash, secret, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+    let sql = "INSERT INTO keys (kind, name, hash, secret, created_at_ms, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                ON CONFLICT DO NOTHING RETURNING id";
-    let row = params![kind.name(), name, hash(key), secret, now_ms];
+    let row = params![kind.name(), name, hash(key), secret, now_ms, sender];
     Ok(connection.query_row(sql, row, |row| row.get(0)).optional()?)
 }
 

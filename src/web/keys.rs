@@ -13,6 +13,7 @@ use crate::config::{Role, Secret};
 use crate::domain::Millis;
 use crate::store::keys::{self, Hash, Kind};
 use crate::store::{Entry, Error, Readers, Writer};
+use crate::wire::providers::Sender;
 use crate::wire::signature;
 
 /// How often the file is asked for its keys.
@@ -30,11 +31,18 @@ pub struct Keys(Arc<RwLock<Arc<KeySet>>>);
 pub struct KeySet {
     /// By kind and hash: whether a key is known takes the same time for all that are wrong, and tells nothing of them.
     known: HashMap<(Kind, Hash), Key>,
-    signing: Vec<signature::Key>,
-    signing_used: Vec<Used>,
+    /// By whose they are; of Customer.io's it is none.
+    signing: HashMap<Option<&'static str>, Signing>,
     /// Kinds of which there is a key, or was one: revoking the last one opens nothing.
     set: HashSet<Kind>,
     ended_sessions: HashMap<Hash, Millis>,
+}
+
+/// The signing keys of one sender, each with its use at the same place.
+#[derive(Default)]
+struct Signing {
+    keys: Vec<signature::Key>,
+    used: Vec<Used>,
 }
 
 /// A key in use, which is not a signing key.
@@ -81,7 +89,9 @@ impl Keys {
         set.ended_sessions = keys::ended_sessions(connection)?;
         for (kind, secret) in environment {
             let name = crate::config::variable(*kind).to_owned();
-            set.insert(*kind, name, keys::hash(secret.as_bytes()), secret.as_bytes(), Used::default());
+            // `sendgrid:KEY` is SendGrid's
+            let (sender, secret) = of_sender(*kind, secret.as_bytes());
+            set.insert((*kind, sender), name, keys::hash(secret), secret, Used::default());
         }
         let mut unknown = Vec::new();
         for row in rows {
@@ -92,7 +102,8 @@ impl Keys {
             if at_ms > row.last_used_at_ms.map_or(0, |stored| stored + USED_WITHIN_MS) {
                 unknown.push((row.id, at_ms));
             }
-            set.insert(row.kind, row.name, hash, &row.secret.unwrap_or_default(), used);
+            let sender = row.sender.as_deref().and_then(Sender::parse).and_then(Sender::key_name);
+            set.insert((row.kind, sender), row.name, hash, &row.secret.unwrap_or_default(), used);
         }
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
         Ok(unknown)
@@ -100,18 +111,26 @@ impl Keys {
 }
 
 impl KeySet {
-    fn insert(&mut self, kind: Kind, name: String, hash: Hash, secret: &[u8], used: Used) {
+    fn insert(
+        &mut self,
+        (kind, sender): (Kind, Option<&'static str>),
+        name: String,
+        hash: Hash,
+        secret: &[u8],
+        used: Used,
+    ) {
         self.set.insert(kind);
         if kind == Kind::Signing {
-            self.signing.push(signature::Key::new(secret));
-            self.signing_used.push(used);
+            let signing = self.signing.entry(sender).or_default();
+            signing.keys.push(signature::Key::new(secret));
+            signing.used.push(used);
         } else {
             self.known.insert((kind, hash), Key { name, hash, used });
         }
     }
 
     fn used(&self) -> impl Iterator<Item = &Used> {
-        self.known.values().map(|key| &key.used).chain(&self.signing_used)
+        self.known.values().map(|key| &key.used).chain(self.signing.values().flat_map(|signing| &signing.used))
     }
 
     /// Whether there is a key of any kind, or was one.
@@ -162,17 +181,25 @@ impl KeySet {
         self.ended_sessions.get(token).copied().unwrap_or(Millis::MIN)
     }
 
-    /// The keys that webhooks are signed with.
-    pub fn signing(&self) -> &[signature::Key] {
-        &self.signing
+    /// The keys that a sender's webhooks are signed with; `None`: Customer.io's.
+    pub fn signing(&self, sender: Option<&'static str>) -> &[signature::Key] {
+        self.signing.get(&sender).map_or(&[], |signing| &signing.keys)
     }
 
     /// Notes that one of them was used.
-    pub fn signed_with(&self, place: usize) {
-        if let Some(used) = self.signing_used.get(place) {
+    pub fn signed_with(&self, sender: Option<&'static str>, place: usize) {
+        if let Some(used) = self.signing.get(&sender).and_then(|signing| signing.used.get(place)) {
             used.touch();
         }
     }
+}
+
+/// A signing key of the environment, and whose it is.
+fn of_sender(kind: Kind, secret: &[u8]) -> (Option<&'static str>, &[u8]) {
+    let named =
+        std::str::from_utf8(secret).ok().filter(|_| kind == Kind::Signing).and_then(|text| text.split_once(':'));
+    let sender = named.and_then(|(name, key)| Some((Sender::parse(name)?.key_name()?, key)));
+    sender.map_or((None, secret), |(name, key)| (Some(name), key.as_bytes()))
 }
 
 /// Follows the file while the server runs, and stores there when its keys were last used.
@@ -230,7 +257,7 @@ mod tests {
         let (_folder, connection) = file();
         let keys = Keys::load(&[], &connection).unwrap();
         assert!(!keys.now().is_any_set() && !keys.now().has_token());
-        let id = keys::add(&connection, Kind::Read, "ana", b"token", 1).unwrap().unwrap();
+        let id = keys::add(&connection, (Kind::Read, None), "ana", b"token", 1).unwrap().unwrap();
         keys.reload(&[], &connection).unwrap();
         assert_eq!(keys.now().token("token").map(|(role, _)| role), Some(Role::Read));
         keys::revoke(&connection, id, 2).unwrap().unwrap();
@@ -247,7 +274,7 @@ mod tests {
     fn a_token_of_both_kinds_operates_and_keys_of_senders_do_not_sign_in() {
         let (_folder, connection) = file();
         let environment = [Kind::Read, Kind::Operate].map(|kind| (kind, Secret::from("both".to_owned())));
-        keys::add(&connection, Kind::Ingest, "sender", b"ingest", 1).unwrap();
+        keys::add(&connection, (Kind::Ingest, None), "sender", b"ingest", 1).unwrap();
         let keys = Keys::load(&environment, &connection).unwrap().now();
         assert_eq!(keys.token("both").map(|(role, _)| role), Some(Role::Operate));
         assert_eq!(keys.token_where(|_| true).map(|(role, _)| role), Some(Role::Operate));
@@ -261,14 +288,14 @@ mod tests {
     #[test]
     fn the_last_use_is_stored_once_a_minute() {
         let (_folder, connection) = file();
-        let id = keys::add(&connection, Kind::Signing, "service", b"s", 1).unwrap().unwrap();
+        let id = keys::add(&connection, (Kind::Signing, None), "service", b"s", 1).unwrap().unwrap();
         let keys = Keys::load(&[], &connection).unwrap();
         assert!(keys.reload(&[], &connection).unwrap().is_empty());
-        keys.now().signed_with(0);
+        keys.now().signed_with(None, 0);
         let used = keys.reload(&[], &connection).unwrap();
         assert_eq!(used.len(), 1);
         keys::set_used(&connection, id, used[0].1).unwrap();
-        keys.now().signed_with(0);
+        keys.now().signed_with(None, 0);
         assert!(keys.reload(&[], &connection).unwrap().is_empty());
         keys::set_used(&connection, id, used[0].1 - 2 * USED_WITHIN_MS).unwrap();
         assert_eq!(keys.reload(&[], &connection).unwrap().len(), 1);

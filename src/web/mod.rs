@@ -110,6 +110,7 @@ where
         writer: writer.clone(),
         id_key: Arc::new(id_key),
         source_from: Arc::new(config.source_from),
+        public_url: config.public_url.map(Into::into),
         signature_max_age: config.signature_max_age,
         keys: SenderKeys { keys: keys.clone(), is_closed: config.access.trust_header.is_some() },
         limits: config.limits,

@@ -171,10 +171,17 @@ pub enum Format {
     Postmark,
     Resend,
     Sendgrid,
+    Mandrill,
+    Brevo,
+    Sparkpost,
+    Twilio,
+    Vonage,
+    Onesignal,
+    Fcm,
 }
 
 /// In the order of the enum.
-const FORMATS: [(Format, &str); 10] = [
+const FORMATS: [(Format, &str); 17] = [
     (Format::Webhook, "webhook"),
     (Format::Pipelines, "pipelines"),
     (Format::Waybill, "waybill"),
@@ -185,6 +192,13 @@ const FORMATS: [(Format, &str); 10] = [
     (Format::Postmark, "postmark"),
     (Format::Resend, "resend"),
     (Format::Sendgrid, "sendgrid"),
+    (Format::Mandrill, "mandrill"),
+    (Format::Brevo, "brevo"),
+    (Format::Sparkpost, "sparkpost"),
+    (Format::Twilio, "twilio"),
+    (Format::Vonage, "vonage"),
+    (Format::Onesignal, "onesignal"),
+    (Format::Fcm, "fcm"),
 ];
 
 impl Format {

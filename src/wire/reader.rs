@@ -25,6 +25,8 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     pub fn read(self, body: &[u8]) -> Result<Vec<Item>, Unreadable> {
+        let form = providers::of_form(self.format, body);
+        let body = form.as_deref().unwrap_or(body);
         let error = match Body::read(body) {
             Ok(Body::One(text)) => match Document::around_calls(text) {
                 Ok(document) => return self.one(document),

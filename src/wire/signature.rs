@@ -18,6 +18,10 @@ impl Key {
     pub fn new(secret: impl Into<Box<[u8]>>) -> Key {
         Key(secret.into())
     }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Key {

@@ -75,15 +75,17 @@ fn unix(number: f64) -> Option<Millis> {
     number.is_finite().then_some((micros as i64).div_euclid(1000))
 }
 
-/// What RFC 3339 leaves out and senders write: no seconds, `+0200` or `+02` for `+02:00`.
+/// What RFC 3339 leaves out and senders write: no seconds, `+0200` or `+02` for `+02:00`, a space before it.
 const ZONED: [&str; 4] =
-    ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z"];
+    ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z"];
 
 /// Without a zone, which is UTC then.
 const PLAIN: [&str; 4] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
 
 /// `2024-05-01T00:05:18.003Z` and its kin; a date alone is its midnight. What is finer than a millisecond is dropped.
 fn iso_8601(text: &str) -> Option<Millis> {
+    // as BigQuery exports it
+    let text = text.strip_suffix(" UTC").unwrap_or(text);
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.timestamp_millis());
     }

@@ -138,6 +138,7 @@ impl Site {
             tls: None,
             id_key: None,
             source_from: Default::default(),
+            public_url: None,
             signature_max_age: None,
             store: Options::default(),
             base: BASE.into(),

@@ -32,6 +32,8 @@ pub enum Refusal {
     WrongSignature,
     /// Signed longer ago than is allowed.
     StaleSignature,
+    /// The sender signs the address that it posts to, which is not set.
+    NoPublicUrl,
     WrongKey,
     /// The path needs a kind of key of which none is set, while keys of other kinds are.
     NoKeySet {
@@ -88,6 +90,10 @@ impl Refusal {
             Refusal::StaleSignature => {
                 let message = "the webhook was signed too long ago, or in the future; see --signature-max-age, and compare the clocks";
                 (S::UNAUTHORIZED, "stale_signature", message.into())
+            }
+            Refusal::NoPublicUrl => {
+                let message = "this sender signs the address that it posts to: set --public-url to it, such as https://waybill.example.com";
+                (S::UNAUTHORIZED, "no_public_url", message.into())
             }
             Refusal::WrongKey => {
                 let message = "the key is missing or wrong: send an ingest key (WAYBILL_INGEST_KEYS, or `waybill keys add ingest NAME`) as Basic user name, Bearer token or writeKey, or site:key as the Basic pair of the Track API";

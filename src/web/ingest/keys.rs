@@ -14,6 +14,7 @@ use crate::config::variable;
 use crate::intake::Scope;
 use crate::store::keys::Kind;
 use crate::web::keys::{KeySet, Keys};
+use crate::wire::providers::Sender;
 
 /// Which of the keys open which way in. An ingest key is one word, or `site:key` for a pair of the Track API.
 #[derive(Clone)]
@@ -29,16 +30,35 @@ impl SenderKeys {
         !self.is_closed && !self.keys.now().is_any_set()
     }
 
-    /// The keys that webhooks are signed with; `None` where they need no signature.
+    /// The keys that a sender's webhooks are signed with; `None` where they need no signature.
     ///
     /// # Errors
-    /// Only keys of another kind are set.
-    pub fn signing(&self) -> Result<Option<Arc<KeySet>>, Refusal> {
+    /// Only keys of another kind, or of other senders, are set.
+    pub fn signing(&self, sender: Option<&'static str>) -> Result<Option<Arc<KeySet>>, Refusal> {
         let keys = self.keys.now();
-        match keys.signing() {
+        match keys.signing(sender) {
             [] if self.is_open() => Ok(None),
             [] => Err(Refusal::NoKeySet { kind: Kind::Signing }),
             _ => Ok(Some(keys)),
+        }
+    }
+
+    /// The keys with one of which a provider must have signed; `None` where an ingest key came, or none is needed.
+    ///
+    /// # Errors
+    /// The provider does not sign, and no key came or a wrong one; or no key of its own is set.
+    pub fn of_provider(&self, sender: &Sender, request: &HttpRequest) -> Result<Option<Arc<KeySet>>, Refusal> {
+        let access_key = request.headers().get("X-Amz-Firehose-Access-Key").and_then(|key| key.to_str().ok());
+        let scope = match access_key.map(|key| self.by_word(key)) {
+            Some(scope) => scope.map(Some),
+            None => self.by_header(request),
+        };
+        match (scope, sender.key_name()) {
+            (Ok(Some(Scope::Full)), _) => Ok(None),
+            (_, Some(name)) => self.signing(Some(name)),
+            (Ok(None), None) if self.is_open() => Ok(None),
+            (Err(refusal), None) => Err(refusal),
+            (Ok(_), None) => Err(self.refusal()),
         }
     }
 
@@ -174,9 +194,9 @@ mod tests {
     fn any_key_closes_every_way_in() {
         let open = keys("", "", "");
         assert_eq!(open.by_word("whatever").ok(), Some(Scope::Full));
-        assert!(open.is_open() && open.without() == Scope::Full && matches!(open.signing(), Ok(None)));
+        assert!(open.is_open() && open.without() == Scope::Full && matches!(open.signing(None), Ok(None)));
         let closed = SenderKeys { is_closed: true, ..open };
-        assert!(!closed.is_open() && closed.without() == Scope::Public && closed.signing().is_err());
+        assert!(!closed.is_open() && closed.without() == Scope::Public && closed.signing(None).is_err());
         for (keys, webhooks, calls) in [
             (keys("s", "", ""), None, Some(Kind::Ingest)),
             (keys("", "f", ""), Some(Kind::Signing), None),
@@ -188,7 +208,7 @@ mod tests {
                 Some(Refusal::NoKeySet { kind }) => Some(kind),
                 _ => None,
             };
-            assert_eq!(missing(keys.signing().err()), webhooks);
+            assert_eq!(missing(keys.signing(None).err()), webhooks);
             assert_eq!(missing(keys.by_word("whatever").err()), calls);
             let summary = keys.summary(SocketAddr::from(([127, 0, 0, 1], 80)));
             assert_eq!(summary.contains("WAYBILL_SIGNING_KEYS"), webhooks.is_some(), "{summary}");

@@ -16,13 +16,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, guard};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard};
 use serde_json::{Value, json};
 
 use crate::config::Limits;
 use crate::domain::Millis;
 use crate::intake::{self, Scope};
 use crate::store::{Entry, Outcome, Refused, Writer};
+use crate::wire::providers::SENDERS;
 use crate::wire::{self, CallType, IdKey, Item, Reason, SourceFrom};
 
 use answer::{Refusal, Stored};
@@ -44,6 +45,8 @@ pub struct Ingest {
     pub writer: Writer,
     pub id_key: Arc<IdKey>,
     pub source_from: Arc<SourceFrom>,
+    /// The address at which senders reach this server, where it is set.
+    pub public_url: Option<Arc<str>>,
     /// How far the time that a webhook was signed at may lie from now, if that matters.
     pub signature_max_age: Option<Duration>,
     pub keys: SenderKeys,
@@ -92,6 +95,11 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(post("/webhooks/pipelines", webhooks::pipelines))
         .service(post("/v1/events", calls::events))
         .configure(track_api::routes);
+    for sender in SENDERS.iter().filter(|sender| sender.is_provider()) {
+        let handler = move |request, payload, ingest| webhooks::provider(sender, request, payload, ingest);
+        // some ask whether the address is there before they take it
+        config.service(post(&sender.path(), handler).route(web::head().to(HttpResponse::Ok)));
+    }
     for call in CallType::ALL {
         let handler = move |request, payload, ingest| calls::call(call, request, payload, ingest);
         // browser SDKs shorten it to its letter, and some send to the whole name
@@ -239,6 +247,7 @@ mod tests {
             writer: writer.clone(),
             id_key: Arc::new(IdKey::new(b"test")),
             source_from: Arc::default(),
+            public_url: None,
             signature_max_age: None,
             keys: SenderKeys { keys: Keys::default(), is_closed: false },
             limits: Limits::LEAST,

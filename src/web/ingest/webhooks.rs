@@ -6,13 +6,15 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
+use serde_json::json;
 
-use super::answer::{self, Refusal};
+use super::answer::{self, Refusal, Stored};
 use super::body::{self, Body, BodyError, Limits};
 use super::{Ingest, Started};
 use crate::domain::Millis;
 use crate::intake::Scope;
 use crate::store::BODY_BYTES_KEPT;
+use crate::wire::providers::{Sender, proof};
 use crate::wire::signature::{self, Verifier};
 use crate::wire::{self, Format, Item, Quarantined, Reason};
 
@@ -61,13 +63,13 @@ async fn receive(
     verifier: impl FnOnce(&[signature::Key]) -> Verifier,
 ) -> Result<HttpResponse, Refusal> {
     let started = Started::now(request, &ingest.lag);
-    let keys = ingest.keys.signing()?;
-    let mut verifier = keys.as_ref().map(|keys| verifier(keys.signing()));
+    let keys = ingest.keys.signing(None)?;
+    let mut verifier = keys.as_ref().map(|keys| verifier(keys.signing(None)));
     if verifier.is_some() && header(request, signed.header).is_empty() {
         // its body is not worth the memory
         return Err(Refusal::WrongSignature);
     }
-    let mut body = body::read(payload, ingest.budget.body(request)?, LIMITS, |chunk| {
+    let body = body::read(payload, ingest.budget.body(request)?, LIMITS, |chunk| {
         if let Some(verifier) = &mut verifier {
             verifier.update(chunk);
         }
@@ -75,30 +77,85 @@ async fn receive(
     .await?;
     if let (Some(verifier), Some(keys)) = (verifier, keys) {
         let place = verifier.verify(header(request, signed.header)).ok_or(Refusal::WrongSignature)?;
-        keys.signed_with(place);
+        keys.signed_with(None, place);
         if signed.is_stale(ingest.signature_max_age, started.received_at_ms) {
             return Err(Refusal::StaleSignature);
         }
     }
+    Ok(answer::success(&store(format, request, ingest, &started, body).await?, false))
+}
+
+/// The webhooks of a provider, with its signature or an ingest key.
+pub async fn provider(
+    sender: &'static Sender,
+    request: HttpRequest,
+    payload: Payload,
+    ingest: Data<Ingest>,
+) -> HttpResponse {
+    from_provider(sender, &request, payload, &ingest).await.unwrap_or_else(Refusal::respond)
+}
+
+async fn from_provider(
+    sender: &'static Sender,
+    request: &HttpRequest,
+    payload: Payload,
+    ingest: &Ingest,
+) -> Result<HttpResponse, Refusal> {
+    let started = Started::now(request, &ingest.lag);
+    let keys = ingest.keys.of_provider(sender, request)?;
+    let url = match (&ingest.public_url, &keys) {
+        (None, Some(_)) if sender.signs_url() => return Err(Refusal::NoPublicUrl),
+        (url, _) => url.as_deref().unwrap_or_default(),
+    };
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let url = format!("{url}{}{query}", sender.path());
+    let body = body::read(payload, ingest.budget.body(request)?, LIMITS, |_| ()).await?;
+    if let Some(keys) = keys {
+        let name = sender.key_name();
+        let signed = proof::Request { header: &|name| header(request, name), url: &url, body: &body.bytes };
+        // of a body that is too large only the beginning is here
+        let signature = proof::verify(sender, keys.signing(name), &signed).filter(|_| body.is_complete());
+        let signature = signature.ok_or(Refusal::WrongSignature)?;
+        keys.signed_with(name, signature.place);
+        let signed = Signed { header: "", at: signature.at_s.as_deref() };
+        if signed.is_stale(ingest.signature_max_age, started.received_at_ms) {
+            return Err(Refusal::StaleSignature);
+        }
+    }
+    let stored = store(sender.format, request, ingest, &started, body).await?;
+    // Firehose takes nothing else for a success
+    Ok(match request.headers().get("X-Amz-Firehose-Request-Id").and_then(|id| id.to_str().ok()) {
+        Some(id) => HttpResponse::Ok().json(json!({ "requestId": id, "timestamp": started.received_at_ms })),
+        None => answer::success(&stored, false),
+    })
+}
+
+/// Stores what a body says; what cannot be read is quarantined.
+async fn store(
+    format: Format,
+    request: &HttpRequest,
+    ingest: &Ingest,
+    started: &Started,
+    mut body: Body,
+) -> Result<Stored, Refusal> {
     let plain = match plain(format, request, &body) {
         Ok(plain) => plain,
         Err(quarantined) => {
-            let stored = ingest.store(&started, Scope::Full, vec![Item::Quarantined(quarantined)], body).await?;
-            return Ok(answer::success(&stored, false));
+            return ingest.store(started, Scope::Full, vec![Item::Quarantined(quarantined)], body).await;
         }
     };
     let inflated = match &plain {
         Cow::Owned(inflated) => inflated.len(),
         Cow::Borrowed(_) => 0,
     };
-    let items = match wire::read(format, &plain, &ingest.context(&started)) {
+    let items = match wire::read(format, &plain, &ingest.context(started)) {
         Ok(items) => items,
         Err(unreadable) => vec![Item::Quarantined(unreadable.quarantine(format, &plain))],
     };
     drop(plain);
     // the items take about as much memory as the inflated body
     body.reserve(inflated)?;
-    Ok(answer::success(&ingest.store(&started, Scope::Full, items, body).await?, false))
+    ingest.store(started, Scope::Full, items, body).await
 }
 
 /// The body, inflated.

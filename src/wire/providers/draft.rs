@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::source::Source;
-use crate::domain::{Attribute, BounceClass, Channel, Event, Metric, MetricName, Text, address};
+use crate::domain::{Attribute, BounceClass, Channel, Device, Event, Metric, MetricName, Text, address};
 use crate::wire::fields::{Fields, ID_BYTES_MAX};
 use crate::wire::message::{self, Head};
 use crate::wire::reason::{Reason, Refusal};
@@ -23,6 +23,10 @@ pub(super) struct Draft<'a> {
     /// Whether that id may be of a message to several: then a delivery is the message to one of them.
     pub of_several: bool,
     pub recipient: Option<Cow<'a, str>>,
+    /// Of a push.
+    pub devices: Vec<Device>,
+    /// The sender's own id of the person.
+    pub person: Option<Cow<'a, str>>,
     pub id: Result<Option<Text>, Refusal>,
     /// When it happened, and where that stands.
     pub time: (Option<&'a Value>, &'static str),
@@ -42,6 +46,8 @@ impl<'a> Draft<'a> {
             message: (Ok(None), ""),
             of_several: false,
             recipient: None,
+            devices: Vec::new(),
+            person: None,
             id: Ok(None),
             time: (None, ""),
             source: Source::default(),
@@ -55,7 +61,9 @@ impl<'a> Draft<'a> {
 
     pub fn event(self, context: &Context) -> Result<Box<Event>, Refusal> {
         let (message, path) = self.message;
-        let address = self.recipient.as_deref().map(|written| address::normalize(Some(self.channel), written));
+        let device = self.devices.first().map(|device| Cow::from(&*device.device_id));
+        let address =
+            self.recipient.as_deref().map(|written| address::normalize(Some(self.channel), written)).or(device);
         let delivery_id = match (message?, address) {
             (Some(message), Some(address)) if self.of_several => Some(Text::from(format!("{message}:{address}"))),
             (message, _) => message,
@@ -73,8 +81,10 @@ impl<'a> Draft<'a> {
         let mut event = head.draft(context)?;
         event.attributes.set(Attribute::Channel, Some(self.channel.name()));
         event.attributes.set(Attribute::Recipient, self.recipient.as_deref());
+        event.attributes.set(Attribute::PersonId, self.person.as_deref());
         event.attributes.set(Attribute::Subject, self.subject.as_deref());
         self.source.put(&mut event.attributes, context.source_from);
+        event.recipients = self.devices;
         event.href = self.href;
         event.reason = self.reason;
         event.bounce_class = self.bounce_class.filter(|_| self.metric == Metric::Bounced);

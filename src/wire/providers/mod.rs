@@ -5,15 +5,23 @@
 //! A name that is not in the table is quarantined, so that a later version may read it; one that is about no message is
 //! ignored and counted under its name.
 
+mod brevo;
 mod draft;
+mod fcm;
 mod mailgun;
+mod mandrill;
+mod onesignal;
 mod postmark;
+pub mod proof;
 mod resend;
 mod sendgrid;
 pub(in crate::wire) mod ses;
 mod source;
+mod sparkpost;
+mod twilio;
+mod vonage;
 
-use super::json::Object;
+use super::json::{self, Object};
 use super::reason::Refusal;
 use super::{Context, Format, Outcome, pipelines, webhook};
 
@@ -39,14 +47,17 @@ pub struct Sender {
 pub enum Proof {
     /// It is signed; where the sender shows the key, for people.
     Signature { key: &'static str },
-    /// It is signed with a certificate of Amazon's, so there is no key to set.
-    Certificate,
     /// Only by an ingest key; where the sender takes it, for people.
     IngestKey { put: &'static str },
+    /// It posts nothing: its events come by `waybill import`.
+    Import,
 }
 
+/// Those whose paths are older than the others', and who share keys.
+const CUSTOMERIO: [&str; 2] = ["customerio", "pipelines"];
+
 /// All senders, Customer.io first, then by name.
-pub const SENDERS: [Sender; 7] = [
+pub const SENDERS: [Sender; 14] = [
     Sender {
         name: "customerio",
         title: "Customer.io",
@@ -69,11 +80,31 @@ pub const SENDERS: [Sender; 7] = [
         name: "ses",
         title: "Amazon SES",
         format: Format::Ses,
-        proof: Proof::Certificate,
+        proof: Proof::IngestKey { put: "in the address: https://KEY@HOST/webhooks/ses; for Firehose the access key" },
         setup: "Configuration set, Event destinations: choose all event types and an Amazon SNS topic (or EventBridge, or \
                 Firehose); subscribe the address to the topic by HTTPS, then open the link that the Quarantine page shows",
         read: ses::read,
         is_own: ses::is_own,
+    },
+    Sender {
+        name: "brevo",
+        title: "Brevo",
+        format: Format::Brevo,
+        proof: Proof::IngestKey {
+            put: "Authentication method of the webhook: token, or the user name of basic authentication",
+        },
+        setup: "Transactional, Settings, Webhook (and Campaigns, Settings, Webhooks for marketing): choose all email events",
+        read: brevo::read,
+        is_own: brevo::is_own,
+    },
+    Sender {
+        name: "fcm",
+        title: "Firebase Cloud Messaging",
+        format: Format::Fcm,
+        proof: Proof::Import,
+        setup: "Project settings, Integrations, BigQuery: link Cloud Messaging; export the table's rows as JSON lines and import them",
+        read: fcm::read,
+        is_own: fcm::is_own,
     },
     Sender {
         name: "mailgun",
@@ -83,6 +114,26 @@ pub const SENDERS: [Sender; 7] = [
         setup: "Send, Webhooks: add the address for every event type",
         read: mailgun::read,
         is_own: |object| object.contains_key("event-data"),
+    },
+    Sender {
+        name: "mandrill",
+        title: "Mailchimp Transactional",
+        format: Format::Mandrill,
+        proof: Proof::Signature {
+            key: "Settings, Webhooks: the key of the webhook; set --public-url to this server's address too",
+        },
+        setup: "Settings, Webhooks, Add a webhook: choose all message events",
+        read: mandrill::read,
+        is_own: |object| ["_id", "event", "msg"].iter().all(|key| object.contains_key(*key)),
+    },
+    Sender {
+        name: "onesignal",
+        title: "OneSignal",
+        format: Format::Onesignal,
+        proof: Proof::IngestKey { put: "Custom headers of the event stream: Authorization, with the value Bearer KEY" },
+        setup: "Data, Event Streams, New: choose all message events; the body must have `event` and `message` as OneSignal names them",
+        read: onesignal::read,
+        is_own: onesignal::is_own,
     },
     Sender {
         name: "postmark",
@@ -112,6 +163,35 @@ pub const SENDERS: [Sender; 7] = [
         read: sendgrid::read,
         is_own: |object| object.contains_key("sg_event_id"),
     },
+    Sender {
+        name: "sparkpost",
+        title: "SparkPost",
+        format: Format::Sparkpost,
+        proof: Proof::IngestKey { put: "Authentication of the webhook: Basic Auth, the key as the user name" },
+        setup: "Configuration, Webhooks, Create webhook: choose all message, engagement, generation and unsubscribe events",
+        read: sparkpost::read,
+        is_own: |object| object.contains_key("msys"),
+    },
+    Sender {
+        name: "twilio",
+        title: "Twilio",
+        format: Format::Twilio,
+        proof: Proof::Signature {
+            key: "Account, API keys and tokens: the auth token; set --public-url to this server's address too",
+        },
+        setup: "Messaging, Services, Integration: Delivery status callback (or StatusCallback of each message)",
+        read: twilio::read,
+        is_own: twilio::is_own,
+    },
+    Sender {
+        name: "vonage",
+        title: "Vonage",
+        format: Format::Vonage,
+        proof: Proof::Signature { key: "Settings, Signature secret (HMAC SHA-256)" },
+        setup: "Applications, Messages: Status URL; for the SMS API Settings, Delivery receipts webhook, by POST",
+        read: vonage::read,
+        is_own: vonage::is_own,
+    },
 ];
 
 impl Sender {
@@ -129,11 +209,19 @@ impl Sender {
         format!("/webhooks/{}", self.name)
     }
 
+    /// Whether it posts to a path that takes its signature or an ingest key; Customer.io's have their own rules.
+    pub fn is_provider(&self) -> bool {
+        self.proof != Proof::Import && !CUSTOMERIO.contains(&self.name)
+    }
+
     /// Its name where it signs with keys of its own; Customer.io's two formats share theirs.
     pub fn key_name(&self) -> Option<&'static str> {
-        let has_own =
-            matches!(self.proof, Proof::Signature { .. }) && !["customerio", "pipelines"].contains(&self.name);
-        has_own.then_some(self.name)
+        (matches!(self.proof, Proof::Signature { .. }) && self.is_provider()).then_some(self.name)
+    }
+
+    /// Whether the address that it posts to is part of what it signs.
+    pub fn signs_url(&self) -> bool {
+        matches!(self.format, Format::Mandrill | Format::Twilio)
     }
 
     /// The command that sets its key; `None` where none is needed.
@@ -142,7 +230,7 @@ impl Sender {
         Some(match self.proof {
             Proof::Signature { .. } => format!("waybill keys add signing \"{title}\" --for {name} --stdin"),
             Proof::IngestKey { .. } => format!("waybill keys add ingest \"{title}\""),
-            Proof::Certificate => return None,
+            Proof::Import => return None,
         })
     }
 }
@@ -153,6 +241,20 @@ pub(super) fn read(format: Format, object: &Object, context: &Context) -> Result
         Some(sender) => (sender.read)(object, context),
         None => pipelines::read(object, None, context),
     }
+}
+
+/// A form as JSON, where the format's sender posts forms: its fields as an object, or the array that Mandrill puts in one.
+pub(super) fn of_form(format: Format, body: &[u8]) -> Option<Vec<u8>> {
+    let is_form = matches!(format, Format::Mandrill | Format::Twilio | Format::Vonage)
+        && !body.trim_ascii_start().starts_with(b"{")
+        && !body.trim_ascii_start().starts_with(b"[")
+        && body.contains(&b'=');
+    let fields = || form_urlencoded::parse(body);
+    if format == Format::Mandrill && is_form {
+        return fields().find(|(name, _)| name == "mandrill_events").map(|(_, events)| events.into_owned().into());
+    }
+    let object = || fields().map(|(name, value)| (name.into_owned(), value.into())).collect();
+    is_form.then(|| json::written(&object()).into())
 }
 
 /// The format of an object that only one sender makes.
