@@ -16,6 +16,8 @@ mod people;
 mod pruning;
 #[path = "laws/scenarios.rs"]
 mod scenarios;
+#[path = "laws/senders.rs"]
+mod senders;
 #[path = "laws/suppressing.rs"]
 mod suppressing;
 #[path = "laws/tables.rs"]
