@@ -14,6 +14,8 @@ mod driver;
 mod pipelines;
 #[path = "sdk/reads.rs"]
 mod reads;
+#[path = "sdk/senders.rs"]
+mod senders;
 #[path = "sdk/track.rs"]
 mod track;
 

@@ -7,6 +7,7 @@ pub mod aside;
 pub mod browser;
 pub mod client;
 pub mod disk;
+pub mod elliptic;
 pub mod file;
 pub mod installed;
 pub mod outage;

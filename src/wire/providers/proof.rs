@@ -35,10 +35,13 @@ pub struct Signed {
     pub at_s: Option<Text>,
 }
 
+/// Whether a key made the signature.
+type Check<'a> = Box<dyn Fn(&Key) -> bool + 'a>;
+
 /// The signature, if one of the keys made it.
 pub fn verify(sender: &Sender, keys: &[Key], request: &Request) -> Option<Signed> {
     let Request { header, url, body } = request;
-    let (at_s, is_right): (Option<Text>, Box<dyn Fn(&Key) -> bool>) = match sender.format {
+    let (at_s, is_right): (Option<Text>, Check) = match sender.format {
         Format::Sendgrid => {
             let at = header("X-Twilio-Email-Event-Webhook-Timestamp");
             let signature = BASE64.decode(header("X-Twilio-Email-Event-Webhook-Signature")).ok()?;
@@ -90,7 +93,7 @@ pub fn verify(sender: &Sender, keys: &[Key], request: &Request) -> Option<Signed
 }
 
 /// HMAC-SHA1 of the address and the fields of the form, in the order of their names.
-fn by_form<'a>(url: &str, body: &[u8], sent: &'a str) -> (Option<Text>, Box<dyn Fn(&Key) -> bool + 'a>) {
+fn by_form<'a>(url: &str, body: &[u8], sent: &'a str) -> (Option<Text>, Check<'a>) {
     let fields: BTreeMap<_, _> = form_urlencoded::parse(body).collect();
     let signed = fields.iter().fold(url.to_owned(), |signed, (name, value)| signed + name + value);
     let is_right = move |key: &Key| match Hmac::<Sha1>::new_from_slice(key.bytes()) {
