@@ -48,6 +48,8 @@
 //! - **A channel**: a row of the table in [`domain::names`]. Parsers, pages and counts read it there.
 //! - **A metric**: a row of the same table with its phase and rank, an entry of [`domain::Counted`], and a migration that adds
 //!   its columns to the tables of counts and to `deliveries`, and its rows to the views.
+//! - **A sender of webhooks**: a file in `src/wire/providers/` with its table of events, a row in `SENDERS` there, a name in
+//!   [`wire::Format`]; if it signs, how, in `providers/proof.rs`. Routes, keys, import and pages read the row.
 //! - **A format**: a file in `src/wire/` that makes [`domain::Event`]s, a name in [`wire::Format`], a route in
 //!   [`web::ingest`]. Nothing after it changes.
 //! - **A page**: a question in `src/store/query/`; a file in `src/web/pages/` with its struct and handler, and a template
