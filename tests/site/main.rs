@@ -102,9 +102,8 @@ impl Site {
         tracker.record(&entries.iter().collect::<Vec<_>>(), now_ms()).unwrap();
         let readers = Readers::open(&path, 2).unwrap();
         let (writer, _) = Writer::start(tracker).unwrap();
-        let id_key = Arc::new(IdKey::new(b"test"));
-        let replayer =
-            Replayer { writer: writer.clone(), id_key, source_from: Arc::default(), readers: readers.clone() };
+        let (id_key, source_from) = (Arc::new(IdKey::new(b"test")), Arc::default());
+        let replayer = Replayer { writer: writer.clone(), id_key, source_from, readers: readers.clone() };
         Site { _dir: dir, readers, writer, queue: web::Data::new(ReplayQueue::new(replayer)) }
     }
 
