@@ -63,7 +63,7 @@
 //! |---|---|
 //! | 1, 2: a function of the set, a status is a join | `tests/laws` feeds the store random orders, batches and repeats of hostile histories, and compares it with a model that shares no code (`tests/model`); `tests/wire` has a snapshot of every known payload |
 //! | 3: counts equal a recount | the same, and `waybill verify`, by SQL and by [`domain::Delivery::of`] |
-//! | 4: 200 means on disk; nothing is lost | `tests/durability` kills the server while it writes; `tests/answers` fills its disk, and has every answer to a sender; `tests/quarantine` |
+//! | 4: 200 means on disk; nothing is lost | `tests/durability` kills the server while it writes, cuts its power and has its syncs fail; `tests/answers` has every answer to a sender; `tests/quarantine`. `docs/faults.md` lists every fault with its test |
 //! | 5: an erased person stays erased | `tests/forgetting` searches all bytes of the files; `tests/laws` tries the orders of events and requests |
 //! | once a key is set, nothing is open that lacks its own | `tests/door`: every route with every kind of credential, and from other sites |
 //! | no page reads all of what grows | `tests/site/plans.rs`: the query plan of every statement, as a snapshot |

@@ -13,7 +13,7 @@ use waybill::intake::{self, Scope};
 use waybill::store::{Readers, Tracker};
 use waybill::web::export::{self, Form, What};
 use waybill::web::pages::search_words::{self, Asked};
-use waybill::wire::{Context, Format, IdKey, read};
+use waybill::wire::{Context, Format, IdKey, SourceFrom, read};
 
 /// 2024-10-25T00:00:00Z
 const NOW: i64 = 1_729_814_400_000;
@@ -24,7 +24,7 @@ static FILE: LazyLock<(TempDir, Readers)> = LazyLock::new(|| {
     let db = folder.path().join("waybill.db");
     let mut tracker = Tracker::open(&db).unwrap();
     let id_key = IdKey::new(&tracker.id_key().unwrap());
-    let context = Context { received_at_ms: NOW, id_key: &id_key, live: false };
+    let context = Context { received_at_ms: NOW, id_key: &id_key, live: false, source_from: &SourceFrom::Provider };
     let lines = include_str!("../../tests/fixtures/wire/waybill_lines.ndjson");
     let items = read(Format::Waybill, lines.as_bytes(), &context).unwrap();
     let entries: Vec<_> = items.into_iter().map(|item| intake::entry(item, Scope::Full)).collect();

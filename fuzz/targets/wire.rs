@@ -6,7 +6,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use waybill::wire::{
-    Bounds, CallType, Context, Format, IdKey, Item, TrackRequest, Unreadable, read, read_call, read_track, write_key,
+    Bounds, CallType, Context, Format, IdKey, Item, SourceFrom, TrackRequest, Unreadable, read, read_call, read_track,
+    write_key,
 };
 
 /// 2024-10-25T00:00:00Z
@@ -27,7 +28,7 @@ const TRACK_API: [(&str, &str); 10] = [
 
 fn read_as(how: u8, body: &[u8], context: &Context) -> Option<Result<Vec<Item>, Unreadable>> {
     let at = |first: u8| usize::from(how.wrapping_sub(first));
-    let format = Format::ALL.get(at(b'0')).map(|format| read(*format, body, context));
+    let format = Format::all().nth(at(b'0')).map(|format| read(format, body, context));
     let call = || CallType::ALL.get(at(b'a')).map(|call| read_call(*call, body, Bounds::default(), context));
     let track = || {
         let (method, path) = *TRACK_API.get(at(b'A'))?;
@@ -40,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((how, body)) = data.split_first() else { return };
     let id_key = IdKey::new(b"a secret");
     let live = how % 2 == 0;
-    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live };
+    let context = Context { received_at_ms: RECEIVED, id_key: &id_key, live, source_from: &SourceFrom::Provider };
     let _ = write_key(body);
     for item in read_as(*how, body, &context).and_then(Result::ok).unwrap_or_default() {
         match item {
