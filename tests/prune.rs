@@ -183,3 +183,25 @@ fn a_clock_that_has_jumped_ahead_drops_nothing_that_is_not_old() {
     assert!(said(&output).starts_with("Pruned: 3 events of 2 deliveries"), "{output:?}");
     assert_eq!(rows(&db, "SELECT count(*) FROM events"), ["2"]);
 }
+
+/// The server's clock is doubted where the file was not served for days: nothing is dropped by it.
+#[test]
+fn the_server_drops_nothing_by_a_clock_that_has_jumped() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("waybill.db");
+    import(&db, &history());
+    let noted_ms = now_ms() - 450 * DAY_MS;
+    let file = Connection::open(&db).unwrap();
+    file.execute("INSERT INTO _settings (key, value) VALUES ('time_ms', ?1)", [noted_ms]).unwrap();
+    drop(file);
+    // by the clock they are 500 days old, by what is believed 50
+    let server = Server::start_in(folder, &[("WAYBILL_KEEP_EVENTS", "400d"), ("WAYBILL_KEEP_DELIVERIES", "400d")]);
+    let noted = format!("SELECT value FROM _settings WHERE key = 'time_ms' AND value > {noted_ms}");
+    while rows(&server.db(), &noted).is_empty() {
+        std::thread::yield_now();
+    }
+    // answered after the step in which the time was noted
+    assert_eq!(server.post("/v1/events", &[], event("new", "clicked", 1).to_string()).0, 200);
+    assert_eq!(rows(&server.db(), "SELECT count(*) FROM events"), ["6"]);
+    assert_eq!(rows(&server.db(), "SELECT count(*) FROM retention"), ["0"]);
+}

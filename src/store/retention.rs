@@ -3,7 +3,7 @@
 //! Each step is a small transaction, so that the feed never waits long. What was dropped, and of which time, stands in the
 //! table `retention`. A delivery whose events were dropped keeps its row and is marked (`pruned_at_ms`): what comes for it
 //! later changes nothing, since nobody could tell whether it was counted. So it is with events of deliveries that are gone.
-//! A delivery that lists an address for suppression, or lifts it, keeps its row.
+//! A delivery that lists an address for suppression, or is the first to lift it, keeps its row.
 
 use std::fmt;
 use std::str::FromStr;
@@ -249,11 +249,26 @@ fn drop_events_of(connection: &Connection, delivery: i64, now_ms: Millis) -> Res
     Ok((events as u64, created_at_ms))
 }
 
-const OLD_DELIVERIES: &str = "SELECT created_at_ms, id,
-        EXISTS (SELECT 1 FROM suppression_causes c WHERE c.delivery = d.id)
-        OR EXISTS (SELECT 1 FROM suppression_lifts l WHERE l.delivery = d.id), pruned_at_ms IS NULL
+/// Whether a suppression needs the row of a delivery `d`: it lists an address, or is the first to lift a listing. What is
+/// delivered to the address after that lifts nothing.
+macro_rules! is_needed {
+    () => {
+        "(EXISTS (SELECT 1 FROM suppression_causes c WHERE c.delivery = d.id)
+        OR EXISTS (SELECT 1 FROM suppression_lifts l JOIN suppression_causes c ON c.address = l.address
+            AND c.channel = l.channel AND c.occurred_at_ms < l.occurred_at_ms AND c.occurred_at_ms >= coalesce(
+                (SELECT max(o.occurred_at_ms) FROM suppression_lifts o WHERE o.address = l.address
+                    AND o.channel = l.channel AND o.occurred_at_ms < l.occurred_at_ms), -9223372036854775807)
+            WHERE l.delivery = d.id))"
+    };
+}
+
+const OLD_DELIVERIES: &str = concat!(
+    "SELECT created_at_ms, id, ",
+    is_needed!(),
+    ", pruned_at_ms IS NULL
     FROM deliveries d WHERE (created_at_ms, id) > (?1, ?2) AND created_at_ms < ?3
-    ORDER BY created_at_ms, id LIMIT ?4";
+    ORDER BY created_at_ms, id LIMIT ?4"
+);
 
 fn drop_deliveries(
     connection: &Connection,
@@ -281,7 +296,7 @@ fn drop_deliveries(
         if is_needed {
             continue;
         }
-        for table in ["delivery_devices", "delivery_links", "delivery_identifiers"] {
+        for table in ["delivery_devices", "delivery_links", "delivery_identifiers", "suppression_lifts"] {
             connection.prepare_cached(&format!("DELETE FROM {table} WHERE delivery = ?1"))?.execute([id])?;
         }
         connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([id])?;
@@ -303,10 +318,11 @@ pub fn count(connection: &Connection, what: What, before_ms: Millis) -> Result<(
             "SELECT coalesce(sum(events), 0), count(*) FROM deliveries WHERE created_at_ms < ?1 AND pruned_at_ms IS NULL"
         }
         What::Deliveries => {
-            "SELECT coalesce(sum(d.events) FILTER (WHERE d.pruned_at_ms IS NULL), 0),
-                count(*) FILTER (WHERE NOT EXISTS (SELECT 1 FROM suppression_causes c WHERE c.delivery = d.id)
-                    AND NOT EXISTS (SELECT 1 FROM suppression_lifts l WHERE l.delivery = d.id))
-            FROM deliveries d WHERE d.created_at_ms < ?1"
+            concat!(
+                "SELECT coalesce(sum(d.events) FILTER (WHERE d.pruned_at_ms IS NULL), 0), count(*) FILTER (WHERE NOT ",
+                is_needed!(),
+                ") FROM deliveries d WHERE d.created_at_ms < ?1"
+            )
         }
     };
     Ok(connection.query_row(sql, [before_ms], |row| Ok((row.get(0)?, row.get(1)?)))?)

@@ -374,7 +374,7 @@ fn file_facts(file: &File, pruned: &[Noted], now_ms: Millis) -> Vec<Fact> {
         facts.push((
             name,
             Count(it.dropped).to_string(),
-            format!("older than {}, last {last}", ShortDay(it.before_ms)),
+            format!("older than {}, last {last}", &Iso(it.before_ms).to_string()[..10]),
         ));
     }
     facts
