@@ -132,9 +132,9 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>, id: web::Path<S
             Ok::<_, store::Error>(shown.map(|shown| (found, Shown::Data(format, shown))))
         })
         .await?;
-    match found.ok_or_else(|| {
-        Error::NotFound(format!("Delivery {id} is not here: no events of it were received, or it was pruned."))
-    })? {
+    match found
+        .ok_or_else(|| Error::NotFound(format!("No events of delivery {id} were received, or it was pruned.")))?
+    {
         (delivery, Shown::Page(context)) => {
             layout::html(&DeliveryPage::new(&pages, &delivery, *context, &query, now_ms))
         }
