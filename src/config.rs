@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use actix_web::http::Uri;
 use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
@@ -39,6 +40,20 @@ pub struct Config {
     pub base: String,
     pub limits: Limits,
     pub backups: Option<Backups>,
+    pub alerts: Alerts,
+}
+
+/// Who learns that something is wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Alerts {
+    /// Gets each alert by POST. Secret, as such addresses often hold a token.
+    pub url: Option<Secret>,
+    /// Gets each alert on stdin.
+    pub command: Option<PathBuf>,
+    /// Signs what is posted.
+    pub key: Option<Secret>,
+    /// Where people reach the pages, for links.
+    pub public_url: Option<String>,
 }
 
 /// When copies of the file are written, and where.
@@ -100,6 +115,10 @@ impl Limits {
 pub struct Secret(String);
 
 impl Secret {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -145,6 +164,8 @@ pub enum Invalid {
     Base(String),
     #[error("--public-url must begin with https:// or http://, such as https://waybill.example.com; it is {0:?}")]
     PublicUrl(String),
+    #[error("--alert-url must be an address such as https://example.com/path")]
+    AlertUrl,
     #[error("--{name} must be from {least} to {most} bytes, and is {found}")]
     Limit { name: &'static str, least: usize, most: usize, found: usize },
     #[error("--batch-bytes-max must be at least --call-bytes-max ({0} bytes)")]
@@ -181,6 +202,9 @@ impl Config {
         {
             return Err(Invalid::PublicUrl(url.clone()));
         }
+        if self.alerts.url.as_ref().is_some_and(|url| !is_web_address(url.as_str())) {
+            return Err(Invalid::AlertUrl);
+        }
         let Limits { call_bytes, batch_bytes } = self.limits;
         let (least, most) = (Limits::LEAST, Limits::MOST);
         for (name, found, least, most) in [
@@ -202,6 +226,11 @@ impl Config {
         let Access { allow_anonymous, trust_header, .. } = &self.access;
         !self.listen.ip().is_loopback() && !allow_anonymous && trust_header.is_none() && !has_token
     }
+}
+
+fn is_web_address(text: &str) -> bool {
+    let Ok(url) = text.parse::<Uri>() else { return false };
+    matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
 }
 
 /// The variable of the environment for keys of a kind.
@@ -234,6 +263,7 @@ mod tests {
             base: String::new(),
             limits: Limits::LEAST,
             backups: None,
+            alerts: Alerts::default(),
         }
     }
 

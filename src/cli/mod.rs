@@ -56,6 +56,7 @@ file that NAME_FILE names:
   WAYBILL_OPERATE_TOKENS  the same, and to change what the pages can change
   Once any of these is set, all that lacks its own is refused; only the pages stay open on this machine
   until a token is set
+  WAYBILL_ALERT_KEY       alerts are signed with it
   WAYBILL_ID_KEY          for the ids of events that come without one; only a file without events
                           takes a new one"
 )]
@@ -115,6 +116,8 @@ enum Command {
     Vacuum,
     /// Print the settings in force and where each comes from
     Config(settings::ShowConfig),
+    /// Send a test alert to --alert-url and --alert-command
+    Alert,
     /// Ask the server at --listen whether it is healthy; exits 1 if it is not
     Healthcheck,
     /// Write shell completions to stdout
@@ -160,6 +163,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         Some(Command::Restore(restore)) => restore.run(&file.db),
         Some(Command::Keys(keys)) => keys.run(&file.db),
         Some(Command::Vacuum) => vacuum::run(&file.db),
+        Some(Command::Alert) => serve.test_alert(file.db),
         Some(Command::Healthcheck) => serve.healthcheck(),
         Some(Command::Config(config)) => config.run(&arguments, settings.as_ref()),
         Some(Command::Completions(completions)) => completions.run(Cli::command()),

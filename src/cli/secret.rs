@@ -30,7 +30,16 @@ fn value(name: &str) -> anyhow::Result<Option<String>> {
 
 /// The secret for the ids of events that come without one, where one is given.
 pub fn id_key() -> anyhow::Result<Option<Secret>> {
-    let text = text("WAYBILL_ID_KEY")?.trim_end_matches(['\r', '\n']).to_owned();
+    one("WAYBILL_ID_KEY")
+}
+
+/// The secret by which alerts are signed, where one is given.
+pub fn alert_key() -> anyhow::Result<Option<Secret>> {
+    one("WAYBILL_ALERT_KEY")
+}
+
+fn one(name: &str) -> anyhow::Result<Option<Secret>> {
+    let text = text(name)?.trim_end_matches(['\r', '\n']).to_owned();
     Ok(Some(text).filter(|key| !key.is_empty()).map(Secret::from))
 }
 

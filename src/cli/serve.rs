@@ -9,7 +9,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::{healthcheck, secret};
-use crate::config::{Access, Backups, Config, Invalid, Limits, Role, Tls};
+use crate::config::{Access, Alerts, Backups, Config, Invalid, Limits, Role, Secret, Tls};
 use crate::store::Options;
 use crate::store::erasure::Graces;
 use crate::store::retention::{self, Keep, KeepBodies};
@@ -110,8 +110,8 @@ pub struct Serve {
     #[arg(long, help_heading = SERVING, env = "WAYBILL_WAL_MAX", global = true, value_name = "BYTES")]
     wal_max: Option<u64>,
 
-    /// The address at which senders reach this server, such as https://waybill.example.com; Twilio and Mailchimp
-    /// Transactional sign it
+    /// The address at which people and senders reach this server, with the path of --base, such as
+    /// https://waybill.example.com: alerts link to it, and Twilio and Mailchimp Transactional sign it
     #[arg(long, help_heading = SERVING, env = "WAYBILL_PUBLIC_URL", global = true, value_name = "URL")]
     public_url: Option<String>,
 
@@ -234,6 +234,22 @@ pub struct Serve {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     backup_keep: u32,
+
+    /// Post a small JSON object here when something begins to be wrong, and when it is over; signed with
+    /// WAYBILL_ALERT_KEY where that is set
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_ALERT_URL",
+        hide_env_values = true,
+        global = true,
+        value_name = "URL"
+    )]
+    alert_url: Option<String>,
+
+    /// Run this program with the same object on its stdin
+    #[arg(long, help_heading = SERVING, env = "WAYBILL_ALERT_COMMAND", global = true, value_name = "PROGRAM")]
+    alert_command: Option<PathBuf>,
 }
 
 impl Serve {
@@ -261,6 +277,13 @@ impl Serve {
         healthcheck::run(self.listen, &self.base, self.tls_cert.is_some())
     }
 
+    /// Sends an alert that says that it is a test.
+    pub fn test_alert(self, db: PathBuf) -> anyhow::Result<ExitCode> {
+        web::alerts::test(&self.config(db)?.alerts)?;
+        println!("The test alert was received.");
+        Ok(ExitCode::SUCCESS)
+    }
+
     /// The settings, checked.
     pub fn config(self, db: PathBuf) -> anyhow::Result<Config> {
         let store = self.options();
@@ -275,6 +298,7 @@ impl Serve {
             trust_header: self.trust_header.map(|name| (name, self.trust_role)),
             hosts: self.hosts,
         };
+        let public_url = self.public_url.map(|url| url.trim_end_matches('/').to_owned());
         let config = Config {
             db,
             store,
@@ -284,7 +308,7 @@ impl Serve {
             tls,
             id_key: secret::id_key()?,
             source_from: self.source_from,
-            public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            public_url: public_url.clone(),
             signature_max_age: self.signature_max_age,
             base: self.base,
             limits: Limits { call_bytes: self.call_bytes_max, batch_bytes: self.batch_bytes_max },
@@ -293,6 +317,12 @@ impl Serve {
                 every: self.backup_every,
                 keep: self.backup_keep as usize,
             }),
+            alerts: Alerts {
+                url: self.alert_url.map(Secret::from),
+                command: self.alert_command,
+                key: secret::alert_key()?,
+                public_url,
+            },
         };
         Ok(config.check()?)
     }

@@ -153,6 +153,11 @@ impl ShowConfig {
                     n => writeln!(out, "# {}: {n} secret, from the environment", variable(kind))?,
                 }
             }
+            for (name, key) in [("WAYBILL_ID_KEY", secret::id_key()?), ("WAYBILL_ALERT_KEY", secret::alert_key()?)] {
+                if key.is_some() {
+                    writeln!(out, "# {name}: secret, from the environment")?;
+                }
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -15,7 +15,7 @@ use super::erasure::{self, Forgotten, Graces, Target, traces};
 use super::events;
 use super::merged::{Arrival, Fresh, Merged, adds_to, key};
 use super::quarantine::{self, OF_THE_FORGOTTEN, Receipts};
-use super::{Error, exact, keys, registers, retention, rollups, sources};
+use super::{Error, exact, keys, registers, retention, rollups, sources, sqlite};
 use crate::domain::delivery::Applied;
 use crate::domain::forgetting::{self, identifiers};
 use crate::domain::people::Said;
@@ -145,8 +145,8 @@ impl<'a> Batch<'_, '_, 'a> {
                 }
                 Outcome::Released
             }
-            Entry::QuarantineRead { version } => {
-                quarantine::set_replayed_by(connection, version)?;
+            Entry::Setting { key, value } => {
+                sqlite::set_setting(connection, key, value)?;
                 Outcome::Released
             }
             Entry::DeletionRevoked { identifier } => {

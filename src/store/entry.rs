@@ -43,9 +43,10 @@ pub enum Entry {
         quarantine_id: i64,
         entries: Vec<Entry>,
     },
-    /// All of the quarantine was replayed by this version of the program.
-    QuarantineRead {
-        version: Text,
+    /// What the program remembers, under a key of `_settings`.
+    Setting {
+        key: &'static str,
+        value: Text,
     },
     /// Erasure requests for whoever has this identifier that have not taken effect do not.
     DeletionRevoked {

@@ -162,14 +162,6 @@ fn add_to_count(connection: &Connection, reason: &str, n: i64, public_bytes: i64
     Ok(())
 }
 
-/// Notes that this version of the program has replayed the quarantine.
-pub fn set_replayed_by(connection: &Connection, version: &str) -> Result<(), Error> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO _settings (key, value) VALUES ('replayed_by', ?1)")?
-        .execute([version])?;
-    Ok(())
-}
-
 /// The small counts of a batch.
 #[derive(Default)]
 pub struct Receipts {

@@ -161,6 +161,13 @@ fn write_pragmas(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
+/// Remembers something under a key.
+pub fn set_setting(connection: &Connection, key: &str, value: &str) -> Result<(), Error> {
+    let sql = "INSERT OR REPLACE INTO _settings (key, value) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute([key, value])?;
+    Ok(())
+}
+
 /// The secret that keys the hash of events without an id. Law 1 compares files of one key.
 pub fn id_key(connection: &Connection) -> Result<Vec<u8>, Error> {
     Ok(connection.query_row("SELECT value FROM _settings WHERE key = 'id_key'", [], |row| row.get(0))?)

@@ -447,7 +447,7 @@ fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
         Entry::Ignored { .. }
         | Entry::Quarantined(_)
         | Entry::Released { .. }
-        | Entry::QuarantineRead { .. }
+        | Entry::Setting { .. }
         | Entry::DeletionRevoked { .. }
         | Entry::Name { .. }
         | Entry::KeyUsed { .. }

@@ -2,9 +2,11 @@
 
 pub mod access;
 pub mod address;
+pub mod alerts;
 mod app_api;
 pub mod assets;
 pub mod backups;
+mod checks;
 mod connection;
 mod damage;
 pub mod error;
@@ -149,6 +151,7 @@ where
         store: config.store,
     });
     let is_inherited = inherited.is_some();
+    tasks.push(actix_web::rt::spawn(alerts::run(pages.clone(), config.alerts)));
     let listener = inherited.map_or_else(|| listen::listen(config.listen), Ok);
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;

@@ -15,13 +15,11 @@ use waybill::domain::{
 };
 use waybill::store::{Entry, Incoming, Options, Readers, Tracker, Writer};
 use waybill::web::access::Access;
-use waybill::web::export::Exports;
 use waybill::web::guard;
 use waybill::web::ingest::replay::{ReplayQueue, Replayer};
 use waybill::web::keys::Keys;
 use waybill::web::pages::Pages;
 use waybill::web::pages::layout::now_ms;
-use waybill::web::refusals::Refusals;
 use waybill::web::routes;
 use waybill::wire::IdKey;
 
@@ -118,8 +116,8 @@ impl Site {
             readers: self.readers.clone(),
             writer: self.writer.clone(),
             base: BASE.into(),
-            exports: Exports::default(),
-            refusals: Refusals::default(),
+            exports: Default::default(),
+            refusals: Default::default(),
             counts: Default::default(),
             started_at_ms: 0,
             store: Default::default(),
@@ -143,6 +141,7 @@ impl Site {
             base: BASE.into(),
             limits: Limits::LEAST,
             backups: None,
+            alerts: Default::default(),
         };
         web::Data::new(Access::new(&config, Keys::default(), b"secret".to_vec()))
     }

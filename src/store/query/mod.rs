@@ -19,6 +19,7 @@ pub mod overview;
 pub mod paging;
 pub mod person;
 pub mod quarantine;
+pub mod rates;
 pub mod reasons;
 pub mod rows;
 pub mod schema;

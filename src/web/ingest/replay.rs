@@ -212,7 +212,7 @@ impl Replayer {
             );
         }
         let now_ms = chrono::Utc::now().timestamp_millis();
-        self.writer.write(vec![Entry::QuarantineRead { version: version.into() }], now_ms).await?;
+        self.writer.write(vec![Entry::Setting { key: "replayed_by", value: version.into() }], now_ms).await?;
         Ok(())
     }
 

@@ -1,7 +1,10 @@
 //! `/health`: the state of the feed, the writer and the file, and gaps in the feed.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use rusqlite::Connection;
 use serde_json::json;
 
 use super::chart::{Chart, Series};
@@ -15,11 +18,13 @@ use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Channel, Metric, Millis};
 use crate::store::query::health::{self, File, Times, Verified};
 use crate::store::query::overview::{self, Feed, Received};
+use crate::store::query::rates::Rates;
 use crate::store::query::totals::Total;
 use crate::store::retention::{self, Noted};
 use crate::store::stats::{Quantiles, State};
 use crate::store::{self, disk, writer};
 use crate::web::address::Address;
+use crate::web::checks::{self, Check, Facts};
 use crate::web::error::Error;
 use crate::web::format::{Bytes, Count, Gap, Iso, Micros, Minute, Plural, ShortDay};
 use crate::web::refusals::Refusals;
@@ -27,8 +32,8 @@ use crate::web::refusals::Refusals;
 const DAY_MS: Millis = 24 * 3_600_000;
 const HOUR_MS: Millis = 3_600_000;
 
-/// A webhook must be answered within this, or its sender sends it again.
-const ANSWER_MS: u64 = 4_000;
+/// How long those who do not look at the page wait for the file.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Template)]
 #[template(path = "health.html")]
@@ -58,7 +63,7 @@ struct HealthPage {
 struct Note {
     is_red: bool,
     text: String,
-    link: Option<(Address, &'static str)>,
+    link: Option<String>,
 }
 
 /// A name, its value, and more about it.
@@ -81,6 +86,7 @@ struct Read {
     receipts: Vec<(i64, Received)>,
     file: File,
     verified: Option<Verified>,
+    rates: Rates,
     channels: Vec<health::Channel>,
     pruned: Vec<Noted>,
     /// More is in use than may be, and what is left is too young to drop.
@@ -96,12 +102,10 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             receipts: health::receipts(connection, now_ms - DAY_MS + QUARTER_MS)?,
             file: health::file(connection, &path, store.wal_max, now_ms)?,
             verified: Verified::last(connection)?,
+            rates: Rates::read(connection, now_ms)?,
             channels: health::channels(connection, now_ms, &budget(PAGE_MS))?,
             pruned: retention::noted(connection)?,
-            is_over: store
-                .keep
-                .max_bytes
-                .is_some_and(|max| disk::used_bytes(connection).is_ok_and(|used| used > max + max / 50)),
+            is_over: is_over(connection, store),
         })
     });
     let read = read.await?;
@@ -118,7 +122,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         of.never_sent_ids.iter().map(of_id).collect::<Vec<_>>()
     };
     let silence = Silence::of(&read.feed, now_ms);
-    let notes = notes(base, &state, &read);
+    let notes = notes(base, &state, &read, now_ms);
     let verdict = match (silence.is_some() || notes.iter().any(|note| note.is_red), notes.is_empty()) {
         (true, _) => ("red", "Action needed"),
         (false, false) => ("amber", "Needs attention"),
@@ -183,7 +187,7 @@ fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
 
 /// The same as data; as CSV a row for each quarter hour of the last day.
 fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Millis) -> Sheet {
-    let Read { feed, receipts, file, verified, channels, pruned, is_over } = read;
+    let Read { feed, receipts, file, verified, channels, pruned, is_over, .. } = read;
     let iso = |ms: Millis| Iso(ms).to_string();
     let spread = |it: Quantiles| json!({ "p50": it.p50, "p99": it.p99, "greatest": it.max });
     let quarter = |(quarter, it): &(i64, Received)| {
@@ -235,67 +239,38 @@ fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Mil
     Sheet::new(json, ["since", "accepted", "duplicate", "ignored", "quarantined", "pruned"], receipts.iter().map(row))
 }
 
-fn notes(base: &str, state: &State, read: &Read) -> Vec<Note> {
-    let requests = |n: u64| Plural(n as i64, "request", "requests");
-    let unwritable = format!(
-        "{} could not be stored since the start: the disk is full, or another program locks the file. Senders will \
-         retry; the server's log shows the cause.",
-        requests(state.unwritable)
-    );
-    let busy = format!("{} rejected because the queue was full; senders will retry.", requests(state.busy));
-    let differences = read.verified.map_or(0, |verified| verified.differences);
-    let verified = format!(
-        "{} differed from a recount; run `waybill rebuild` to correct them.",
-        Plural(differences as i64, "count", "counts")
-    );
-    let file = &read.file;
-    let held = format!(
-        "The write-ahead log has grown to {}: a reader holds it, such as an export or another program with an open \
-         transaction. At {} new events are refused until that reader ends.",
-        Bytes(file.wal_bytes as i64),
-        Bytes(file.wal_bytes_max as i64)
-    );
-    let slow = "Responses take longer than 4 s, after which senders retry.".to_owned();
-    let trouble = format!("New events are refused: {}.", state.trouble.as_deref().unwrap_or_default());
-    let ahead = format!(
-        "The clock is {} ahead of the time that passed since it was last right. If it stays so, people who asked for it \
-         are erased by it after three days.",
-        Gap(state.clock_ahead_ms)
-    );
-    let feed = &read.feed;
-    let needs = if feed.quarantined == 1 { "event needs" } else { "events need" };
-    let review = format!("{} unprocessed {needs} review.", Count(feed.quarantined));
-    let red = [
-        (state.trouble.is_some(), trouble),
-        (state.clock_ahead_ms > 0, ahead),
-        (feed.last_at_ms.is_none(), "No events received yet.".into()),
-        (state.unwritable > 0, unwritable),
-        (state.busy > 0, busy),
-        (file.is_wal_held, held),
-        (differences > 0, verified),
-        (state.answer_us.p99 > ANSWER_MS * 1_000, slow),
-    ];
-    let no_outcome = "Messages were sent in the last 24 hours, and nothing was reported delivered, bounced or failed. Check \
-        that the sender reports those events too.";
-    let quarantine = (Address::new(base, "/quarantine"), "Review");
-    let amber = [
-        (feed.has_no_outcome, no_outcome.into(), None),
-        (feed.quarantined > 0, review, Some(quarantine)),
-        (
-            file.disk_full_in_days.is_some_and(|days| days < DISK_DAYS_MIN),
-            "The disk is full soon at this rate. Free some, or set `--keep-events` or `--max-size`.".into(),
-            None,
-        ),
-        (
-            read.is_over,
-            "The file is larger than `--max-size`, and what is left is too recent to be dropped.".into(),
-            None,
-        ),
-        (read.verified.is_none(), "Counts were never verified; run `waybill verify`.".into(), None),
-    ];
-    let red = red.into_iter().map(|(is_so, text)| (is_so, Note { is_red: true, text, link: None }));
-    let amber = amber.into_iter().map(|(is_so, text, link)| (is_so, Note { is_red: false, text, link }));
-    red.chain(amber).filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect()
+fn notes(base: &str, state: &State, read: &Read, now_ms: Millis) -> Vec<Note> {
+    let Read { feed, file, verified, rates, is_over, .. } = read;
+    let facts = Facts { feed, file, verified: *verified, rates, is_over: *is_over };
+    let failed = checks::failed(state, Ok(facts), now_ms).into_iter();
+    // the banner says that the feed is silent
+    let noted = failed.filter(|check| check.kind != checks::FEED_SILENT);
+    let link = |check: &Check| (check.page != "/health" && check.page != "/").then(|| format!("{base}{}", check.page));
+    noted.map(|check| Note { is_red: check.is_red, link: link(&check), text: check.text }).collect()
+}
+
+fn is_over(connection: &Connection, store: store::Options) -> bool {
+    let max = store.keep.max_bytes;
+    max.is_some_and(|max| disk::used_bytes(connection).is_ok_and(|used| used > max + max / 50))
+}
+
+/// What is wrong now, for those who do not look at the page.
+pub async fn failed(pages: &Pages, now_ms: Millis) -> Vec<Check> {
+    let (path, store) = (pages.readers.path().to_owned(), pages.store);
+    let read = pages.read(move |connection| {
+        let file = health::file(connection, &path, store.wal_max, now_ms)?;
+        let (feed, rates) = (overview::feed(connection, now_ms)?, Rates::read(connection, now_ms)?);
+        Ok::<_, store::Error>((feed, file, Verified::last(connection)?, rates, is_over(connection, store)))
+    });
+    let read = tokio::time::timeout(READ_WITHIN, read).await;
+    let facts = match &read {
+        Ok(Ok((feed, file, verified, rates, is_over))) => {
+            Ok(Facts { feed, file, verified: *verified, rates, is_over: *is_over })
+        }
+        Ok(Err(error)) => Err(error.public()),
+        Err(_) => Err("no answer in time; the disk may be stuck".into()),
+    };
+    checks::failed(&pages.writer.state(), facts, now_ms)
 }
 
 fn chart(receipts: &[(i64, Received)], now_ms: Millis) -> Chart {
@@ -382,9 +357,6 @@ fn file_facts(file: &File, pruned: &[Noted], now_ms: Millis) -> Vec<Fact> {
 
 /// A forecast of years says nothing.
 const FORECAST_DAYS_MAX: i64 = 3_650;
-
-/// From here on it is time to act.
-const DISK_DAYS_MIN: i64 = 14;
 
 /// The log of a channel's deliveries that arrived without a sent event.
 fn never_sent(log: Address, of: &health::Channel) -> Address {

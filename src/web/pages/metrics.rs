@@ -9,6 +9,7 @@ use crate::domain::Millis;
 use crate::store::query::{health, overview};
 use crate::store::stats::Histogram;
 use crate::store::writer;
+use crate::web::checks::{Check, INCIDENTS};
 use crate::web::error::Error;
 
 pub const PATH: &str = "/metrics";
@@ -34,11 +35,12 @@ pub async fn page(pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
         })
     });
     let of_file = of_file.await.ok();
-    let text = text(&pages, of_file.as_ref());
+    let failed = super::health::failed(&pages, layout::now_ms()).await;
+    let text = text(&pages, &failed, of_file.as_ref());
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }
 
-fn text(pages: &Pages, of_file: Option<&OfFile>) -> String {
+fn text(pages: &Pages, failed: &[Check], of_file: Option<&OfFile>) -> String {
     let state = pages.writer.state();
     let mut text = Exposition::default();
     text.family("waybill_build_info", "gauge", "Always 1; the version is the label.");
@@ -74,6 +76,12 @@ fn text(pages: &Pages, of_file: Option<&OfFile>) -> String {
     let help = "From the time that a request was handed to the writer until it was on disk.";
     text.histogram("waybill_write_duration_seconds", help, answer);
     text.gauge("waybill_clock_ahead_seconds", "By how much the clock has jumped ahead.", seconds(state.clock_ahead_ms));
+
+    text.family("waybill_incident", "gauge", "Whether this is wrong now; alerts report the same.");
+    for kind in INCIDENTS {
+        let is_so = failed.iter().any(|check| check.kind == kind);
+        text.sample("", &[("kind", kind)], u8::from(is_so));
+    }
 
     text.gauge("waybill_readable", "Whether the file could be read for this answer.", u8::from(of_file.is_some()));
     let Some(OfFile { file, last_at_ms, quarantined }) = of_file else { return text.0 };

@@ -19,7 +19,7 @@ mod event_rail;
 mod events;
 mod figures;
 mod funnel;
-mod health;
+pub(super) mod health;
 pub mod layout;
 mod lines;
 pub(super) mod log_query;
