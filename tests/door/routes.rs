@@ -63,6 +63,7 @@ const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("/suppressions", "GET", "/suppressions", Token),
     ("/suppressions.json", "GET", "/suppressions.json", Token),
     ("/suppressions.csv", "GET", "/suppressions.csv", Token),
+    ("/suppressions.ndjson", "GET", "/suppressions.ndjson", Token),
     ("/quarantine", "GET", "/quarantine", Token),
     ("/quarantine.json", "GET", "/quarantine.json", Token),
     ("/quarantine.csv", "GET", "/quarantine.csv", Token),
