@@ -9,7 +9,8 @@
 CREATE TABLE _settings (
     -- Secrets and marks of this file: id_key (keys the hash that identifies events sent without an id, and those of forgotten
     -- identifiers), session_key (signs the cookies of browsers), erasures (counts what was forgotten, so that every process notices), replayed_by (the version that last replayed the quarantine), verified (what
-    -- `waybill verify` last found, as JSON).
+    -- `waybill verify` last found, as JSON), pulled (what came of the last `waybill pull`), `pull` and a path (how far that list
+    -- was pulled).
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -60,12 +61,23 @@ CREATE TABLE about (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE source_names (
-    -- Names that people gave to sources: events carry ids only.
+    -- Names of sources, which people gave or `waybill pull` found: events carry ids only.
     source_kind  TEXT NOT NULL,
     source_id    TEXT NOT NULL,
     name         TEXT,
-    tags         TEXT,
+    tags         TEXT,                              -- separated by commas
+    is_pulled    INTEGER NOT NULL DEFAULT 0,        -- 1: the name is Customer.io's, and follows it; 0: somebody gave it here
     PRIMARY KEY (source_kind, source_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE action_names (
+    -- Names of the actions of campaigns and broadcasts, and of the contents of newsletters and transactional messages, as
+    -- `waybill pull` found them.
+    source_kind  TEXT NOT NULL,
+    source_id    TEXT NOT NULL,
+    action_id    TEXT NOT NULL,                     -- the id of the action or the content
+    name         TEXT NOT NULL,
+    PRIMARY KEY (source_kind, source_id, action_id)
 ) STRICT, WITHOUT ROWID;
 
 -- Deliveries and their events ---------------------------------------------------------------------------------------

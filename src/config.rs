@@ -41,6 +41,8 @@ pub struct Config {
     pub limits: Limits,
     pub backups: Option<Backups>,
     pub alerts: Alerts,
+    /// Pulls from Customer.io while serving.
+    pub pull: Option<Pull>,
 }
 
 /// Who learns that something is wrong.
@@ -54,6 +56,16 @@ pub struct Alerts {
     pub key: Option<Secret>,
     /// Where people reach the pages, for links.
     pub public_url: Option<String>,
+}
+
+/// How Customer.io's App API is asked.
+#[derive(Clone, Debug)]
+pub struct Pull {
+    /// Where it is, such as `https://api.customer.io`.
+    pub url: String,
+    pub key: Secret,
+    /// How long after a pull the next begins, while serving.
+    pub every: Duration,
 }
 
 /// When copies of the file are written, and where.
@@ -158,6 +170,8 @@ pub enum Invalid {
     Header(String),
     #[error("--tls-cert and --tls-key go together")]
     HalfTls,
+    #[error("--pull-every needs WAYBILL_APP_API_KEY, an App API key of Customer.io")]
+    NoAppApiKey,
     #[error(
         "--base must be empty or a path that begins with a slash and does not end with one, such as /waybill; it is {0:?}"
     )]
@@ -264,6 +278,7 @@ mod tests {
             limits: Limits::LEAST,
             backups: None,
             alerts: Alerts::default(),
+            pull: None,
         }
     }
 

@@ -37,6 +37,7 @@
 //! | [`wire`] | one file a format: JSON in, domain events out; signatures | `domain` |
 //! | [`store`] | the file: rows, the writer, `query/` with one file a question, `erasure/`, `verify/` | `domain` |
 //! | [`intake`] | from `wire` to `store` | those three |
+//! | [`pull`] | asks Customer.io's App API | those four, and `config` |
 //! | [`web`] | [`web::ingest`], [`web::pages`], `app_api` (reads by Customer.io's clients), exports | all but `cli` |
 //! | [`cli`] | one file a command | all |
 //!
@@ -61,20 +62,22 @@
 //!
 //! | law | proof |
 //! |---|---|
-//! | 1, 2: a function of the set, a status is a join | `tests/laws` feeds the store random orders, batches and repeats of hostile histories, and compares it with a model that shares no code (`tests/model`); `tests/wire` has a snapshot of every known payload |
+//! | 1, 2: a function of the set, a status is a join | `tests/laws` feeds the store random orders, batches and repeats of hostile histories, and compares it with a model that shares no code (`tests/model`); `tests/wire` has a snapshot of every known payload; `tests/pull` pulls what webhooks tell of too |
 //! | 3: counts equal a recount | the same, and `waybill verify`, by SQL and by [`domain::Delivery::of`] |
 //! | 4: 200 means on disk; nothing is lost | `tests/durability` kills the server while it writes, cuts its power and has its syncs fail; `tests/answers` has every answer to a sender; `tests/quarantine`. `docs/faults.md` lists every fault with its test |
 //! | 5: an erased person stays erased | `tests/forgetting` searches all bytes of the files; `tests/laws` tries the orders of events and requests |
 //! | once a key is set, nothing is open that lacks its own | `tests/door`: every route with every kind of credential, and from other sites |
 //! | no page reads all of what grows | `tests/site/plans.rs`: the query plan of every statement, as a snapshot |
 //!
-//! Time is an argument: the clock is read in `web` and `cli`, and by the writer, which times its batches.
+//! Time is an argument: the clock is read in `web`, `cli` and `pull`, and by the writer, which times its batches.
 
 #[allow(clippy::disallowed_methods, reason = "commands read the clock and hand it down")]
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod intake;
+#[allow(clippy::disallowed_methods, reason = "it paces its requests, and notes when it ran")]
+pub mod pull;
 pub mod store;
 #[allow(clippy::disallowed_methods, reason = "handlers read the clock and hand it down")]
 pub mod web;

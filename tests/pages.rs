@@ -85,6 +85,7 @@ fn nothing_is_wider_than_the_window() {
         "/meanings",
         "/health",
         "/schema",
+        "/connect?from=ses",
     ]
     .into_iter()
     .chain(odd.iter().map(String::as_str))

@@ -12,6 +12,7 @@ mod manual;
 mod name;
 mod one_per_line;
 mod prune;
+mod pull;
 mod secret;
 mod serve;
 mod settings;
@@ -38,6 +39,7 @@ use crate::web::format::printable;
   waybill serve --batch-bytes-max 2000000   take larger batches than Customer.io does
   waybill demo                              look around first, with made-up traffic
   waybill import history.ndjson.gz          bring in a year of events
+  waybill pull                              names and messages from Customer.io's App API
   waybill export source=campaign:3 >c3.ndjson   its events, to bring into another file
   waybill verify                            recount everything and compare
   waybill verify --sql                      print the queries by which it does
@@ -57,6 +59,7 @@ file that NAME_FILE names:
   Once any of these is set, all that lacks its own is refused; only the pages stay open on this machine
   until a token is set
   WAYBILL_ALERT_KEY       alerts are signed with it
+  WAYBILL_APP_API_KEY     for `waybill pull`: an App API key of Customer.io
   WAYBILL_ID_KEY          for the ids of events that come without one; only a file without events
                           takes a new one"
 )]
@@ -94,6 +97,8 @@ enum Command {
     Demo(demo::Demo),
     /// Bring in events from NDJSON files
     Import(import::Import),
+    /// Bring in names and messages from Customer.io's App API
+    Pull(pull::Pull),
     /// Write what a filter finds, as NDJSON or CSV
     Export(export::Export),
     /// Recount everything from the events and compare; exits 1 if anything differs
@@ -153,6 +158,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         Some(Command::Import(import)) => {
             import.run(&file.db, secret::id_key()?.as_ref(), &serve.source_from, serve.options())
         }
+        Some(Command::Pull(pull)) => pull.run(&file.db, serve.pull()?, secret::id_key()?.as_ref(), serve.options()),
         Some(Command::Export(export)) => export.run(&file.db),
         Some(Command::Verify(verify)) => verify.run(&file.db),
         Some(Command::Rebuild) => upkeep::rebuild(&file.db),

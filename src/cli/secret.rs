@@ -38,6 +38,11 @@ pub fn alert_key() -> anyhow::Result<Option<Secret>> {
     one("WAYBILL_ALERT_KEY")
 }
 
+/// The App API key of Customer.io, where one is given.
+pub fn app_api_key() -> anyhow::Result<Option<Secret>> {
+    one("WAYBILL_APP_API_KEY")
+}
+
 fn one(name: &str) -> anyhow::Result<Option<Secret>> {
     let text = text(name)?.trim_end_matches(['\r', '\n']).to_owned();
     Ok(Some(text).filter(|key| !key.is_empty()).map(Secret::from))

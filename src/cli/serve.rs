@@ -9,7 +9,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::{healthcheck, secret};
-use crate::config::{Access, Alerts, Backups, Config, Invalid, Limits, Role, Secret, Tls};
+use crate::config::{Access, Alerts, Backups, Config, Invalid, Limits, Pull, Role, Secret, Tls};
 use crate::store::Options;
 use crate::store::erasure::Graces;
 use crate::store::retention::{self, Keep, KeepBodies};
@@ -250,6 +250,33 @@ pub struct Serve {
     /// Run this program with the same object on its stdin
     #[arg(long, help_heading = SERVING, env = "WAYBILL_ALERT_COMMAND", global = true, value_name = "PROGRAM")]
     alert_command: Option<PathBuf>,
+
+    /// Pull names and messages from Customer.io while serving, so long after the last time, such as 1h. Needs
+    /// WAYBILL_APP_API_KEY
+    #[arg(
+        long,
+        help_heading = SERVING,
+        env = "WAYBILL_PULL_EVERY",
+        global = true,
+        value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    pull_every: Option<Duration>,
+
+    /// Where the Customer.io workspace is
+    #[arg(long, help_heading = SERVING, env = "WAYBILL_REGION", default_value = "us", global = true, value_name = "REGION")]
+    region: Region,
+
+    /// Another address of the App API, for tests
+    #[arg(long, hide = true, env = "WAYBILL_APP_API_URL", global = true)]
+    app_api_url: Option<String>,
+}
+
+/// A data center of Customer.io.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Region {
+    Us,
+    Eu,
 }
 
 impl Serve {
@@ -265,6 +292,17 @@ impl Serve {
             },
             wal_max: self.wal_max,
         }
+    }
+
+    /// How Customer.io is asked. `None`: there is no key.
+    pub fn pull(&self) -> anyhow::Result<Option<Pull>> {
+        let url = match self.region {
+            Region::Us => "https://api.customer.io",
+            Region::Eu => "https://api-eu.customer.io",
+        };
+        let url = self.app_api_url.clone().unwrap_or_else(|| url.into());
+        let every = self.pull_every.unwrap_or_default();
+        Ok(secret::app_api_key()?.map(|key| Pull { url, key, every }))
     }
 
     pub fn run(self, db: PathBuf) -> anyhow::Result<ExitCode> {
@@ -287,6 +325,10 @@ impl Serve {
     /// The settings, checked.
     pub fn config(self, db: PathBuf) -> anyhow::Result<Config> {
         let store = self.options();
+        let pull = match (self.pull_every, self.pull()?) {
+            (Some(_), None) => return Err(Invalid::NoAppApiKey.into()),
+            (every, pull) => pull.filter(|_| every.is_some()),
+        };
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(cert), Some(key)) => Some(Tls { cert, key }),
             (None, None) => None,
@@ -301,6 +343,7 @@ impl Serve {
         let public_url = self.public_url.map(|url| url.trim_end_matches('/').to_owned());
         let config = Config {
             db,
+            pull,
             store,
             listen: self.listen,
             keys: secret::keys()?,

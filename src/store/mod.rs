@@ -21,6 +21,7 @@ pub mod keys;
 pub mod lock;
 mod merged;
 pub mod migrations;
+pub mod pulls;
 pub mod quarantine;
 pub mod query;
 mod registers;

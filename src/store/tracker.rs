@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use super::apply::Context;
 use super::entry::{Entry, Outcome};
 use super::erasure::{self, Erased, Forgotten, Graces, Left};
+use super::pulls::{self, Position};
 use super::retention::{self, Dropped, Keep, KeepBodies, Pass, What};
 use super::sqlite::{self, LOG_BYTES_SMALL};
 use super::{Error, Lock, disk, quarantine, sources};
@@ -312,6 +313,13 @@ impl Tracker {
         Ok(transaction.commit()?)
     }
 
+    /// Takes what Customer.io calls sources, all or none.
+    pub fn set_pulled_names(&mut self, pulled: &[sources::Pulled]) -> Result<(), Error> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        pulled.iter().try_for_each(|pulled| sources::set_pulled(&transaction, pulled))?;
+        Ok(transaction.commit()?)
+    }
+
     /// The connection, for questions and upkeep.
     pub fn connection(&mut self) -> &mut Connection {
         &mut self.connection
@@ -330,6 +338,11 @@ pub struct Recording<'t> {
 impl Recording<'_> {
     pub fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
         self.with(|context| context.apply(entries, received_at_ms))
+    }
+
+    /// Notes how far a list was pulled, with what was recorded of it.
+    pub fn set_pull_position(&mut self, path: &str, position: &Position) -> Result<(), Error> {
+        pulls::set_position(self.connection, path, position)
     }
 
     fn with<T>(&mut self, work: impl FnOnce(&mut Context) -> Result<T, Error>) -> Result<T, Error> {

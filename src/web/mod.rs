@@ -40,6 +40,7 @@ use anyhow::Context as _;
 use tracing_actix_web::TracingLogger;
 
 use crate::config::{Config, Invalid};
+use crate::pull::{self, Stop};
 use crate::store::keys::session_key;
 use crate::store::query::quarantine;
 use crate::store::{Readers, Tracker, Writer};
@@ -108,6 +109,12 @@ where
     let held = readers.held();
     let quarantined_before = quarantine::latest(&*readers.get()?)?;
     let (writer, writing) = Writer::start(tracker)?;
+    let stop_pulling = Arc::new(Stop::default());
+    let pulling = config.pull.map(|pull| {
+        let (db, stop, options) = (config.db.clone(), stop_pulling.clone(), config.store);
+        // on a thread and a connection of its own: the feed waits for no more than its short transactions
+        std::thread::spawn(move || pull::every(&db, &pull, options, &stop))
+    });
     let ingest = Ingest {
         writer: writer.clone(),
         id_key: Arc::new(id_key),
@@ -212,6 +219,10 @@ where
         handle.stop(true).await;
     });
     server.await?;
+    stop_pulling.stop();
+    if let Some(pulling) = pulling {
+        let _ = pulling.join();
+    }
     // readers go before the writer: the last connection to close takes the write-ahead log away, and only one that may
     // write can
     for task in tasks {

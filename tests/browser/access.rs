@@ -3,7 +3,7 @@
 use super::support::browser::Browser;
 use super::{message, messages, send, served};
 
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 24] = [
     "/",
     "/deliveries",
     "/deliveries?status=bounced&-channel=sms&words=example&ever=sent&since=2020-01-01",
@@ -18,6 +18,8 @@ const PAGES: [&str; 22] = [
     "/compare?source=campaign:3&source=campaign:4",
     "/health",
     "/schema",
+    "/connect",
+    "/connect?from=events",
     "/quarantine/confirm?act=dismiss&reason=no_delivery_id",
     "/people/ann@example.com",
     "/people/p-ann@example.com",

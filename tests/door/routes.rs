@@ -77,6 +77,7 @@ const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("/health.json", "GET", "/health.json", Token),
     ("/health.csv", "GET", "/health.csv", Token),
     ("/metrics", "GET", "/metrics", Token),
+    ("/connect", "GET", "/connect", Token),
     ("/schema", "GET", "/schema", Token),
     ("/schema.json", "GET", "/schema.json", Token),
     ("/schema.csv", "GET", "/schema.csv", Token),

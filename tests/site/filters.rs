@@ -16,7 +16,11 @@ async fn search(site: &Site, words: &str) -> String {
 async fn operators_and_words_make_a_filter() {
     let site = Site::new(&events());
     let connection = rusqlite::Connection::open(site.readers.path()).unwrap();
-    connection.execute_batch("INSERT INTO source_names VALUES ('campaign', '3', 'Spring News', NULL)").unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO source_names (source_kind, source_id, name) VALUES ('campaign', '3', 'Spring News')",
+        )
+        .unwrap();
     for (words, parameters) in [
         ("status:bounced to:a@b.c", "status=bounced&recipient=a@b.c"),
         ("to:smith status:sent", "recipient=*smith*&status=sent"),

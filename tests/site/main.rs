@@ -141,6 +141,7 @@ impl Site {
             base: BASE.into(),
             limits: Limits::LEAST,
             backups: None,
+            pull: None,
             alerts: Default::default(),
         };
         web::Data::new(Access::new(&config, Keys::default(), b"secret".to_vec()))

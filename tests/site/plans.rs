@@ -112,6 +112,7 @@ const PAGES: &[&str] = &[
     "/health",
     "/meanings",
     "/schema",
+    "/connect",
     "/search?q=ann",
     "/search?q=an",
     "/search?q=nowhere",

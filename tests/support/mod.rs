@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "every test file uses its own part of this")]
 #![allow(clippy::disallowed_methods, reason = "a test that waits for another process needs a deadline")]
 
+pub mod app_api;
 pub mod aside;
 pub mod browser;
 pub mod client;

@@ -17,7 +17,7 @@ enum Use {
 
 use Use::{Any, Only};
 
-const ROOMS: [Room; 9] = [
+const ROOMS: [Room; 10] = [
     Room { name: "domain", rooms: Only(&[]), crates: Only(&[]) },
     Room {
         name: "wire",
@@ -67,7 +67,8 @@ const ROOMS: [Room; 9] = [
     // from what a format says to what the store takes
     Room { name: "intake", rooms: Only(&["domain", "wire", "store"]), crates: Only(&[]) },
     Room { name: "config", rooms: Only(&["domain", "wire", "store"]), crates: Any },
-    Room { name: "web", rooms: Only(&["domain", "wire", "store", "intake", "config"]), crates: Any },
+    Room { name: "pull", rooms: Only(&["domain", "wire", "store", "intake", "config"]), crates: Any },
+    Room { name: "web", rooms: Only(&["domain", "wire", "store", "intake", "config", "pull"]), crates: Any },
     Room { name: "cli", rooms: Any, crates: Any },
     Room { name: "main", rooms: Any, crates: Any },
     Room { name: "lib", rooms: Any, crates: Any },

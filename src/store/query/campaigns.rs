@@ -192,6 +192,14 @@ pub fn parts(connection: &Connection, source: &SourceRef) -> Result<Vec<Part>, E
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The names of a source's actions or contents, by their ids.
+pub fn action_names(connection: &Connection, source: &SourceRef) -> Result<BTreeMap<String, String>, Error> {
+    let sql = "SELECT action_id, name FROM action_names WHERE source_kind = ?1 AND source_id = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let names = statement.query_map(key(source), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
 /// Sources that have a name, by name.
 pub fn named(connection: &Connection, limit: usize) -> Result<Vec<(SourceRef, String)>, Error> {
     let mut statement = connection.prepare_cached(

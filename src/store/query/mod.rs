@@ -4,6 +4,7 @@
 //! says of each row whether the filter fits, and the walk ends when the page is full or the caller's time is spent. So no
 //! filter makes a page slow, and a page that ended early says how far it looked and where to go on.
 
+pub mod arrivals;
 pub mod campaigns;
 mod columns;
 mod conditions;

@@ -153,7 +153,11 @@ mod tests {
     #[test]
     fn words_are_looked_up_in_order() {
         let (_dir, connection) = super::super::fixture::filled();
-        connection.execute_batch("INSERT INTO source_names VALUES ('campaign', '1', 'Spring News', NULL)").unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO source_names (source_kind, source_id, name) VALUES ('campaign', '1', 'Spring News')",
+            )
+            .unwrap();
         let find = |words| find(&connection, words, &|| false).unwrap();
         let source = |kind: &str, id: &str| Found::Source(SourceRef { kind: kind.into(), id: id.into() });
         assert_eq!(find("Campaign #2"), source("campaign", "2"));

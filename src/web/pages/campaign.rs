@@ -114,6 +114,8 @@ struct LinkRow {
 /// What was read of the file, at one moment.
 struct Read {
     source: Source,
+    tags: Option<String>,
+    action_names: BTreeMap<String, String>,
     seen: Option<Seen>,
     fitted: Fitted,
     counts: BTreeMap<usize, Counts>,
@@ -135,6 +137,7 @@ impl Read {
         let range = span.range();
         let Some(found) = campaigns::one(connection, &of, range)? else { return Ok(None) };
         let seen = campaigns::seen(connection, &of)?;
+        let (tags, action_names) = (campaigns::given(connection, &of)?.1, campaigns::action_names(connection, &of)?);
         let (first_ms, until_ms) = seen.map_or((0, 0), |seen| (seen.first_ms, seen.last_ms + 1));
         let life = Range { since_ms: first_ms, until_ms };
         let last_ms = campaigns::last_activity(connection, &of)?.unwrap_or(until_ms);
@@ -166,6 +169,8 @@ impl Read {
             domains: domains::of_newest(connection, &shown, super::domains::GROUPED, &budget(PAGE_MS))?,
             reasons: reasons::of_newest(connection, &shown, PROBLEMS_GROUPED, PROBLEMS_SHOWN, &budget(PAGE_MS))?,
             source: found,
+            tags,
+            action_names,
             seen,
             fitted,
             counts,
@@ -229,7 +234,7 @@ pub async fn page(
         )
         .answer(format);
     }
-    let Read { source, seen, fitted, counts: over_time, messages, links, reasons, domains } = found;
+    let Read { source, tags, action_names, seen, fitted, counts: over_time, messages, links, reasons, domains } = found;
     let channels = counts(&source);
     let created = deliveries(&channels, Counted::Created);
     let messages_are = if messages.iter().any(|message| message.action_id.is_some()) { "Action" } else { "Content" };
@@ -237,7 +242,14 @@ pub async fn page(
     let page = CampaignPage {
         page: pages.layout("campaigns"),
         name: source_title(&of, source.name.as_deref()),
-        kind: if of.id.is_empty() { "deliveries without a source".into() } else { format!("{} {}", of.kind, of.id) },
+        kind: if of.id.is_empty() {
+            "deliveries without a source".into()
+        } else {
+            match tags {
+                Some(tags) => format!("{} {} · {tags}", of.kind, of.id),
+                None => format!("{} {}", of.kind, of.id),
+            }
+        },
         naming: (!of.id.is_empty()).then(|| (of.kind.clone(), of.id.clone(), source.name.clone().unwrap_or_default())),
         compare: automated.on(channel.on(span.on(pages.address("/compare").with("source", source_value(&of))))),
         seen: seen.map(|seen| match (Day(seen.first_ms).to_string(), Day(seen.last_ms).to_string()) {
@@ -264,7 +276,7 @@ pub async fn page(
         chart: (!over_time.is_empty()).then(|| chart(&series, &fitted, &over_time, &life, automated)),
         series,
         channels: channel_figures(&source, &behind, automated),
-        messages: message_figures(messages, messages_are, &source, &behind, automated),
+        messages: message_figures(messages, messages_are, &action_names, (&source, &behind), automated),
         messages_are,
         links: links.into_iter().map(|link| LinkRow::new(link, &Behind::source(&pages.base, &of))).collect(),
         more_links,
@@ -288,7 +300,8 @@ fn in_format(address: &Address, bare: &Address, format: Format) -> Address {
 /// The same as data: as CSV by message, as `campaign_metrics_hourly_v1` has it, less the hour. `rest`: the addresses
 /// of the links and the buckets that did not fit.
 fn data(found: Read, series: &Series, rest: [Option<Address>; 2], problems: &Address) -> Sheet {
-    let Read { source, seen, fitted, counts: over_time, messages, links, reasons, domains: _ } = found;
+    let Read { source, tags, action_names, seen, fitted, counts: over_time, messages, links, reasons, domains: _ } =
+        found;
     let [more_links, older_series] = rest;
     let [kind, id, name] = sheet::source(&source);
     let iso = |ms: Millis| Iso(ms).to_string();
@@ -309,7 +322,7 @@ fn data(found: Read, series: &Series, rest: [Option<Address>; 2], problems: &Add
     };
     let reason = |(reason, deliveries): &(String, i64)| json!({ "failure_reason": reason, "deliveries": deliveries });
     let json = json!({
-        "source_kind": kind, "source_id": id, "source_name": name,
+        "source_kind": kind, "source_id": id, "source_name": name, "tags": tags, "action_names": action_names,
         "first_seen": seen.map(|seen| iso(seen.first_ms)), "last_seen": seen.map(|seen| iso(seen.last_ms)),
         "rates": twin::rates(&counts(&source)),
         "channels": source.channels.iter().map(channel).collect::<Vec<_>>(),
@@ -400,8 +413,8 @@ fn channel_figures(source: &Source, behind: &Behind, automated: Automated) -> Fi
 fn message_figures(
     messages: Vec<Message>,
     are: &'static str,
-    source: &Source,
-    behind: &Behind,
+    names: &BTreeMap<String, String>,
+    (source, behind): (&Source, &Behind),
     automated: Automated,
 ) -> Figures {
     let mut figures = Figures::new(format!("By {}", are.to_lowercase()), are, &PART, automated);
@@ -419,7 +432,11 @@ fn message_figures(
             .with("channel", channel.unwrap_or("unknown"))
             .with("action_id", action.unwrap_or_default())
             .with("content_id", content.unwrap_or_default());
-        let title = format!("{} {}", channel_title(channel), action.or(content).unwrap_or("without an ID"));
+        let id = action.or(content).unwrap_or("without an ID");
+        let title = match names.get(id) {
+            Some(name) => format!("{} {id} · {name}", channel_title(channel)),
+            None => format!("{} {id}", channel_title(channel)),
+        };
         figures.push(title, channel_icon(channel), &[counts], &behind);
     }
     figures

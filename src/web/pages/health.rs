@@ -16,6 +16,7 @@ use super::twin::{Format, Twins};
 use super::{PAGE_MS, budget};
 use crate::domain::rollup::QUARTER_MS;
 use crate::domain::{Channel, Metric, Millis};
+use crate::store::pulls::{self, Last};
 use crate::store::query::health::{self, File, Times, Verified};
 use crate::store::query::overview::{self, Feed, Received};
 use crate::store::query::rates::Rates;
@@ -53,6 +54,7 @@ struct HealthPage {
     refused: Vec<(&'static str, Count)>,
     file: Vec<Fact>,
     verified: Option<Verified>,
+    pulled: Option<Last>,
     channels: Vec<ChannelLine>,
     /// Delivered without a sent event: their addresses, ids and channels.
     never_sent: Vec<(Address, String, String)>,
@@ -87,6 +89,7 @@ struct Read {
     file: File,
     verified: Option<Verified>,
     rates: Rates,
+    pulled: Option<Last>,
     channels: Vec<health::Channel>,
     pruned: Vec<Noted>,
     /// More is in use than may be, and what is left is too young to drop.
@@ -103,6 +106,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
             file: health::file(connection, &path, store.wal_max, now_ms)?,
             verified: Verified::last(connection)?,
             rates: Rates::read(connection, now_ms)?,
+            pulled: pulls::last(connection)?,
             channels: health::channels(connection, now_ms, &budget(PAGE_MS))?,
             pruned: retention::noted(connection)?,
             is_over: is_over(connection, store),
@@ -142,6 +146,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         refused: refused(refusals),
         file: file_facts(&read.file, &read.pruned, now_ms),
         verified: read.verified,
+        pulled: read.pulled,
         never_sent: read.channels.iter().flat_map(never_sent).collect(),
         channels: read.channels.iter().map(|of| ChannelLine::new(base, of, now_ms)).collect(),
         twins: Twins::of(&pages.address("/health")),
@@ -187,7 +192,7 @@ fn per_minute_text(feed: &Feed, now_ms: Millis) -> String {
 
 /// The same as data; as CSV a row for each quarter hour of the last day.
 fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Millis) -> Sheet {
-    let Read { feed, receipts, file, verified, channels, pruned, is_over, .. } = read;
+    let Read { feed, receipts, file, verified, pulled, channels, pruned, is_over, .. } = read;
     let iso = |ms: Millis| Iso(ms).to_string();
     let spread = |it: Quantiles| json!({ "p50": it.p50, "p99": it.p99, "greatest": it.max });
     let quarter = |(quarter, it): &(i64, Received)| {
@@ -230,6 +235,7 @@ fn data(base: &str, read: &Read, state: &State, refusals: &Refusals, now_ms: Mil
         "verified": verified.map(|it| json!({
             "at": iso(it.at_ms), "deliveries": it.deliveries, "events": it.events, "differences": it.differences,
         })),
+        "pulled": pulled.as_ref().map(|it| json!({ "at": iso(it.at_ms), "messages": it.messages, "error": it.error })),
         "channels": channels.iter().map(channel).collect::<Vec<_>>(),
     });
     let row = |(quarter, it): &(i64, Received)| {
@@ -246,7 +252,10 @@ fn notes(base: &str, state: &State, read: &Read, now_ms: Millis) -> Vec<Note> {
     // the banner says that the feed is silent
     let noted = failed.filter(|check| check.kind != checks::FEED_SILENT);
     let link = |check: &Check| (check.page != "/health" && check.page != "/").then(|| format!("{base}{}", check.page));
-    noted.map(|check| Note { is_red: check.is_red, link: link(&check), text: check.text }).collect()
+    let pull_error = read.pulled.as_ref().and_then(|last| last.error.as_deref());
+    let pull_failed = |error| format!("The last pull from Customer.io failed: {error}.");
+    let pull = pull_error.map(|error| Note { is_red: false, link: None, text: pull_failed(error) });
+    noted.map(|check| Note { is_red: check.is_red, link: link(&check), text: check.text }).chain(pull).collect()
 }
 
 fn is_over(connection: &Connection, store: store::Options) -> bool {

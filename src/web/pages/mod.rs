@@ -9,6 +9,7 @@ mod campaign;
 mod campaigns;
 mod chart;
 mod compare;
+mod connect;
 mod deliveries;
 mod delivery;
 mod delivery_data;
@@ -107,6 +108,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(page(resource(paths("/health")), health::page))
             .service(page(resource(metrics::PATH), metrics::page))
             .service(page(resource(paths("/schema")), schema::page))
+            .service(page(resource("/connect"), connect::page))
             .service(page(resource("/search"), search::page))
             .service(page(resource(SIGN_IN), sign_in::page).route(web::post().to(sign_in::begin)))
             .service(page(resource(SIGN_OUT), sign_in::leave).route(web::post().to(sign_in::end)))

@@ -9,6 +9,7 @@ use super::parts::{Linked, Moment};
 use crate::domain::Millis;
 use crate::store::query::overview;
 use crate::web::access::Access;
+use crate::web::address::Address;
 use crate::web::error::Error;
 use crate::web::format::Count;
 
@@ -18,6 +19,7 @@ pub struct Start {
     /// Scheme, host and base path of the request.
     root: String,
     address: String,
+    connect: Address,
     /// The address that the script polls until something arrives.
     feed: String,
     /// What was received about no delivery: when the last of it came, how many are in quarantine, how many ignored.
@@ -36,6 +38,7 @@ impl Start {
         let came = feed.last_at_ms.map(|ms| Moment::ago(ms, now_ms));
         Ok(Start {
             root: format!("{}{}", origin.unwrap_or_default(), pages.base),
+            connect: pages.address("/connect"),
             address: request.uri().to_string(),
             feed: pages.address("/overview").ending(".json").to_string(),
             last_at: came.as_ref().map_or_else(String::new, |at| at.iso.clone()),
