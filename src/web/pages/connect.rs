@@ -10,6 +10,7 @@ use crate::store::query::arrivals::{self, Arrival};
 use crate::web::access::Access;
 use crate::web::address::Address;
 use crate::web::error::Error;
+use crate::web::ingest::Ingest;
 use crate::wire::Format;
 use crate::wire::providers::{Proof, SENDERS, Sender};
 
@@ -23,7 +24,7 @@ struct ConnectPage {
     /// Each way in: its title, its address and whether it is shown.
     all: Vec<(&'static str, Address, bool)>,
     way: Way,
-    /// Scheme, host and base path of the request.
+    /// This server's address: the public one, else that of the request.
     root: String,
     arrivals: Vec<Row>,
     quarantined: i64,
@@ -59,7 +60,7 @@ const PROGRAMS: [Program; 3] = [
         "sdk",
         "Data Pipelines, Segment and RudderStack SDKs",
         "/v1",
-        "Set the host (`host`, `dataPlaneUrl` or `cdpURL`) to the address, and the write key to the ingest key",
+        "Set the SDK's host (dataPlaneUrl or cdpURL in some) to the address without its path, and its write key to an ingest key",
         Some(
             "/track -d '{\"type\": \"track\", \"userId\": \"7\", \"event\": \"Email Sent\", \"properties\": {\"delivery_id\": \"connect-test\", \"recipient\": \"you@example.com\"}}'",
         ),
@@ -104,7 +105,7 @@ impl Way {
     fn of_sender(sender: &'static Sender) -> Way {
         let key = match sender.proof {
             Proof::Signature { key } => format!("The key with which it signs: {key}"),
-            Proof::Import => "None: bring in what it exports with `waybill import`".into(),
+            Proof::Import => "None: bring in what it exports with waybill import".into(),
             Proof::IngestKey { put } => format!("An ingest key. {put}"),
         };
         let test = match sender.name {
@@ -137,6 +138,8 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let formats: Vec<&str> = way.formats.iter().map(|format| format.name()).collect();
     let (found, quarantined) = pages.read(move |connection| arrivals::last(connection, &formats, SHOWN)).await?;
     let now_ms = layout::now_ms();
+    let public =
+        request.app_data::<web::Data<Ingest>>().and_then(|ingest| ingest.public_url.as_deref().map(str::to_owned));
     let origin = request.app_data::<web::Data<Access>>().map(|access| access.peer(&request).origin());
     let row = |it: Arrival| Row {
         at: Moment::ago(it.received_at_ms, now_ms),
@@ -154,7 +157,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         all: titles
             .map(|(name, title)| (title, pages.address("/connect").with("from", name), name == way.name))
             .collect(),
-        root: format!("{}{}", origin.unwrap_or_default(), pages.base),
+        root: public.unwrap_or_else(|| format!("{}{}", origin.unwrap_or_default(), pages.base)),
         arrivals: found.into_iter().map(row).collect(),
         quarantined,
         way,
