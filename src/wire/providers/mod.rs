@@ -63,7 +63,7 @@ pub const SENDERS: [Sender; 14] = [
         title: "Customer.io",
         format: Format::Webhook,
         proof: Proof::Signature { key: "on the page of the reporting webhook, under Signing Key" },
-        setup: "Data & Integrations, Integrations, Reporting Webhooks: choose all events, and the body of every message event",
+        setup: "Data & Integrations, Integrations, Reporting Webhooks: choose every event of every channel that you use",
         read: webhook::read,
         is_own: |_| false,
     },
