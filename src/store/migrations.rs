@@ -66,7 +66,9 @@ mod tests {
     fn file(folder: &Path) -> PathBuf {
         let path = folder.join("w.db");
         let connection = sqlite::open(&path).unwrap();
-        connection.execute("INSERT INTO source_names VALUES ('campaign', '8', 'Eight', NULL)", []).unwrap();
+        connection
+            .execute("INSERT INTO source_names (source_kind, source_id, name) VALUES ('campaign', '8', 'Eight')", [])
+            .unwrap();
         path
     }
 
