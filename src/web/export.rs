@@ -6,7 +6,6 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -14,13 +13,13 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use rusqlite::Connection;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::error::Error;
 use super::pages::event_query::EventQuery;
 use super::pages::layout::{self, Pages};
 use super::pages::log_query::LogQuery;
-use super::pages::suppressions;
+use super::pages::suppression_query;
 use super::pages::twin::{self, Format};
 use crate::domain::Millis;
 use crate::store;
@@ -70,7 +69,7 @@ impl What {
 
     /// Parses the query of an address of the suppression list. Errors as [`What::deliveries`].
     pub fn suppressions(query: &str) -> Result<What, Error> {
-        Ok(What::Suppressions(suppressions::Query::parse("", &layout::pairs(query)?)?.filter))
+        Ok(What::Suppressions(suppression_query::Query::parse("", &layout::pairs(query)?)?.filter))
     }
 
     fn name(&self) -> &'static str {
@@ -172,15 +171,8 @@ fn each(
     broken.map_or(Ok(rows), Err)
 }
 
-/// Limits concurrent exports: each holds a connection.
-#[derive(Clone)]
-pub struct Exports(Arc<Semaphore>);
-
-impl Default for Exports {
-    fn default() -> Self {
-        Exports(Arc::new(Semaphore::new(2)))
-    }
-}
+/// Exports at the same time: each holds a connection.
+pub const AT_ONCE: usize = 2;
 
 const BUSY: &str = "Two exports are already running. Try again when one has finished.";
 
@@ -194,7 +186,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`Error::Busy`] while as many run as are allowed.
 pub async fn stream(pages: &Pages, what: What, form: Form) -> Result<HttpResponse, Error> {
-    let permit = pages.exports.0.clone().try_acquire_owned().map_err(|_| Error::Busy(BUSY))?;
+    let permit = pages.exports.clone().try_acquire_owned().map_err(|_| Error::Busy(BUSY))?;
     let mut answer = HttpResponse::Ok();
     let (content_type, extension) = match form {
         Form::Csv => (twin::CSV, "csv"),

@@ -37,6 +37,7 @@ use actix_web::App;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use anyhow::Context as _;
+use tokio::sync::Semaphore;
 use tracing_actix_web::TracingLogger;
 
 use crate::config::{Config, Invalid};
@@ -47,7 +48,6 @@ use crate::store::{Readers, Tracker, Writer};
 use crate::wire::IdKey;
 use access::Access;
 use connection::Connections;
-use export::Exports;
 use ingest::Ingest;
 use ingest::keys::SenderKeys;
 use ingest::lag::Lag;
@@ -151,7 +151,7 @@ where
         readers: readers.clone(),
         writer: writer.clone(),
         base: config.base,
-        exports: Exports::default(),
+        exports: Arc::new(Semaphore::new(export::AT_ONCE)),
         refusals: refusals.clone(),
         counts: ingest.counts.clone(),
         started_at_ms: pages::layout::now_ms(),

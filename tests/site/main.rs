@@ -116,7 +116,7 @@ impl Site {
             readers: self.readers.clone(),
             writer: self.writer.clone(),
             base: BASE.into(),
-            exports: Default::default(),
+            exports: Arc::new(tokio::sync::Semaphore::new(waybill::web::export::AT_ONCE)),
             refusals: Default::default(),
             counts: Default::default(),
             started_at_ms: 0,

@@ -8,6 +8,7 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use super::parts::Moment;
 use crate::config::Role;
@@ -16,7 +17,6 @@ use crate::store;
 use crate::store::query::overview;
 use crate::web::access::{By, Identity};
 use crate::web::error::Error;
-use crate::web::export::Exports;
 use crate::web::format::printable;
 use crate::web::ingest::Counts;
 use crate::web::nearest::nearest;
@@ -30,7 +30,8 @@ pub struct Pages {
     pub writer: store::Writer,
     /// The path below which a proxy serves Waybill, without a trailing slash: "" or "/waybill".
     pub base: String,
-    pub exports: Exports,
+    /// For as many exports at the same time as are allowed.
+    pub exports: Arc<Semaphore>,
     pub refusals: Refusals,
     pub counts: Counts,
     pub started_at_ms: Millis,
