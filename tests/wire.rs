@@ -297,7 +297,7 @@ fn a_body_that_is_no_json_says_where() {
     ];
     for (body, message) in cases {
         let is_form = |format: &Format| [Format::Twilio, Format::Vonage].contains(format) && body.ends_with(b"=email");
-        for format in Format::all().into_iter().filter(|format| !is_form(format)) {
+        for format in Format::all().filter(|format| !is_form(format)) {
             assert_eq!(read_as(format, body).unwrap_err().to_string(), message);
         }
     }
