@@ -1,6 +1,6 @@
 //! Firebase Cloud Messaging: rows of its export to BigQuery, as lines of JSON. It posts no webhooks.
 //!
-//! <https://firebase.google.com/docs/cloud-messaging/understand-delivery>, read 2026-11-30
+//! <https://firebase.google.com/docs/cloud-messaging/understand-delivery>. The names are not all checked against it yet
 
 use super::draft::{Draft, Table, ignored, named};
 use super::source::Source;

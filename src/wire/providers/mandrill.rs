@@ -1,6 +1,6 @@
 //! Mailchimp Transactional (Mandrill): a form whose field `mandrill_events` is an array of events.
 //!
-//! <https://mailchimp.com/developer/transactional/docs/webhooks/>, read 2026-11-30
+//! <https://mailchimp.com/developer/transactional/docs/webhooks/>. The names are not all checked against it yet
 
 use super::draft::{Draft, Table, ignored, joined, named};
 use super::source::Source;

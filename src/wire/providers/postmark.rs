@@ -1,7 +1,7 @@
 //! Postmark's webhooks: one object with `RecordType`.
 //!
 //! <https://postmarkapp.com/developer/webhooks/webhooks-overview> and
-//! <https://postmarkapp.com/developer/api/bounce-api#bounce-types>, read 2026-11-30
+//! <https://postmarkapp.com/developer/api/bounce-api#bounce-types>. The names are not all checked against it yet
 
 use super::draft::{Draft, Table, ignored, joined, named};
 use super::source::Source;

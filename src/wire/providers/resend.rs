@@ -1,6 +1,6 @@
 //! Resend's webhooks: `{"type": "email.delivered", "created_at": ..., "data": ...}`.
 //!
-//! <https://resend.com/docs/webhooks/event-types>, read 2026-11-30
+//! <https://resend.com/docs/webhooks/event-types>. The names are not all checked against it yet
 
 use super::draft::{Draft, Table, ignored, joined, named};
 use super::ses;

@@ -1,7 +1,7 @@
 //! SparkPost (Bird): an array of `{"msys": {"message_event": {"type": ...}}}`.
 //!
 //! <https://developers.sparkpost.com/api/webhooks/> and
-//! <https://support.sparkpost.com/docs/deliverability/bounce-classification-codes>, read 2026-11-30
+//! <https://support.sparkpost.com/docs/deliverability/bounce-classification-codes>. The names are not all checked against it yet
 
 use super::draft::{Draft, Table, ignored, named};
 use super::source::Source;

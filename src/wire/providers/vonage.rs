@@ -1,7 +1,7 @@
 //! Vonage: status webhooks of the Messages API, and delivery receipts of the SMS API.
 //!
 //! <https://developer.vonage.com/en/api/messages> (message status) and
-//! <https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts>, read 2026-11-30
+//! <https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts>. The names are not all checked against it yet
 
 use super::draft::{Draft, Table, ignored, joined, named};
 use super::source::Source;
