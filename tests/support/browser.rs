@@ -76,9 +76,11 @@ impl Browser {
         }
     }
 
+    /// Opens a page, and waits until it is loaded: chromedriver may return from the first one before its style sheet is there.
     #[track_caller]
     pub fn goto(&self, url: &str) {
         self.wait(self.client.goto(url));
+        self.wait_until("return document.readyState", "complete");
     }
 
     /// Until the page is seen: Chromium drops keys that are pressed before.
