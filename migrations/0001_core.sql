@@ -2,7 +2,8 @@
 --   * One column, one fact. Words for kinds, statuses, channels and metrics. INTEGER milliseconds since 1970 (UTC) for times,
 --     named *_at_ms. NULL: not known.
 --   * `events` is the record. Everything under "Derived" follows from it; `waybill verify` recounts it by SQL.
---   * Plain names are public: columns are only added to them. Private tables and views begin with an underscore.
+--   * Plain names are public: columns are only added to them. Private tables and views begin with an underscore. Public tables
+--     have row ids: DuckDB cannot count the rows of a table without them.
 --   * The views *_v1 add ISO 8601 times and look nothing up but by index, so a condition on a view reaches the table's index.
 --   * Comments stand inside the statements: SQLite keeps them there, so `.schema` explains the file.
 
@@ -18,12 +19,12 @@ CREATE TABLE _settings (
 CREATE TABLE retention (
     -- What was dropped for its age, or for the size of the file. No row: nothing of that kind ever was. All counts stay, so
     -- that they are greater than what a recount of the rest finds.
-    what        TEXT PRIMARY KEY,                   -- bodies: the JSON of events; events: all events of a delivery; deliveries: the deliveries too
+    what        TEXT NOT NULL PRIMARY KEY,          -- bodies: the JSON of events; events: all events of a delivery; deliveries: the deliveries too
     before_ms   INTEGER NOT NULL,                   -- of bodies: received before; of both others: of deliveries created before
     last_at_ms  INTEGER NOT NULL,                   -- when some were dropped last
     dropped     INTEGER NOT NULL,                   -- how many in all: bodies, events, deliveries
     CHECK (what IN ('bodies', 'events', 'deliveries'))
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE _sizes (
     -- How many bytes of the file were in use when a day began, for the forecast of when the disk is full.
@@ -58,7 +59,7 @@ CREATE TABLE about (
     column_name  TEXT NOT NULL,                     -- '': the view itself
     meaning      TEXT NOT NULL,
     PRIMARY KEY (view_name, column_name)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE source_names (
     -- Names of sources, which people gave or `waybill pull` found: events carry ids only.
@@ -68,7 +69,7 @@ CREATE TABLE source_names (
     tags         TEXT,                              -- separated by commas
     is_pulled    INTEGER NOT NULL DEFAULT 0,        -- 1: the name is Customer.io's, and follows it; 0: somebody gave it here
     PRIMARY KEY (source_kind, source_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE action_names (
     -- Names of the actions of campaigns and broadcasts, and of the contents of newsletters and transactional messages, as
@@ -78,7 +79,7 @@ CREATE TABLE action_names (
     action_id    TEXT NOT NULL,                     -- the id of the action or the content
     name         TEXT NOT NULL,
     PRIMARY KEY (source_kind, source_id, action_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Deliveries and their events ---------------------------------------------------------------------------------------
 
@@ -196,7 +197,7 @@ CREATE TABLE event_devices (
     platform   TEXT,
     reason     TEXT,                                -- why it failed on this device
     PRIMARY KEY (event, position)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE delivery_devices (
     -- What the events of a push say of each device. The delivery's outcome is that of the device that fared best, events
@@ -209,7 +210,7 @@ CREATE TABLE delivery_devices (
     event_id       TEXT,                            -- the event that decided it
     reason         TEXT,
     PRIMARY KEY (delivery, device_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE delivery_links (
     -- The links that were followed from a delivery, and by whom.
@@ -218,7 +219,7 @@ CREATE TABLE delivery_links (
     human     INTEGER NOT NULL,                     -- 1: at least once by a person
     machine   INTEGER NOT NULL,                     -- 1: at least once by a machine
     PRIMARY KEY (delivery, link)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE delivery_identifiers (
     -- Identifiers that a delivery's events, or copies of them, carry and its person_id and recipient do not show: email,
@@ -227,7 +228,7 @@ CREATE TABLE delivery_identifiers (
     identifier  TEXT NOT NULL,
     delivery    INTEGER NOT NULL REFERENCES deliveries (id),
     PRIMARY KEY (identifier, delivery)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX delivery_identifiers_delivery ON delivery_identifiers (delivery);
 
 -- Derived: counts that `waybill verify` recounts --------------------------------------------------------------------
@@ -406,7 +407,7 @@ CREATE TABLE suppression_lifts (
     delivery        INTEGER NOT NULL REFERENCES deliveries (id),
     event_id        TEXT NOT NULL,
     PRIMARY KEY (address, channel, occurred_at_ms, delivery, event_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX suppression_lifts_delivery ON suppression_lifts (delivery);
 
 -- What was not applied ----------------------------------------------------------------------------------------------
@@ -442,10 +443,10 @@ CREATE TABLE _quarantine_counts (
 
 CREATE TABLE ignored (
     -- Events that are not about messages, by name.
-    name        TEXT PRIMARY KEY,
+    name        TEXT NOT NULL PRIMARY KEY,
     events      INTEGER NOT NULL,
     last_at_ms  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE receipts (
     -- What came in, by the quarter of an hour of receipt.
@@ -466,13 +467,13 @@ CREATE TABLE receipts (
 -- before it.
 
 CREATE TABLE people (
-    person            TEXT PRIMARY KEY,
+    person            TEXT NOT NULL PRIMARY KEY,
     at_ms             INTEGER NOT NULL,
     event_id          TEXT NOT NULL,
     value             TEXT,
     deleted_at_ms     INTEGER,
     deleted_event_id  TEXT
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE traits (
     person    TEXT NOT NULL,
@@ -481,7 +482,7 @@ CREATE TABLE traits (
     event_id  TEXT NOT NULL,
     value     TEXT,                                 -- JSON
     PRIMARY KEY (person, name)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE devices (
     person     TEXT NOT NULL,
@@ -490,7 +491,7 @@ CREATE TABLE devices (
     event_id   TEXT NOT NULL,
     value      TEXT,                                -- a JSON object, platform among its keys
     PRIMARY KEY (person, device_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX devices_device_id ON devices (device_id);
 
 CREATE TABLE objects (
@@ -502,7 +503,7 @@ CREATE TABLE objects (
     deleted_at_ms     INTEGER,
     deleted_event_id  TEXT,
     PRIMARY KEY (type_id, object_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE object_traits (
     type_id    TEXT NOT NULL,
@@ -512,7 +513,7 @@ CREATE TABLE object_traits (
     event_id   TEXT NOT NULL,
     value      TEXT,                                -- JSON
     PRIMARY KEY (type_id, object_id, name)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE relationships (
     type_id    TEXT NOT NULL,
@@ -522,7 +523,7 @@ CREATE TABLE relationships (
     event_id   TEXT NOT NULL,
     value      TEXT,                                -- a JSON object
     PRIMARY KEY (type_id, object_id, person)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX relationships_person ON relationships (person);
 
 CREATE TABLE identifiers (
@@ -531,7 +532,7 @@ CREATE TABLE identifiers (
     kind    TEXT NOT NULL,                          -- id, email, cio_id, phone, anonymous_id
     value   TEXT NOT NULL,
     PRIMARY KEY (person, kind, value)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX identifiers_value ON identifiers (value);
 
 CREATE TABLE subscription_changes (
@@ -557,7 +558,7 @@ CREATE TABLE subscription_changes (
     person                    TEXT,                 -- the person's name: the first of these that is known, else of whom the
                                                     -- delivery is
     PRIMARY KEY (event_id, change)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX subscription_changes_person ON subscription_changes (person, at_ms, event_id);
 CREATE INDEX subscription_changes_delivery_id ON subscription_changes (delivery_id)
     WHERE coalesce(person_id, email, cio_id, phone, anonymous_id) IS NULL AND delivery_id IS NOT NULL;
@@ -575,7 +576,7 @@ CREATE TABLE erasure_requests (
     due_at_ms       INTEGER,                        -- when it takes effect, which may be revoked until then; NULL: it does not erase
     revoked_at_ms   INTEGER,                        -- it was revoked before it took effect
     PRIMARY KEY (identifier, request, at_ms, event_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX erasure_requests_due_at ON erasure_requests (due_at_ms) WHERE due_at_ms IS NOT NULL AND revoked_at_ms IS NULL;
 
 CREATE TABLE _forgotten (

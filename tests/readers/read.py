@@ -57,6 +57,7 @@ assert shown >= tables, f"SHOW ALL TABLES lacks {tables - shown}"
 
 def with_duckdb(name):
     duck.execute(f"SELECT * FROM waybill.{name} LIMIT {LIMIT}").fetchall()
+    duck.execute(f"SELECT count(*) FROM waybill.{name}").fetchall()  # fails on a table WITHOUT ROWID
 
 
 datasette = Datasette([path])
