@@ -12,22 +12,25 @@
 //!   it fails for a reason of its own, its halves are tried, and theirs, and the one entry that cannot be stored is
 //!   put in quarantine: a poisoned event never holds up its neighbours.
 
+mod beside;
+mod fault;
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::clock::{self, Clock};
 use super::entry::{Entry, Outcome};
-use super::erasure::Left;
-use super::quarantine::{NOT_STORED, Quarantined};
 use super::stats::{Histogram, Stats};
-use super::{Error, Tracker, events};
-use crate::domain::{Millis, Text};
+use super::{Error, Tracker};
+use crate::domain::Millis;
 
 pub use super::stats::State;
 
@@ -37,23 +40,17 @@ pub const WAITING_MAX: usize = 4_096;
 /// How many entries one transaction takes; more wait for the next, so that no answer waits long.
 const GROUP_ENTRIES_MAX: usize = 5_000;
 
-/// How long the writer waits between two steps of what is done beside ingest: with more to do, with a reader that holds
-/// the log or after an error, and with nothing to do.
+/// How long the writer waits between two steps of what is done beside ingest, with more to do.
 const NEXT_STEP: Duration = Duration::from_millis(20);
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often SQLite's planner gathers what it wants to know.
+const OPTIMIZE_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 /// Whoever asks whether the file can be written has that tried so often at most.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// A fault that lasts is logged so often.
 const LOG_EVERY: Duration = Duration::from_secs(30);
-
-/// From here on Health and the log say that the clock is ahead.
-const AHEAD_MS: Millis = 3_600_000;
-
-/// How often SQLite's planner gathers what it wants to know.
-const OPTIMIZE_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 /// Why a request was not taken. Nothing of it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -194,7 +191,7 @@ impl Drop for Work {
 impl Work {
     fn new(tracker: Tracker, stats: Arc<Stats>) -> Work {
         let now = Instant::now();
-        let clock_ms = clock_ms();
+        let clock_ms = clock::now_ms();
         let clock = Clock::new(tracker.noted_time().ok().flatten(), clock_ms, clock::up());
         Work { tracker, clock, refused: 0, log_at: None, stats, step_at: now, optimize_at: now + OPTIMIZE_EVERY }
     }
@@ -250,62 +247,7 @@ impl Work {
         }
     }
 
-    /// Erases some of what is left of forgotten people, else drops some of what is old. How long until the next step.
-    fn step(&mut self) -> Duration {
-        match catch_unwind(AssertUnwindSafe(|| self.try_step())) {
-            Ok(Ok(pause)) => pause,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "erasing people or dropping what is old failed; it is tried again");
-                TRY_AGAIN
-            }
-            Err(_) => {
-                tracing::error!("erasing people or dropping what is old panicked; please report this");
-                LOOK_AGAIN
-            }
-        }
-    }
-
-    fn try_step(&mut self) -> Result<Duration, Error> {
-        if self.tracker.is_erasing() || self.tracker.left_to_erase()? != Left::Nothing {
-            return Ok(match self.tracker.erase_some()? {
-                Left::Steps => NEXT_STEP,
-                // a reader holds the log
-                Left::Log => TRY_AGAIN,
-                Left::Nothing => NEXT_STEP,
-            });
-        }
-        let now_ms = self.note_time()?;
-        if self.tracker.is_erasing() {
-            return Ok(NEXT_STEP);
-        }
-        let begun = Instant::now();
-        if self.tracker.drop_old(now_ms)? {
-            // on a slow disk no more than half of the time
-            return Ok(NEXT_STEP.max(begun.elapsed()));
-        }
-        if self.optimize_at <= Instant::now() {
-            self.optimize_at = Instant::now() + OPTIMIZE_EVERY;
-            self.tracker.optimize()?;
-        }
-        Ok(LOOK_AGAIN)
-    }
-
-    /// Notes the time, by which it is known without waiting for events whether the file can be written.
-    fn note_time(&mut self) -> Result<Millis, Error> {
-        let clock_ms = clock_ms();
-        let now_ms = self.clock.time(clock_ms, clock::up());
-        if clock_ms - now_ms > AHEAD_MS && self.stats.clock_ahead_ms.load(Relaxed) == 0 {
-            tracing::warn!(
-                hours = (clock_ms - now_ms) / 3_600_000,
-                "the clock has jumped ahead, or the file was not served for days: nobody is erased by it for three days"
-            );
-        }
-        self.stats.clock_ahead_ms.store(if clock_ms - now_ms > AHEAD_MS { clock_ms - now_ms } else { 0 }, Relaxed);
-        let noted = self.tracker.note_time(now_ms);
-        self.note(noted.as_ref().err().filter(|error| error.is_of_the_file()));
-        noted.map(|()| now_ms)
-    }
-
+    /// Stores the entries of several requests together, and answers each.
     fn settle(&mut self, group: Vec<Request>) {
         self.stats.waiting.fetch_sub(group.len() as i64, Relaxed);
         let received_at_ms = group.iter().map(|request| request.received_at_ms).max().unwrap_or_default();
@@ -358,60 +300,6 @@ impl Work {
         }
     }
 
-    /// Finds what cannot be stored by halving: one entry at fault among thousands costs a few commits, not thousands.
-    fn record_in_halves(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Vec<Result<Outcome, Refused>> {
-        let (left, right) = entries.split_at(entries.len() / 2);
-        let mut outcomes = Vec::with_capacity(entries.len());
-        for half in [left, right] {
-            match half {
-                [] => {}
-                [entry] => outcomes.push(self.commit_alone(entry, received_at_ms)),
-                half => match self.record(half, received_at_ms) {
-                    Ok(stored) => outcomes.extend(stored.into_iter().map(Ok)),
-                    Err(error) if error.is_of_the_file() => {
-                        outcomes.extend(half.iter().map(|_| Err(Refused::Unwritable)));
-                    }
-                    Err(_) => outcomes.extend(self.record_in_halves(half, received_at_ms)),
-                },
-            }
-        }
-        outcomes
-    }
-
-    /// Records what may be at fault. If it is, it is quarantined, so that its sender need not retry.
-    fn commit_alone(&mut self, entry: &Entry, received_at_ms: Millis) -> Result<Outcome, Refused> {
-        let first = |outcomes: Vec<Outcome>| outcomes.into_iter().next().ok_or(Refused::Unwritable);
-        let error = match self.record(&[entry], received_at_ms) {
-            Ok(outcomes) => return first(outcomes),
-            Err(error) if error.is_of_the_file() => return Err(Refused::Unwritable),
-            Err(error) => error,
-        };
-        tracing::error!(%error, "an entry could not be stored and is put in quarantine");
-        let detail = error.to_string();
-        let stored = match entry {
-            // it may be at fault, or what waits for its delivery
-            Entry::Event(incoming) => match self.tracker.give_up_waiting(&incoming.event.delivery_id, &detail) {
-                Ok(0) => self.quarantine(entry, &detail, received_at_ms),
-                Ok(_) => return self.commit_alone(entry, received_at_ms),
-                Err(error) => Err(error),
-            },
-            Entry::Released { quarantine_id, .. } => {
-                self.tracker.give_up(*quarantine_id, &detail).map(|()| vec![Outcome::Quarantined])
-            }
-            entry => self.quarantine(entry, &detail, received_at_ms),
-        };
-        stored
-            .map_err(|error| tracing::error!(%error, "the quarantine did not take it either"))
-            .map_or(Err(Refused::Unwritable), first)
-    }
-
-    fn quarantine(&mut self, entry: &Entry, detail: &str, received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
-        match not_stored(entry, detail) {
-            Some(item) => self.record(&[&Entry::Quarantined(Box::new(item))], received_at_ms),
-            None => Err(Error::Row("the entry has no body to put in quarantine".into())),
-        }
-    }
-
     /// Records entries. A panic on the way is a fault of what was to be recorded, not of the file: the transaction is
     /// rolled back as it unwinds, and the thread lives on.
     fn record(&mut self, entries: &[&Entry], received_at_ms: Millis) -> Result<Vec<Outcome>, Error> {
@@ -425,212 +313,5 @@ impl Work {
         self.stats.commits.fetch_add(1, Relaxed);
         self.stats.entries.fetch_add(entries.len() as u64, Relaxed);
         Ok(outcomes)
-    }
-}
-
-fn clock_ms() -> Millis {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as Millis)
-}
-
-/// What the quarantine holds of an entry that the file does not take; `None` for one that has no body.
-fn not_stored(entry: &Entry, detail: &str) -> Option<Quarantined> {
-    let (format, delivery_id, body): (Text, Option<&Text>, Vec<u8>) = match entry {
-        Entry::Event(incoming) => {
-            let event = &incoming.event;
-            ("waybill".into(), Some(&event.delivery_id), events::as_json(event).to_string().into_bytes())
-        }
-        Entry::Report(report) => {
-            (report.format.clone(), Some(&report.incoming.event.delivery_id), report.body.as_bytes().to_vec())
-        }
-        // its body is not here; what is kept of it is for people
-        Entry::Statement(statement) => ("statement".into(), None, format!("{statement:#?}").into_bytes()),
-        Entry::Ignored { .. }
-        | Entry::Quarantined(_)
-        | Entry::Released { .. }
-        | Entry::Setting { .. }
-        | Entry::DeletionRevoked { .. }
-        | Entry::Name { .. }
-        | Entry::KeyUsed { .. }
-        | Entry::SessionsEnded { .. } => {
-            return None;
-        }
-    };
-    Some(Quarantined {
-        format,
-        reason: NOT_STORED.into(),
-        detail: detail.into(),
-        delivery_id: delivery_id.cloned(),
-        due_at_ms: None,
-        public: matches!(entry, Entry::Report(_)),
-        body_bytes: body.len() as i64,
-        body,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::people::{Identifiers, Said};
-    use crate::domain::{Event, EventTime, MetricName, Source, SourceKind, Statement};
-    use crate::store::{Incoming, Report};
-
-    const POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON deliveries WHEN new.delivery_id GLOB 'poison*'
-        BEGIN SELECT raise(ABORT, 'poison'); END;
-        CREATE TRIGGER poison_event BEFORE INSERT ON events WHEN new.event_id = 'poison'
-        BEGIN SELECT raise(ABORT, 'poison'); END;";
-
-    fn work(folder: &tempfile::TempDir) -> Work {
-        let mut work = Work::new(Tracker::open(&folder.path().join("w.db")).unwrap(), Arc::default());
-        work.tracker.connection().execute_batch(POISON).unwrap();
-        work
-    }
-
-    impl Work {
-        /// Stores what one request brings, of which each part is answered.
-        fn store(&mut self, entries: Vec<Entry>) -> Vec<Outcome> {
-            let (reply, answer) = oneshot::channel();
-            self.settle(vec![Request { entries, received_at_ms: 0, since: Instant::now(), reply }]);
-            answer.blocking_recv().unwrap().unwrap().0
-        }
-
-        fn rows(&mut self, sql: &str) -> Vec<String> {
-            let mut statement = self.tracker.connection().prepare(sql).unwrap();
-            let rows = statement.query_map([], |row| row.get(0)).unwrap();
-            rows.collect::<Result<_, _>>().unwrap()
-        }
-    }
-
-    fn event(delivery_id: &str, id: &str) -> Event {
-        Event::new(delivery_id, MetricName::parse("sent"), id, EventTime::given(1_790_000_000_000), 1_790_000_000_000)
-    }
-
-    fn incoming(delivery_id: &str, id: &str, body: &str) -> Incoming {
-        Incoming { event: event(delivery_id, id), format: "pipelines".into(), body: body.into() }
-    }
-
-    fn full(delivery_id: &str, id: &str) -> Entry {
-        Entry::Event(Box::new(incoming(delivery_id, id, "{}")))
-    }
-
-    fn report(delivery_id: &str, id: &str) -> Entry {
-        let incoming = incoming(delivery_id, id, "{}");
-        Entry::Report(Box::new(Report {
-            incoming,
-            format: "pipelines".into(),
-            body: format!("the report {id}").into(),
-        }))
-    }
-
-    const ASIDE: &str = "SELECT reason || ' ' || format || ' ' || CAST(body AS TEXT) FROM quarantine ORDER BY id";
-
-    #[test]
-    fn one_entry_that_cannot_be_stored_costs_its_neighbours_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut work = work(&folder);
-        let entry = |n: i64| match n {
-            3 => full("poison 3", "e"),
-            // of a delivery that is known
-            9 => report("d0", "poison"),
-            11 => full("poison 11", "e"),
-            n => full(&format!("d{n}"), "e"),
-        };
-        let (mut group, mut answers) = (Vec::new(), Vec::new());
-        for entries in [0..5, 5..6, 6..13] {
-            let (reply, answer) = oneshot::channel();
-            group.push(Request {
-                entries: entries.map(entry).collect(),
-                received_at_ms: 0,
-                since: Instant::now(),
-                reply,
-            });
-            answers.push(answer);
-        }
-        work.settle(group);
-
-        let outcomes: Vec<Outcome> =
-            answers.into_iter().flat_map(|answer| answer.blocking_recv().unwrap().unwrap().0).collect();
-        for (n, outcome) in outcomes.iter().enumerate() {
-            let expected = if [3, 9, 11].contains(&n) { Outcome::Quarantined } else { Outcome::Accepted };
-            assert_eq!(*outcome, expected, "entry {n}");
-        }
-        let aside = work.rows(ASIDE);
-        assert_eq!(aside.len(), 3, "{aside:?}");
-        assert!(aside[0].contains("\"poison 3\"") && aside[2].contains("\"poison 11\""), "{aside:?}");
-        assert_eq!(aside[1], "not_stored pipelines the report poison");
-    }
-
-    #[test]
-    fn what_one_request_cannot_have_leaves_others_their_own_answers() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut work = work(&folder);
-        let trouble = "CREATE TRIGGER trouble BEFORE INSERT ON source_names WHEN new.name = 'poison'
-            BEGIN SELECT raise(ABORT, 'trouble'); END";
-        work.tracker.connection().execute_batch(trouble).unwrap();
-        // nothing of it could be quarantined
-        let name =
-            Entry::Name { source: Source { kind: SourceKind::Campaign, id: "7".into() }, name: Some("poison".into()) };
-        let answers = [vec![name, full("d1", "e")], vec![full("poison", "e")], vec![full("d2", "e")]].map(|entries| {
-            let (reply, answer) = oneshot::channel();
-            (Request { entries, received_at_ms: 0, since: Instant::now(), reply }, answer)
-        });
-        let (group, answers): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
-        work.settle(group);
-        let answers: Vec<_> =
-            answers.into_iter().map(|answer| answer.blocking_recv().unwrap().map(|it| it.0)).collect();
-        let own = [Err(Refused::Unwritable), Ok(vec![Outcome::Quarantined]), Ok(vec![Outcome::Accepted])];
-        assert_eq!(answers, own);
-    }
-
-    #[test]
-    fn a_statement_that_cannot_be_stored_is_kept_for_people() {
-        let statement = Statement {
-            name: "identify".into(),
-            id: "s".into(),
-            time: EventTime::given(1_790_000_000_000),
-            received_at_ms: 1_790_000_000_000,
-            who: Identifiers { person_id: Some("p7".into()), ..Identifiers::default() },
-            said: Said::Set(Vec::new()),
-        };
-        let aside = not_stored(&Entry::Statement(Box::new(statement)), "poison").unwrap();
-        assert_eq!((&*aside.reason, &*aside.format), (NOT_STORED, "statement"));
-        let body = String::from_utf8(aside.body).unwrap();
-        assert!(body.contains("identify") && body.contains("p7"), "{body}");
-    }
-
-    #[test]
-    fn what_is_read_again_and_cannot_be_stored_keeps_its_row() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut work = work(&folder);
-        let aside = Quarantined {
-            format: "webhook".into(),
-            reason: "bad_time".into(),
-            detail: "".into(),
-            delivery_id: None,
-            due_at_ms: Some(1),
-            public: false,
-            body: b"the body".into(),
-            body_bytes: 8,
-        };
-        work.store(vec![Entry::Quarantined(Box::new(aside))]);
-        let again = || Entry::Released { quarantine_id: 1, entries: vec![full("d1", "e"), full("poison", "e")] };
-        for _ in 0..2 {
-            assert_eq!(work.store(vec![full("d2", "e"), again()])[1], Outcome::Quarantined);
-            assert_eq!(work.rows(ASIDE), ["not_stored webhook the body"]);
-            assert_eq!(work.rows("SELECT delivery_id FROM deliveries"), ["d2"], "all or none");
-            assert_eq!(
-                work.rows("SELECT reason || entries FROM _quarantine_counts WHERE entries > 0"),
-                ["not_stored1"]
-            );
-            assert!(work.rows("SELECT 'due' FROM quarantine WHERE due_at_ms IS NOT NULL").is_empty());
-        }
-    }
-
-    #[test]
-    fn a_report_that_waits_and_cannot_be_stored_does_not_hold_up_its_delivery() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut work = work(&folder);
-        assert_eq!(work.store(vec![report("d1", "poison")]), [Outcome::Quarantined]);
-        assert_eq!(work.store(vec![full("d1", "e"), full("d2", "e")]), [Outcome::Accepted; 2]);
-        assert_eq!(work.rows(ASIDE), ["not_stored pipelines the report poison"]);
     }
 }
