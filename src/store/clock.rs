@@ -5,7 +5,7 @@
 //! file, so that a restart does not make it believed. A machine that was off, or a file that was not served, for more than
 //! a day waits as long; only what was to be destroyed is late then.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::domain::Millis;
 
@@ -47,11 +47,6 @@ impl Clock {
         self.believed_ms = now_ms;
         now_ms
     }
-}
-
-/// What the clock says.
-pub fn now_ms() -> Millis {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as Millis)
 }
 
 /// The time since the machine started, in which it was suspended too.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
@@ -191,7 +191,7 @@ impl Drop for Work {
 impl Work {
     fn new(tracker: Tracker, stats: Arc<Stats>) -> Work {
         let now = Instant::now();
-        let clock_ms = clock::now_ms();
+        let clock_ms = clock_ms();
         let clock = Clock::new(tracker.noted_time().ok().flatten(), clock_ms, clock::up());
         Work { tracker, clock, refused: 0, log_at: None, stats, step_at: now, optimize_at: now + OPTIMIZE_EVERY }
     }
@@ -314,4 +314,8 @@ impl Work {
         self.stats.entries.fetch_add(entries.len() as u64, Relaxed);
         Ok(outcomes)
     }
+}
+
+fn clock_ms() -> Millis {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as Millis)
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::{NEXT_STEP, OPTIMIZE_EVERY, Work};
+use super::{NEXT_STEP, OPTIMIZE_EVERY, Work, clock_ms};
 use crate::domain::Millis;
 use crate::store::erasure::Left;
 use crate::store::{Error, clock};
@@ -59,7 +59,7 @@ impl Work {
 
     /// Notes the time, by which it is known without waiting for events whether the file can be written.
     pub(super) fn note_time(&mut self) -> Result<Millis, Error> {
-        let clock_ms = clock::now_ms();
+        let clock_ms = clock_ms();
         let now_ms = self.clock.time(clock_ms, clock::up());
         if clock_ms - now_ms > AHEAD_MS && self.stats.clock_ahead_ms.load(Relaxed) == 0 {
             tracing::warn!(
