@@ -32,7 +32,7 @@ CREATE TABLE _sizes (
     bytes       INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE keys (
+CREATE TABLE _keys (
     -- The keys of senders and the tokens of readers that `waybill keys add` made. A revoked one stays as a row without its
     -- hash or secret: what has ever needed a key does not open when the last one is revoked.
     id               INTEGER PRIMARY KEY,

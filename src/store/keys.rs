@@ -69,7 +69,7 @@ pub fn hash(key: &[u8]) -> Hash {
 /// All rows, in the order in which they were made.
 pub fn list(connection: &Connection) -> Result<Vec<Key>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, kind, name, hash, secret, created_at_ms, last_used_at_ms, revoked_at_ms, sender FROM keys ORDER BY id",
+        "SELECT id, kind, name, hash, secret, created_at_ms, last_used_at_ms, revoked_at_ms, sender FROM _keys ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
@@ -99,7 +99,7 @@ pub fn add(
     now_ms: Millis,
 ) -> Result<Option<i64>, Error> {
     let secret = (kind == Kind::Signing).then_some(key);
-    let sql = "INSERT INTO keys (kind, name, hash, secret, created_at_ms, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    let sql = "INSERT INTO _keys (kind, name, hash, secret, created_at_ms, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                ON CONFLICT DO NOTHING RETURNING id";
     let row = params![kind.name(), name, hash(key), secret, now_ms, sender];
     Ok(connection.query_row(sql, row, |row| row.get(0)).optional()?)
@@ -110,14 +110,14 @@ pub fn revoke(connection: &Connection, id: i64, now_ms: Millis) -> Result<Option
     let found = list(connection)?.into_iter().find(|key| key.id == id && key.revoked_at_ms.is_none());
     if found.is_some() {
         connection
-            .execute("UPDATE keys SET revoked_at_ms = ?2, hash = NULL, secret = NULL WHERE id = ?1", [id, now_ms])?;
+            .execute("UPDATE _keys SET revoked_at_ms = ?2, hash = NULL, secret = NULL WHERE id = ?1", [id, now_ms])?;
     }
     Ok(found)
 }
 
 /// Notes when a key was last used.
 pub fn set_used(connection: &Connection, id: i64, at_ms: Millis) -> Result<(), Error> {
-    connection.execute("UPDATE keys SET last_used_at_ms = ?2 WHERE id = ?1", [id, at_ms])?;
+    connection.execute("UPDATE _keys SET last_used_at_ms = ?2 WHERE id = ?1", [id, at_ms])?;
     Ok(())
 }
 

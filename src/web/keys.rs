@@ -265,7 +265,7 @@ mod tests {
         assert!(keys.now().token("token").is_none());
         assert!(keys.now().is_any_set() && keys.now().has_token());
         // also where somebody deleted the row
-        connection.execute("DELETE FROM keys", []).unwrap();
+        connection.execute("DELETE FROM _keys", []).unwrap();
         keys.reload(&[], &connection).unwrap();
         assert!(keys.now().has_token());
     }

@@ -279,6 +279,6 @@ fn a_key_of_the_file_is_of_one_sender() {
     while post.send(&server.client()).status == 401 {
         std::thread::yield_now();
     }
-    assert_eq!(rows(&server.db(), "SELECT sender FROM keys"), ["mailgun"]);
+    assert_eq!(rows(&server.db(), "SELECT sender FROM _keys"), ["mailgun"]);
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM events"), ["1"]);
 }

@@ -77,7 +77,7 @@ fn keys_are_shown_once_and_stored_as_hashes() {
     for ids in [&["revoke", "1"][..], &["revoke", "2", "99"], &["revoke", "x"], &["revoke"]] {
         assert!(!keys(&db, ids).status.success(), "{ids:?}");
     }
-    let left = "SELECT id, hash IS NULL, secret IS NULL, revoked_at_ms IS NULL FROM keys";
+    let left = "SELECT id, hash IS NULL, secret IS NULL, revoked_at_ms IS NULL FROM _keys";
     assert_eq!(rows(&db, left), ["1|1|1|0", "2|0|1|1", "3|0|1|1", "4|0|1|1", "5|1|1|0"]);
 
     for (kind, name) in [("write", "x"), ("read", ""), ("read", "  "), ("read", "a\u{1b}[2J")] {
@@ -113,7 +113,7 @@ fn a_running_server_takes_up_keys_and_lets_go_of_them() {
     };
     wait_for(|| webhook(&old), 200);
     wait_for(|| webhook(&new), 200);
-    let used = "SELECT count(*) FROM keys WHERE last_used_at_ms > created_at_ms";
+    let used = "SELECT count(*) FROM _keys WHERE last_used_at_ms > created_at_ms";
     wait_for(|| rows(&db, used)[0].parse().unwrap(), 4);
     assert!(keys(&db, &["revoke", "3"]).status.success());
     wait_for(|| webhook(&old), 401);
