@@ -365,3 +365,18 @@ pub fn cuts(connection: &Connection) -> Result<(Option<Millis>, Option<Millis>),
     )?;
     Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in [("20GB", 20_000_000_000), ("1.5 g", 1_500_000_000), ("500mb", 500_000_000), ("7", 7)] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GB", "0", "-1GB", "20 QB", "inf", "nan", "1e400"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+}

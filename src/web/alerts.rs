@@ -237,7 +237,7 @@ async fn send_beside(alerts: &Arc<Alerts>, way: Way, message: String) -> anyhow:
 fn send(alerts: &Alerts, way: Way, message: &str) -> anyhow::Result<()> {
     match (way, &alerts.url, &alerts.command) {
         (Way::Url, Some(url), _) => post(url.as_str(), alerts, message).context("--alert-url"),
-        (Way::Command, _, Some(command)) => run_command(command, message).context("--alert-command"),
+        (Way::Command, _, Some(command)) => run_command(command, message, COMMAND_WITHIN).context("--alert-command"),
         _ => Ok(()),
     }
 }
@@ -265,7 +265,7 @@ fn signature(key: &[u8], message: &str) -> String {
     mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn run_command(program: &Path, message: &str) -> anyhow::Result<()> {
+fn run_command(program: &Path, message: &str, within: Duration) -> anyhow::Result<()> {
     let mut command = Command::new(program);
     // no secrets of ours
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WAYBILL_")) {
@@ -279,7 +279,7 @@ fn run_command(program: &Path, message: &str) -> anyhow::Result<()> {
             _ => {}
         }
     }
-    let deadline = Instant::now() + COMMAND_WITHIN;
+    let deadline = Instant::now() + within;
     loop {
         match child.try_wait()? {
             Some(status) if status.success() => return Ok(()),
@@ -287,7 +287,7 @@ fn run_command(program: &Path, message: &str) -> anyhow::Result<()> {
             None if Instant::now() >= deadline => {
                 child.kill()?;
                 child.wait()?;
-                bail!("it was ended after {} s", COMMAND_WITHIN.as_secs());
+                bail!("it was ended after {} s", within.as_secs());
             }
             None => std::thread::sleep(Duration::from_millis(50)),
         }
@@ -359,5 +359,17 @@ mod tests {
         // RFC 4231, test case 2
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(signature(b"Jefe", "what do ya want for nothing?"), expected);
+    }
+
+    #[test]
+    fn a_command_that_does_not_end_is_ended() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("hangs");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let error = run_command(&program, "{}", Duration::ZERO).unwrap_err();
+        assert_eq!(error.to_string(), "it was ended after 0 s");
     }
 }
