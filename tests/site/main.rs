@@ -440,7 +440,7 @@ async fn errors_are_pages_that_say_what_to_do() {
     let site = Site::new(&events());
     for (path, status, said) in [
         ("/below/deliveries/none", 404, "No events of delivery none"),
-        ("/below/people/no%2Fbody", 404, "Nothing is known of no/body"),
+        ("/below/people/no%2Fbody", 404, "no event names no/body"),
         ("/below/nowhere", 404, "There is no page at /below/nowhere"),
         ("/below/campaigns/campaign/99", 404, "No event of campaign 99"),
         ("/below/campaigns?sort=colour", 400, "human_opened"),

@@ -99,8 +99,7 @@ pub async fn page(pages: web::Data<Pages>, id: web::Path<String>) -> Result<Http
     let found = pages.read(move |connection| twin::known(&path, |id| Read::new(connection, id))).await?;
     let (format, read) = found.ok_or_else(|| {
         Error::NotFound(format!(
-            "Nothing is known of {asked}: no event names a person with this ID, address, phone number or device, and it \
-             is not on the suppression list."
+            "No person found: no event names {asked} as an ID, address, phone number or device, and it is not suppressed."
         ))
     })?;
     if format == Format::Html {
