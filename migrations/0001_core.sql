@@ -492,7 +492,7 @@ CREATE TABLE devices (
     value      TEXT,                                -- a JSON object, platform among its keys
     PRIMARY KEY (person, device_id)
 ) STRICT;
-CREATE INDEX devices_device_id ON devices (device_id);
+CREATE INDEX devices_device_id ON devices (device_id, person);
 
 CREATE TABLE objects (
     type_id           TEXT NOT NULL,
@@ -524,7 +524,7 @@ CREATE TABLE relationships (
     value      TEXT,                                -- a JSON object
     PRIMARY KEY (type_id, object_id, person)
 ) STRICT;
-CREATE INDEX relationships_person ON relationships (person);
+CREATE INDEX relationships_person ON relationships (person, type_id, object_id);
 
 CREATE TABLE identifiers (
     -- Identifiers that one call carried together, under the name of the person that it gives.
@@ -533,7 +533,7 @@ CREATE TABLE identifiers (
     value   TEXT NOT NULL,
     PRIMARY KEY (person, kind, value)
 ) STRICT;
-CREATE INDEX identifiers_value ON identifiers (value);
+CREATE INDEX identifiers_value ON identifiers (value, person, kind);
 
 CREATE TABLE subscription_changes (
     -- Changes of people's subscriptions: a row for each event and what it changed.
@@ -559,7 +559,7 @@ CREATE TABLE subscription_changes (
                                                     -- delivery is
     PRIMARY KEY (event_id, change)
 ) STRICT;
-CREATE INDEX subscription_changes_person ON subscription_changes (person, at_ms, event_id);
+CREATE INDEX subscription_changes_person ON subscription_changes (person, at_ms, event_id, change);
 CREATE INDEX subscription_changes_delivery_id ON subscription_changes (delivery_id)
     WHERE coalesce(person_id, email, cio_id, phone, anonymous_id) IS NULL AND delivery_id IS NOT NULL;
 

@@ -85,5 +85,5 @@ async fn an_address_on_the_suppression_list_says_so_wherever_it_is() {
     assert_eq!(causes, ["spam_complaint"]);
     assert_eq!(state("tok%2F1").await.1, true);
     let nobody = site.get("/below/people/nobody@x.test").await;
-    assert!(nobody.status == 404 && nobody.text.contains("it is not on the suppression list"), "{}", nobody.text);
+    assert!(nobody.status == 404 && nobody.text.contains("it is not suppressed"), "{}", nobody.text);
 }
