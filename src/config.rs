@@ -91,7 +91,8 @@ pub struct Access {
 }
 
 /// What somebody who is signed in may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Role {
     /// See everything.
     Read,
@@ -173,7 +174,7 @@ pub enum Invalid {
     #[error("--pull-every needs WAYBILL_APP_API_KEY, an App API key of Customer.io")]
     NoAppApiKey,
     #[error(
-        "--base must be empty or a path that begins with a slash and does not end with one, such as /waybill; it is {0:?}"
+        "the base (--base) must be empty or a path that begins with a slash and does not end with one, such as /waybill; it is {0:?}"
     )]
     Base(String),
     #[error("--public-url must begin with https:// or http://, such as https://waybill.example.com; it is {0:?}")]
@@ -187,6 +188,27 @@ pub enum Invalid {
 }
 
 impl Config {
+    /// A file served on this machine, with every setting at its default.
+    pub fn new(db: impl Into<PathBuf>) -> Config {
+        Config {
+            db: db.into(),
+            listen: ([127, 0, 0, 1], 8787).into(),
+            keys: Vec::new(),
+            access: Access::default(),
+            tls: None,
+            signature_max_age: None,
+            id_key: None,
+            public_url: None,
+            source_from: SourceFrom::default(),
+            store: Options::default(),
+            base: String::new(),
+            limits: Limits::LEAST,
+            backups: None,
+            alerts: Alerts::default(),
+            pull: None,
+        }
+    }
+
     /// The settings, if they are valid and do not show personal data to strangers.
     ///
     /// # Errors
@@ -263,23 +285,7 @@ mod tests {
     use super::*;
 
     fn config(listen: &str) -> Config {
-        Config {
-            db: "no/such/waybill.db".into(),
-            listen: listen.parse().unwrap(),
-            keys: Vec::new(),
-            access: Access::default(),
-            tls: None,
-            id_key: None,
-            source_from: SourceFrom::Provider,
-            public_url: None,
-            signature_max_age: None,
-            store: Options::default(),
-            base: String::new(),
-            limits: Limits::LEAST,
-            backups: None,
-            alerts: Alerts::default(),
-            pull: None,
-        }
+        Config { listen: listen.parse().unwrap(), ..Config::new("no/such/waybill.db") }
     }
 
     fn tokens(kind: Kind, text: &str) -> Vec<(Kind, Secret)> {

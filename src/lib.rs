@@ -1,5 +1,44 @@
-//! Waybill ingests the delivery events of Customer.io and similar services, tracks the status of every message, and counts
+//! Waybill takes the delivery events of Customer.io and similar services, tracks the status of every message, and counts
 //! results by campaign, in one SQLite file.
+//!
+//! This crate is the program `waybill`, and for programs that keep their own delivery log: they open a file, record events,
+//! ask for deliveries and counts, and mount Waybill's pages and the paths that take events in their own actix-web application.
+//! [`Waybill`] is all of it; `docs/crate.md` tells more. With `default-features = false` the program's own dependencies are
+//! left out.
+//!
+//! ```
+//! use actix_web::{App, HttpServer};
+//! use serde_json::json;
+//! use waybill::{Outcome, Settings, Waybill};
+//!
+//! #[actix_web::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     # let folder = tempfile::tempdir()?;
+//!     # std::env::set_current_dir(folder.path())?;
+//!     let waybill = Waybill::open("waybill.db", Settings { base: "/waybill".into(), ..Settings::default() })?;
+//!
+//!     // on disk when it returns
+//!     let event = json!({"id": "e-1", "delivery_id": "d-1", "metric": "delivered", "channel": "email",
+//!         "recipient": "ana@example.com", "source": {"kind": "transactional", "id": "welcome"}});
+//!     assert_eq!(waybill.record(&event).await?, [Outcome::Accepted]);
+//!     assert_eq!(waybill.record(&event).await?, [Outcome::Duplicate]);
+//!
+//!     let delivery = waybill.delivery("d-1")?.expect("it was recorded");
+//!     assert_eq!(delivery.text("status"), Some("delivered"));
+//!     assert_eq!(waybill.deliveries("recipient=ana@example.com", 10)?.len(), 1);
+//!     assert_eq!(waybill.metrics("transactional", "welcome")?[0].integer("delivered"), Some(1));
+//!
+//!     // the pages at /waybill/, webhooks at /waybill/webhooks/customerio, and so on
+//!     let served = waybill.clone();
+//!     let server = HttpServer::new(move || App::new().service(served.scope())).bind(("127.0.0.1", 0))?.run();
+//!     # let handle = server.handle();
+//!     # actix_web::rt::spawn(async move { handle.stop(true).await });
+//!     server.await?;
+//!     Ok(waybill.close()?)
+//! }
+//! ```
+//!
+//! What follows is for those who change Waybill. No module is a promise: only the names above are.
 //!
 //! # One idea
 //!
@@ -38,7 +77,7 @@
 //! | [`store`] | the file: rows, the writer, `query/` with one file a question, `erasure/`, `verify/` | `domain` |
 //! | [`intake`] | from `wire` to `store` | those three |
 //! | [`pull`] | asks Customer.io's App API | those four, and `config` |
-//! | [`web`] | [`web::ingest`], [`web::pages`], `app_api` (reads by Customer.io's clients), exports | all but `cli` |
+//! | [`web`] | [`Waybill`], [`web::ingest`], [`web::pages`], `app_api` (reads by Customer.io's clients), exports | all but `cli` |
 //! | [`cli`] | one file a command | all |
 //!
 //! `wire` and `store` do not know each other. Inside `store`, imports run one way: `apply` and `query` use the files of rows,
@@ -71,14 +110,27 @@
 //!
 //! Time is an argument: the clock is read in `web`, `cli` and `pull`, and by the writer, which times its batches.
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 #[allow(clippy::disallowed_methods, reason = "commands read the clock and hand it down")]
 pub mod cli;
+#[doc(hidden)]
 pub mod config;
+#[doc(hidden)]
 pub mod domain;
+#[doc(hidden)]
 pub mod intake;
+#[doc(hidden)]
 #[allow(clippy::disallowed_methods, reason = "it paces its requests, and notes when it ran")]
 pub mod pull;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
 #[allow(clippy::disallowed_methods, reason = "handlers read the clock and hand it down")]
 pub mod web;
+#[doc(hidden)]
 pub mod wire;
+
+pub use store::Outcome;
+pub use store::query::rows::Row;
+pub use web::waybill::{Error, Settings, Waybill};

@@ -70,11 +70,15 @@ pub enum Entry {
 
 /// What happened to an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
+    /// It was new.
     Accepted,
     /// The event was known already; what this copy added was taken in.
     Duplicate,
+    /// It is not about messages, and is counted by its name.
     Ignored,
+    /// It could not be understood or stored; it waits with the reason.
     Quarantined,
     /// Of a delivery whose events were dropped for their age, or that is gone: it changed nothing.
     Pruned,

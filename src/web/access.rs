@@ -121,6 +121,11 @@ impl Access {
     /// machines connect, any address, since an address cannot be made to point elsewhere. What a proxy forwards as the name
     /// does not count: scripts can send that header, and cannot send `Host`.
     fn is_asked_by_own_name(&self, request: &HttpRequest) -> bool {
+        // a program that embeds Waybill may listen on more than it says
+        let is_far = request.peer_addr().is_some_and(|peer| !peer.ip().to_canonical().is_loopback());
+        if self.is_loopback && is_far {
+            return false;
+        }
         let mut hosts = request.headers().get_all(HOST);
         let Some(host) = hosts.next() else { return true };
         // of two, a proxy might look at the first and pass on the second

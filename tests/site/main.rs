@@ -8,12 +8,12 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, Scope, test, web};
 use scraper::{Html, Selector};
 
-use waybill::config::{self, Config, Limits};
+use waybill::config::Config;
 use waybill::domain::people::{Change, ObjectRef, Register, Said, Setting, Subscription};
 use waybill::domain::{
     Attribute, Attributes, Device, Event, EventTime, Identifiers, MetricName, SourceKind, Statement,
 };
-use waybill::store::{Entry, Incoming, Options, Readers, Tracker, Writer};
+use waybill::store::{Entry, Incoming, Readers, Tracker, Writer};
 use waybill::web::access::Access;
 use waybill::web::guard;
 use waybill::web::ingest::replay::{ReplayQueue, Replayer};
@@ -127,23 +127,7 @@ impl Site {
 
     /// No key is set.
     fn access(&self) -> web::Data<Access> {
-        let config = Config {
-            db: self.readers.path().into(),
-            listen: ([127, 0, 0, 1], 0).into(),
-            keys: Vec::new(),
-            access: config::Access::default(),
-            tls: None,
-            id_key: None,
-            source_from: Default::default(),
-            public_url: None,
-            signature_max_age: None,
-            store: Options::default(),
-            base: BASE.into(),
-            limits: Limits::LEAST,
-            backups: None,
-            pull: None,
-            alerts: Default::default(),
-        };
+        let config = Config { base: BASE.into(), ..Config::new(self.readers.path()) };
         web::Data::new(Access::new(&config, Keys::default(), b"secret".to_vec()))
     }
 

@@ -8,25 +8,27 @@ use super::delivery;
 use super::paging::Cursor;
 use crate::store::Error;
 
-/// One row: names and values in the order of the view.
+/// One row: names and values in the order of the view. It serializes as an object, with its nulls.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     cells: Vec<(String, Value)>,
 }
 
 impl Row {
+    /// Its columns.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.cells.iter().map(|(name, _)| name.as_str())
     }
 
-    pub fn values(&self) -> impl Iterator<Item = &Value> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
         self.cells.iter().map(|(_, value)| value)
     }
 
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.cells.iter().find(|(other, _)| other == name).map(|(_, value)| value)
     }
 
+    /// The text in a column; `None`: it has none, or something else, or is no column.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {
             Some(Value::Text(text)) => Some(text),
@@ -34,19 +36,15 @@ impl Row {
         }
     }
 
+    /// The number in a column, as [`Row::text`]. Times (`_at_ms`) are milliseconds since 1970.
     pub fn integer(&self, name: &str) -> Option<i64> {
         match self.get(name) {
             Some(Value::Integer(number)) => Some(*number),
             _ => None,
         }
     }
-
-    pub fn push(&mut self, name: &str, value: impl Into<Value>) {
-        self.cells.push((name.into(), value.into()));
-    }
 }
 
-/// An object, with its nulls.
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.cells.len()))?;
@@ -140,6 +138,15 @@ pub fn suppression(connection: &Connection, cursor: Cursor) -> Result<Row, Error
 /// The columns of `suppressions_v1`.
 pub fn suppression_columns(connection: &Connection) -> Result<Vec<String>, Error> {
     columns(connection, SUPPRESSION)
+}
+
+/// The whole-life counts of a source, a row for each channel, as the table `campaign_metrics` has them.
+pub fn campaign_metrics(connection: &Connection, kind: &str, id: &str) -> Result<Vec<Row>, Error> {
+    all(
+        connection,
+        "SELECT * FROM campaign_metrics WHERE source_kind = ?1 AND source_id = ?2 ORDER BY channel",
+        [kind, id],
+    )
 }
 
 /// A delivery and its events, in the order of its page and as many.

@@ -33,7 +33,7 @@ use lag::Lag;
 
 /// The most items of a call, and the most errors that an answer lists. A webhook may bring up to [`wire::ITEMS_MAX`]:
 /// its sender would not send the rest again.
-const CALL_ITEMS_MAX: usize = 5_000;
+pub const CALL_ITEMS_MAX: usize = 5_000;
 
 /// How long a request may take until it is answered, from its arrival, body and writer together: senders of webhooks wait
 /// four seconds.
@@ -64,7 +64,7 @@ pub struct Counts(Arc<Mutex<BTreeMap<String, Outcomes>>>);
 pub type Outcomes = [u64; 5];
 
 impl Counts {
-    fn count(&self, route: &str, outcomes: &[Outcome]) {
+    pub fn count(&self, route: &str, outcomes: &[Outcome]) {
         let Ok(mut routes) = self.0.lock() else { return };
         if !routes.contains_key(route) {
             routes.insert(route.into(), Outcomes::default());
