@@ -14,6 +14,8 @@ mod keys;
 mod senders;
 #[path = "answers/signatures.rs"]
 mod signatures;
+#[path = "answers/sns.rs"]
+mod sns;
 #[path = "answers/starting.rs"]
 mod starting;
 #[path = "answers/stopping.rs"]

@@ -13,7 +13,7 @@ use crate::config::TOKEN_MIN;
 use crate::domain::Millis;
 use crate::store::Tracker;
 use crate::store::keys::{self, Kind};
-use crate::wire::providers::{Proof, SENDERS, Sender};
+use crate::wire::providers::{Proof, SENDERS, Sender, sns};
 
 /// The longest name of a key, in characters.
 const NAME_MAX: usize = 100;
@@ -98,6 +98,10 @@ impl Keys {
                     !name.is_empty() && name.chars().count() <= NAME_MAX && !name.chars().any(char::is_control);
                 anyhow::ensure!(is_plain, "the name must be one line of 1 to {NAME_MAX} characters");
                 let key = if stdin { from_stdin(kind)? } else { keys::generate(kind)? };
+                anyhow::ensure!(
+                    sender != Some("ses") || sns::is_topic(&key),
+                    "the key of ses is the ARN of a topic, such as arn:aws:sns:eu-west-1:123456789012:mail, by --stdin"
+                );
                 let id = keys::add(open()?.connection(), (kind, sender), name, key.as_bytes(), now_ms)?;
                 let id = id.context("the file has this key already")?;
                 eprintln!("Key {id}: {}, {name}.", kind.name());

@@ -39,26 +39,8 @@ pub enum Answer {
 
 impl<'a> Api<'a> {
     pub fn new(pull: &Pull, stop: &'a Stop) -> anyhow::Result<Api<'a>> {
-        // those that the machine trusts; SSL_CERT_FILE names others
-        let found = rustls_native_certs::load_native_certs();
-        let trusted: Vec<_> = found.certs.iter().map(|it| Certificate::from_der(it).to_owned()).collect();
-        if trusted.is_empty() && pull.url.starts_with("https:") {
-            let problem = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-            bail!("this machine has no certificates of authorities{problem}; install ca-certificates");
-        }
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::Specific(Arc::new(trusted)))
-            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()));
-        let config = Agent::config_builder()
-            .tls_config(tls.build())
-            .http_status_as_error(false)
-            // the key is for this address alone
-            .max_redirects(0)
-            .timeout_global(Some(Duration::from_secs(60)))
-            .user_agent(concat!("waybill/", env!("CARGO_PKG_VERSION")));
+        let agent = agent(Duration::from_secs(60))?;
         let key = std::str::from_utf8(pull.key.as_bytes())?;
-        let agent = Agent::new_with_config(config.build());
         let url = pull.url.trim_end_matches('/').to_owned();
         Ok(Api { agent, url, authorization: format!("Bearer {key}"), asked: None, stop })
     }
@@ -121,6 +103,30 @@ impl<'a> Api<'a> {
             }
         }
     }
+}
+
+/// What asks other servers. It trusts the authorities that this machine trusts, or those of `SSL_CERT_FILE`, goes by the proxy of
+/// `HTTPS_PROXY`, and follows no redirect: what it asks, and with which key, is for one address alone.
+///
+/// # Errors
+/// This machine has no certificates of authorities.
+pub fn agent(within: Duration) -> anyhow::Result<Agent> {
+    let found = rustls_native_certs::load_native_certs();
+    let trusted: Vec<_> = found.certs.iter().map(|it| Certificate::from_der(it).to_owned()).collect();
+    if let ([], Some(error)) = (&trusted[..], found.errors.first()) {
+        bail!("this machine has no certificates of authorities: {error}; install ca-certificates");
+    }
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .root_certs(RootCerts::Specific(Arc::new(trusted)))
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()));
+    let config = Agent::config_builder()
+        .tls_config(tls.build())
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(within))
+        .user_agent(concat!("waybill/", env!("CARGO_PKG_VERSION")));
+    Ok(Agent::new_with_config(config.build()))
 }
 
 /// For a query or a path.

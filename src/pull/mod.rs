@@ -22,6 +22,7 @@ use crate::store::lock::is_served;
 use crate::store::pulls::{self, Last, Position};
 use crate::store::{Entry, Options, Outcome, Tracker};
 use crate::wire::{self, Format, IdKey, pulled};
+pub use api::agent;
 use api::{Answer, Api, encoded};
 
 /// How much of a list is asked for at a time, by when its messages were created, in seconds. The API gives six months.

@@ -17,6 +17,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing_actix_web::TracingLogger;
 
 use super::access::Access;
+use super::ingest::certificates::Certificates;
 use super::ingest::keys::SenderKeys;
 use super::ingest::lag::Lag;
 use super::ingest::replay::{ReplayQueue, Replayer};
@@ -155,6 +156,7 @@ impl Waybill {
             source_from: Arc::new(config.source_from.clone()),
             public_url: config.public_url.clone().map(Into::into),
             signature_max_age: config.signature_max_age,
+            certificates: Certificates::default(),
             keys: SenderKeys { keys, is_closed: config.access.trust_header.is_some() },
             limits: config.limits,
             budget: ingest::body::Budget::default(),

@@ -170,9 +170,12 @@ fn with_no_key_set_pages_of_other_origins_are_refused() {
 fn at_start_it_says_who_may_send() {
     for (settings, words) in [
         (&[][..], ["no key is set", "may send everything"]),
-        (&[SIGNING][..], ["webhooks: signed", "WAYBILL_INGEST_KEYS"]),
+        (&[SIGNING][..], ["webhooks of Customer.io: signed", "WAYBILL_INGEST_KEYS"]),
         (&[("WAYBILL_INGEST_KEYS", "k")][..], ["WAYBILL_SIGNING_KEYS", "with an ingest key"]),
-        (&[("WAYBILL_READ_TOKENS", "0123456789abcdef")][..], ["webhooks: refused until", "pages: with a token"]),
+        (
+            &[("WAYBILL_READ_TOKENS", "0123456789abcdef")][..],
+            ["webhooks of Customer.io: refused until", "pages: with a token"],
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");

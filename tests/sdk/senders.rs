@@ -6,6 +6,7 @@ use crate::driver::Sdk;
 use crate::support::elliptic;
 use crate::support::file::rows;
 use crate::support::server::Server;
+use crate::support::sns::{CERTIFICATE, HOST, SEND, Sns, TOPIC};
 
 const LIBRARIES: Sdk = Sdk { driver: "senders.py", environment: "senders" };
 
@@ -52,4 +53,51 @@ fn what_the_providers_libraries_sign_is_believed() {
     // the carrier does not know the number
     let listed = "SELECT address, cause FROM suppressions_v1";
     assert_eq!(rows(&server.db(), listed), ["+15550002222|hard_bounce"]);
+}
+
+/// AWS's validator of SNS messages says of each what Waybill says.
+#[test]
+fn a_message_of_sns_is_judged_as_aws_judges_it() {
+    const VALIDATOR: Sdk = Sdk { driver: "sns-validator.js", environment: "javascript" };
+    let folder = tempfile::tempdir().unwrap();
+    let sns = Sns::start(folder.path());
+    let own = sns.settings();
+    let key = format!("ses:{TOPIC}");
+    let settings = own.iter().map(|(name, value)| (*name, &**value)).chain([("WAYBILL_SIGNING_KEYS", &*key)]);
+    let server = Server::start_with(&settings.collect::<Vec<_>>());
+    let mut messages = Vec::new();
+    for version in ["1", "2"] {
+        let url = |url: &str| json!({"SigningCertURL": url});
+        messages.extend([
+            sns.message(version, json!({})),
+            sns.message(version, json!({"Subject": "Grüße\n\"von\" SES", "Message": SEND.replace('1', "\\u00fc")})),
+            sns.message(
+                version,
+                json!({"Type": "SubscriptionConfirmation", "Token": "2336", "SubscribeURL": format!("https://{HOST}/?x")}),
+            ),
+            sns.message(version, url(&format!("http://{HOST}/{CERTIFICATE}.pem"))),
+            sns.message(version, url(&format!("https://{HOST}.example/{CERTIFICATE}.pem"))),
+            sns.message(version, url(&format!("https://{HOST}/{CERTIFICATE}.crt"))),
+            sns.message(version, url(&format!("https://{HOST}/missing.pem"))),
+        ]);
+        for name in ["Message", "MessageId", "Subject", "Timestamp", "Signature"] {
+            let mut message = sns.message(version, json!({}));
+            message[name] = "2026-11-30T12:00:01Z".into();
+            messages.push(message);
+        }
+        for name in ["Message", "Signature", "SigningCertURL", "SignatureVersion"] {
+            let mut message = sns.message(version, json!({}));
+            message.as_object_mut().unwrap().remove(name);
+            messages.push(message);
+        }
+    }
+    messages.push(sns.message("3", json!({})));
+    let given = json!({"host": HOST, "files": *sns.shared.files.lock().unwrap(), "messages": messages});
+    let verdicts = VALIDATOR.run("", "", &given);
+    let verdicts: Vec<bool> = verdicts.as_array().unwrap().iter().map(|verdict| verdict.as_bool().unwrap()).collect();
+    assert_eq!(verdicts.iter().filter(|is_right| **is_right).count(), 6, "{verdicts:?}");
+    for (message, is_right) in messages.iter().zip(verdicts) {
+        let answer = server.client().post("/webhooks/ses", &[], message.to_string());
+        assert_eq!(answer.status == 200, is_right, "{}: {message}", answer.text);
+    }
 }

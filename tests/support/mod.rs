@@ -14,3 +14,4 @@ pub mod installed;
 pub mod outage;
 pub mod process;
 pub mod server;
+pub mod sns;

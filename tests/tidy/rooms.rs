@@ -34,6 +34,7 @@ const ROOMS: [Room; 10] = [
             "base64",
             "form_urlencoded",
             "ring",
+            "x509_parser",
         ]),
     },
     Room {

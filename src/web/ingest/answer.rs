@@ -30,6 +30,10 @@ pub enum Refusal {
     /// A call that its sender must correct.
     Invalid(Quarantined),
     WrongSignature,
+    /// No signed message of a known topic; why.
+    NotBySns(&'static str),
+    /// That of Amazon SNS cannot be fetched now.
+    NoCertificate,
     /// Signed longer ago than is allowed.
     StaleSignature,
     /// The sender signs the address that it posts to, which is not set.
@@ -86,6 +90,12 @@ impl Refusal {
             Refusal::WrongSignature => {
                 let message = "the signature is missing or wrong; compare the sender's signing key with WAYBILL_SIGNING_KEYS and `waybill keys list`";
                 (S::UNAUTHORIZED, "wrong_signature", message.into())
+            }
+            Refusal::NotBySns(problem) => (S::UNAUTHORIZED, "wrong_signature", (*problem).into()),
+            Refusal::NoCertificate => {
+                let message =
+                    "the certificate of Amazon SNS cannot be fetched now, so the signature cannot be checked; retry";
+                (S::SERVICE_UNAVAILABLE, "no_certificate", message.into())
             }
             Refusal::StaleSignature => {
                 let message = "the webhook was signed too long ago, or in the future; see --signature-max-age, and compare the clocks";

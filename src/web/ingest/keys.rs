@@ -14,7 +14,7 @@ use crate::config::variable;
 use crate::intake::Scope;
 use crate::store::keys::Kind;
 use crate::web::keys::{KeySet, Keys};
-use crate::wire::providers::Sender;
+use crate::wire::providers::{SENDERS, Sender};
 
 /// Which of the keys open which way in. An ingest key is one word, or `site:key` for a pair of the Track API.
 #[derive(Clone)]
@@ -121,17 +121,21 @@ impl SenderKeys {
         let keys = self.keys.now();
         let unset =
             |kind: Kind| format!("until there is a key of `waybill keys add {}` or {}", kind.name(), variable(kind));
-        let webhooks = match keys.has(Kind::Signing) {
-            false => format!("refused {}", unset(Kind::Signing)),
-            true => "signed".into(),
+        let customerio = match keys.signing(None) {
+            [] => format!("refused {}", unset(Kind::Signing)),
+            _ => "signed".into(),
         };
+        let names = SENDERS.iter().filter_map(Sender::key_name).filter(|name| !keys.signing(Some(name)).is_empty());
+        let names = names.map(|name| format!("of {name}: signed; ")).collect::<String>();
+        let others = if keys.has(Kind::Ingest) { "with an ingest key" } else { "refused" };
         let calls = match (keys.has(Kind::Ingest), keys.has(Kind::Browser)) {
             (false, false) => format!("refused {}", unset(Kind::Ingest)),
             (false, true) => format!("reports only, with a browser key, {}", unset(Kind::Ingest)),
             (true, false) => "with an ingest key".into(),
             (true, true) => "with an ingest key; reports also with a browser key".into(),
         };
-        format!("webhooks: {webhooks}; /v1 and Track API: {calls}; Track API reports on known deliveries: anyone")
+        let webhooks = format!("webhooks of Customer.io: {customerio}; {names}of other providers: {others}");
+        format!("{webhooks}; /v1 and Track API: {calls}; Track API reports on known deliveries: anyone")
     }
 }
 
@@ -191,6 +195,13 @@ mod tests {
     }
 
     #[test]
+    fn the_summary_names_whose_webhooks_are_signed() {
+        let summary = keys("sendgrid:s,ses:arn", "f", "").summary(SocketAddr::from(([127, 0, 0, 1], 80)));
+        assert!(summary.starts_with("webhooks of Customer.io: refused until there is a key"), "{summary}");
+        assert!(summary.contains("; of ses: signed; of sendgrid: signed; of other providers: with an ingest key; /v1"));
+    }
+
+    #[test]
     fn any_key_closes_every_way_in() {
         let open = keys("", "", "");
         assert_eq!(open.by_word("whatever").ok(), Some(Scope::Full));
@@ -212,6 +223,9 @@ mod tests {
             assert_eq!(missing(keys.by_word("whatever").err()), calls);
             let summary = keys.summary(SocketAddr::from(([127, 0, 0, 1], 80)));
             assert_eq!(summary.contains("WAYBILL_SIGNING_KEYS"), webhooks.is_some(), "{summary}");
+            let others =
+                if calls.is_none() { "of other providers: with an ingest key" } else { "of other providers: refused" };
+            assert!(summary.contains(others), "{summary}");
             assert_eq!(
                 summary.contains("refused until there is a key of `waybill keys add ingest`"),
                 calls.is_some(),

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod body;
 mod calls;
+pub mod certificates;
 mod cors;
 pub mod due;
 pub mod keys;
@@ -28,6 +29,7 @@ use crate::wire::{self, CallType, IdKey, Item, Reason, SourceFrom};
 
 use answer::{Refusal, Stored};
 use body::{Body, Budget};
+use certificates::Certificates;
 use keys::SenderKeys;
 use lag::Lag;
 
@@ -50,6 +52,7 @@ pub struct Ingest {
     /// How far the time that a webhook was signed at may lie from now, if that matters.
     pub signature_max_age: Option<Duration>,
     pub keys: SenderKeys,
+    pub certificates: Certificates,
     pub limits: Limits,
     pub budget: Budget,
     pub counts: Counts,
@@ -250,6 +253,7 @@ mod tests {
             public_url: None,
             signature_max_age: None,
             keys: SenderKeys { keys: Keys::default(), is_closed: false },
+            certificates: Certificates::default(),
             limits: Limits::LEAST,
             budget: budget.clone(),
             counts: Counts::default(),

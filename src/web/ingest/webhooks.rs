@@ -14,7 +14,7 @@ use super::{Ingest, Started};
 use crate::domain::Millis;
 use crate::intake::Scope;
 use crate::store::BODY_BYTES_KEPT;
-use crate::wire::providers::{Sender, proof};
+use crate::wire::providers::{Sender, proof, sns};
 use crate::wire::signature::{self, Verifier};
 use crate::wire::{self, Format, Item, Quarantined, Reason};
 
@@ -112,10 +112,16 @@ async fn from_provider(
     let body = body::read(payload, ingest.budget.body(request)?, LIMITS, |_| ()).await?;
     if let Some(keys) = keys {
         let name = sender.key_name();
+        let keys_of_sender = keys.signing(name);
         let signed = proof::Request { header: &|name| header(request, name), url: &url, body: &body.bytes };
-        // of a body that is too large only the beginning is here
-        let signature = proof::verify(sender, keys.signing(name), &signed).filter(|_| body.is_complete());
-        let signature = signature.ok_or(Refusal::WrongSignature)?;
+        let signature = match sender.format {
+            Format::Ses => by_certificate(keys_of_sender, &body.bytes, ingest, &started).await?,
+            _ => proof::verify(sender, keys_of_sender, &signed).ok_or(Refusal::WrongSignature)?,
+        };
+        // only the beginning is here
+        if !body.is_complete() {
+            return Err(Refusal::WrongSignature);
+        }
         keys.signed_with(name, signature.place);
         let signed = Signed { header: "", at: signature.at_s.as_deref() };
         if signed.is_stale(ingest.signature_max_age, started.received_at_ms) {
@@ -128,6 +134,21 @@ async fn from_provider(
         Some(id) => HttpResponse::Ok().json(json!({ "requestId": id, "timestamp": started.received_at_ms })),
         None => answer::success(&stored, false),
     })
+}
+
+/// The signature of Amazon SNS on a message of one of the topics.
+async fn by_certificate(
+    topics: &[signature::Key],
+    body: &[u8],
+    ingest: &Ingest,
+    started: &Started,
+) -> Result<proof::Signed, Refusal> {
+    let message = sns::Message::read(body, topics).map_err(Refusal::NotBySns)?;
+    let certificate = ingest.certificates.get(&message.certificate_url).await.ok_or(Refusal::NoCertificate)?;
+    if !message.is_signed_by(&certificate, started.received_at_ms) {
+        return Err(Refusal::NotBySns("the signature is wrong, or its certificate has expired"));
+    }
+    Ok(proof::Signed { place: message.place, at_s: Some(message.at_s.into()) })
 }
 
 /// Stores what a body says; what cannot be read is quarantined.

@@ -16,6 +16,7 @@ pub mod proof;
 mod resend;
 mod sendgrid;
 pub(in crate::wire) mod ses;
+pub mod sns;
 mod source;
 mod sparkpost;
 mod twilio;
@@ -80,7 +81,10 @@ pub const SENDERS: [Sender; 14] = [
         name: "ses",
         title: "Amazon SES",
         format: Format::Ses,
-        proof: Proof::IngestKey { put: "in the address: https://KEY@HOST/webhooks/ses; for Firehose the access key" },
+        proof: Proof::Signature {
+            key: "the ARN of the topic, whose messages SNS signs. EventBridge, Firehose and raw messages are not signed: \
+                  put an ingest key in the address, https://KEY@HOST/webhooks/ses, or for Firehose as the access key",
+        },
         setup: "Configuration set, Event destinations: choose all event types and an Amazon SNS topic (or EventBridge, or \
                 Firehose); subscribe the address to the topic by HTTPS, then open the link that the Quarantine page shows",
         read: ses::read,

@@ -69,6 +69,10 @@ pub(in crate::wire) fn unwrapped(text: &str, object: &Object) -> Option<Vec<Stri
     if is("Type", "Notification") {
         return Some(vec![object.get("Message")?.as_str()?.to_owned()]);
     }
+    // of another message of SNS only its own fields are signed
+    if object.contains_key("TopicArn") {
+        return None;
+    }
     if object.contains_key("detail-type") && object.contains_key("detail") {
         return Some(vec![json::members(text).remove("detail")?.to_owned()]);
     }
