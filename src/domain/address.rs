@@ -15,7 +15,7 @@ const PHONE_DIGITS_MIN: usize = 3;
 const PHONE_DIGITS_SEARCHED_MIN: usize = 7;
 
 /// Schemes that senders write before a number, as Twilio does.
-const PHONE_SCHEMES: [&str; 3] = ["tel:", "sms:", "whatsapp:"];
+const PHONE_SCHEMES: [&str; 4] = ["tel:", "sms:", "rcs:", "whatsapp:"];
 
 /// The compared form of an address that was written on this channel.
 ///

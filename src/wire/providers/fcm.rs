@@ -1,6 +1,7 @@
 //! Firebase Cloud Messaging: rows of its export to BigQuery, as lines of JSON. It posts no webhooks.
 //!
-//! <https://firebase.google.com/docs/cloud-messaging/understand-delivery>. The names are not all checked against it yet
+//! <https://firebase.google.com/docs/cloud-messaging/understand-delivery>. Its list of the names
+//! could not be read yet: they are not checked
 
 use super::draft::{Draft, Table, ignored, named};
 use super::source::Source;

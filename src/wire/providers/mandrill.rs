@@ -1,6 +1,6 @@
 //! Mailchimp Transactional (Mandrill): a form whose field `mandrill_events` is an array of events.
 //!
-//! <https://mailchimp.com/developer/transactional/docs/webhooks/>. The names are not all checked against it yet
+//! <https://mailchimp.com/developer/transactional/docs/webhooks/>, read 2026-11-30
 
 use super::draft::{Draft, Table, ignored, joined, named};
 use super::source::Source;
@@ -16,6 +16,7 @@ const EVENTS: &Table = &[
     ("deferral", Some(Deferred)),
     ("hard_bounce", Some(Bounced)),
     ("soft_bounce", Some(Bounced)),
+    ("delivered", Some(Delivered)),
     ("open", Some(Opened)),
     ("click", Some(Clicked)),
     ("spam", Some(Spammed)),

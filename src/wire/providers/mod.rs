@@ -97,7 +97,7 @@ pub const SENDERS: [Sender; 14] = [
         proof: Proof::IngestKey {
             put: "Authentication method of the webhook: token, or the user name of basic authentication",
         },
-        setup: "Transactional, Settings, Webhook (and Campaigns, Settings, Webhooks for marketing): choose all email events",
+        setup: "Transactional, Settings, Webhook (and Campaigns, Settings, Webhooks for marketing): choose all email and SMS events",
         read: brevo::read,
         is_own: brevo::is_own,
     },

@@ -1,7 +1,7 @@
 //! SendGrid's Event Webhook: an array of objects with `event`. What the sender passed as custom arguments stands beside the
 //! fields of SendGrid.
 //!
-//! <https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event>, read 2026-11-30; `singlesend_id` is not checked yet
+//! <https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event>, read 2026-11-30
 
 use super::draft::{Draft, Table, ignored, named};
 use super::source::Source;

@@ -1,7 +1,7 @@
 //! Vonage: status webhooks of the Messages API, and delivery receipts of the SMS API.
 //!
-//! <https://developer.vonage.com/en/api/messages> (message status) and
-//! <https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts>. The names are not all checked against it yet
+//! <https://developer.vonage.com/en/messages/concepts/messages-status-callbacks> and
+//! <https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts>, read 2026-11-30
 
 use super::draft::{Draft, Table, ignored, joined, named};
 use super::source::Source;
@@ -79,12 +79,12 @@ fn receipt(top: Fields, context: &Context) -> Result<Outcome, Refusal> {
 
 fn class(code: Option<&str>) -> BounceClass {
     match code {
-        // absent for good, an illegal number
-        Some("3" | "9") => BounceClass::Hard,
+        // absent for good, and barred by the user: Vonage says to remove these numbers
+        Some("3" | "4") => BounceClass::Hard,
         // absent for a time, busy, a fault of the network
         Some("2" | "7" | "8") => BounceClass::Soft,
-        // barred by the user, taken for spam
-        Some("4" | "6") => BounceClass::Policy,
+        // taken for spam, and "illegal": the user does not want this service's messages
+        Some("6" | "9") => BounceClass::Policy,
         _ => BounceClass::Unknown,
     }
 }
