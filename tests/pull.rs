@@ -1,4 +1,7 @@
 //! `waybill pull` and `serve --pull-every`, against a stand-in for Customer.io's App API.
+//!
+//! `WAYBILL_PULLED=100000 cargo test --test pull killed -- --nocapture` kills and compares a pull of more messages, in pages as large
+//! as Customer.io's.
 
 #![allow(clippy::disallowed_methods, reason = "what is pulled lies before now")]
 
@@ -151,12 +154,17 @@ fn names_and_messages_are_pulled_and_count_once() {
 #[test]
 fn a_pull_that_is_killed_goes_on_and_ends_as_if_it_were_not() {
     let api = AppApi::start();
-    *api.shared.messages.lock().unwrap() = some(600, now_s());
+    let many: Option<i64> = std::env::var("WAYBILL_PULLED").ok().map(|many| many.parse().unwrap());
+    let pages_before = if many.is_some() { 40 } else { 3 };
+    api.shared.page_max.store(if many.is_some() { 1_000 } else { 50 }, Ordering::SeqCst);
+    let many = many.unwrap_or(600);
+    *api.shared.messages.lock().unwrap() = some(many, now_s());
     let [straight, broken] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let [straight, broken] = [&straight, &broken].map(|folder| folder.path().join("waybill.db"));
-    pulled(&mut pull(&api, &straight));
+    eprintln!("straight: {} by {} requests", pulled(&mut pull(&api, &straight)).trim(), api.shared.take_asked());
 
     api.shared.too_many_every.store(5, Ordering::SeqCst);
+    api.shared.fail_every.store(7, Ordering::SeqCst);
     api.shared.requests.lock().unwrap().clear();
     let mut child = pull(&api, &broken).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     // some pages after the first of a stretch
@@ -168,7 +176,7 @@ fn a_pull_that_is_killed_goes_on_and_ends_as_if_it_were_not() {
             .iter()
             .filter(|it| it.contains("messages") && it.contains("&start="))
             .count()
-            > 3
+            > pages_before
     };
     while !is_in_the_middle() {
         std::thread::yield_now();
@@ -176,12 +184,18 @@ fn a_pull_that_is_killed_goes_on_and_ends_as_if_it_were_not() {
     child.kill().unwrap();
     child.wait().unwrap();
     let before = rows(&broken, "SELECT count(*) FROM deliveries");
+    eprintln!("killed with {before:?} deliveries after {} requests", api.shared.take_asked());
     // cursors expire while nobody asks
     api.shared.generation.store(1, Ordering::SeqCst);
     let said = pulled(&mut pull(&api, &broken));
     assert!(before != rows(&broken, "SELECT count(*) FROM deliveries"), "it was killed in the middle");
-    assert!(!said.contains(" 660 messages"), "it goes on where it stopped: {said}");
+    eprintln!("the rest: {} by {} requests", said.trim(), api.shared.take_asked());
+    assert!(!said.contains(&format!(" {} messages", many + many / 10)), "it goes on where it stopped: {said}");
     assert!(tables(&straight) == tables(&broken));
+    assert_eq!(
+        rows(&broken, "SELECT count(*), count(DISTINCT delivery_id) FROM deliveries"),
+        [format!("Integer({many}) Integer({many})")]
+    );
     verify(&broken);
 }
 

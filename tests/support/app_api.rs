@@ -12,16 +12,17 @@ use tokio_rustls::rustls::{self, ServerConfig, ServerConnection, StreamOwned};
 
 pub const KEY: &str = "an-app-api-key";
 
-/// The most messages of a page here, so that few make several pages.
-const PAGE_MAX: usize = 50;
-
 #[derive(Default)]
 pub struct Shared {
+    /// The most messages of a page; 0: 50, so that few make several pages.
+    pub page_max: AtomicU64,
     pub messages: Mutex<Vec<Value>>,
     /// What is answered before the answer, in order: a status, and a header.
     pub troubles: Mutex<Vec<(u16, &'static str)>>,
     /// Every so many requests are refused for being too many; 0: none.
     pub too_many_every: AtomicU64,
+    /// Every so many fail; 0: none.
+    pub fail_every: AtomicU64,
     /// Cursors of earlier generations have expired.
     pub generation: AtomicU64,
     pub asked: AtomicU64,
@@ -31,6 +32,13 @@ pub struct Shared {
 pub struct AppApi {
     pub url: String,
     pub shared: Arc<Shared>,
+}
+
+impl Shared {
+    /// How many requests there were since it was asked last.
+    pub fn take_asked(&self) -> u64 {
+        self.asked.swap(0, Ordering::SeqCst)
+    }
 }
 
 impl AppApi {
@@ -107,9 +115,11 @@ fn answer(target: &str, authorization: &str, shared: &Shared) -> (u16, String, V
     if authorization != format!("bearer {KEY}") {
         return no(401, "");
     }
-    let every = shared.too_many_every.load(Ordering::SeqCst);
-    if every > 0 && asked.is_multiple_of(every) {
-        return no(429, "retry-after: 0\r\n");
+    for (every, status) in [(&shared.too_many_every, 429), (&shared.fail_every, 502)] {
+        let every = every.load(Ordering::SeqCst);
+        if every > 0 && asked.is_multiple_of(every) {
+            return no(status, "retry-after: 0\r\n");
+        }
     }
     let mut troubles = shared.troubles.lock().unwrap();
     if !troubles.is_empty() {
@@ -147,7 +157,8 @@ fn answer(target: &str, authorization: &str, shared: &Shared) -> (u16, String, V
                 Some((of, from)) if of == generation => from.parse().unwrap(),
                 Some(_) => return no(400, ""),
             };
-            let until = found.len().min(from + PAGE_MAX.min(number("limit") as usize));
+            let page_max = Some(shared.page_max.load(Ordering::SeqCst)).filter(|max| *max > 0).unwrap_or(50);
+            let until = found.len().min(from + (number("limit") as usize).min(page_max as usize));
             let next = if until < found.len() { format!("{generation}-{until}") } else { String::new() };
             json!({"messages": found[from..until], "next": next})
         }
