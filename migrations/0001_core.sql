@@ -11,7 +11,7 @@ CREATE TABLE _settings (
     -- Secrets and marks of this file: id_key (keys the hash that identifies events sent without an id, and those of forgotten
     -- identifiers), session_key (signs the cookies of browsers), erasures (counts what was forgotten, so that every process notices), replayed_by (the version that last replayed the quarantine), verified (what
     -- `waybill verify` last found, as JSON), pulled (what came of the last `waybill pull`), `pull` and a path (how far that list
-    -- was pulled).
+    -- was pulled), replica (what the target of `waybill replicate` has).
     key    TEXT PRIMARY KEY,
     value  ANY NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -77,6 +77,7 @@
 //! | [`store`] | the file: rows, the writer, `query/` with one file a question, `erasure/`, `verify/` | `domain` |
 //! | [`intake`] | from `wire` to `store` | those three |
 //! | [`pull`] | asks Customer.io's App API | those four, and `config` |
+//! | [`replicate`] | follows the file, and keeps its tables in PostgreSQL | `store`, and `config` |
 //! | [`web`] | [`Waybill`], [`web::ingest`], [`web::pages`], `app_api` (reads by Customer.io's clients), exports | all but `cli` |
 //! | [`cli`] | one file a command | all |
 //!
@@ -123,6 +124,9 @@ pub mod intake;
 #[doc(hidden)]
 #[allow(clippy::disallowed_methods, reason = "it paces its requests, and notes when it ran")]
 pub mod pull;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod replicate;
 #[doc(hidden)]
 pub mod store;
 #[doc(hidden)]

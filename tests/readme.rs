@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use rusqlite::Connection;
 use serde_json::Value;
+use support::postgres::Postgres;
 use support::process::Process;
 use support::server::{Server, waybill};
 
@@ -131,6 +132,8 @@ fn is_of_name(c: char) -> bool {
 #[test]
 fn commands_run_as_documented() {
     let mut ran = 0;
+    let postgres = Postgres::start();
+    let target = postgres.url("postgres");
     for (name, page) in PAGES.iter() {
         let blocks = blocks(page, "sh");
         let lines = blocks.iter().flat_map(|block| block.lines());
@@ -144,6 +147,7 @@ fn commands_run_as_documented() {
         for documented in commands {
             // folders of a machine, fixed ports, and a question that is asked at a terminal
             let mut command = documented.replace(" /mnt/", " ").replace("/var/lib/waybill/", "").replace(":8787", ":0");
+            command = command.replace("postgres://waybill@db.example.com/analytics", &target);
             if command.starts_with("waybill forget") && !command.contains("--yes") {
                 command.push_str(" --yes");
             }
@@ -153,9 +157,10 @@ fn commands_run_as_documented() {
             shell = Command::new("sh");
             shell.args(["-c", &format!("exec {command}")]).current_dir(folder.path()).env("PATH", path);
             shell.env("WAYBILL_LISTEN", "127.0.0.1:0");
-            let (status, said) = if command.starts_with("waybill serve") {
-                let (mut server, _) = Process::start(&mut shell, "listening on ");
-                (server.stop(), String::new())
+            let ready = if command.starts_with("waybill serve") { "listening on " } else { " has all of " };
+            let (status, said) = if command.starts_with("waybill serve") || command.ends_with(&target) {
+                let (mut process, _) = Process::start(&mut shell, ready);
+                (process.stop(), String::new())
             } else {
                 Process::run(&mut shell)
             };

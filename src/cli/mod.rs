@@ -13,6 +13,7 @@ mod name;
 mod one_per_line;
 mod prune;
 mod pull;
+mod replicate;
 mod secret;
 mod serve;
 mod settings;
@@ -46,6 +47,7 @@ use crate::web::format::printable;
   waybill forget ada@example.org            erase a person
   waybill prune --older-than 400d           drop old events; counts stay
   waybill backup /mnt/backup/ --keep 7      a copy, also while serving
+  waybill replicate --to postgres://...     the same tables in PostgreSQL
   waybill keys add read ana                 make a token for the pages
   waybill config --config waybill.toml      what is in force, and where it comes from
 
@@ -115,6 +117,8 @@ enum Command {
     Backup(backup::Backup),
     /// Write the file from a backup
     Restore(backup::Restore),
+    /// Keep the same tables in PostgreSQL, and follow the file
+    Replicate(replicate::Replicate),
     /// Make, list and revoke the keys of senders and the tokens of readers
     Keys(keys::Keys),
     /// Rewrite the file without unused space; no server may have it open
@@ -167,6 +171,7 @@ pub fn run() -> anyhow::Result<std::process::ExitCode> {
         Some(Command::Prune(prune)) => prune.run(&file.db),
         Some(Command::Backup(backup)) => backup.run(&file.db),
         Some(Command::Restore(restore)) => restore.run(&file.db),
+        Some(Command::Replicate(replicate)) => replicate.run(&file.db),
         Some(Command::Keys(keys)) => keys.run(&file.db),
         Some(Command::Vacuum) => vacuum::run(&file.db),
         Some(Command::Alert) => serve.test_alert(file.db),

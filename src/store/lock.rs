@@ -20,7 +20,15 @@ impl Lock {
     /// # Errors
     /// [`Error::Served`] where another process has the lock.
     pub fn take(db: &Path) -> Result<Lock, Error> {
-        let path = path_of(db);
+        Lock::of(path_of(db))?.ok_or(Error::Served)
+    }
+
+    /// Locks a file against others that replicate it, if none does. A server may have it.
+    pub fn take_to_replicate(db: &Path) -> Result<Option<Lock>, Error> {
+        Lock::of(path_of(db).with_extension("replicate-lock"))
+    }
+
+    fn of(path: PathBuf) -> Result<Option<Lock>, Error> {
         let failed = |error: std::io::Error| Error::Open { path: path.clone(), reason: error.to_string() };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -33,12 +41,12 @@ impl Lock {
         let lock = options.open(&path).map_err(failed)?;
         for _ in 0..TRIES {
             match lock.try_lock() {
-                Ok(()) => return Ok(Lock(lock)),
+                Ok(()) => return Ok(Some(Lock(lock))),
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
-        Err(Error::Served)
+        Ok(None)
     }
 }
 

@@ -156,6 +156,8 @@ fn write_pragmas(connection: &Connection) -> Result<(), Error> {
     // freed cells hold addresses
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
+    // so that INSERT OR REPLACE fires the triggers of `replicate` for the row that goes
+    connection.pragma_update(None, "recursive_triggers", "ON")?;
     // references are right by construction, and `verify` proves more than this would check at every insert
     connection.pragma_update(None, "foreign_keys", "OFF")?;
     Ok(())

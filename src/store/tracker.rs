@@ -390,12 +390,12 @@ struct File {
 
 impl File {
     fn of(path: &Path) -> Result<File, Error> {
-        let mut parts = vec![(path.to_owned(), identity(path).ok_or(Error::Moved)?)];
+        let mut parts = vec![(path.to_owned(), disk::identity(path).ok_or(Error::Moved)?)];
         let path = fs::canonicalize(path).map_err(|_| Error::Moved)?;
         for end in ["-wal", "-shm"] {
             let mut part = path.clone().into_os_string();
             part.push(end);
-            parts.extend(identity(Path::new(&part)).map(|identity| (part.into(), identity)));
+            parts.extend(disk::identity(Path::new(&part)).map(|identity| (part.into(), identity)));
         }
         Ok(File { path, parts })
     }
@@ -405,19 +405,8 @@ impl File {
     }
 
     fn is_in_place(&self) -> bool {
-        self.parts.iter().all(|(path, opened)| identity(path) == Some(*opened))
+        self.parts.iter().all(|(path, opened)| disk::identity(path) == Some(*opened))
     }
-}
-
-#[cfg(unix)]
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|_| (0, 0))
 }
 
 #[cfg(test)]

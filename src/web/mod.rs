@@ -40,6 +40,7 @@ use anyhow::Context as _;
 use crate::config::Config;
 use connection::Connections;
 use ingest::Ingest;
+pub use limits::stop_signals;
 use tls::Certificate;
 use waybill::Waybill;
 

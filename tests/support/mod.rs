@@ -12,6 +12,7 @@ pub mod elliptic;
 pub mod file;
 pub mod installed;
 pub mod outage;
+pub mod postgres;
 pub mod process;
 pub mod server;
 pub mod sns;

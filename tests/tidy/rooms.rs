@@ -17,7 +17,7 @@ enum Use {
 
 use Use::{Any, Only};
 
-const ROOMS: [Room; 10] = [
+const ROOMS: [Room; 11] = [
     Room { name: "domain", rooms: Only(&[]), crates: Only(&[]) },
     Room {
         name: "wire",
@@ -69,6 +69,7 @@ const ROOMS: [Room; 10] = [
     Room { name: "intake", rooms: Only(&["domain", "wire", "store"]), crates: Only(&[]) },
     Room { name: "config", rooms: Only(&["domain", "wire", "store"]), crates: Any },
     Room { name: "pull", rooms: Only(&["domain", "wire", "store", "intake", "config"]), crates: Any },
+    Room { name: "replicate", rooms: Only(&["store", "config"]), crates: Any },
     Room { name: "web", rooms: Only(&["domain", "wire", "store", "intake", "config", "pull"]), crates: Any },
     Room { name: "cli", rooms: Any, crates: Any },
     Room { name: "main", rooms: Any, crates: Any },
