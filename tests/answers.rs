@@ -81,5 +81,5 @@ fn assert_refused(answer: &Answer, status: u16, code: &str, what: &str) {
     let json = answer.json();
     assert_eq!(json["code"], code, "{what}: {json}");
     assert!(json["message"].as_str().is_some_and(|message| message.len() > 10), "{what}: {json}");
-    assert_ne!(json["success"], true, "{what}: {json}");
+    assert_eq!((&json["success"], &json["meta"]["error"]), (&false.into(), &json["message"]), "{what}: {json}");
 }

@@ -1,8 +1,14 @@
 //! Errors of a page, and the message that people see. The cause is logged, not shown.
 
 use actix_web::http::StatusCode;
+use serde_json::{Value, json};
 
 use crate::store;
+
+/// The JSON of every error. `meta.error` is where Customer.io's client for Node.js looks for the message.
+pub fn body(code: &str, message: &str) -> Value {
+    json!({ "success": false, "code": code, "message": message, "meta": { "error": message } })
+}
 
 /// Why a page could not be shown.
 #[derive(Debug, thiserror::Error)]

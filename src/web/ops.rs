@@ -7,8 +7,9 @@ use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::error;
 use super::ingest::Ingest;
-use super::ingest::answer::wrong_method;
+use super::ingest::answer::takes_only;
 use super::pages::get_or_head;
 use super::refusals::Refusals;
 use super::request_log::Code;
@@ -19,8 +20,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 pub fn routes(config: &mut ServiceConfig) {
     for (path, route) in [("/healthz", get_or_head().to(healthz)), ("/readyz", get_or_head().to(readyz))] {
-        let otherwise = web::to(|| async { wrong_method("GET, HEAD") });
-        config.service(web::resource(path).route(route).default_service(otherwise));
+        config.service(web::resource(path).route(route).default_service(takes_only("GET, HEAD")));
     }
 }
 
@@ -99,8 +99,9 @@ fn unstored(trouble: Option<String>) -> Option<String> {
 
 fn answer(trouble: Option<String>, well: impl FnOnce() -> serde_json::Value) -> HttpResponse {
     let Some(reason) = trouble else { return HttpResponse::Ok().json(well()) };
-    let answer = json!({ "status": "unavailable", "code": "unavailable", "message": reason });
-    let mut response = HttpResponse::ServiceUnavailable().json(answer);
+    let mut body = error::body("unavailable", &reason);
+    body["status"] = "unavailable".into();
+    let mut response = HttpResponse::ServiceUnavailable().json(body);
     response.extensions_mut().insert(Code("unavailable"));
     response
 }

@@ -17,8 +17,8 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::access::Access;
-use super::error::Error;
-use super::ingest::answer::wrong_method;
+use super::error::{self, Error};
+use super::ingest::answer::takes_only;
 use super::pages::layout::{now_ms, pairs, refuse_unknown, slow_down};
 use super::pages::{Pages, get_or_head};
 use crate::domain::{Counted, Metric, Millis, SourceKind};
@@ -53,9 +53,8 @@ pub fn routes(config: &mut ServiceConfig) {
             // the messages of a newsletter are its contents
             .replace("{parts}", "{parts:actions|contents}");
         let handler = move |request, access, pages| answer(request, access, pages, parameters, question);
-        let otherwise = web::to(|| async { wrong_method("GET, HEAD") });
         let resource = web::resource(format!("/v1/{path}"));
-        config.service(resource.route(get_or_head().to(handler)).default_service(otherwise));
+        config.service(resource.route(get_or_head().to(handler)).default_service(takes_only("GET, HEAD")));
     }
 }
 
@@ -103,13 +102,9 @@ fn refusal(error: &Error, request: &HttpRequest) -> HttpResponse {
         _ => &mut answer,
     };
     let message = error.public();
-    let mut answer = answer.json(json!({
-        "code": error.code(),
-        "message": message,
-        "errors": [{ "detail": message, "status": status.as_u16().to_string() }],
-        // where the client for Node.js looks
-        "meta": { "error": message },
-    }));
+    let mut body = error::body(error.code(), &message);
+    body["errors"] = json!([{ "detail": message, "status": status.as_u16().to_string() }]);
+    let mut answer = answer.json(body);
     slow_down(error, &mut answer);
     answer
 }

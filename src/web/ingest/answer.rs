@@ -2,13 +2,14 @@
 //! SDK.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Route, web};
 use serde_json::{Value, json};
 
 use super::body::BodyError;
 use crate::config::variable;
 use crate::store::keys::Kind;
 use crate::store::{Outcome, Refused};
+use crate::web::error;
 use crate::web::request_log::Code;
 use crate::wire::Quarantined;
 
@@ -126,7 +127,7 @@ impl Refusal {
             }
             Refusal::Writer(refused) => (S::SERVICE_UNAVAILABLE, "unavailable", format!("{refused}; retry")),
         };
-        let mut answer = json!({ "success": false, "code": code, "message": message });
+        let mut answer = error::body(code, &message);
         let mut response = HttpResponseBuilder::new(status);
         match status {
             S::SERVICE_UNAVAILABLE => response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S)),
@@ -148,18 +149,20 @@ impl Refusal {
     }
 }
 
-/// The answer to a method that a path does not take.
-pub fn wrong_method(allowed: &str) -> HttpResponse {
+/// Answers methods that a path does not take; `allowed` as in an `Allow` header.
+pub fn takes_only(allowed: &'static str) -> Route {
+    web::to(move || async move { wrong_method(allowed) })
+}
+
+fn wrong_method(allowed: &str) -> HttpResponse {
     let message = format!("this path accepts {allowed} only");
-    HttpResponse::MethodNotAllowed()
-        .insert_header((header::ALLOW, allowed))
-        .json(json!({ "success": false, "code": "wrong_method", "message": message }))
+    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed)).json(error::body("wrong_method", &message))
 }
 
 /// The answer to a program at a path where nothing is.
 pub async fn not_found(request: HttpRequest) -> HttpResponse {
     let message = format!("Nothing is served at {} {}.", request.method(), request.path());
-    HttpResponse::NotFound().json(json!({ "code": "not_found", "message": message }))
+    HttpResponse::NotFound().json(error::body("not_found", &message))
 }
 
 /// The outcomes of a request.

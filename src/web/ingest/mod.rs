@@ -132,9 +132,8 @@ where
     A: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let otherwise = web::to(move || async move { answer::wrong_method(methods) });
     let is_taken = guard::fn_guard(move |asked| methods.split(", ").any(|method| asked.head().method == method));
-    web::resource(path).route(web::route().guard(is_taken).to(handler)).default_service(otherwise)
+    web::resource(path).route(web::route().guard(is_taken).to(handler)).default_service(answer::takes_only(methods))
 }
 
 /// When a request came, on both clocks.

@@ -15,7 +15,7 @@ use super::metrics;
 use super::sign_in::{self, SIGN_IN, SIGN_OUT};
 use super::twin::Format;
 use crate::web::access::{Access, Identity, is_reading};
-use crate::web::error::Error;
+use crate::web::error::{self, Error};
 
 #[derive(Template)]
 #[template(path = "error.html")]
@@ -110,7 +110,7 @@ fn error_answer(error: &Error, request: &HttpRequest) -> HttpResponse {
     }
     // a browser sends its token by the form, which shows what is wrong with it
     if !is_page || matches!(error, Error::WrongToken | Error::TooManyTokens { .. }) {
-        let mut answer = answer.json(serde_json::json!({ "code": error.code(), "message": error.public() }));
+        let mut answer = answer.json(error::body(error.code(), &error.public()));
         slow_down(error, &mut answer);
         return answer;
     }

@@ -61,7 +61,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 
 use super::assets;
 use super::error::Error;
-use super::ingest::answer;
+use super::ingest::answer::{self, takes_only};
 pub use layout::Pages;
 use sign_in::{SIGN_IN, SIGN_OUT};
 use twin::{paths, paths_of_list};
@@ -78,8 +78,8 @@ pub fn budget(ms: u64) -> impl Fn() -> bool {
 
 /// Every page. They match all remaining paths, so the routes that receive events are configured before them.
 pub fn routes(config: &mut ServiceConfig) {
-    config.route("/favicon.ico", get_or_head().to(assets::favicon));
-    config.service(resource("/assets/{name}").wrap(Compress::default()).route(get_or_head().to(assets::serve)));
+    config.service(page(resource("/favicon.ico"), assets::favicon));
+    config.service(page(resource("/assets/{name}"), assets::serve).wrap(Compress::default()));
     config.service(
         web::scope("")
             .wrap(from_fn(around::page_middleware))
@@ -90,47 +90,50 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(page(resource(paths_of_list("/events")), events::page))
             // IDs may contain slashes
             .service(page(resource("/deliveries/{id:.+}"), delivery::page))
-            .service(page(resource("/people/{id:.+}"), people::page).route(web::post().to(people::keep)))
+            .service(page_with_form("/people/{id:.+}", people::page, people::keep))
             .service(page(resource(paths("/campaigns")), campaigns::page))
-            .service(form("/campaigns/names").route(web::post().to(source_names::one)))
+            .service(form("/campaigns/names", source_names::one))
             .service(
-                form("/campaigns/names/file")
-                    .app_data(PayloadConfig::new(source_names::FILE_BYTES_MAX))
-                    .route(web::post().to(source_names::file)),
+                form("/campaigns/names/file", source_names::file)
+                    .app_data(PayloadConfig::new(source_names::FILE_BYTES_MAX)),
             )
             .service(page(resource("/campaigns/{kind}/{id:.+}"), campaign::page))
             .service(page(resource(paths("/compare")), compare::page))
             .service(page(resource(paths_of_list("/suppressions")), suppressions::page))
             .service(page(resource(paths("/quarantine")), quarantine::page))
             .service(page(resource("/quarantine/confirm"), quarantine_acts::confirm))
-            .service(form("/quarantine/replay").route(web::post().to(quarantine_acts::replay)))
-            .service(form("/quarantine/dismiss").route(web::post().to(quarantine_acts::dismiss)))
+            .service(form("/quarantine/replay", quarantine_acts::replay))
+            .service(form("/quarantine/dismiss", quarantine_acts::dismiss))
             .service(page(resource(paths("/meanings")), meanings::page))
             .service(page(resource(paths("/health")), health::page))
             .service(page(resource(metrics::PATH), metrics::page))
             .service(page(resource(paths("/schema")), schema::page))
             .service(page(resource("/connect"), connect::page))
             .service(page(resource("/search"), search::page))
-            .service(page(resource(SIGN_IN), sign_in::page).route(web::post().to(sign_in::begin)))
-            .service(page(resource(SIGN_OUT), sign_in::leave).route(web::post().to(sign_in::end)))
+            .service(page_with_form(SIGN_IN, sign_in::page, sign_in::begin))
+            .service(page_with_form(SIGN_OUT, sign_in::leave, sign_in::end))
             .default_service(web::to(not_found)),
     );
 }
 
 /// A page for GET and HEAD; another method is answered with 405.
-fn page<F, A>(at: Resource, handler: F) -> Resource
-where
-    F: Handler<A>,
-    A: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    let otherwise = web::to(|| async { answer::wrong_method("GET, HEAD") });
-    at.route(get_or_head().to(handler)).default_service(otherwise)
+fn page<A: FromRequest + 'static>(at: Resource, handler: impl Handler<A, Output: Responder>) -> Resource {
+    at.route(get_or_head().to(handler)).default_service(takes_only("GET, HEAD"))
+}
+
+/// A page whose form posts to the same path.
+fn page_with_form<A: FromRequest + 'static, B: FromRequest + 'static>(
+    path: &str,
+    handler: impl Handler<A, Output: Responder>,
+    form: impl Handler<B, Output: Responder>,
+) -> Resource {
+    let at = resource(path).route(get_or_head().to(handler)).route(web::post().to(form));
+    at.default_service(takes_only("GET, HEAD, POST"))
 }
 
 /// The target of a form, without a page of its own.
-fn form(path: &str) -> Resource {
-    resource(path).default_service(web::to(not_found))
+fn form<A: FromRequest + 'static>(path: &str, handler: impl Handler<A, Output: Responder>) -> Resource {
+    resource(path).route(web::post().to(handler)).default_service(takes_only("POST"))
 }
 
 /// GET, and HEAD for probes.
