@@ -92,9 +92,9 @@
 //! - **A sender of webhooks**: a file in `src/wire/providers/` with its table of events, a row in `SENDERS` there, a name in
 //!   [`wire::Format`]; if it signs, how, in `providers/proof.rs`. Routes, keys, import and pages read the row.
 //! - **A format**: a file in `src/wire/` that makes [`domain::Event`]s, a name in [`wire::Format`], a route in
-//!   [`web::ingest`]. Nothing after it changes.
+//!   [`web::ingest`] and its line in `openapi.rs` there. Nothing after it changes.
 //! - **A page**: a question in `src/store/query/`; a file in `src/web/pages/` with its struct and handler, and a template
-//!   of the same name; a route in `src/web/pages/mod.rs`.
+//!   of the same name; a route in `src/web/pages/mod.rs`, and its line in `openapi.rs` there.
 //! - **A column or table**: the next file in `migrations/`, with comments inside the statement: `.schema`, the table `about` and
 //!   the page `/schema` show them. Names that begin with `_` are private, all others a promise.
 //!
@@ -106,6 +106,7 @@
 //! | 3: counts equal a recount | the same, and `waybill verify`, by SQL and by [`domain::Delivery::of`] |
 //! | 4: 200 means on disk; nothing is lost | `tests/durability` kills the server while it writes, cuts its power and has its syncs fail; `tests/answers` has every answer to a sender; `tests/quarantine`. `docs/faults.md` lists every fault with its test |
 //! | 5: an erased person stays erased | `tests/forgetting` searches all bytes of the files; `tests/laws` tries the orders of events and requests |
+//! | `/openapi.json` says what the server does | `tests/openapi` compares it with the routes, and schemathesis sends what it allows and forbids |
 //! | once a key is set, nothing is open that lacks its own | `tests/door`: every route with every kind of credential, and from other sites |
 //! | no page reads all of what grows | `tests/site/plans.rs`: the query plan of every statement, as a snapshot |
 //!

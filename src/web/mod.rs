@@ -19,6 +19,7 @@ mod limits;
 mod listen;
 pub mod names;
 pub mod nearest;
+mod openapi;
 mod ops;
 pub mod pages;
 pub mod peer;

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use super::error;
 use super::ingest::Ingest;
 use super::ingest::answer::takes_only;
+use super::openapi::operation::{Group, Operation};
 use super::pages::get_or_head;
 use super::refusals::Refusals;
 use super::request_log::Code;
@@ -22,6 +23,15 @@ pub fn routes(config: &mut ServiceConfig) {
     for (path, route) in [("/healthz", get_or_head().to(healthz)), ("/readyz", get_or_head().to(readyz))] {
         config.service(web::resource(path).route(route).default_service(takes_only("GET, HEAD")));
     }
+}
+
+/// For the OpenAPI document.
+pub fn operations() -> [Operation; 2] {
+    let get = |path: &str, summary: &str| Operation::get(Group::Operating, path, summary);
+    [
+        get("/healthz", "Whether the file can be read and written").json("Alive"),
+        get("/readyz", "Whether events can be stored, as tried now").json("Ready"),
+    ]
 }
 
 /// The last answers to what is asked here.

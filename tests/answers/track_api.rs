@@ -111,7 +111,7 @@ fn what_clients_send_is_answered_with_what_became_of_it() {
         ("POST", "/api/v1/customers/p7", "PUT, DELETE"),
         ("POST", "/api/v1/customers/p7/devices", "PUT"),
         ("PUT", "/api/v1/customers/p7/devices/t", "DELETE"),
-        ("POST", "/api/v1/accounts/region", "GET"),
+        ("POST", "/api/v1/accounts/region", "GET, HEAD"),
     ] {
         let answer = client.ask(method, path, &[], "");
         assert_refused(&answer, 405, "wrong_method", &format!("{method} {path}"));

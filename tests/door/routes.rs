@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use actix_web::test::{TestRequest, call_service, init_service};
-use actix_web::{App, HttpResponse};
-
 use super::support::client::Answer;
+use super::support::routes::patterns;
 use super::{OPERATE, READ, TOKENS, bearer, served};
 
 /// What a route asks for.
@@ -77,6 +75,7 @@ const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("/health.json", "GET", "/health.json", Token),
     ("/health.csv", "GET", "/health.csv", Token),
     ("/metrics", "GET", "/metrics", Token),
+    ("/openapi.json", "GET", "/openapi.json", Token),
     ("/connect", "GET", "/connect", Token),
     ("/schema", "GET", "/schema", Token),
     ("/schema.json", "GET", "/schema.json", Token),
@@ -158,20 +157,6 @@ const ROUTES: &[(&str, &str, &str, Needs)] = &[
     ("/api/{path:.*}", "POST", "/api/nothing", Absent),
     ("/webhooks/{path:.*}", "POST", "/webhooks/nothing", Absent),
 ];
-
-/// The patterns of the application.
-async fn patterns() -> BTreeSet<String> {
-    let app = App::new().configure(waybill::web::routes).wrap_fn(|request, _| {
-        let text = format!("{:?}", request.resource_map());
-        std::future::ready(Ok(request.into_response(HttpResponse::Ok().body(text))))
-    });
-    let app = init_service(app).await;
-    let answer = call_service(&app, TestRequest::default().to_request()).await;
-    let text = String::from_utf8(actix_web::test::read_body(answer).await.to_vec()).unwrap();
-    // `patterns: Single("/a")` or `patterns: List(["/a", "/b"])`
-    let lists = text.split("patterns: ").skip(1).map(|rest| rest.split(')').next().unwrap());
-    lists.flat_map(|list| list.split('"').skip(1).step_by(2)).map(str::to_owned).collect()
-}
 
 #[actix_web::test]
 async fn every_route_is_in_the_table() {

@@ -14,5 +14,6 @@ pub mod installed;
 pub mod outage;
 pub mod postgres;
 pub mod process;
+pub mod routes;
 pub mod server;
 pub mod sns;

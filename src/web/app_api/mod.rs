@@ -4,6 +4,7 @@
 
 mod messages;
 mod metrics;
+pub mod openapi;
 mod sources;
 
 use std::collections::HashMap;
@@ -27,8 +28,10 @@ use crate::store::query::log::SourceRef;
 /// What a path answers.
 type Question = fn(&Asked, &Connection) -> Result<Value, Error>;
 
-/// Paths below `/v1`, each with its parameters and its question.
-const ROUTES: [(&str, &[&str], Question); 14] = [
+/// A path below `/v1`, its parameters and its question.
+type Route = (&'static str, &'static [&'static str], Question);
+
+const ROUTES: [Route; 14] = [
     ("messages", messages::OF_ALL, messages::list),
     ("messages/{message}/archived_message", &[], messages::archived),
     ("messages/{message:.+}", &["get_tracked_responses"], messages::one),

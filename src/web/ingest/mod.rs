@@ -8,6 +8,7 @@ mod cors;
 pub mod due;
 pub mod keys;
 pub mod lag;
+pub mod openapi;
 pub mod replay;
 mod track_api;
 mod webhooks;

@@ -11,7 +11,7 @@ use crate::web::access::Access;
 use crate::wire::{self, Bounds, Item, Reason, TrackRequest};
 
 /// Paths that need no key: recipients report on their messages, also from a page or its service worker.
-const OPEN: [&str; 5] = [
+pub(super) const OPEN: [&str; 5] = [
     "/api/v1/metrics",
     "/api/v1/push/events",
     "/push/events",
@@ -20,7 +20,7 @@ const OPEN: [&str; 5] = [
 ];
 
 /// The paths that need a key, with the methods that they take.
-const KEYED: [(&str, &str); 12] = [
+pub(super) const KEYED: [(&str, &str); 12] = [
     ("/api/v1/customers/{identifier}", "PUT, DELETE"),
     ("/api/v1/customers/{identifier}/devices", "PUT"),
     ("/api/v1/customers/{identifier}/devices/{device_id}", "DELETE"),
@@ -35,8 +35,8 @@ const KEYED: [(&str, &str); 12] = [
     ("/api/v2/entity", "POST"),
 ];
 
-const BATCH: &str = "/api/v2/batch";
-const REGION: &str = "/api/v1/accounts/region";
+pub(super) const BATCH: &str = "/api/v2/batch";
+pub(super) const REGION: &str = "/api/v1/accounts/region";
 
 pub fn routes(config: &mut ServiceConfig) {
     for path in OPEN {
@@ -47,7 +47,7 @@ pub fn routes(config: &mut ServiceConfig) {
         let handler = move |request, payload, ingest| call(path, MissingKey::Refused, request, payload, ingest);
         config.service(taking(methods, path, handler));
     }
-    config.service(post(BATCH, batch)).service(taking("GET", REGION, region));
+    config.service(post(BATCH, batch)).service(taking("GET, HEAD", REGION, region));
 }
 
 async fn call(

@@ -1,5 +1,6 @@
 //! Whether opens and clicks by machines count: only those of people do, unless the address has `automated=1`.
 
+use super::layout;
 use super::span::Choice;
 use crate::domain::{Counted, Metric};
 use crate::web::address::Address;
@@ -14,13 +15,7 @@ impl Automated {
     /// # Errors
     /// [`Error::BadRequest`] for a value other than `1`.
     pub fn parse(pairs: &[(String, String)]) -> Result<Automated, Error> {
-        match pairs.iter().find(|(key, value)| key == Self::KEY && !value.is_empty()) {
-            None => Ok(Automated(false)),
-            Some((_, value)) if value == "1" => Ok(Automated(true)),
-            Some((_, value)) => {
-                Err(Error::BadRequest(format!("Invalid `automated={value}`. Use `automated=1` to include bots.")))
-            }
-        }
+        layout::is_set(pairs, Self::KEY, "1").map(Automated)
     }
 
     pub fn opened(self) -> Counted {

@@ -178,6 +178,9 @@ impl Read {
     }
 }
 
+/// Its query parameters.
+pub const PARAMETERS: [&str; 8] = ["since", "until", "time", "by", "zone", "links", "channel", Automated::KEY];
+
 pub async fn page(
     request: HttpRequest,
     pages: web::Data<Pages>,
@@ -189,10 +192,10 @@ pub async fn page(
         return Err(Error::NotFound(format!("There is no kind of source `{kind}`.")));
     }
     let pairs = layout::pairs(request.query_string())?;
-    layout::refuse_unknown(&pairs, &["since", "until", "time", "by", "zone", "links", "channel", Automated::KEY])?;
+    layout::refuse_unknown(&pairs, &PARAMETERS)?;
     let (automated, channel) = (Automated::parse(&pairs)?, OneChannel::parse(&pairs));
     let (span, series) = (Span::parse(&pairs, now_ms)?, Series::parse(&pairs)?);
-    let all_links = pairs.iter().any(|(key, value)| key == "links" && value == "all");
+    let all_links = layout::is_set(&pairs, "links", "all")?;
     let (asked, span_asked, channel_asked) = ((kind.clone(), id.clone()), span.clone(), channel.clone());
     let found = pages.read(move |connection| {
         let (kind, id) = asked;

@@ -71,10 +71,13 @@ struct Row {
     figures: Vec<Figure>,
 }
 
+/// Its query parameters.
+pub const PARAMETERS: [&str; 8] = ["since", "until", "kind", "sort", "dir", "named", "channel", Automated::KEY];
+
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let pairs = layout::pairs(request.query_string())?;
-    layout::refuse_unknown(&pairs, &["since", "until", "kind", "sort", "dir", "named", "channel", Automated::KEY])?;
+    layout::refuse_unknown(&pairs, &PARAMETERS)?;
     let span = Span::parse(&pairs, now_ms)?;
     let (automated, channel) = (Automated::parse(&pairs)?, OneChannel::parse(&pairs));
     let value = |key: &str| pairs.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, value)| value.as_str());
@@ -209,7 +212,12 @@ impl Sort {
             let names = names().collect::<Vec<_>>().join(", ");
             return Err(Error::BadRequest(format!("Invalid `sort`. It must be one of {names}.")));
         };
-        let descending = direction.map_or(key != "name", |direction| direction == "desc");
+        let descending = match direction {
+            None => key != "name",
+            Some("desc") => true,
+            Some("asc") => false,
+            Some(other) => return Err(Error::BadRequest(format!("Invalid `dir={other}`. It must be asc or desc."))),
+        };
         Ok(Sort { key, descending })
     }
 

@@ -156,7 +156,7 @@ struct Query {
 
 impl Query {
     fn parse(pairs: &[(String, String)], now_ms: Millis) -> Result<Query, Error> {
-        layout::refuse_unknown(pairs, &["source", "age", "since", "until", "channel", Automated::KEY])?;
+        layout::refuse_unknown(pairs, &PARAMETERS)?;
         let span = Span::parse(pairs, now_ms)?;
         // in a short range, the age leaves at least half to compare
         let days = span.since_ms.map_or(i64::MAX, |since_ms| (now_ms - since_ms) / DAY_MS);
@@ -247,6 +247,9 @@ impl Query {
         }
     }
 }
+
+/// Its query parameters.
+pub const PARAMETERS: [&str; 6] = ["source", "age", "since", "until", "channel", Automated::KEY];
 
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();

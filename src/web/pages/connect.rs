@@ -130,9 +130,12 @@ impl Way {
     }
 }
 
+/// Its query parameters.
+pub const PARAMETERS: [&str; 1] = ["from"];
+
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let pairs = layout::pairs(request.query_string())?;
-    layout::refuse_unknown(&pairs, &["from"])?;
+    layout::refuse_unknown(&pairs, &PARAMETERS)?;
     let asked = pairs.iter().find(|(key, _)| key == "from").map_or("customerio", |(_, value)| value);
     let way = Way::of(asked).ok_or_else(|| Error::NotFound(format!("There is no sender `{asked}`.")))?;
     let formats: Vec<&str> = way.formats.iter().map(|format| format.name()).collect();

@@ -1,6 +1,6 @@
 //! The filter of the list of events: that of the log, and conditions of the events themselves.
 
-use super::log_query::{Chip, LogQuery, by, by_title, cursor};
+use super::log_query::{Chip, LogQuery, by, by_title, cursor, filters};
 use super::parts::PROBLEMS;
 use super::span::{Keys, Span};
 use crate::domain::{Counted, Metric, Millis};
@@ -11,6 +11,11 @@ use crate::web::error::Error;
 
 /// The keys beyond those of the log.
 const MORE: [&str; 5] = ["metric", "by", "once", "from", "to"];
+
+/// The query parameters of the list.
+pub fn parameters() -> Vec<String> {
+    filters(&[&MORE[..], &["before", "after", "all"]].concat())
+}
 
 pub struct EventQuery {
     pub filter: Filter,

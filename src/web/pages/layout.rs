@@ -155,6 +155,19 @@ pub fn refuse_unknown(pairs: &[(String, String)], known: &[&str]) -> Result<(), 
     Err(Error::BadRequest(format!("Unknown parameter `{key}`.{hint}")))
 }
 
+/// Whether a parameter is there that has one value only.
+///
+/// # Errors
+/// [`Error::BadRequest`] for another value.
+pub fn is_set(pairs: &[(String, String)], key: &str, only: &str) -> Result<bool, Error> {
+    match pairs.iter().find(|(known, value)| known == key && !value.is_empty()) {
+        Some((_, value)) if value != only => {
+            Err(Error::BadRequest(format!("Invalid `{key}={value}`. It can only be `{key}={only}`.")))
+        }
+        found => Ok(found.is_some()),
+    }
+}
+
 /// Says when to try another token, and makes who goes on at once connect again.
 pub fn slow_down(error: &Error, answer: &mut HttpResponse) {
     if let Error::TooManyTokens { retry_after_s } = error {

@@ -41,6 +41,18 @@ const KEYS: [(&str, &str, Option<&str>); 19] = [
     ("until", "Created", None),
 ];
 
+/// The query parameters of the log.
+pub fn parameters() -> Vec<String> {
+    filters(&["by", SORT, "before", "after", "all"])
+}
+
+/// The filters of deliveries, those that exclude too, and `more`.
+pub(super) fn filters(more: &[&str]) -> Vec<String> {
+    let excluding = KEYS.into_iter().filter(|(.., not)| not.is_some()).map(|(key, ..)| format!("-{key}"));
+    let more = more.iter().map(|key| (*key).to_owned());
+    KEYS.into_iter().map(|(key, ..)| key.to_owned()).chain(excluding).chain(more).collect()
+}
+
 /// The title of a key's chip. `None`: not a key of a filter.
 fn title_of(key: &str) -> Option<&'static str> {
     let name = key.strip_prefix('-');
@@ -126,6 +138,7 @@ impl LogQuery {
         let is_filter = |key: &str| title_of(key).is_some() || more.contains(&key);
         let others: Vec<_> = pairs.iter().filter(|(key, _)| !is_filter(key)).cloned().collect();
         layout::refuse_unknown(&others, &[&KEYS.map(|(key, ..)| key), more, places, &["all"]].concat())?;
+        layout::is_set(pairs, "all", "1")?;
         let mut filter = Filter::default();
         let (mut excluded, mut by) = (Vec::new(), None);
         for (key, value) in pairs.iter().filter(|(key, _)| is_filter(key)) {

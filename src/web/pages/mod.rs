@@ -27,6 +27,7 @@ pub(super) mod log_query;
 mod meanings;
 mod metrics;
 mod one_channel;
+pub(super) mod openapi;
 mod overview;
 mod parts;
 mod people;
@@ -62,6 +63,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use super::assets;
 use super::error::Error;
 use super::ingest::answer::{self, takes_only};
+use super::openapi as document;
 pub use layout::Pages;
 use sign_in::{SIGN_IN, SIGN_OUT};
 use twin::{paths, paths_of_list};
@@ -108,6 +110,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(page(resource(paths("/health")), health::page))
             .service(page(resource(metrics::PATH), metrics::page))
             .service(page(resource(paths("/schema")), schema::page))
+            .service(page(resource(document::PATH), document::page))
             .service(page(resource("/connect"), connect::page))
             .service(page(resource("/search"), search::page))
             .service(page_with_form(SIGN_IN, sign_in::page, sign_in::begin))

@@ -112,10 +112,13 @@ impl Period {
     }
 }
 
+/// Its query parameters.
+pub const PARAMETERS: [&str; 2] = ["since", Automated::KEY];
+
 pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
     let now_ms = layout::now_ms();
     let pairs = layout::pairs(request.query_string())?;
-    layout::refuse_unknown(&pairs, &["since", Automated::KEY])?;
+    layout::refuse_unknown(&pairs, &PARAMETERS)?;
     let (period, automated) = (Period::parse(&pairs)?, Automated::parse(&pairs)?);
     let since_ms = period.since_ms(now_ms);
     let (width_ms, many) = (period.width_ms(), period.slices);

@@ -122,6 +122,9 @@ impl Replay {
     }
 }
 
+/// Its query parameters.
+pub const PARAMETERS: [&str; 4] = ["reason", "before", "after", "job"];
+
 pub async fn page(
     request: HttpRequest,
     pages: web::Data<Pages>,
@@ -130,7 +133,7 @@ pub async fn page(
     let now_ms = layout::now_ms();
     let (mut reason, mut at) = (None, quarantine::At::Newest);
     let query = layout::pairs(request.query_string())?;
-    layout::refuse_unknown(&query, &["reason", "before", "after", "job"])?;
+    layout::refuse_unknown(&query, &PARAMETERS)?;
     let notice = Notice::read(&query, queue.job());
     for (key, value) in query {
         let id = || {

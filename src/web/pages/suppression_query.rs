@@ -35,8 +35,8 @@ impl Query {
     /// # Errors
     /// [`Error::BadRequest`] with the parameter that is unknown or invalid.
     pub fn parse(base: &str, pairs: &[(String, String)]) -> Result<Query, Error> {
-        let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).chain(["before", "after", "all"]).collect();
-        layout::refuse_unknown(pairs, &known)?;
+        layout::refuse_unknown(pairs, &parameters())?;
+        layout::is_set(pairs, "all", "1")?;
         let mut query =
             Query { filter: Filter::default(), at: At::Newest, address: Address::new(base, "/suppressions") };
         for (key, value) in pairs {
@@ -104,6 +104,12 @@ impl Query {
 
 const KEYS: [(&str, &str); 5] =
     [("state", "State"), ("class", "Confidence"), ("cause", "Cause"), ("channel", "Channel"), ("address", "Address")];
+
+/// The query parameters of the list.
+pub fn parameters() -> [&'static str; 8] {
+    let [state, class, cause, channel, address] = KEYS.map(|(key, _)| key);
+    [state, class, cause, channel, address, "before", "after", "all"]
+}
 
 fn key_title(key: &str) -> &'static str {
     KEYS.iter().find(|(known, _)| *known == key).map_or("", |(_, title)| title)

@@ -125,6 +125,9 @@ pub fn answer<D: Data>(
 
 pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 
+/// The same without its parameters.
+pub const CSV_TYPE: &str = "text/csv";
+
 /// A cell of CSV. Text that a spreadsheet would evaluate as a formula gets an apostrophe in front, as spreadsheets write
 /// it; control characters are replaced by pictures.
 pub fn cell(value: &Value) -> String {
