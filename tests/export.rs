@@ -97,6 +97,16 @@ fn an_export_holds_what_its_filter_finds() {
         csv::Reader::from_reader(&csv[..]).into_records().map(|it| it.unwrap()).collect();
     assert_eq!(records.len(), n("SELECT count(*) FROM deliveries_v1 WHERE bounced_at IS NOT NULL"));
 
+    let hours = "SELECT count(*) FROM campaign_metrics_hourly_v1";
+    let some = "source=campaign:3&since=2026-11-01&until=2026-11-15";
+    let of_some = "WHERE source_kind = 'campaign' AND source_id = '3' AND hour >= '2026-11-01' AND hour < '2026-11-16'";
+    assert!(n(&format!("{hours} {of_some}")) > 0 && n(hours) > n(&format!("{hours} {of_some}")));
+    for format in ["csv", "ndjson"] {
+        let metrics = ["export", "--what", "metrics", "--format", format];
+        assert_eq!(lines(&metrics), n(hours) + 1);
+        assert_eq!(lines(&[&metrics as &[&str], &[some]].concat()), n(&format!("{hours} {of_some}")) + 1);
+    }
+
     let wrong = command(&db, &["export", "ever=never"]).output().unwrap();
     assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("human_opened"));
     let typo = command(&db, &["export", "chanel=sms"]).output().unwrap();

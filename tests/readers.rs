@@ -5,12 +5,14 @@
 
 mod support;
 
+use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use support::installed::installed;
-use support::server::Server;
+use support::server::{Server, waybill};
+use waybill_traffic::{Format, Traffic};
 
 /// A batch of events of many deliveries, some of them pushes.
 fn batch(round: usize) -> Vec<u8> {
@@ -59,6 +61,52 @@ fn every_view_is_read_by_other_tools_while_events_come_in() {
     assert!(read.status.success(), "{told}\n{}", String::from_utf8_lossy(&read.stderr));
     assert_eq!(told.lines().count(), 5, "{told}");
     assert!(rounds > 2, "events came in meanwhile");
+}
+
+#[test]
+fn parquet_is_what_the_file_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, lines) = (folder.path().join("waybill.db"), folder.path().join("events.ndjson"));
+    let traffic = Traffic::new(5, 500, 1_795_000_000_000);
+    let mut events: String = traffic.lines(&Format::ALL).map(|line| line.with_path() + "\n").collect();
+    // flags that are false, ids that are no numbers, text that has to be kept as it is, and an address that was lifted
+    events += r#"{"delivery_id":"odd \" é \u0007","metric":"opened","id":"1","machine":false,"proxied":true,"source":{"kind":"campaign","id":"8b"},"cio_id":"c1","time":1790000000.123}
+{"delivery_id":"odd","metric":"clicked","id":"2","machine":true,"link_id":"12345678901234567890","href":"https://x.test/?a=1","source":{"kind":"newsletter","id":"9"},"action_id":"","time":1790000001}
+{"delivery_id":"gone","metric":"bounced","id":"3","channel":"email","recipient":"ann@x.test","reason":"550 5.1.1 no such user","time":1790000002}
+{"delivery_id":"back","metric":"delivered","id":"4","channel":"email","recipient":"ann@x.test","time":1790000003}
+"#;
+    fs::write(&lines, events).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = waybill().args(arguments).arg("--db").arg(&db).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    run(&["import", lines.to_str().unwrap()]);
+    let export = |name: &str, arguments: &[&str]| {
+        let written = run(&[&["export", "--format", "parquet"], arguments].concat());
+        fs::write(folder.path().join(format!("{name}.parquet")), written).unwrap();
+    };
+    for what in ["deliveries", "events", "suppressions", "metrics"] {
+        export(what, &["--what", what]);
+    }
+    for what in ["deliveries", "events"] {
+        export(&format!("customerio-{what}"), &["--names", "customerio", "--what", what]);
+    }
+    let mut python = Command::new(installed("readers/bin/python"));
+    let read = python.arg("tests/readers/parquet.py").arg(&db).arg(folder.path()).output().unwrap();
+    let told = String::from_utf8_lossy(&read.stdout);
+    assert!(read.status.success(), "{told}\n{}", String::from_utf8_lossy(&read.stderr));
+    assert_eq!(told.lines().count(), 6, "{told}");
+
+    for (arguments, message) in [
+        (&["--what", "metrics", "--names", "customerio", "--format", "parquet"] as &[&str], "--what deliveries or"),
+        (&["--names", "customerio"], "--format parquet"),
+        (&["--what", "metrics", "channel=email"], "Unknown parameter `channel`"),
+    ] {
+        let refused = waybill().arg("export").args(arguments).arg("--db").arg(&db).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && refused.stdout.is_empty() && said.contains(message), "{said}");
+    }
 }
 
 /// What the parser of Prometheus makes of an answer: each family's type, and its samples by name and labels.

@@ -4,6 +4,8 @@
 //! meanwhile may be missing. A reader can tell whether an export is complete. NDJSON ends with a line that holds the
 //! number of rows; and of any export that breaks off the last chunk is missing, which HTTP clients report.
 
+pub mod parquet;
+
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -23,7 +25,8 @@ use super::pages::suppression_query;
 use super::pages::twin::{self, Format};
 use crate::domain::Millis;
 use crate::store;
-use crate::store::query::{self, events, log, rows};
+use crate::store::query::typed::View;
+use crate::store::query::{self, events, log, metrics, rows};
 use crate::wire::waybill;
 
 /// What is exported.
@@ -32,6 +35,8 @@ pub enum What {
     Deliveries(log::Filter),
     Events(events::Filter),
     Suppressions(query::suppressions::Filter),
+    /// The counts of sources by hour.
+    Metrics(metrics::Filter),
 }
 
 /// The format of an export.
@@ -72,11 +77,29 @@ impl What {
         Ok(What::Suppressions(suppression_query::Query::parse("", &layout::pairs(query)?)?.filter))
     }
 
+    /// Parses a query of `source`, `since` and `until`. Errors as [`What::deliveries`].
+    pub fn metrics(query: &str, now_ms: Millis) -> Result<What, Error> {
+        let pairs = layout::pairs(query)?;
+        layout::refuse_unknown(&pairs, &["source", "since", "until"])?;
+        let log::Filter { source, since_ms, until_ms, .. } = LogQuery::parse("", &pairs, now_ms)?.filter;
+        Ok(What::Metrics(metrics::Filter { source, since_ms, until_ms }))
+    }
+
+    fn view(&self) -> View {
+        match self {
+            What::Deliveries(_) => View::Deliveries,
+            What::Events(_) => View::Events,
+            What::Suppressions(_) => View::Suppressions,
+            What::Metrics(_) => View::Metrics,
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             What::Deliveries(_) => "deliveries",
             What::Events(_) => "events",
             What::Suppressions(_) => "suppressions",
+            What::Metrics(_) => "metrics",
         }
     }
 }
@@ -99,15 +122,15 @@ pub fn write(connection: &Connection, what: &What, form: Form, out: &mut impl Wr
     }
 }
 
-/// Events in Waybill's own format, which `import` reads; deliveries with the columns of their view.
+/// Events in Waybill's own format, which `import` reads; else the columns of the view.
 fn write_ndjson(connection: &Connection, what: &What, out: &mut impl Write) -> Result<u64, Broken> {
-    let rows = each(connection, what, |found| {
-        let line = match found {
-            Found::Event(cursor) => {
-                let (event, body) = events::stored(connection, cursor)?;
+    let rows = each(connection, what, ALL, |found| {
+        let line = match (&found, what) {
+            (Found::At(cursor), What::Events(_)) => {
+                let (event, body) = events::stored(connection, *cursor)?;
                 waybill::line(&event, body.as_deref())
             }
-            Found::Row(row) => serde_json::to_string(&row).map_err(io::Error::from)?,
+            _ => serde_json::to_string(&found.row(connection, what)?).map_err(io::Error::from)?,
         };
         Ok(writeln!(out, "{line}")?)
     })?;
@@ -121,29 +144,45 @@ fn write_csv(connection: &Connection, what: &What, out: &mut impl Write) -> Resu
         What::Deliveries(_) => rows::delivery_columns(connection)?,
         What::Events(_) => rows::event_columns(connection)?,
         What::Suppressions(_) => rows::suppression_columns(connection)?,
+        What::Metrics(_) => rows::metric_columns(connection)?,
     };
     let mut sheet = csv::Writer::from_writer(out);
     sheet.write_record(&columns).map_err(io::Error::from)?;
-    let rows = each(connection, what, |found| {
-        let row = match found {
-            Found::Row(row) => row,
-            Found::Event(cursor) => rows::event(connection, cursor)?,
-        };
+    let rows = each(connection, what, ALL, |found| {
+        let row = found.row(connection, what)?;
         Ok(sheet.write_record(row.values().map(twin::cell)).map_err(io::Error::from)?)
     })?;
     sheet.flush()?;
     Ok(rows)
 }
 
-enum Found {
-    /// Of a view.
-    Row(rows::Row),
-    Event(log::Cursor),
+/// All columns of a view.
+const ALL: &str = "*";
+
+enum Found<'r> {
+    /// The place of a delivery, an event or an address.
+    At(log::Cursor),
+    /// Of counts, which have no place.
+    Row(&'r rusqlite::Row<'r>),
 }
 
+impl Found<'_> {
+    /// All columns.
+    fn row(&self, connection: &Connection, what: &What) -> Result<rows::Row, store::Error> {
+        match (self, what) {
+            (Found::Row(row), _) => rows::current(row),
+            (Found::At(cursor), What::Events(_)) => rows::event(connection, *cursor),
+            (Found::At(cursor), What::Suppressions(_)) => rows::suppression(connection, *cursor),
+            (Found::At(cursor), _) => rows::delivery(connection, *cursor),
+        }
+    }
+}
+
+/// Calls `each` with everything that is exported; where that is counts, with these columns.
 fn each(
     connection: &Connection,
     what: &What,
+    columns: &str,
     mut each: impl FnMut(Found) -> Result<(), Broken>,
 ) -> Result<u64, Broken> {
     let (mut rows, mut broken) = (0, None);
@@ -160,13 +199,12 @@ fn each(
         })
     };
     match what {
-        What::Deliveries(filter) => {
-            log::each(connection, filter, |cursor| visit(Found::Row(rows::delivery(connection, cursor)?)))?
+        What::Deliveries(filter) => log::each(connection, filter, |cursor| visit(Found::At(cursor)))?,
+        What::Events(filter) => events::each(connection, filter, |cursor| visit(Found::At(cursor)))?,
+        What::Suppressions(filter) => {
+            query::suppressions::each(connection, filter, |cursor| visit(Found::At(cursor)))?;
         }
-        What::Events(filter) => events::each(connection, filter, |cursor| visit(Found::Event(cursor)))?,
-        What::Suppressions(filter) => query::suppressions::each(connection, filter, |cursor| {
-            visit(Found::Row(rows::suppression(connection, cursor)?))
-        })?,
+        What::Metrics(filter) => metrics::each(connection, columns, filter, |row| visit(Found::Row(row)))?,
     }
     broken.map_or(Ok(rows), Err)
 }

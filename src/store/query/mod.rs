@@ -14,6 +14,7 @@ pub mod events;
 mod filter;
 pub mod health;
 pub mod log;
+pub mod metrics;
 pub mod near;
 pub mod over_time;
 pub mod overview;
@@ -28,6 +29,7 @@ pub mod search;
 pub mod status_counts;
 pub mod suppressions;
 pub mod totals;
+pub mod typed;
 
 #[cfg(test)]
 mod fixture;

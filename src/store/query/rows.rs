@@ -65,19 +65,26 @@ impl Serialize for Row {
 pub(super) fn all(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Row>, Error> {
     let mut statement = connection.prepare_cached(sql)?;
     let names = names(&statement);
-    let rows = statement.query_map(params, |row| {
-        let cell = |(place, name): (usize, &String)| {
-            let value = row.get_ref(place)?;
-            // text that is not UTF-8 was put there by another program
-            let value = match value {
-                ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
-                value => value.try_into().unwrap_or(Value::Null),
-            };
-            Ok((name.clone(), value))
-        };
-        Ok(Row { cells: names.iter().enumerate().map(cell).collect::<rusqlite::Result<_>>()? })
-    })?;
+    let rows = statement.query_map(params, |row| of(&names, row))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn of(names: &[String], row: &rusqlite::Row) -> rusqlite::Result<Row> {
+    Ok(Row { cells: names.iter().cloned().zip(values(row)?).collect() })
+}
+
+/// The values of a row. Text that is not UTF-8 was put there by another program.
+pub fn values(row: &rusqlite::Row) -> rusqlite::Result<Vec<Value>> {
+    let value = |place| match row.get_ref(place)? {
+        ValueRef::Text(text) => Ok(Value::Text(String::from_utf8_lossy(text).into_owned())),
+        value => Ok(value.try_into().unwrap_or(Value::Null)),
+    };
+    (0..row.as_ref().column_count()).map(value).collect()
+}
+
+/// A row that a statement is at.
+pub fn current(row: &rusqlite::Row) -> Result<Row, Error> {
+    Ok(of(&names(row.as_ref()), row)?)
 }
 
 fn one(connection: &Connection, sql: &str, params: impl Params) -> Result<Row, Error> {
@@ -133,6 +140,11 @@ pub fn suppression(connection: &Connection, cursor: Cursor) -> Result<Row, Error
     let sql = "SELECT address FROM suppression_causes WHERE id = ?1";
     let address: String = connection.prepare_cached(sql)?.query_row([cursor.id], |row| row.get(0))?;
     one(connection, SUPPRESSION, (cursor.id, address))
+}
+
+/// The columns of `campaign_metrics_hourly_v1`.
+pub fn metric_columns(connection: &Connection) -> Result<Vec<String>, Error> {
+    columns(connection, "SELECT * FROM campaign_metrics_hourly_v1")
 }
 
 /// The columns of `suppressions_v1`.
