@@ -159,6 +159,19 @@ fn seeded() -> Server {
 }
 
 #[test]
+fn exported_events_have_the_fields_of_their_schema() {
+    let server = seeded();
+    let get = |path: &str| server.client().ask("GET", path, &[("Authorization", &*format!("Bearer {TOKEN}"))], "");
+    let schema = &get("/openapi.json").json()["components"]["schemas"]["WaybillEvent"]["properties"];
+    let export = get("/events.ndjson").text;
+    let lines: Vec<Value> = export.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 201);
+    for (key, _) in lines[..200].iter().flat_map(|line| line.as_object().unwrap()) {
+        assert!(schema[key].is_object(), "describe {key}");
+    }
+}
+
+#[test]
 fn no_answer_is_outside_the_document() {
     let server = seeded();
     let by_token = [("Authorization", &*format!("Bearer {TOKEN}"))];

@@ -115,7 +115,8 @@ fn keeps_its_word(driver: &'static str, comes_again: bool) {
         assert_eq!(file::rows(&db, device), ["p1|android"], "{driver}");
     }
 
-    assert!(sdk.send(&url, "site:another", &json!([calls[0]])).is_err(), "{driver} with a wrong key");
+    let refused = sdk.send(&url, "site:another", &json!([calls[0]])).unwrap_err();
+    assert!(refused.contains("the key is missing or wrong"), "{driver} with a wrong key: {refused}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::track_api::{BATCH, KEYED, OPEN, REGION};
 use crate::web::openapi::operation::{Group, Operation};
 use crate::wire::CallType;
-use crate::wire::providers::SENDERS;
+use crate::wire::providers::{Proof, SENDERS};
 
 /// Schemas of the bodies of [`OPEN`].
 const REPORTS: [&str; OPEN.len()] = ["DeliveryReport", "PushReport", "PushReport", "InAppReport", "Unsubscribe"];
@@ -30,7 +30,14 @@ pub fn operations() -> Vec<Operation> {
         let (path, summary) = (sender.path(), format!("Webhooks of {}", sender.title));
         let bodies = [("application/json", "ProviderEvents"), ("application/x-www-form-urlencoded", "ProviderForm")];
         let firehose = if sender.name == "ses" { "StoredOrFirehose" } else { "Stored" };
-        all.push(post(&path, &summary).body(&bodies).json(firehose));
+        let mut webhook = post(&path, &summary).body(&bodies).json(firehose);
+        let proof = match sender.proof {
+            Proof::Signature { key } => format!("Signed, else with an ingest key. The signing key is {key}."),
+            Proof::IngestKey { put } => format!("With an ingest key: {put}."),
+            Proof::Import => String::new(),
+        };
+        webhook.value["description"] = format!("{proof} {}.", sender.setup).into();
+        all.push(webhook);
         let mut probe = Operation::new(Group::Operating, "head", &path, "Whether the address is there");
         probe.value["responses"] = json!({ "200": { "description": "It is." } });
         all.push(probe);
