@@ -148,6 +148,7 @@ fn names_and_messages_are_pulled_and_count_once() {
     for shown in ["Spring sale", "sale, eu", "First mail"] {
         assert!(page.contains(shown), "{shown}");
     }
+    assert!(server.get("/deliveries/d1").1.contains("First mail (42)"));
     assert!(server.get("/health").1.contains("Last pull from Customer.io"));
 }
 

@@ -20,7 +20,10 @@ pub struct Delivery {
     pub source_id: Option<String>,
     pub source_name: Option<String>,
     pub action_id: Option<String>,
+    /// What Customer.io calls the action, where it was pulled.
+    pub action_name: Option<String>,
     pub content_id: Option<String>,
+    pub content_name: Option<String>,
     pub parent_action_id: Option<String>,
     pub journey_id: Option<String>,
     pub trigger_id: Option<String>,
@@ -111,13 +114,20 @@ pub fn by_id(connection: &Connection, delivery_id: &str) -> Result<Option<Delive
 
 /// The delivery of a row, without its events.
 pub fn by_row(connection: &Connection, row: i64) -> Result<Delivery, Error> {
+    let named = |id| {
+        format!(
+            "(SELECT name FROM action_names n WHERE n.source_kind = d.source_kind AND n.source_id = d.source_id AND n.action_id = d.{id})"
+        )
+    };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT id, delivery_id, created_at_ms, updated_at_ms, channel, source_kind, source_id, {SOURCE_NAME},
             action_id, content_id, parent_action_id, journey_id, trigger_id, trigger_event_id,
             coalesce(person_id, email, cio_id), person_id, email, cio_id, recipient, recipient_raw, subject,
             outcome, outcome_at_ms, engagement, engagement_at_ms,
-            failure_reason, devices, devices_bounced, forgotten, pruned_at_ms, events, {}
+            failure_reason, devices, devices_bounced, forgotten, pruned_at_ms, events, {}, {}, {}
         FROM deliveries d WHERE id = ?1",
+        named("action_id"),
+        named("content_id"),
         first_time_columns()
     ))?;
     Ok(statement.query_row([row], read)?)
@@ -138,7 +148,9 @@ fn read(row: &Row) -> rusqlite::Result<Delivery> {
         source_id: row.get(6)?,
         source_name: row.get(7)?,
         action_id: row.get(8)?,
+        action_name: row.get(31)?,
         content_id: row.get(9)?,
+        content_name: row.get(32)?,
         parent_action_id: row.get(10)?,
         journey_id: row.get(11)?,
         trigger_id: row.get(12)?,
@@ -158,7 +170,7 @@ fn read(row: &Row) -> rusqlite::Result<Delivery> {
         forgotten: row.get(28)?,
         pruned_at_ms: row.get(29)?,
         events_total: row.get(30)?,
-        reached: first_times(row, 31)?,
+        reached: first_times(row, 33)?,
         known_devices: HashMap::new(),
         events: Vec::new(),
         more: None,

@@ -335,13 +335,17 @@ fn facts(base: &str, delivery: &Delivery) -> Vec<Fact> {
     let delivery_id = Some(delivery.delivery_id.clone());
     let source_id =
         delivery.source_name.as_ref().and(delivery.source_id.as_ref()).map(|id| format!("{} {id}", source.kind));
+    let named = |name: &Option<String>, id: &Option<String>| match (name, id) {
+        (Some(name), Some(id)) => Some(format!("{name} ({id})")),
+        (_, id) => id.clone(),
+    };
     for (name, value) in [
         ("Email", email),
         ("cio_id", further(&delivery.cio_id)),
         ("Delivery ID", delivery_id),
         ("Campaign ID", source_id),
-        ("Action", delivery.action_id.clone()),
-        ("Content", delivery.content_id.clone()),
+        ("Action", named(&delivery.action_name, &delivery.action_id)),
+        ("Content", named(&delivery.content_name, &delivery.content_id)),
         ("Journey", delivery.journey_id.clone()),
         ("Parent action", delivery.parent_action_id.clone()),
         ("Trigger", delivery.trigger_id.clone()),
