@@ -1,6 +1,6 @@
 //! `waybill keys`
 
-use std::io::Read;
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -128,8 +128,14 @@ impl Keys {
 
 /// A key that somebody else made.
 fn from_stdin(kind: Kind) -> anyhow::Result<String> {
-    let mut text = String::new();
-    std::io::stdin().take(10_000).read_to_string(&mut text).context("cannot read the key from stdin")?;
+    let (mut text, stdin) = (String::new(), std::io::stdin().lock());
+    let read = if stdin.is_terminal() {
+        eprint!("Paste the key, and press Enter: ");
+        stdin.take(10_000).read_line(&mut text)
+    } else {
+        stdin.take(10_000).read_to_string(&mut text)
+    };
+    read.context("cannot read the key from stdin")?;
     let key = text.trim();
     anyhow::ensure!(!key.is_empty() && !key.chars().any(char::is_control), "stdin must hold one key, in one line");
     // what a service signs with is as long as the service says

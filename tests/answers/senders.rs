@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use ring::signature::EcdsaKeyPair;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use waybill::wire::providers::{Proof, SENDERS};
 
 use super::support::client::{Answer, Client};
 use super::support::elliptic;
@@ -281,4 +282,30 @@ fn a_key_of_the_file_is_of_one_sender() {
     }
     assert_eq!(rows(&server.db(), "SELECT sender FROM _keys"), ["mailgun"]);
     assert_eq!(rows(&server.db(), "SELECT count(*) FROM events"), ["1"]);
+}
+
+/// What the page Connect says to try, while no key is set and once one is.
+#[test]
+fn the_example_of_each_sender_is_taken_and_shown() {
+    let keyed = Server::start_with(&[("WAYBILL_INGEST_KEYS", "an-ingest-key"), ("WAYBILL_SIGNING_KEYS", "mailgun:k")]);
+    let open = Server::start();
+    let basic = format!("Basic {}", BASE64.encode("an-ingest-key:"));
+    for sender in SENDERS.iter().filter(|sender| sender.proof != Proof::Import) {
+        let (path, page) = (sender.path(), format!("/connect?from={}", sender.name));
+        let (_, before) = open.get(&page);
+        assert!(before.contains("Nothing yet") && before.contains("Open: no key"), "{before}");
+        assert!(before.contains(&format!("{path} ")) && before.contains("Only this machine reaches"), "{before}");
+        assert_taken(&open.client().post(&path, &[], sender.example), [1, 0, 0, 0], sender.name);
+        let (_, after) = open.get(&page);
+        assert!(after.contains(&format!(">{}-test", sender.name)) && !after.contains("not understood"), "{after}");
+
+        let (_, page) = keyed.get(&page);
+        let is_set = sender.name == "mailgun" || matches!(sender.proof, Proof::IngestKey { .. });
+        assert_eq!(page.contains("A key is set."), is_set, "{page}");
+        assert_eq!(page.contains("curl -u INGEST-KEY: "), sender.is_provider(), "{page}");
+        if sender.is_provider() {
+            let answer = keyed.client().post(&path, &[("Authorization", &basic)], sender.example);
+            assert_taken(&answer, [1, 0, 0, 0], sender.name);
+        }
+    }
 }

@@ -1,11 +1,14 @@
 //! `/connect`: how each sender is pointed here, and what arrived from it.
 
+use std::path::Path;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::layout::{self, Layout, Pages};
 use super::parts::{Badge, Moment};
 use crate::domain::Metric;
+use crate::store::keys::Kind;
 use crate::store::query::arrivals::{self, Arrival};
 use crate::web::access::Access;
 use crate::web::address::Address;
@@ -26,6 +29,12 @@ struct ConnectPage {
     way: Way,
     /// This server's address: the public one, else that of the request.
     root: String,
+    /// Whether only this machine reaches it.
+    is_local: bool,
+    command: Option<String>,
+    key_state: &'static str,
+    curl: Option<String>,
+    needs_key: bool,
     arrivals: Vec<Row>,
     quarantined: i64,
 }
@@ -36,11 +45,12 @@ struct Way {
     title: &'static str,
     path: String,
     setup: &'static str,
-    /// What proves that a request is its own.
-    key: String,
-    command: Option<String>,
-    /// What a test event has after its address; `None`: only the sender can make one.
-    test: Option<&'static str>,
+    /// `None`: SDKs and programs, which have an ingest key.
+    sender: Option<&'static Sender>,
+    /// Where its key is, or goes.
+    key: &'static str,
+    /// What a test event has after its address.
+    test: String,
     /// The formats of what comes by it.
     formats: &'static [Format],
 }
@@ -53,7 +63,8 @@ struct Row {
 }
 
 /// What comes from SDKs and programs: name, title, path, set-up, test and formats.
-type Program = (&'static str, &'static str, &'static str, &'static str, Option<&'static str>, &'static [Format]);
+type Program =
+    (&'static str, &'static str, &'static str, &'static str, (&'static str, &'static str), &'static [Format]);
 
 const PROGRAMS: [Program; 3] = [
     (
@@ -61,8 +72,9 @@ const PROGRAMS: [Program; 3] = [
         "Data Pipelines, Segment and RudderStack SDKs",
         "/v1",
         "Set the SDK's host (dataPlaneUrl or cdpURL in some) to the address without its path, and its write key to an ingest key",
-        Some(
-            "/track -d '{\"type\": \"track\", \"userId\": \"7\", \"event\": \"Email Sent\", \"properties\": {\"delivery_id\": \"connect-test\", \"recipient\": \"you@example.com\"}}'",
+        (
+            "/track",
+            r#"{"type":"track","userId":"7","event":"Email Sent","properties":{"delivery_id":"sdk-test","recipient":"you@example.com"}}"#,
         ),
         &[Format::Pipelines],
     ),
@@ -71,7 +83,7 @@ const PROGRAMS: [Program; 3] = [
         "Track API clients",
         "/api/v1",
         "Set the client's URL to the address. Reports on deliveries that are known need no key; a key is for the rest",
-        Some("/metrics -d '{\"delivery_id\": \"connect-test\", \"metric\": \"delivered\"}'"),
+        ("/metrics", r#"{"delivery_id":"track-test","metric":"delivered"}"#),
         &[Format::Line],
     ),
     (
@@ -79,23 +91,28 @@ const PROGRAMS: [Program; 3] = [
         "Your own program",
         "/v1/events",
         "Post one event, an array, or one a line, with the ingest key as a Bearer token",
-        Some(
-            " -d '{\"delivery_id\": \"connect-test\", \"metric\": \"sent\", \"channel\": \"email\", \"recipient\": \"you@example.com\"}'",
-        ),
+        ("", r#"{"delivery_id":"events-test","metric":"sent","channel":"email","recipient":"you@example.com"}"#),
         &[Format::Waybill],
     ),
 ];
 
+/// The rest of a curl command, behind the address.
+fn posting(path: &str, body: &str) -> String {
+    let is_json = body.starts_with(['{', '[']);
+    let header = if is_json { "-H 'Content-Type: application/json' " } else { "" };
+    format!("{path} {header}-d '{body}'")
+}
+
 impl Way {
     fn of(name: &str) -> Option<Way> {
-        let program = |(name, title, path, setup, test, formats): &Program| Way {
+        let program = |(name, title, path, setup, (below, body), formats): &Program| Way {
             name,
             title,
             path: (*path).into(),
             setup,
-            key: "An ingest key".into(),
-            command: Some(format!("waybill keys add ingest {name}")),
-            test: *test,
+            sender: None,
+            key: "One for each program",
+            test: posting(below, body),
             formats,
         };
         let sender = Sender::parse(name).map(Way::of_sender);
@@ -104,36 +121,65 @@ impl Way {
 
     fn of_sender(sender: &'static Sender) -> Way {
         let key = match sender.proof {
-            Proof::Signature { key } => format!("The key with which it signs: {key}"),
-            Proof::Import => "None: bring in what it exports with waybill import".into(),
-            Proof::IngestKey { put } => format!("An ingest key. {put}"),
-        };
-        let test = match sender.name {
-            "customerio" => Some(
-                " -d '{\"event_id\": \"connect-test\", \"object_type\": \"email\", \"metric\": \"sent\", \"data\": {\"delivery_id\": \"connect-test\", \"recipient\": \"you@example.com\"}}'",
-            ),
-            "pipelines" => Some(
-                " -d '{\"type\": \"track\", \"userId\": \"7\", \"event\": \"Email Sent\", \"properties\": {\"delivery_id\": \"connect-test\", \"recipient\": \"you@example.com\"}}'",
-            ),
-            _ => None,
+            Proof::Signature { key } => key,
+            Proof::IngestKey { put } => put,
+            Proof::Import => "None: bring in what it exports with waybill import",
         };
         Way {
             name: sender.name,
             title: sender.title,
             path: sender.path(),
             setup: sender.setup,
+            sender: Some(sender),
             key,
-            command: sender.command(),
-            test,
+            test: posting("", sender.example),
             formats: std::slice::from_ref(&sender.format),
         }
+    }
+
+    fn signs(&self) -> bool {
+        self.sender.is_some_and(|sender| matches!(sender.proof, Proof::Signature { .. }))
+    }
+
+    /// The command that sets its key in this file.
+    fn command(&self, db: &Path) -> Option<String> {
+        let command =
+            self.sender.map_or_else(|| Some(format!("waybill keys add ingest {}", self.name)), Sender::command)?;
+        let db = db.canonicalize().unwrap_or_else(|_| db.to_owned()).display().to_string();
+        let quote = if db.contains(char::is_whitespace) { "'" } else { "" };
+        Some(format!("{command} --db {quote}{db}{quote}"))
+    }
+
+    /// Whether its key is set.
+    fn key_state(&self, access: &Access) -> &'static str {
+        let now = access.keys.now();
+        let is_set = match self.sender {
+            Some(sender) if self.signs() => !now.signing(sender.key_name()).is_empty(),
+            _ => now.has(Kind::Ingest),
+        };
+        match (is_set, access.is_open()) {
+            (true, _) => "A key is set.",
+            (false, true) => "Open: no key of any kind is set, and any program that reaches this server may send.",
+            (false, false) => "Refused until this key is set, as keys of other kinds or senders are.",
+        }
+    }
+
+    /// A command that sends an event as it does; `None`: only the sender can sign one.
+    fn curl(&self, root: &str, is_open: bool) -> Option<String> {
+        let takes_ingest_key = self.sender.is_none_or(Sender::is_provider);
+        let key = if is_open { "" } else { "-u INGEST-KEY: " };
+        (is_open || takes_ingest_key).then(|| format!("curl {key}{root}{}{}", self.path, self.test))
     }
 }
 
 /// Its query parameters.
 pub const PARAMETERS: [&str; 1] = ["from"];
 
-pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpResponse, Error> {
+pub async fn page(
+    request: HttpRequest,
+    pages: web::Data<Pages>,
+    access: web::Data<Access>,
+) -> Result<HttpResponse, Error> {
     let pairs = layout::pairs(request.query_string())?;
     layout::refuse_unknown(&pairs, &PARAMETERS)?;
     let asked = pairs.iter().find(|(key, _)| key == "from").map_or("customerio", |(_, value)| value);
@@ -143,7 +189,7 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
     let now_ms = layout::now_ms();
     let public =
         request.app_data::<web::Data<Ingest>>().and_then(|ingest| ingest.public_url.as_deref().map(str::to_owned));
-    let origin = request.app_data::<web::Data<Access>>().map(|access| access.peer(&request).origin());
+    let root = public.unwrap_or_else(|| format!("{}{}", access.peer(&request).origin(), pages.base));
     let row = |it: Arrival| Row {
         at: Moment::ago(it.received_at_ms, now_ms),
         badge: Badge::of(Metric::parse(&it.metric)),
@@ -160,7 +206,12 @@ pub async fn page(request: HttpRequest, pages: web::Data<Pages>) -> Result<HttpR
         all: titles
             .map(|(name, title)| (title, pages.address("/connect").with("from", name), name == way.name))
             .collect(),
-        root: public.unwrap_or_else(|| format!("{}{}", origin.unwrap_or_default(), pages.base)),
+        is_local: way.sender.is_some() && ["//127.", "//localhost", "//[::1]"].iter().any(|local| root.contains(local)),
+        command: way.command(pages.readers.path()),
+        key_state: way.key_state(&access),
+        needs_key: !access.is_open(),
+        curl: way.curl(&root, access.is_open()),
+        root,
         arrivals: found.into_iter().map(row).collect(),
         quarantined,
         way,
