@@ -253,7 +253,9 @@ fn what_is_wrong_is_said_without_the_password() {
     assert!(status.success(), "{said}");
     assert_same(&tables_of(&db), &postgres.tables("waybill"), "with a password");
     // an older version made the tables: what is new is added, and copied
-    client.batch_execute("ALTER TABLE waybill.deliveries DROP COLUMN subject; DELETE FROM waybill.replicas").unwrap();
+    client
+        .batch_execute("ALTER TABLE waybill.deliveries DROP COLUMN subject CASCADE; DELETE FROM waybill.replicas")
+        .unwrap();
     let (status, said) = Process::run(replicate(&db, &postgres.url("postgres")).arg("--once"));
     assert!(status.success(), "{said}");
     let subjects: i64 = client.query_one("SELECT count(subject) FROM waybill.deliveries", &[]).unwrap().get(0);

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::config::Secret;
-use crate::replicate::{self, Options, Settings, tables};
+use crate::replicate::{self, Options, Settings};
 use crate::web::stop_signals;
 
 /// How long a stretch may take to end after a signal. Ending amid one loses nothing.
@@ -28,7 +28,7 @@ where the server has it, or always with ?sslmode=require.
 Examples:
   waybill replicate --to postgres://waybill@db.example.com/analytics
   waybill replicate --to postgres://waybill@db.example.com/analytics --instance eu --once
-  waybill replicate --sql                 the tables that it makes, to make them yourself
+  waybill replicate --sql                 what it makes in the target, to make it yourself
   waybill replicate --stop                note no more changes in the file"
 )]
 pub struct Replicate {
@@ -52,7 +52,7 @@ pub struct Replicate {
     #[arg(long)]
     replace: bool,
 
-    /// Print the statements that make the tables, and do nothing
+    /// Print the statements that make the tables and views, and do nothing
     #[arg(long)]
     sql: bool,
 
@@ -66,7 +66,7 @@ impl Replicate {
     /// See [`replicate::run`].
     pub fn run(self, db: &Path) -> anyhow::Result<ExitCode> {
         if self.sql {
-            let statements = replicate::schema_sql(&tables::read()?, &self.schema);
+            let statements = replicate::schema_sql(&self.schema)?;
             println!("{};", statements.join(";\n"));
             return Ok(ExitCode::SUCCESS);
         }

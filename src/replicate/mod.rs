@@ -17,8 +17,9 @@
 
 mod copy;
 mod outbox;
-pub mod tables;
+mod tables;
 mod target;
+mod views;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -30,11 +31,37 @@ use crate::store::Lock;
 use outbox::Outbox;
 pub use outbox::stop;
 use tables::Table;
-pub use target::{Settings, schema_sql};
+pub use target::Settings;
 use target::{State, Target};
+use views::View;
 
 /// Between two looks for what is new, and two tries to reach the target.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the target has of a file, as this version makes it.
+struct Public {
+    tables: Vec<Table>,
+    views: Vec<View>,
+}
+
+impl Public {
+    fn read() -> Result<Public, crate::store::Error> {
+        let model = tables::model()?;
+        Ok(Public { tables: tables::read(&model)?, views: views::read(&model)? })
+    }
+}
+
+/// The statements that make all tables and views in a schema.
+///
+/// # Errors
+/// None are to be expected.
+pub fn schema_sql(schema: &str) -> anyhow::Result<Vec<String>> {
+    let Public { tables, views } = Public::read()?;
+    let mut sql = target::first_sql(schema);
+    sql.extend(tables.iter().flat_map(|table| table.create(schema)));
+    sql.extend(views.iter().flat_map(|view| view.create(schema)));
+    Ok(sql)
+}
 
 /// What the process that follows is asked for.
 pub struct Options {
@@ -85,12 +112,12 @@ pub fn run(
     mut ready: impl FnMut(&str),
 ) -> anyhow::Result<()> {
     let _lock = Lock::take_to_replicate(db)?.context("another `waybill replicate` follows this file; stop it first")?;
-    let tables = tables::read()?;
+    let Public { tables, views } = Public::read()?;
     let mut waits_for = None;
     loop {
         let followed = Outbox::open(db).map_err(Trouble::from).and_then(|outbox| {
             let mut target = Target::connect(settings, &options.instance)?;
-            target.prepare(&tables)?;
+            target.prepare(&tables, &views)?;
             if waits_for.take().is_some() {
                 tracing::info!("replication to {} goes on", settings.name());
             }

@@ -29,16 +29,21 @@ pub struct Column {
     pub about: String,
 }
 
-/// All of them. People may have tables of their own in the file; these are not among them.
-pub fn read() -> Result<Vec<Table>, Error> {
+/// An empty file of this version. People may have tables of their own in theirs.
+pub fn model() -> Result<Connection, Error> {
     let connection = Connection::open_in_memory()?;
     migrations::STEPS.iter().try_for_each(|step| connection.execute_batch(step))?;
+    Ok(connection)
+}
+
+/// The public tables of a file.
+pub fn read(connection: &Connection) -> Result<Vec<Table>, Error> {
     let mut tables = connection.prepare(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB '_*' AND name NOT GLOB 'sqlite_*' ORDER BY rowid",
     )?;
     let tables = tables.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let tables = tables.collect::<Result<Vec<(String, String)>, _>>()?.into_iter();
-    tables.filter(|(name, _)| name != LEFT_OUT).map(|(name, sql)| read_one(&connection, name, &sql)).collect()
+    tables.filter(|(name, _)| name != LEFT_OUT).map(|(name, sql)| read_one(connection, name, &sql)).collect()
 }
 
 fn read_one(connection: &Connection, name: String, sql: &str) -> Result<Table, Error> {
@@ -117,14 +122,8 @@ impl Table {
             columns.join(",\n"),
             quoted(&self.key)
         )];
-        if !self.about.is_empty() {
-            sql.push(format!("COMMENT ON TABLE {name} IS {}", literal(&self.about)));
-        }
-        sql.extend(
-            self.columns.iter().filter(|column| !column.about.is_empty()).map(|column| {
-                format!("COMMENT ON COLUMN {name}.{} IS {}", quoted(&column.name), literal(&column.about))
-            }),
-        );
+        let columns = self.columns.iter().map(|column| (&*column.name, &*column.about));
+        describe(&mut sql, "TABLE", &name, &self.about, columns);
         sql.extend(self.indexes.iter().map(|(index, columns)| {
             format!("CREATE INDEX IF NOT EXISTS {} ON {name} (instance, {columns})", quoted(index))
         }));
@@ -137,12 +136,22 @@ impl Table {
     }
 }
 
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// Comments of a table or view, and of its columns.
+pub fn describe<'a>(
+    sql: &mut Vec<String>,
+    kind: &str,
+    name: &str,
+    about: &str,
+    columns: impl Iterator<Item = (&'a str, &'a str)>,
+) {
+    let whole = (format!("{kind} {name}"), about);
+    let columns = columns.map(|(column, about)| (format!("COLUMN {name}.{}", quoted(column)), about));
+    let described = [whole].into_iter().chain(columns).filter(|(_, about)| !about.is_empty());
+    sql.extend(described.map(|(of, about)| format!("COMMENT ON {of} IS '{}'", about.replace('\'', "''"))));
 }
 
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]
@@ -151,7 +160,7 @@ mod tests {
 
     #[test]
     fn tables_have_a_key_types_and_comments() {
-        let tables = read().unwrap();
+        let tables = read(&model().unwrap()).unwrap();
         let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
         assert!(names.contains(&"deliveries") && names.contains(&"subscription_changes") && tables.len() > 20);
         assert!(names.iter().all(|name| !name.starts_with('_')));

@@ -17,6 +17,7 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use super::Trouble;
 use super::outbox::Stretch;
 use super::tables::{Table, quoted};
+use super::views::View;
 use crate::config::Secret;
 
 /// Where the target is, and how to reach it.
@@ -75,10 +76,10 @@ pub struct State {
     pub position: i64,
 }
 
-/// The statements that make what is missing.
-pub fn schema_sql(tables: &[Table], schema: &str) -> Vec<String> {
+/// The statements that make the schema, and the table that says how far each instance is.
+pub fn first_sql(schema: &str) -> Vec<String> {
     let replicas = replicas(schema);
-    let first = [
+    vec![
         format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(schema)),
         format!(
             "CREATE TABLE IF NOT EXISTS {replicas} (
@@ -99,8 +100,7 @@ pub fn schema_sql(tables: &[Table], schema: &str) -> Vec<String> {
             "COMMENT ON COLUMN {replicas}.copying IS 'the table that is being copied for the start; NULL: all are, and the tables follow the file'"
         ),
         format!("COMMENT ON COLUMN {replicas}.updated_at IS 'when the last change arrived'"),
-    ];
-    first.into_iter().chain(tables.iter().flat_map(|table| table.create(schema))).collect()
+    ]
 }
 
 fn replicas(schema: &str) -> String {
@@ -129,8 +129,8 @@ impl Target {
         &self.name
     }
 
-    /// Makes the tables and columns that are missing.
-    pub fn prepare(&mut self, tables: &[Table]) -> Result<(), Trouble> {
+    /// Makes the tables, columns and views that are missing.
+    pub fn prepare(&mut self, tables: &[Table], views: &[View]) -> Result<(), Trouble> {
         let sql = "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = $1";
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for row in self.client.query(sql, &[&self.schema]).map_err(trouble)? {
@@ -149,7 +149,7 @@ impl Target {
         }
         let mut missing: Vec<String> = Vec::new();
         if !found.contains_key("replicas") {
-            missing = schema_sql(&[], &self.schema);
+            missing = first_sql(&self.schema);
         }
         for table in tables {
             match found.get(&table.name) {
@@ -163,6 +163,8 @@ impl Target {
                 }
             }
         }
+        let new = views.iter().filter(|view| !found.contains_key(&view.name));
+        missing.extend(new.flat_map(|view| view.create(&self.schema)));
         missing.iter().try_for_each(|sql| self.client.batch_execute(sql)).map_err(trouble)
     }
 

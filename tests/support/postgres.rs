@@ -19,7 +19,10 @@ pub struct Postgres {
     folder: TempDir,
 }
 
-/// Rows of each table as text, in no order.
+/// The views that the target has too.
+const VIEWS: &str = "('deliveries_v1', 'events_v1', 'events_raw_v1', 'event_devices_v1', 'campaign_metrics_v1', 'trigger_metrics_v1', 'link_metrics_v1', 'subscription_changes_v1')";
+
+/// Rows of each table and view as text, in no order.
 pub type Tables = BTreeMap<String, Vec<Vec<Option<String>>>>;
 
 impl Postgres {
@@ -65,7 +68,7 @@ impl Postgres {
     pub fn tables(&self, instance: &str) -> Tables {
         let mut client = self.client();
         let names = "SELECT table_name::text FROM information_schema.tables
-            WHERE table_schema = 'waybill' AND table_name <> 'replicas' AND table_type = 'BASE TABLE'";
+            WHERE table_schema = 'waybill' AND table_name <> 'replicas'";
         let names: Vec<String> = client.query(names, &[]).unwrap().iter().map(|row| row.get(0)).collect();
         let mut tables = Tables::new();
         for name in names {
@@ -88,15 +91,17 @@ pub fn tables_of(db: &Path) -> Tables {
     let connection = file::open(db);
     // one moment
     connection.execute_batch("BEGIN").unwrap();
-    let names = "SELECT name FROM sqlite_schema
-        WHERE type = 'table' AND name NOT GLOB '_*' AND name NOT GLOB 'sqlite_*' AND name <> 'about'";
-    let mut names = connection.prepare(names).unwrap();
+    let names = format!(
+        "SELECT name FROM sqlite_schema WHERE name IN {VIEWS}
+            OR (type = 'table' AND name NOT GLOB '_*' AND name NOT GLOB 'sqlite_*' AND name <> 'about')"
+    );
+    let mut names = connection.prepare(&names).unwrap();
     let names: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     let table = |name: String| {
         // the only column of the primary key
         let sql = "SELECT count(*) = 1 AND max(type) = 'INTEGER' FROM pragma_table_info(?1) WHERE pk > 0";
         let has_number = connection.query_row(sql, [&name], |row| row.get::<_, Option<bool>>(0)).unwrap() == Some(true);
-        let columns = if has_number { "*" } else { "rowid, *" };
+        let columns = if has_number || name.ends_with("_v1") { "*" } else { "rowid, *" };
         let mut statement = connection.prepare(&format!("SELECT {columns} FROM {name}")).unwrap();
         let n = statement.column_count();
         let mut found = statement.query([]).unwrap();
