@@ -118,10 +118,13 @@ pub fn run(
         let followed = Outbox::open(db).map_err(Trouble::from).and_then(|outbox| {
             let mut target = Target::connect(settings, &options.instance)?;
             target.prepare(&tables, &views)?;
-            if waits_for.take().is_some() {
-                tracing::info!("replication to {} goes on", settings.name());
-            }
-            follow(outbox, target, &tables, options, stop, &mut ready)
+            follow(outbox, target, &tables, options, stop, &mut |moment| match moment {
+                Moment::Wrote if waits_for.take().is_some() => {
+                    tracing::info!("replication to {} goes on", settings.name());
+                }
+                Moment::Wrote => {}
+                Moment::HasAll => ready(settings.name()),
+            })
         });
         match followed {
             Ok(()) => return Ok(()),
@@ -143,6 +146,14 @@ pub fn run(
     }
 }
 
+/// What a follower has come to.
+enum Moment {
+    /// A stretch is in the target, or there was none.
+    Wrote,
+    /// The target has all that the file has, for the first time since it was reached.
+    HasAll,
+}
+
 fn is_stopped(stop: &Receiver<()>, wait: Duration) -> bool {
     stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
 }
@@ -153,7 +164,7 @@ fn follow(
     tables: &[Table],
     options: &Options,
     stop: &Receiver<()>,
-    ready: &mut impl FnMut(&str),
+    note: &mut impl FnMut(Moment),
 ) -> Result<(), Trouble> {
     let mut state = target.state()?;
     let mut is_ready = false;
@@ -184,9 +195,10 @@ fn follow(
         } else {
             state = Some(known);
         }
+        note(Moment::Wrote);
         if stretch.is_all {
             if !std::mem::replace(&mut is_ready, true) {
-                ready(target.name());
+                note(Moment::HasAll);
             }
             if options.once || is_stopped(stop, PAUSE) {
                 return Ok(());

@@ -1,6 +1,8 @@
 //! What the file keeps for the target: triggers, `_outbox`, and a mark.
 
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
@@ -14,6 +16,10 @@ use crate::store::{Error, disk, sqlite};
 /// A stretch has no more rows, and its text ends soon after so many bytes: transactions are short on both sides.
 const ROWS_MAX: usize = 10_000;
 const BYTES_MAX: usize = 16 << 20;
+
+/// A minute, at an interval in which whoever lets go of the file for a moment is not missed.
+const LOOKS: i32 = 30_000;
+const LOOKS_EVERY: Duration = Duration::from_millis(2);
 
 const OUTBOX: &str = "CREATE TABLE IF NOT EXISTS _outbox (
     -- Rows that changed since the target of `waybill replicate` has them. Triggers write it, which are there only while the file
@@ -69,7 +75,10 @@ impl Stretch {
 
 impl Outbox {
     pub fn open(path: &Path) -> Result<Outbox, Error> {
-        Ok(Outbox { connection: sqlite::open(path)?, path: path.into(), identity: disk::identity(path) })
+        let connection = sqlite::open(path)?;
+        // nobody waits for it, and an import may write for longer than others wait
+        connection.busy_handler(Some(look_again))?;
+        Ok(Outbox { connection, path: path.into(), identity: disk::identity(path) })
     }
 
     /// Whether the target lacks no more than what the outbox names, and what is not copied yet.
@@ -151,6 +160,12 @@ impl Outbox {
         save(&transaction, &Place { file: state.file.clone(), mark: state.mark.clone(), before: None })?;
         Ok(transaction.commit()?)
     }
+}
+
+/// Whether to look once more for the end of another's transaction.
+fn look_again(looks: i32) -> bool {
+    thread::sleep(LOOKS_EVERY);
+    looks < LOOKS
 }
 
 /// Ends the replication of a file: its triggers and the outbox go. The target stays as it is.
