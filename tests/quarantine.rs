@@ -198,8 +198,8 @@ fn only_our_own_pages_may_post() {
         assert!(answer.text.contains(said), "{form}: {}", answer.text);
     }
     assert_eq!(server.client().post("/quarantine/dismiss", &[OURS[0]], "id=1").status, 400);
+    assert_eq!(server.client().get("/quarantine/replay").status, 405, "a form is posted to it");
     for (path, status) in [
-        ("/quarantine/replay", 404),
         ("/quarantine/confirm?act=dismiss&id=1", 404),
         ("/quarantine/confirm?act=dismiss&reason=none", 404),
         ("/quarantine/confirm?act=dance&id=1", 400),
