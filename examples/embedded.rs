@@ -13,7 +13,7 @@ use actix_web::{App, HttpResponse, HttpServer, Responder, get, post};
 use serde_json::json;
 use waybill::{Settings, Waybill};
 
-/// Ships an order, and notes that the customer was told so.
+/// Ships an order, and records the message to the customer.
 #[post("/orders/{order}/ship")]
 async fn ship(order: Path<u32>, waybill: Data<Waybill>) -> actix_web::Result<impl Responder> {
     let event = json!({
@@ -25,7 +25,7 @@ async fn ship(order: Path<u32>, waybill: Data<Waybill>) -> actix_web::Result<imp
     Ok(HttpResponse::Accepted().body("shipped\n"))
 }
 
-/// What became of the message of an order.
+/// The status of the message of an order.
 #[get("/orders/{order}/message")]
 async fn message(order: Path<u32>, waybill: Data<Waybill>) -> actix_web::Result<impl Responder> {
     // it reads from the disk

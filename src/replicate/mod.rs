@@ -17,6 +17,7 @@
 
 mod copy;
 mod outbox;
+mod stretch;
 mod tables;
 mod target;
 mod views;
@@ -30,9 +31,10 @@ use anyhow::{Context as _, bail};
 use crate::store::Lock;
 use outbox::Outbox;
 pub use outbox::stop;
+use stretch::State;
 use tables::Table;
 pub use target::Settings;
-use target::{State, Target};
+use target::Target;
 use views::View;
 
 /// Between two looks for what is new, and two tries to reach the target.

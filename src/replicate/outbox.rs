@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde::{Deserialize, Serialize};
 
 use super::copy::Rows;
+use super::stretch::{Batch, State, Stretch};
 use super::tables::Table;
-use super::target::State;
 use crate::store::{Error, disk, sqlite};
 
 /// A stretch has no more rows, and its text ends soon after so many bytes: transactions are short on both sides.
@@ -47,30 +47,6 @@ pub struct Outbox {
     connection: Connection,
     path: PathBuf,
     identity: Option<(u64, u64)>,
-}
-
-/// Changes of one table.
-pub struct Batch {
-    /// Which of the tables.
-    pub table: usize,
-    /// Rows that the target is to delete first. `None`: all of the instance.
-    pub gone: Option<Vec<i64>>,
-    pub rows: Rows,
-}
-
-/// What is written to the target in one transaction.
-pub struct Stretch {
-    pub batches: Vec<Batch>,
-    /// What the target has then, but for the mark.
-    pub next: State,
-    /// With it the target has all that the file had when it was read.
-    pub is_all: bool,
-}
-
-impl Stretch {
-    pub fn is_empty(&self) -> bool {
-        self.is_all && self.batches.is_empty()
-    }
 }
 
 impl Outbox {

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::Trouble;
-use super::outbox::Stretch;
+use super::stretch::{State, Stretch};
 use super::tables::{Table, quoted};
 use super::views::View;
 use crate::config::Secret;
@@ -57,23 +57,6 @@ impl Settings {
     pub fn name(&self) -> &str {
         &self.name
     }
-}
-
-/// How far an instance is in the target.
-#[derive(Clone, Debug, PartialEq)]
-pub struct State {
-    /// Which file it follows.
-    pub file: String,
-    /// Of the last stretch.
-    pub mark: String,
-    /// Of the file, when its triggers were made.
-    pub schema_version: i64,
-    /// The table that is being copied. `None`: all are.
-    pub copying: Option<String>,
-    /// Its last row that was copied.
-    pub copied_to: i64,
-    /// What the outbox has up to here is in the target.
-    pub position: i64,
 }
 
 /// The statements that make the schema, and the table that says how far each instance is.

@@ -34,8 +34,8 @@ pub mod waybill;
 use std::net::TcpListener;
 
 use actix_web::App;
-use actix_web::middleware::from_fn;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::web::{self, Data, ServiceConfig, resource};
 use anyhow::Context as _;
 
 use crate::config::Config;
@@ -132,5 +132,8 @@ where
 
 /// All routes. Pages take every address that is left, so they come last.
 pub fn routes(config: &mut ServiceConfig) {
-    config.configure(app_api::routes).configure(ingest::routes).configure(ops::routes).configure(pages::routes);
+    let document = pages::page(resource(openapi::PATH), openapi::page);
+    config.configure(app_api::routes).configure(ingest::routes).configure(ops::routes);
+    config.service(document.wrap(from_fn(pages::page_middleware)).wrap(Compress::default()));
+    config.configure(pages::routes);
 }

@@ -93,7 +93,7 @@ struct Inner {
     running: Mutex<Option<Running>>,
 }
 
-/// The threads. Where it is dropped they end by themselves.
+/// The threads. They end when it is dropped.
 struct Running {
     writer: Writer,
     writing: JoinHandle<()>,

@@ -63,7 +63,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use super::assets;
 use super::error::Error;
 use super::ingest::answer::{self, takes_only};
-use super::openapi as document;
+pub(super) use around::page_middleware;
 pub use layout::Pages;
 use sign_in::{SIGN_IN, SIGN_OUT};
 use twin::{paths, paths_of_list};
@@ -84,7 +84,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(page(resource("/assets/{name}"), assets::serve).wrap(Compress::default()));
     config.service(
         web::scope("")
-            .wrap(from_fn(around::page_middleware))
+            .wrap(from_fn(page_middleware))
             .wrap(Compress::default())
             .service(page(resource(["/", "/overview.json", "/overview.csv"]), overview::page))
             .service(page(resource(paths_of_list("/deliveries")), deliveries::page))
@@ -110,7 +110,6 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(page(resource(paths("/health")), health::page))
             .service(page(resource(metrics::PATH), metrics::page))
             .service(page(resource(paths("/schema")), schema::page))
-            .service(page(resource(document::PATH), document::page))
             .service(page(resource("/connect"), connect::page))
             .service(page(resource("/search"), search::page))
             .service(page_with_form(SIGN_IN, sign_in::page, sign_in::begin))
@@ -120,7 +119,7 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 /// A page for GET and HEAD; another method is answered with 405.
-fn page<A: FromRequest + 'static>(at: Resource, handler: impl Handler<A, Output: Responder>) -> Resource {
+pub(super) fn page<A: FromRequest + 'static>(at: Resource, handler: impl Handler<A, Output: Responder>) -> Resource {
     at.route(get_or_head().to(handler)).default_service(takes_only("GET, HEAD"))
 }
 
