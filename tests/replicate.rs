@@ -174,6 +174,24 @@ fn documented_queries_run() {
     }
 }
 
+/// `INSERT OR REPLACE` gives the row another number, and the one before must go from the target.
+#[test]
+fn a_row_that_is_replaced_is_there_once() {
+    let postgres = Postgres::start();
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("waybill.db");
+    let file = folder.path().join("clicks.ndjson");
+    for (n, machine) in [false, true].into_iter().enumerate() {
+        let click = format!(
+            r#"{{"id": "{n}", "delivery_id": "d", "metric": "clicked", "time": "2026-01-01T00:00:00Z", "href": "https://x.test/", "machine": {machine}}}"#
+        );
+        std::fs::write(&file, click).unwrap();
+        run(&db, &["import", file.to_str().unwrap()]);
+        replicate_once(&db, &postgres, "waybill", "after a click");
+    }
+    assert_eq!(rows(&db, "SELECT human, machine FROM delivery_links"), ["1|1"]);
+}
+
 #[test]
 fn two_files_share_a_target() {
     let postgres = Postgres::start();
