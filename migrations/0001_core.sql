@@ -5,6 +5,8 @@
 --   * Plain names are public: columns are only added to them. Private tables and views begin with an underscore. Public tables
 --     have row ids: DuckDB cannot count the rows of a table without them.
 --   * The views *_v1 add ISO 8601 times and look nothing up but by index, so a condition on a view reaches the table's index.
+--   * No statistics for SQLite's planner: those of a file with one event make it scan tables when there are a million. Each
+--     question is written so that it uses its index without them, and tests check the plans.
 --   * Comments stand inside the statements: SQLite keeps them there, so `.schema` explains the file.
 
 CREATE TABLE _settings (

@@ -186,3 +186,13 @@ fn a_clock_is_not_corrected_by_what_is_imported() {
     assert!(import(&db, &file).status().unwrap().success());
     assert_eq!(rows(&db, "SELECT occurred_at_ms FROM events_v1"), ["1714521600000"]);
 }
+
+/// With those of a file that has one event, SQLite scans tables once there are many: imports were twenty times slower.
+#[test]
+fn no_statistics_are_gathered_for_the_planner() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, file) = (folder.path().join("waybill.db"), folder.path().join("one.ndjson"));
+    std::fs::write(&file, line(1)).unwrap();
+    assert!(import(&db, &file).status().unwrap().success());
+    assert_eq!(rows(&db, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'sqlite_stat*'"), ["0"]);
+}

@@ -135,7 +135,6 @@ impl Import {
         while tracker.left_to_erase()? == Left::Steps {
             tracker.erase_some()?;
         }
-        tracker.optimize()?;
         tracker.checkpoint()?;
         bar.finish_and_clear();
         let Summary { accepted, duplicate, ignored, quarantined, pruned, problem: _ } = summary;

@@ -248,11 +248,6 @@ impl Tracker {
         Ok(())
     }
 
-    /// Gathers what SQLite's planner wants to know, where that has changed much.
-    pub fn optimize(&self) -> Result<(), Error> {
-        Ok(self.connection.execute_batch("PRAGMA analysis_limit = 400; PRAGMA optimize")?)
-    }
-
     /// Writes the file again without its free pages and fragments, which may hold what was erased. Nobody else can
     /// write meanwhile.
     ///

@@ -43,9 +43,6 @@ const GROUP_ENTRIES_MAX: usize = 5_000;
 /// How long the writer waits between two steps of what is done beside ingest, with more to do.
 const NEXT_STEP: Duration = Duration::from_millis(20);
 
-/// How often SQLite's planner gathers what it wants to know.
-const OPTIMIZE_EVERY: Duration = Duration::from_secs(6 * 3600);
-
 /// Whoever asks whether the file can be written has that tried so often at most.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
@@ -179,7 +176,6 @@ struct Work {
     stats: Arc<Stats>,
     /// When the next step beside ingest is due.
     step_at: Instant,
-    optimize_at: Instant,
 }
 
 impl Drop for Work {
@@ -193,7 +189,7 @@ impl Work {
         let now = Instant::now();
         let clock_ms = clock_ms();
         let clock = Clock::new(tracker.noted_time().ok().flatten(), clock_ms, clock::up());
-        Work { tracker, clock, refused: 0, log_at: None, stats, step_at: now, optimize_at: now + OPTIMIZE_EVERY }
+        Work { tracker, clock, refused: 0, log_at: None, stats, step_at: now }
     }
 
     fn run(&mut self, waiting: &Receiver<Message>) {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::{NEXT_STEP, OPTIMIZE_EVERY, Work, clock_ms};
+use super::{NEXT_STEP, Work, clock_ms};
 use crate::domain::Millis;
 use crate::store::erasure::Left;
 use crate::store::{Error, clock};
@@ -49,10 +49,6 @@ impl Work {
         if self.tracker.drop_old(now_ms)? {
             // on a slow disk no more than half of the time
             return Ok(NEXT_STEP.max(begun.elapsed()));
-        }
-        if self.optimize_at <= Instant::now() {
-            self.optimize_at = Instant::now() + OPTIMIZE_EVERY;
-            self.tracker.optimize()?;
         }
         Ok(LOOK_AGAIN)
     }
