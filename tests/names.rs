@@ -106,7 +106,7 @@ fn only_our_own_pages_may_name() {
         assert_eq!(server.client().post("/campaigns/names", headers, "kind=campaign&id=3&name=x").status, 403);
     }
     assert_eq!(upload(&server, &[foreign], b"kind,id,name\ncampaign,3,x\n").status, 403);
-    assert_eq!(server.get("/campaigns/names").0, 404);
+    assert_eq!(server.get("/campaigns/names").0, 405);
     assert_eq!(names(&server)[0].1, None);
 }
 

@@ -222,6 +222,8 @@ pub struct Figure {
     pub href: Option<String>,
     /// `36.1%`.
     pub share: Option<String>,
+    /// A rate of nothing, which is shown as a dash.
+    pub is_of_none: bool,
     /// `798`.
     pub total: String,
     /// `of 798 delivered`.
@@ -246,6 +248,7 @@ impl Figure {
             count: Some(rate.numerator),
             href: href.filter(|_| rate.numerator > 0),
             share: rate.share().map(|share| Percent(share).to_string()),
+            is_of_none: rate.numerator == 0 && rate.share().is_none(),
             total: Count(rate.denominator).to_string(),
             of: format!("of {} {}", Count(rate.denominator), rate.of.name()),
         }
@@ -255,7 +258,7 @@ impl Figure {
 /// A count that says so where no channel can report it.
 pub fn tracked(counted: Counted, channels: &[ChannelCounts], href: Option<String>) -> Figure {
     let mut figure = Figure::rate(counted, channels, href);
-    figure.share = None;
+    (figure.share, figure.is_of_none) = (None, false);
     figure
 }
 
